@@ -1,0 +1,105 @@
+# weft: everything a person or CI runs. A bare `make` lists the targets.
+SHELL := /bin/bash
+ARCH := $(if $(filter aarch64,$(shell uname -m)),arm64,x64)
+NODE := node_modules/node-linux-$(ARCH)/bin/node
+BIN := node_modules/.bin
+BIOME := node_modules/@biomejs/cli-linux-$(ARCH)/biome
+DESTDIR ?=
+export PATH := $(CURDIR)/node_modules/node-linux-$(ARCH)/bin:$(CURDIR)/$(BIN):$(PATH)
+# npm must not look for a newer version of itself, and needs no prompt.
+export npm_config_update_notifier := false
+export npm_config_fund := false
+export npm_config_audit := false
+
+ADDON := native/build/weft.node
+SHIM := native/shim/build/weft-shim
+PAUSE := native/pause/build/pause
+NATIVE_SOURCES := $(wildcard native/*.cc native/*.h native/Makefile)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build bundle dist/root demo test test-unit test-netns test-runtime test-uml test-faults \
+  fuzz test-sanitized verify format golden bench-proxy bench-cni install clean
+
+help: ## list the targets
+	@echo 'weft: targets (all of them set up what they need first)'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+setup: ## install missing Debian packages and npm modules
+	@scripts/setup.sh
+
+node_modules/.package-lock.json: package.json package-lock.json
+	@scripts/setup.sh
+
+build: node_modules/.package-lock.json $(ADDON) $(SHIM) $(PAUSE) ## build the addon, the CNI shim and pause
+
+$(ADDON): $(NATIVE_SOURCES) | node_modules/.package-lock.json
+	@echo 'native: building the addon'
+	@$(MAKE) --no-print-directory -s -j2 -C native
+
+$(SHIM): native/shim/weft-shim.c native/shim/node-flags native/shim/Makefile | node_modules/.package-lock.json
+	@echo 'native: building the CNI shim'
+	@$(MAKE) --no-print-directory -s -C native/shim
+
+$(PAUSE): native/pause/pause.c native/pause/Makefile | node_modules/.package-lock.json
+	@echo 'native: building pause'
+	@$(MAKE) --no-print-directory -s -C native/pause
+
+demo: setup dist/root ## two nodes, four pods, Services and a client: build it, check it, draw it
+	@$(NODE) test/demo/demo.ts
+
+test: setup dist/root ## all tests (root; namespaces of their own)
+	@scripts/test.sh
+
+test-unit: build ## unit tests only (no root)
+	@$(BIN)/vitest run --project unit
+
+test-netns: dist/root ## tests in network namespaces (root)
+	@$(BIN)/vitest run --project netns
+
+test-runtime: setup dist/root ## containerd and podman from Debian (root)
+	@scripts/setup-runtimes.sh
+	@NO_COLOR=1 $(BIN)/vitest run --project runtime
+
+test-uml: setup build ## what this kernel may lack (bridge VLANs), under user-mode Linux (root)
+	@scripts/test-uml.sh
+
+ROUNDS ?= 1000
+test-faults: setup dist/root ## ADD, DEL and SIGKILL at random instants, ROUNDS of them; counts what is left
+	@$(NODE) test/faults/main.ts $(ROUNDS)
+
+RUNS ?= 100000
+fuzz: build ## RUNS random CNI calls: each is answered, and only with JSON
+	@FUZZ_RUNS=$(RUNS) NO_COLOR=1 $(BIN)/vitest run --project unit test/unit/cni/fuzz.test.ts
+
+test-sanitized: build ## the addon under ASan and UBSan
+	@scripts/test-sanitized.sh
+
+verify: build ## format, lint, types, import rules, native warnings as errors
+	@$(BIOME) check --colors=off --error-on-warnings
+	@$(BIN)/tsc -p .
+	@$(BIN)/vitest run --project unit test/unit/imports.test.ts
+
+format: build ## rewrite sources in the project's format
+	@$(BIOME) check --write
+
+golden: build ## rewrite golden files; read the diff like code
+	@UPDATE_GOLDEN=1 $(BIN)/vitest run --update
+
+bench-proxy: setup dist/root ## time to program 1,000 and 10,000 Services, RSS
+	@$(NODE) test/bench/proxy.ts
+
+bench-cni: setup dist/root ## ADD and DEL: agent, standalone, reference plugins; bursts; beside a busy proxy
+	@$(NODE) test/bench/cni.ts
+
+bundle: build
+	@$(NODE) scripts/bundle.ts dist
+
+# The installed tree that tests and the demo run, as a node would.
+dist/root: bundle
+	@scripts/install.sh dist/root
+
+install: bundle ## self-contained tree below DESTDIR: opt/weft and opt/cni/bin/weft
+	@scripts/install.sh '$(DESTDIR)'
+
+clean: ## remove everything built
+	rm -rf dist bench-results native/build native/build-sanitized native/shim/build native/shim/build-sanitized native/pause/build

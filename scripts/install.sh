@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# install.sh DIR: the tree a node gets, below DIR. Every file is written beside its place, flushed and
+# renamed, so neither a running node nor a crashed one ever sees half a file.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+root=${1%/}
+[ -n "${1:-}" ] || { echo 'install: DESTDIR is empty; use DESTDIR=/ for this machine' >&2; exit 2; }
+
+put() { # put MODE SOURCE TARGET
+  mkdir -p "$(dirname "$3")"
+  install -m "$1" "$2" "$3.new"
+  sync "$3.new"
+  mv -f "$3.new" "$3"
+}
+arch=$([ "$(uname -m)" = aarch64 ] && echo arm64 || echo x64)
+
+stripped=$(mktemp -d)
+trap 'rm -rf "$stripped"' EXIT
+strip -o "$stripped/node" "node_modules/node-linux-$arch/bin/node"
+strip -o "$stripped/weft.node" native/build/weft.node
+
+put 0755 "$stripped/node" "$root/opt/weft/bin/node"
+put 0755 "$stripped/weft.node" "$root/opt/weft/lib/weft.node"
+for file in weft.mjs weft-cni.bin weft-cni.cjs; do
+  put 0644 "dist/$file" "$root/opt/weft/lib/$file"
+done
+put 0755 scripts/weft-launcher.sh "$root/opt/weft/bin/weft"
+for template in cni-conf/*.conflist; do
+  put 0644 "$template" "$root/opt/weft/share/$(basename "$template")"
+done
+put 0644 LICENSE "$root/opt/weft/LICENSE"
+# Last: a runtime that calls it finds everything it needs.
+put 0755 native/shim/build/weft-shim "$root/opt/cni/bin/weft"
+echo "install: $root/opt/weft and $root/opt/cni/bin/weft ($(du -sh "$root/opt/weft" | cut -f1))"

@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Brings a fresh Debian 12 machine (git, node, npm, make, g++, root) to where weft builds and its
+# tests run. Says what it does; does nothing when there is nothing to do.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# package: what needs it
+packages=(
+  musl-tools    # the static CNI shim and pause
+  nftables      # the oracle of the ruleset tests
+  iproute2      # namespaces of tests and demo
+  iputils-ping  # reachability in tests
+  procps        # sysctl in tests
+  conntrack     # flow checks in tests
+  tcpdump       # the packet analyser that announcements are checked with
+  openssl       # throw-away certificates of the fake API server
+  containernetworking-plugins # the reference plugins that tests compare with
+  iptables      # the reference bridge's masquerade and portmap
+)
+
+missing=()
+for package in "${packages[@]}"; do
+  state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+  [ "$state" = installed ] || missing+=("$package")
+done
+if [ ${#missing[@]} -gt 0 ]; then
+  if [ "$(id -u)" -ne 0 ]; then
+    echo "setup: not root; install these Debian packages first: ${missing[*]}" >&2
+    exit 1
+  fi
+  echo "setup: installing Debian packages: ${missing[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq
+  apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+if [ ! -e node_modules/.package-lock.json ] ||
+  [ package-lock.json -nt node_modules/.package-lock.json ]; then
+  echo 'setup: installing npm modules (npm ci)'
+  # No package of ours needs an install script; the distribution's Node runs npm, hence no engine
+  # check: the pinned Node comes with the modules.
+  npm ci --ignore-scripts --no-fund --no-audit --loglevel=error
+  touch node_modules/.package-lock.json
+fi

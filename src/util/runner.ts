@@ -1,0 +1,90 @@
+import type { Clock } from './clock.ts';
+import { toError } from './errors.ts';
+
+export interface RunnerOptions {
+  /** Quiet time between the end of one run and the start of the next; the first run is immediate. */
+  readonly minIntervalMs: number;
+  /** Wait before a failed run is tried again. */
+  readonly retryIntervalMs: number;
+  /** A run happens at least this often; undefined for never. */
+  readonly maxIntervalMs?: number;
+  readonly clock: Clock;
+  readonly onError: (error: Error) => void;
+}
+
+/**
+ * Runs one job at most every `minIntervalMs`, counted from the end of the last run, and folds all
+ * triggers that arrive meanwhile into one. A run never overlaps itself; a failed run repeats after
+ * `retryIntervalMs` even if nobody asks. Follows kube-proxy's BoundedFrequencyRunner contract.
+ */
+export class BoundedFrequencyRunner {
+  readonly #job: () => Promise<void>;
+  readonly #options: RunnerOptions;
+  #cancelTimer: (() => void) | undefined;
+  #timerDueAt = Number.POSITIVE_INFINITY;
+  #notBefore = 0;
+  #running: Promise<void> | undefined;
+  #triggered = false;
+  #stopped = false;
+
+  constructor(job: () => Promise<void>, options: RunnerOptions) {
+    this.#job = job;
+    this.#options = options;
+  }
+
+  /** Asks for a run as soon as the minimum interval allows. Never blocks. */
+  trigger(): void {
+    if (this.#stopped) return;
+    if (this.#running !== undefined) {
+      this.#triggered = true;
+      return;
+    }
+    this.#runAt(Math.max(this.#options.clock.now(), this.#notBefore));
+  }
+
+  /** Cancels what is planned and waits for the run in progress, if any. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#cancelTimer?.();
+    this.#cancelTimer = undefined;
+    await this.#running;
+  }
+
+  #runAt(dueAt: number): void {
+    if (dueAt >= this.#timerDueAt) return;
+    this.#cancelTimer?.();
+    this.#timerDueAt = dueAt;
+    const delayMs = Math.max(0, dueAt - this.#options.clock.now());
+    this.#cancelTimer = this.#options.clock.schedule(delayMs, () => this.#start());
+  }
+
+  #start(): void {
+    this.#cancelTimer = undefined;
+    this.#timerDueAt = Number.POSITIVE_INFINITY;
+    this.#triggered = false;
+    this.#running = this.#runOnce().then((succeeded) => {
+      this.#running = undefined;
+      this.#planNext(succeeded);
+    });
+  }
+
+  async #runOnce(): Promise<boolean> {
+    try {
+      await this.#job();
+      return true;
+    } catch (thrown) {
+      this.#options.onError(toError(thrown));
+      return false;
+    }
+  }
+
+  #planNext(succeeded: boolean): void {
+    if (this.#stopped) return;
+    const { clock, minIntervalMs, retryIntervalMs, maxIntervalMs } = this.#options;
+    const now = clock.now();
+    this.#notBefore = now + minIntervalMs;
+    if (this.#triggered) this.#runAt(this.#notBefore);
+    if (!succeeded) this.#runAt(now + Math.max(retryIntervalMs, minIntervalMs));
+    if (maxIntervalMs !== undefined) this.#runAt(now + Math.max(maxIntervalMs, minIntervalMs));
+  }
+}

@@ -1,0 +1,115 @@
+/** The import rules of the project as data, and the check that reads them out of source text. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+
+/** Lowest first: a folder may import from its own layer's folder and from layers before it. */
+export const LAYERS: readonly (readonly string[])[] = [
+  ['net'],
+  ['util'],
+  ['netlink'],
+  ['nftables'],
+  ['kernel'],
+  ['kube', 'ipam'],
+  ['cni', 'proxy', 'fabric', 'policy'],
+  ['agent'],
+  ['cli'],
+];
+
+/** npm packages and the only places that may import them. */
+export const PACKAGES: Readonly<Record<string, readonly string[]>> = {
+  'ip-cidr': ['net/configured-cidr.ts'],
+  netlink: ['netlink/'],
+  pino: ['util/log.ts'],
+  'prom-client': ['agent/'],
+  yargs: ['cli/', 'agent/config/'],
+  yaml: ['kube/', 'agent/config/'],
+  ajv: ['cni/', 'agent/config/'],
+};
+
+export interface SourceFile {
+  /** Below src, with slashes: `kernel/netns.ts`. */
+  readonly path: string;
+  readonly text: string;
+}
+
+/** All TypeScript sources below `root`. */
+export function readSources(root: string): SourceFile[] {
+  return readdirSync(root, { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.ts') && !path.endsWith('.d.ts'))
+    .map((path) => ({ path, text: readFileSync(join(root, path), 'utf8') }));
+}
+
+/** One line per violated rule, empty when all hold. */
+export function findImportViolations(files: readonly SourceFile[]): string[] {
+  return files.flatMap((file) => [
+    ...importsOf(file.text).flatMap((target) => {
+      const problem = violation(file.path, target);
+      return problem === undefined ? [] : [`${file.path} imports ${target}: ${problem}`];
+    }),
+    ...(/(^|\/)index\.ts$/.test(file.path) ? [`${file.path}: barrel files are not used`] : []),
+  ]);
+}
+
+/** Import cycles between files, each as `a -> b -> a`. */
+export function findCycles(files: readonly SourceFile[]): string[] {
+  const edges = new Map(
+    files.map((file) => [
+      file.path,
+      importsOf(file.text)
+        .filter((target) => target.startsWith('.'))
+        .map((target) => resolveFrom(file.path, target)),
+    ]),
+  );
+  const cycles: string[] = [];
+  const done = new Set<string>();
+  const visit = (path: string, trail: readonly string[]): void => {
+    if (trail.includes(path)) {
+      cycles.push([...trail.slice(trail.indexOf(path)), path].join(' -> '));
+      return;
+    }
+    if (done.has(path)) return;
+    for (const next of edges.get(path) ?? []) visit(next, [...trail, path]);
+    done.add(path);
+  };
+  for (const path of edges.keys()) visit(path, []);
+  return cycles;
+}
+
+function importsOf(text: string): string[] {
+  const pattern =
+    /^(?:import|export)\b[^;]*?\bfrom\s+'([^']+)'|^import\s+'([^']+)'|\bimport\('([^']+)'\)/gm;
+  return [...text.matchAll(pattern)].flatMap((match) => match[1] ?? match[2] ?? match[3] ?? []);
+}
+
+function resolveFrom(file: string, target: string): string {
+  return relative('/', join('/', dirname(file), target));
+}
+
+function violation(file: string, target: string): string | undefined {
+  if (target.startsWith('node:')) return undefined;
+  if (!target.startsWith('.')) return packageViolation(file, target);
+  if (file === 'agent/version.ts' && target.endsWith('/package.json')) return undefined;
+  const from = folderOf(file);
+  const to = folderOf(resolveFrom(file, target));
+  if (from === to) return undefined;
+  const [fromLayer, toLayer] = [layerOf(from), layerOf(to)];
+  if (toLayer < 0) return `folder ${to} has no layer`;
+  if (fromLayer === toLayer) return `${from} and ${to} stand side by side`;
+  return fromLayer < toLayer ? `${to} is above ${from}` : undefined;
+}
+
+function packageViolation(file: string, target: string): string | undefined {
+  const [name = ''] = target.split('/');
+  const places = PACKAGES[name];
+  if (places === undefined) return `package ${name} is not one of the project's`;
+  const isAllowed = places.some((place) => file.startsWith(place));
+  return isAllowed ? undefined : `package ${name} belongs to ${places.join(', ')}`;
+}
+
+function folderOf(path: string): string {
+  return path.split('/')[0] ?? '';
+}
+
+function layerOf(folder: string): number {
+  return LAYERS.findIndex((folders) => folders.includes(folder));
+}
