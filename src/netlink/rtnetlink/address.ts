@@ -1,0 +1,71 @@
+/** RTM_*ADDR messages (include/uapi/linux/if_addr.h). */
+import rt from 'netlink/dist/rt/structs.js';
+import { type IP, ipFamily, ipFromBytes, ipToBytes } from '../../net/ip.ts';
+import { addressFamily, encodeWith } from './codec.ts';
+
+export const RTM_NEWADDR = 20;
+export const RTM_DELADDR = 21;
+export const RTM_GETADDR = 22;
+
+/** rtnetlink scope numbers (enum rt_scope_t). */
+const SCOPES = { global: 0, site: 200, link: 253, host: 254 } as const;
+
+export type AddressScope = keyof typeof SCOPES;
+
+export interface LinkAddress {
+  readonly address: IP;
+  readonly prefixLength: number;
+  /** What the kernel knows; undefined on a request lets the address decide. */
+  readonly scope?: AddressScope;
+  /** IPv6 only. On a request: do not use the address before duplicate address detection is done. */
+  readonly isTentative?: boolean;
+  /** Duplicate address detection found another owner; only the kernel says so. */
+  readonly isDuplicate?: boolean;
+}
+
+/** Reads the payload of an RTM_NEWADDR; `link` is the ifindex. */
+export function decodeAddress(payload: Buffer): LinkAddress & { readonly link: number } {
+  const { data, attrs } = rt.parseAddressMessage(payload);
+  // On point-to-point links IFA_ADDRESS is the peer and IFA_LOCAL the own address.
+  const bytes = attrs.local ?? attrs.address ?? Buffer.alloc(4);
+  const { tentative, dadfailed } = data.flags ?? {};
+  return {
+    link: data.index ?? 0,
+    address: ipFromBytes(bytes),
+    prefixLength: data.prefixlen ?? 0,
+    scope: scopeName(data.scope ?? 0),
+    ...(tentative === true ? { isTentative: true } : {}),
+    ...(dadfailed === true ? { isDuplicate: true } : {}),
+  };
+}
+
+/**
+ * For RTM_NEWADDR and RTM_DELADDR. Unless `isTentative` asks for it there is no second of tentative
+ * state (IFA_F_NODAD).
+ */
+export function encodeAddress(link: number, address: LinkAddress): Buffer {
+  const bytes = Buffer.from(ipToBytes(address.address));
+  const family = ipFamily(address.address);
+  return encodeWith(rt.formatAddressMessage, {
+    kind: 'address',
+    data: {
+      family: addressFamily(family),
+      prefixlen: address.prefixLength,
+      index: link,
+      scope: SCOPES[address.scope ?? 'global'],
+      flags: family === 6 && address.isTentative !== true ? { nodad: true } : {},
+    },
+    attrs: { local: bytes, address: bytes },
+  });
+}
+
+/** For an RTM_GETADDR dump; `link` 0 asks for all links. */
+export function encodeAddressFilter(link: number): Buffer {
+  return rt.formatAddress({ index: link });
+}
+
+function scopeName(scope: number): AddressScope {
+  if (scope === SCOPES.host) return 'host';
+  if (scope === SCOPES.link) return 'link';
+  return scope === SCOPES.site ? 'site' : 'global';
+}

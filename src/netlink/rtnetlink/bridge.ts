@@ -1,0 +1,93 @@
+/** Bridges and their ports (IFLA_BR_*, IFLA_BRPORT_*, include/uapi/linux/if_link.h). */
+import { type Mac, macToBytes } from '../../net/mac.ts';
+import { readAttributes } from '../attributes.ts';
+import { AF_BRIDGE } from './codec.ts';
+import {
+  IFLA_ADDRESS,
+  IFLA_IFNAME,
+  IFLA_MTU,
+  IFLA_PROTINFO,
+  linkMessage,
+  writeLinkInfo,
+} from './link-attributes.ts';
+
+const IFLA_BR_VLAN_FILTERING = 7;
+const IFLA_BRPORT_STATE = 1;
+const IFLA_BRPORT_MODE = 4;
+const IFLA_BRPORT_ISOLATED = 33;
+
+export interface BridgeChange {
+  /** Ports see only the VLANs given to them. Needs CONFIG_BRIDGE_VLAN_FILTERING. */
+  readonly vlanFiltering?: boolean;
+}
+
+export interface BridgeSpec extends BridgeChange {
+  readonly name: string;
+  readonly mac: Mac;
+  /** Bytes; undefined lets the kernel follow the smallest port. */
+  readonly mtu?: number;
+}
+
+export interface BridgePort {
+  /** Sends frames back out of the port they came from. */
+  readonly hairpin?: boolean;
+  /** Isolated ports reach only ports that are not. Needs kernel 4.18. */
+  readonly isolated?: boolean;
+}
+
+/** Spanning tree states in the order of BR_STATE_* (include/uapi/linux/if_bridge.h). */
+const PORT_STATES = ['disabled', 'listening', 'learning', 'forwarding', 'blocking'] as const;
+
+/** Only a forwarding port passes frames. */
+export type PortState = (typeof PORT_STATES)[number];
+
+/** For RTM_NEWLINK with CREATE|EXCL: a bridge with a MAC of its own, so that it never changes. */
+export function encodeBridge(spec: BridgeSpec): Buffer {
+  const message = linkMessage({})
+    .string(IFLA_IFNAME, spec.name)
+    .bytes(IFLA_ADDRESS, macToBytes(spec.mac));
+  if (spec.mtu !== undefined) message.u32(IFLA_MTU, spec.mtu);
+  return writeBridgeInfo(message, spec).finish();
+}
+
+/** For RTM_NEWLINK without CREATE. */
+export function encodeBridgeChange(index: number, change: BridgeChange): Buffer {
+  return writeBridgeInfo(linkMessage({ index }), change).finish();
+}
+
+/** For RTM_SETLINK in the bridge family. */
+export function encodeBridgePort(index: number, port: BridgePort): Buffer {
+  return linkMessage({ family: AF_BRIDGE, index })
+    .nested(IFLA_PROTINFO, (info) => {
+      if (port.hairpin !== undefined) info.u8(IFLA_BRPORT_MODE, Number(port.hairpin));
+      if (port.isolated !== undefined) info.u8(IFLA_BRPORT_ISOLATED, Number(port.isolated));
+    })
+    .finish();
+}
+
+/** Reads IFLA_INFO_DATA of a bridge. */
+export function readVlanFiltering(data: Buffer): boolean | undefined {
+  const value = readAttributes(data).get(IFLA_BR_VLAN_FILTERING)?.[0];
+  return value === undefined ? undefined : value !== 0;
+}
+
+/** Reads IFLA_INFO_SLAVE_DATA of a bridge port. */
+export function readBridgePort(data: Buffer): {
+  readonly state: PortState;
+  readonly port: Required<BridgePort>;
+} {
+  const attributes = readAttributes(data);
+  const flag = (type: number) => (attributes.get(type)?.[0] ?? 0) !== 0;
+  return {
+    state: PORT_STATES[attributes.get(IFLA_BRPORT_STATE)?.[0] ?? 0] ?? 'disabled',
+    port: { hairpin: flag(IFLA_BRPORT_MODE), isolated: flag(IFLA_BRPORT_ISOLATED) },
+  };
+}
+
+function writeBridgeInfo(message: ReturnType<typeof linkMessage>, change: BridgeChange) {
+  const { vlanFiltering } = change;
+  if (vlanFiltering === undefined) return writeLinkInfo(message, 'bridge');
+  return writeLinkInfo(message, 'bridge', (data) =>
+    data.u8(IFLA_BR_VLAN_FILTERING, Number(vlanFiltering)),
+  );
+}

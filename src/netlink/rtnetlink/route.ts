@@ -1,0 +1,123 @@
+/** RTM_*ROUTE messages (include/uapi/linux/rtnetlink.h). */
+import rt from 'netlink/dist/rt/structs.js';
+import { type Cidr, cidrFamily, cidrOf, networkAddress, prefixLength } from '../../net/cidr.ts';
+import { type IP, type IPFamily, ipFromBytes, ipToBytes } from '../../net/ip.ts';
+import { AttributeWriter, readAttributes } from '../attributes.ts';
+import { AF_INET, addressFamily, encodeWith } from './codec.ts';
+
+export const RTM_NEWROUTE = 24;
+export const RTM_DELROUTE = 25;
+export const RTM_GETROUTE = 26;
+
+export const RT_TABLE_MAIN = 254;
+const RTPROT_STATIC = 4;
+const RT_SCOPE_UNIVERSE = 0;
+const RT_SCOPE_LINK = 253;
+const RTAX_MTU = 2;
+const RTAX_ADVMSS = 8;
+
+export interface Route {
+  readonly destination: Cidr;
+  readonly gateway?: IP;
+  /** ifindex of the outgoing link. */
+  readonly link?: number;
+  /** 254 (main) when absent. */
+  readonly table?: number;
+  readonly priority?: number;
+  /** rtnetlink scope number; when absent 0 with a gateway and 253 (link) without one. */
+  readonly scope?: number;
+  readonly mtu?: number;
+  readonly advmss?: number;
+  /** Preferred source address. */
+  readonly source?: IP;
+  /** The gateway is reached over `link` although no route covers it. */
+  readonly isOnlink?: boolean;
+  /** Who installed it (rtnetlink.h RTPROT_*); 4 (static) when absent. */
+  readonly protocol?: number;
+}
+
+/** Reads the payload of an RTM_NEWROUTE; undefined for multipath and non-unicast routes. */
+export function decodeRoute(payload: Buffer): Route | undefined {
+  const { data, attrs } = rt.parseRouteMessage(payload);
+  const isUnicast = data.type === 'UNICAST' || data.type === 1;
+  if (!isUnicast || attrs.multipath !== undefined) return undefined;
+  const unspecified = Buffer.alloc(data.family === AF_INET ? 4 : 16);
+  return {
+    destination: cidrOf(ipFromBytes(attrs.dst ?? unspecified), data.dstLen ?? 0),
+    ...(attrs.gateway === undefined ? {} : { gateway: ipFromBytes(attrs.gateway) }),
+    ...(attrs.oif === undefined ? {} : { link: attrs.oif }),
+    table: attrs.table ?? data.table ?? RT_TABLE_MAIN,
+    ...(attrs.priority === undefined ? {} : { priority: attrs.priority }),
+    scope: payload.readUInt8(6),
+    ...readMetrics(payload),
+    ...(attrs.prefsrc === undefined ? {} : { source: ipFromBytes(attrs.prefsrc) }),
+    ...(data.flags?.__unknown !== undefined && (data.flags.__unknown & 4) !== 0
+      ? { isOnlink: true }
+      : {}),
+    protocol: payload.readUInt8(5),
+  };
+}
+
+/** For RTM_NEWROUTE and RTM_DELROUTE. */
+export function encodeRoute(route: Route): Buffer {
+  const hasGateway = route.gateway !== undefined;
+  const payload = encodeWith(rt.formatRouteMessage, {
+    kind: 'route',
+    data: {
+      family: addressFamily(cidrFamily(route.destination)),
+      dstLen: prefixLength(route.destination),
+      type: rt.RouteType.UNICAST,
+      flags: route.isOnlink ? { __unknown: 4 } : {},
+    },
+    attrs: {
+      dst: bytesOf(networkAddress(route.destination)),
+      ...(route.gateway === undefined ? {} : { gateway: bytesOf(route.gateway) }),
+      ...(route.link === undefined ? {} : { oif: route.link }),
+      table: route.table ?? RT_TABLE_MAIN,
+      ...(route.priority === undefined ? {} : { priority: route.priority }),
+      ...(route.source === undefined ? {} : { prefsrc: bytesOf(route.source) }),
+    },
+  });
+  // The package writes these two as names of an enum, which has no room for other numbers.
+  payload.writeUInt8(route.protocol ?? RTPROT_STATIC, 5);
+  payload.writeUInt8(route.scope ?? (hasGateway ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK), 6);
+  return withMetrics(payload, route);
+}
+
+/** For an RTM_GETROUTE dump of one table, filtered by the kernel (strict checking). */
+export function encodeRouteFilter(family: IPFamily, table: number): Buffer {
+  return new AttributeWriter()
+    .raw(rt.formatRoute({ family: addressFamily(family) }))
+    .u32(RTA_TABLE, table)
+    .finish();
+}
+
+const RTA_METRICS = 8;
+const RTA_TABLE = 15;
+
+function withMetrics(payload: Buffer, route: Route): Buffer {
+  if (route.mtu === undefined && route.advmss === undefined) return payload;
+  return new AttributeWriter()
+    .raw(payload)
+    .nested(RTA_METRICS, (metrics) => {
+      if (route.mtu !== undefined) metrics.u32(RTAX_MTU, route.mtu);
+      if (route.advmss !== undefined) metrics.u32(RTAX_ADVMSS, route.advmss);
+    })
+    .finish();
+}
+
+function readMetrics(payload: Buffer): { mtu?: number; advmss?: number } {
+  const encoded = readAttributes(payload, 12).get(RTA_METRICS);
+  if (encoded === undefined) return {};
+  const metrics = readAttributes(encoded);
+  const mtu = metrics.get(RTAX_MTU)?.readUInt32LE(0);
+  const advmss = metrics.get(RTAX_ADVMSS)?.readUInt32LE(0);
+  return {
+    ...(mtu === undefined ? {} : { mtu }),
+    ...(advmss === undefined ? {} : { advmss }),
+  };
+}
+
+function bytesOf(ip: IP): Buffer {
+  return Buffer.from(ipToBytes(ip));
+}

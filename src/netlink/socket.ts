@@ -1,0 +1,164 @@
+import { closeSync } from 'node:fs';
+import { errorCode, toError, WeftError } from '../util/errors.ts';
+import { errnoName } from './errno.ts';
+import {
+  encodeMessage,
+  type NetlinkReply,
+  NLM_F_ACK,
+  NLM_F_DUMP,
+  NLM_F_DUMP_INTR,
+  NLM_F_REQUEST,
+  NLMSG_DONE,
+  NLMSG_ERROR,
+  parseErrorReply,
+  parseMessages,
+} from './message.ts';
+import { type WatchHandle, wire } from './wire.ts';
+
+export { type NetlinkReply, parseErrorReply } from './message.ts';
+
+const DUMP_ATTEMPTS = 10;
+
+/** The kernel refused a request; `code` is the errno's name, `extack` its own words if it has any. */
+export class NetlinkError extends WeftError {
+  readonly errno: number;
+  readonly extack: string | undefined;
+  readonly extackOffset: number | undefined;
+  readonly sequence: number;
+
+  constructor(reply: NetlinkReply, request: string) {
+    const { errno, extack, offset } = parseErrorReply(reply);
+    const code = errnoName(errno);
+    super(code, `${request}: ${extack === undefined ? code : `${code} (${extack})`}`);
+    this.errno = errno;
+    this.extack = extack;
+    this.extackOffset = offset;
+    this.sequence = reply.sequence;
+  }
+}
+
+/** Events of a multicast socket; `overflow` means some were lost and state must be read again. */
+export type EventListener = (event: readonly NetlinkReply[] | 'overflow') => void;
+
+export interface SocketOptions {
+  /** Absent: the namespace of this process. The socket stays in its namespace for life. */
+  readonly netns?: { readonly fd: number };
+  readonly sendBufferBytes?: number;
+  readonly receiveBufferBytes?: number;
+}
+
+/**
+ * One netlink socket. Requests are synchronous: the kernel has answered before the send returns.
+ * Use one socket for requests and another for events.
+ */
+export class NetlinkSocket {
+  readonly portId: number;
+  readonly #fd: number;
+  #sequence = 1;
+  #watch: WatchHandle | undefined;
+  #isClosed = false;
+
+  private constructor(fd: number, portId: number) {
+    this.#fd = fd;
+    this.portId = portId;
+  }
+
+  /** `protocol` is a NETLINK_* number: 0 route, 12 netfilter, 16 generic. */
+  static open(protocol: number, options: SocketOptions = {}): NetlinkSocket {
+    const { netns, sendBufferBytes = 0, receiveBufferBytes = 0 } = options;
+    const opened = wire.openNetlink(protocol, netns?.fd ?? -1, sendBufferBytes, receiveBufferBytes);
+    return new NetlinkSocket(opened.fd, opened.portId);
+  }
+
+  /** Reserves `count` consecutive sequence numbers and gives the first. */
+  nextSequence(count = 1): number {
+    const first = this.#sequence;
+    this.#sequence = first + count > 0x7fffffff ? 1 : first + count;
+    return first;
+  }
+
+  /**
+   * Sends one request with NLM_F_REQUEST | NLM_F_ACK | `flags` and gives the replies that came
+   * before its acknowledgement. Throws NetlinkError; `what` starts its message.
+   */
+  request(
+    type: number,
+    flags: number,
+    payload: Uint8Array,
+    what = `request ${type}`,
+  ): NetlinkReply[] {
+    const sequence = this.nextSequence();
+    const message = encodeMessage(type, NLM_F_REQUEST | NLM_F_ACK | flags, sequence, payload);
+    const replies: NetlinkReply[] = [];
+    for (const reply of this.exchange(message)) {
+      if (reply.sequence !== sequence) continue;
+      if (reply.type !== NLMSG_ERROR) {
+        replies.push(reply);
+        continue;
+      }
+      if (parseErrorReply(reply).errno !== 0) throw new NetlinkError(reply, what);
+      return replies;
+    }
+    throw new WeftError('EPROTO', `${what}: the kernel did not acknowledge`);
+  }
+
+  /** Lists objects; a listing that changed while it ran (NLM_F_DUMP_INTR) is read again. */
+  dump(type: number, payload: Uint8Array, what = `dump ${type}`): NetlinkReply[] {
+    for (let attempt = 1; ; attempt++) {
+      const { replies, isInterrupted } = this.#dumpOnce(type, payload, what);
+      if (!isInterrupted) return replies;
+      if (attempt === DUMP_ATTEMPTS) {
+        throw new WeftError('EINTR', `${what}: changed during each of ${DUMP_ATTEMPTS} readings`);
+      }
+    }
+  }
+
+  /** Sends ready-made bytes in one datagram; gives all messages answered, errors among them. */
+  exchange(bytes: Uint8Array): NetlinkReply[] {
+    return wire.exchangeNetlink(this.#fd, bytes).flatMap(parseMessages);
+  }
+
+  /** Joins a multicast group, so that `subscribe` sees its events. */
+  join(group: number): void {
+    wire.joinNetlinkGroup(this.#fd, group);
+  }
+
+  /** Calls `listener` with every event until the socket closes. Once per socket. */
+  subscribe(listener: EventListener): void {
+    this.#watch = new wire.Watch(this.#fd, () => this.#deliver(listener));
+  }
+
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#watch?.close();
+    closeSync(this.#fd);
+  }
+
+  #dumpOnce(type: number, payload: Uint8Array, what: string) {
+    const sequence = this.nextSequence();
+    const message = encodeMessage(type, NLM_F_REQUEST | NLM_F_DUMP, sequence, payload);
+    const replies: NetlinkReply[] = [];
+    let isInterrupted = false;
+    for (const reply of this.exchange(message)) {
+      if (reply.sequence !== sequence) continue;
+      if ((reply.flags & NLM_F_DUMP_INTR) !== 0) isInterrupted = true;
+      if (reply.type === NLMSG_ERROR || reply.type === NLMSG_DONE) {
+        if (parseErrorReply(reply).errno !== 0) throw new NetlinkError(reply, what);
+        return { replies, isInterrupted };
+      }
+      replies.push(reply);
+    }
+    throw new WeftError('EPROTO', `${what}: the kernel ended the listing early`);
+  }
+
+  #deliver(listener: EventListener): void {
+    try {
+      const messages = wire.drainNetlink(this.#fd).flatMap(parseMessages);
+      if (messages.length > 0) listener(messages);
+    } catch (error) {
+      if (errorCode(error) !== 'ENOBUFS') throw toError(error);
+      listener('overflow');
+    }
+  }
+}

@@ -1,0 +1,199 @@
+import { readAttributes } from '../netlink/attributes.ts';
+import { errnoName } from '../netlink/errno.ts';
+import { NLMSG_ERROR } from '../netlink/message.ts';
+import {
+  NetlinkError,
+  type NetlinkReply,
+  NetlinkSocket,
+  parseErrorReply,
+} from '../netlink/socket.ts';
+import { errorCode, toError, WeftError } from '../util/errors.ts';
+import { Batch } from './batch.ts';
+import { GEN, MSG, NETLINK_NETFILTER, NFNL_SUBSYS_NFTABLES } from './constants.ts';
+import {
+  decodeChain,
+  decodeFamily,
+  decodeRuleChain,
+  decodeSet,
+  decodeTable,
+  type ObservedChain,
+  type ObservedSet,
+} from './decode.ts';
+import { ElementReader } from './decode-elements.ts';
+import { decodeRule, type ObservedRule } from './decode-rules.ts';
+import { encodeRulesOf, encodeSetName, familyHeader } from './encode-objects.ts';
+import type { NamedSet, ObservedElement, Table, TableFamily } from './model.ts';
+import { tableText } from './text.ts';
+import type { Transaction } from './transaction.ts';
+
+/** A whole transaction is one datagram; 200,000 elements with IPv6 keys are about 20 MB. */
+const SEND_BUFFER_BYTES = 128 * 1024 * 1024;
+/** Listings wait in the socket's queue, error reports of a large transaction too. */
+const RECEIVE_BUFFER_BYTES = 16 * 1024 * 1024;
+
+/**
+ * The kernel refused something; nothing of that transaction has happened. `code` is the errno's
+ * name: ENOENT (it, or a chain or set it refers to), EEXIST, EBUSY (still referred to), EINVAL,
+ * ENOTSUP (not in this kind of chain), EMLINK (a loop of jumps), ERESTART (the ruleset changed
+ * since the given generation).
+ */
+export class NftablesError extends WeftError {
+  /** `element 172.30.0.1 . tcp . 443 in map service-ips of table ip weft-proxy` */
+  readonly object: string;
+  /** The kernel's own words, when it has any. */
+  readonly extack: string | undefined;
+
+  constructor(code: string, object: string, extack?: string, options?: ErrorOptions) {
+    const reason = extack === undefined ? code : `${code} (${extack})`;
+    super(code, `nftables ${object}: ${reason}`, options);
+    this.object = object;
+    this.extack = extack;
+  }
+}
+
+/** nf_tables of one network namespace. Everything is synchronous. */
+export class NftablesConnection {
+  readonly #socket: NetlinkSocket;
+
+  private constructor(socket: NetlinkSocket) {
+    this.#socket = socket;
+  }
+
+  /** Without `netns` in the namespace of this process. */
+  static open(options: { readonly netns?: { readonly fd: number } } = {}): NftablesConnection {
+    return new NftablesConnection(
+      NetlinkSocket.open(NETLINK_NETFILTER, {
+        ...options,
+        sendBufferBytes: SEND_BUFFER_BYTES,
+        receiveBufferBytes: RECEIVE_BUFFER_BYTES,
+      }),
+    );
+  }
+
+  /** What monitor events of this connection's own transactions carry as `byPortId`. */
+  get portId(): number {
+    return this.#socket.portId;
+  }
+
+  /**
+   * Applies a transaction whole or not at all. With `generation` (from `generation()`) only if
+   * nothing in the namespace has changed since. Throws NftablesError.
+   */
+  commit(transaction: Transaction, options: { readonly generation?: number } = {}): void {
+    if (transaction.operations.length === 0) return;
+    const batch = new Batch(transaction, options.generation);
+    const first = this.#socket.nextSequence(batch.messageCount);
+    let isAcknowledged = false;
+    for (const reply of this.#exchange(batch, first)) {
+      const message = reply.sequence - first;
+      if (reply.type !== NLMSG_ERROR || message < 0 || message >= batch.messageCount) continue;
+      const { errno, extack, offset } = parseErrorReply(reply);
+      if (errno !== 0) {
+        const object = batch.describe(message, offset);
+        throw new NftablesError(errnoName(errno), object, extack);
+      }
+      isAcknowledged = true;
+    }
+    if (!isAcknowledged) throw new NftablesError('EPROTO', batch.describe(0), 'no answer');
+  }
+
+  /** Number of the last change in this namespace by anybody. */
+  generation(): number {
+    const type = messageType(MSG.GETGEN);
+    const [reply] = this.#named('generation', () =>
+      this.#socket.request(type, 0, familyHeader(undefined)),
+    );
+    const attributes = readAttributes(reply?.payload ?? Buffer.alloc(0), 4);
+    return attributes.get(GEN.ID)?.readUInt32BE(0) ?? 0;
+  }
+
+  tables(family?: TableFamily): Table[] {
+    return this.#dump(MSG.GETTABLE, familyHeader(family), 'tables').flatMap(
+      ({ payload }) => decodeTable(payload) ?? [],
+    );
+  }
+
+  /** Empty when there is no such table. */
+  chains(table: Table): ObservedChain[] {
+    const object = `chains of table ${tableText(table)}`;
+    return this.#dump(MSG.GETCHAIN, familyHeader(table.family), object)
+      .filter(({ payload }) => decodeFamily(payload) === table.family)
+      .map(({ payload }) => decodeChain(payload))
+      .filter((chain) => chain.table === table.name)
+      .map(({ table: _, ...chain }) => chain);
+  }
+
+  /** Throws ENOENT when there is no such table. */
+  sets(table: Table): ObservedSet[] {
+    const payload = encodeRulesOf(table);
+    const object = `sets of table ${tableText(table)}`;
+    return this.#dump(MSG.GETSET, payload, object).map((reply) => decodeSet(reply.payload));
+  }
+
+  /** Rules of a chain, in order; none when there is no such chain. */
+  rules(table: Table, chain: string): readonly ObservedRule[] {
+    const object = `rules of chain ${chain} of table ${tableText(table)}`;
+    return this.#dump(MSG.GETRULE, encodeRulesOf(table, chain), object)
+      .filter(({ payload }) => decodeRuleChain(payload) === chain)
+      .map(({ payload }) => decodeRule(payload));
+  }
+
+  /** How many rules each chain of a table has; chains without rules are left out. */
+  ruleCounts(table: Table): ReadonlyMap<string, number> {
+    return this.#countRules(encodeRulesOf(table), `rules of table ${tableText(table)}`);
+  }
+
+  /** How many rules one chain has; 0 as well when there is no such chain. */
+  ruleCount(table: Table, chain: string): number {
+    const object = `rules of chain ${chain} of table ${tableText(table)}`;
+    return this.#countRules(encodeRulesOf(table, chain), object).get(chain) ?? 0;
+  }
+
+  /** All elements of a set with their counters. Throws ENOENT when there is no such set. */
+  elements(table: Table, set: NamedSet): readonly ObservedElement[] {
+    const object = `elements of set ${set.name} of table ${tableText(table)}`;
+    const reader = new ElementReader(set);
+    for (const { payload } of this.#dump(MSG.GETSETELEM, encodeSetName(table, set.name), object)) {
+      reader.read(payload);
+    }
+    return reader.finish();
+  }
+
+  close(): void {
+    this.#socket.close();
+  }
+
+  #exchange(batch: Batch, firstSequence: number): NetlinkReply[] {
+    const bytes = batch.encode(firstSequence);
+    return this.#named(`${batch.describe(0)} of ${bytes.length} bytes`, () =>
+      this.#socket.exchange(bytes),
+    );
+  }
+
+  #countRules(payload: Buffer, object: string): ReadonlyMap<string, number> {
+    const counts = new Map<string, number>();
+    for (const reply of this.#dump(MSG.GETRULE, payload, object)) {
+      const chain = decodeRuleChain(reply.payload);
+      counts.set(chain, (counts.get(chain) ?? 0) + 1);
+    }
+    return counts;
+  }
+
+  #dump(command: number, payload: Buffer, object: string): NetlinkReply[] {
+    return this.#named(object, () => this.#socket.dump(messageType(command), payload));
+  }
+
+  /** Turns errors of the socket into ours, which name the object. */
+  #named<T>(object: string, run: () => T): T {
+    try {
+      return run();
+    } catch (error) {
+      const words = error instanceof NetlinkError ? error.extack : toError(error).message;
+      throw new NftablesError(errorCode(error) ?? 'EIO', object, words, { cause: error });
+    }
+  }
+}
+
+function messageType(command: number): number {
+  return (NFNL_SUBSYS_NFTABLES << 8) | command;
+}

@@ -1,0 +1,204 @@
+/**
+ * Statements to expressions: the small programs that the kernel runs per packet. Registers are
+ * used as nft uses them, so that `nft list` can print every rule back.
+ */
+
+import { ipFamily } from '../net/ip.ts';
+import type { AttributeWriter } from '../netlink/attributes.ts';
+import { assertNever } from '../util/errors.ts';
+import { ipBytes, portBytes, u32Bytes } from './bytes.ts';
+import { DATA, FAMILY, VERDICT, XT_MATCH } from './constants.ts';
+import { writeExpression, writeLoad, writeLoads } from './encode-loads.ts';
+import type { TableFamily } from './model.ts';
+import { registerAt, slotsOf } from './registers.ts';
+import { meta } from './selectors.ts';
+import type { Comparison, Statement } from './statements.ts';
+import { parseVerdict } from './verdicts.ts';
+
+const NF_NAT_RANGE_PROTO_SPECIFIED = 0x2;
+const NF_NAT_RANGE_PROTO_RANDOM_FULLY = 0x10;
+const NFT_NAT_DNAT = 1;
+const VERDICT_REGISTER = 0;
+const DYNSET_UPDATE = 1;
+const CMP_OPERATORS: Record<Comparison, number> = { '==': 0, '!=': 1 };
+const REJECT_TCP_RESET = { type: 1, code: 0 };
+/** "Port unreachable": types ICMP (0) in one family, the family-independent ICMPX (2) elsewhere. */
+const REJECT_PORT = {
+  ip: { type: 0, code: 3 },
+  ip6: { type: 0, code: 4 },
+  any: { type: 2, code: 1 },
+} as const;
+
+/** Appends the expressions of one statement to an NFTA_RULE_EXPRESSIONS list. */
+export function writeStatement(
+  writer: AttributeWriter,
+  family: TableFamily,
+  statement: Statement,
+): AttributeWriter {
+  switch (statement.kind) {
+    case 'match':
+      writeLoad(writer, statement.selector, 0, statement.value.length);
+      return writeCompare(writer, statement.comparison, statement.value);
+    case 'matchMasked':
+      writeLoad(writer, statement.selector, 0);
+      writeBitwise(writer, statement.mask, '\0'.repeat(statement.mask.length));
+      return writeCompare(writer, statement.comparison, statement.value);
+    case 'lookup':
+      writeLoads(writer, statement.selectors);
+      return writeLookup(writer, statement.set, { isNegated: statement.isNegated });
+    case 'verdictMap':
+      writeLoads(writer, statement.selectors);
+      return writeLookup(writer, statement.map, { dreg: VERDICT_REGISTER });
+    case 'dnatToMap':
+      return writeDnatToMap(writer, statement);
+    case 'dnat':
+      return writeDnat(writer, statement);
+    case 'masquerade':
+      return writeExpression(writer, 'masq', (w) => {
+        if (statement.isFullyRandom) w.u32be(1, NF_NAT_RANGE_PROTO_RANDOM_FULLY);
+      });
+    case 'reject':
+      return writeReject(writer, family, statement.isTcpReset);
+    case 'counter':
+      return writeExpression(writer, 'counter', (w) => w.u64be(1, 0n).u64be(2, 0n));
+    case 'setMark':
+      return writeSetMark(writer, statement);
+    case 'verdict':
+      return writeExpression(writer, 'immediate', (w) =>
+        w.u32be(1, VERDICT_REGISTER).nested(2, (data) => writeVerdict(data, statement.verdict)),
+      );
+    case 'updateSet':
+      return writeUpdateSet(writer, statement);
+    case 'xtMatch':
+      return writeExpression(writer, 'match', (w) =>
+        w
+          .string(XT_MATCH.NAME, statement.name)
+          .u32be(XT_MATCH.REVISION, statement.revision)
+          .latin1(XT_MATCH.CONTENT, statement.content),
+      );
+    default:
+      return assertNever(statement, 'statement');
+  }
+}
+
+/** NFTA_DATA_VERDICT with its code and chain; also what verdict map elements carry. */
+export function writeVerdict(writer: AttributeWriter, text: string): AttributeWriter {
+  const { code, chain } = parseVerdict(text);
+  return writer.nested(DATA.VERDICT, (w) => {
+    w.u32be(VERDICT.CODE, code);
+    if (chain !== undefined) w.string(VERDICT.CHAIN, chain);
+  });
+}
+
+function writeCompare(
+  writer: AttributeWriter,
+  comparison: Comparison,
+  value: string,
+): AttributeWriter {
+  return writeExpression(writer, 'cmp', (w) =>
+    w
+      .u32be(1, registerAt(0))
+      .u32be(2, CMP_OPERATORS[comparison])
+      .nested(3, (data) => data.latin1(DATA.VALUE, value)),
+  );
+}
+
+/** `first register = (first register & mask) ^ xor` */
+function writeBitwise(writer: AttributeWriter, mask: string, xor: string): AttributeWriter {
+  return writeExpression(writer, 'bitwise', (w) =>
+    w
+      .u32be(1, registerAt(0))
+      .u32be(2, registerAt(0))
+      .u32be(3, mask.length)
+      .u32be(6, 0)
+      .nested(4, (data) => data.latin1(DATA.VALUE, mask))
+      .nested(5, (data) => data.latin1(DATA.VALUE, xor)),
+  );
+}
+
+function writeImmediate(writer: AttributeWriter, slot: number, value: string): AttributeWriter {
+  return writeExpression(writer, 'immediate', (w) =>
+    w.u32be(1, registerAt(slot)).nested(2, (data) => data.latin1(DATA.VALUE, value)),
+  );
+}
+
+function writeLookup(
+  writer: AttributeWriter,
+  set: string,
+  options: { readonly dreg?: number; readonly isNegated?: boolean },
+): AttributeWriter {
+  return writeExpression(writer, 'lookup', (w) => {
+    w.string(1, set).u32be(2, registerAt(0));
+    if (options.dreg !== undefined) w.u32be(3, options.dreg);
+    if (options.isNegated) w.u32be(5, 1);
+  });
+}
+
+/** The map's value overwrites the key in the registers: address first, port in the slot behind. */
+function writeDnatToMap(
+  writer: AttributeWriter,
+  statement: Extract<Statement, { kind: 'dnatToMap' }>,
+): AttributeWriter {
+  const portSlot = statement.family === 'ip' ? 1 : 4;
+  writeLoads(writer, statement.selectors);
+  writeLookup(writer, statement.map, { dreg: registerAt(0) });
+  return writeExpression(writer, 'nat', (w) =>
+    w
+      .u32be(1, NFT_NAT_DNAT)
+      .u32be(2, FAMILY[statement.family])
+      .u32be(3, registerAt(0))
+      .u32be(5, registerAt(portSlot)),
+  );
+}
+
+function writeDnat(
+  writer: AttributeWriter,
+  { address, port }: Extract<Statement, { kind: 'dnat' }>,
+): AttributeWriter {
+  const portSlot = 4;
+  writeImmediate(writer, 0, ipBytes(address));
+  if (port !== undefined) writeImmediate(writer, portSlot, portBytes(port).slice(0, 2));
+  return writeExpression(writer, 'nat', (w) => {
+    w.u32be(1, NFT_NAT_DNAT)
+      .u32be(2, ipFamily(address) === 4 ? FAMILY.ip : FAMILY.ip6)
+      .u32be(3, registerAt(0));
+    if (port !== undefined) w.u32be(5, registerAt(portSlot)).u32be(7, NF_NAT_RANGE_PROTO_SPECIFIED);
+  });
+}
+
+function writeReject(
+  writer: AttributeWriter,
+  family: TableFamily,
+  isTcpReset: boolean,
+): AttributeWriter {
+  const isOneFamily = family === 'ip' || family === 'ip6';
+  const { type, code } = isTcpReset ? REJECT_TCP_RESET : REJECT_PORT[isOneFamily ? family : 'any'];
+  return writeExpression(writer, 'reject', (w) => w.u32be(1, type).u8(2, code));
+}
+
+function writeSetMark(
+  writer: AttributeWriter,
+  { mask, xor }: Extract<Statement, { kind: 'setMark' }>,
+): AttributeWriter {
+  if (mask === 0) {
+    writeImmediate(writer, 0, u32Bytes(xor));
+  } else {
+    writeLoad(writer, meta.mark, 0);
+    writeBitwise(writer, u32Bytes(mask), u32Bytes(xor));
+  }
+  return writeExpression(writer, 'meta', (w) => w.u32be(2, meta.mark.key).u32be(3, registerAt(0)));
+}
+
+function writeUpdateSet(
+  writer: AttributeWriter,
+  { selectors, set, data, timeoutMs }: Extract<Statement, { kind: 'updateSet' }>,
+): AttributeWriter {
+  const dataSlot = selectors.reduce((sum, selector) => sum + slotsOf(selector.length), 0);
+  writeLoads(writer, selectors);
+  writeLoads(writer, data, dataSlot);
+  return writeExpression(writer, 'dynset', (w) => {
+    w.string(1, set).u32be(3, DYNSET_UPDATE).u32be(4, registerAt(0));
+    if (data.length > 0) w.u32be(5, registerAt(dataSlot));
+    if (timeoutMs !== undefined) w.u64be(6, BigInt(timeoutMs));
+  });
+}

@@ -1,0 +1,267 @@
+/**
+ * Selectors: what a rule can load from a packet, its connection or a generator, one field each.
+ * The same values describe the fields of set keys and map data.
+ *
+ * `length` is the size in bytes; in registers and elements a field is padded to a multiple of 4.
+ * `datatype` is nft's own number for the type (its include/datatype.h), which nft stores with a
+ * set and which the kernel does not interpret.
+ */
+
+interface Field {
+  /** As nft writes it: `ip daddr`. */
+  readonly text: string;
+  readonly length: number;
+  readonly isHostOrder: boolean;
+  readonly datatype: number;
+}
+
+export interface PayloadSelector extends Field {
+  readonly kind: 'payload';
+  readonly base: 'link' | 'network' | 'transport';
+  /** Bytes from the start of that header. */
+  readonly offset: number;
+  /** nft's numbers for the header and its field, for `typeof` (its src/proto.c). */
+  readonly header: number;
+  readonly headerField: number;
+}
+
+export interface MetaSelector extends Field {
+  readonly kind: 'meta';
+  /** enum nft_meta_keys */
+  readonly key: number;
+}
+
+export interface CtSelector extends Field {
+  readonly kind: 'ct';
+  /** enum nft_ct_keys */
+  readonly key: number;
+  readonly isOriginalTuple: boolean;
+}
+
+export interface FibSelector extends Field {
+  readonly kind: 'fib';
+  /** enum nft_fib_flags */
+  readonly flags: number;
+}
+
+export interface NumgenSelector extends Field {
+  readonly kind: 'numgen';
+  readonly mode: 'random' | 'incremental';
+  /** Values are `offset` to `offset + modulus - 1`. */
+  readonly modulus: number;
+  readonly offset: number;
+}
+
+export interface HashSelector extends Field {
+  readonly kind: 'hash';
+  readonly selectors: readonly Selector[];
+  readonly modulus: number;
+  readonly offset: number;
+  /** Undefined: the kernel draws one when the rule is made. */
+  readonly seed: number | undefined;
+}
+
+/** Loads one field into registers. */
+export type Selector =
+  | PayloadSelector
+  | MetaSelector
+  | CtSelector
+  | FibSelector
+  | NumgenSelector
+  | HashSelector;
+
+const TYPE = {
+  integer: 4,
+  nfproto: 2,
+  ipv4: 7,
+  ipv6: 8,
+  etherAddress: 9,
+  protocol: 12,
+  service: 13,
+  mark: 19,
+  ifindex: 20,
+  ctState: 26,
+  ctStatus: 28,
+  fibAddressType: 38,
+  ifname: 41,
+} as const;
+
+const HEADER = { transport: 11, ip: 12, ip6: 13, ether: 17 } as const;
+
+function address(
+  family: 'ip' | 'ip6',
+  name: string,
+  offset: number,
+  headerField: number,
+): PayloadSelector {
+  const isV4 = family === 'ip';
+  return {
+    kind: 'payload',
+    text: `${family} ${name}`,
+    length: isV4 ? 4 : 16,
+    isHostOrder: false,
+    datatype: isV4 ? TYPE.ipv4 : TYPE.ipv6,
+    base: 'network',
+    offset,
+    header: HEADER[family],
+    headerField,
+  };
+}
+
+function port(name: string, offset: number, headerField: number): PayloadSelector {
+  return {
+    kind: 'payload',
+    text: `th ${name}`,
+    length: 2,
+    isHostOrder: false,
+    datatype: TYPE.service,
+    base: 'transport',
+    offset,
+    header: HEADER.transport,
+    headerField,
+  };
+}
+
+function metaKey(
+  text: string,
+  key: number,
+  length: number,
+  datatype: number,
+  isHostOrder = false,
+): MetaSelector {
+  return { kind: 'meta', text, length, isHostOrder, datatype, key };
+}
+
+function ctKey(text: string, key: number, length: number, datatype: number): CtSelector {
+  const isOriginalTuple = text.startsWith('ct original ');
+  return {
+    kind: 'ct',
+    text,
+    length,
+    isHostOrder: !isOriginalTuple,
+    datatype,
+    key,
+    isOriginalTuple,
+  };
+}
+
+function fibType(text: string, flags: number): FibSelector {
+  return { kind: 'fib', text, length: 4, isHostOrder: true, datatype: TYPE.fibAddressType, flags };
+}
+
+/** Ethernet header fields; in tables of family `bridge` or `netdev`. */
+export const ether = {
+  saddr: {
+    kind: 'payload',
+    text: 'ether saddr',
+    length: 6,
+    isHostOrder: false,
+    datatype: TYPE.etherAddress,
+    base: 'link',
+    offset: 6,
+    header: HEADER.ether,
+    headerField: 2,
+  },
+} as const satisfies Readonly<Record<string, PayloadSelector>>;
+
+/** IPv4 header fields; in an `inet` table match `meta.nfproto` first. */
+export const ip = {
+  saddr: address('ip', 'saddr', 12, 11),
+  daddr: address('ip', 'daddr', 16, 12),
+} as const;
+
+/** IPv6 header fields; in an `inet` table match `meta.nfproto` first. */
+export const ip6 = {
+  saddr: address('ip6', 'saddr', 8, 8),
+  daddr: address('ip6', 'daddr', 24, 9),
+} as const;
+
+/** Ports of TCP, UDP and SCTP alike; the rule does not match when the packet has no such header. */
+export const th = {
+  sport: port('sport', 0, 1),
+  dport: port('dport', 2, 2),
+} as const;
+
+/** What the kernel knows of the packet besides its bytes. */
+export const meta = {
+  l4proto: metaKey('meta l4proto', 16, 1, TYPE.protocol),
+  /** 2 for IPv4, 10 for IPv6. */
+  nfproto: metaKey('meta nfproto', 15, 1, TYPE.nfproto),
+  /** 0 where the packet did not come in by an interface, or the hook does not know. */
+  iif: metaKey('iif', 4, 4, TYPE.ifindex, true),
+  iifname: metaKey('iifname', 6, 16, TYPE.ifname, true),
+  oifname: metaKey('oifname', 7, 16, TYPE.ifname, true),
+  mark: metaKey('meta mark', 3, 4, TYPE.mark, true),
+} as const;
+
+/** Connection tracking. The original tuple is what the first packet looked like before DNAT. */
+export const ct = {
+  /** Bits: 1 invalid, 2 established, 4 related, 8 new, 64 untracked. */
+  state: ctKey('ct state', 0, 4, TYPE.ctState),
+  /** enum ip_conntrack_status; 0x10 snat, 0x20 dnat. */
+  status: ctKey('ct status', 2, 4, TYPE.ctStatus),
+  originalSaddr4: ctKey('ct original ip saddr', 19, 4, TYPE.ipv4),
+  originalDaddr4: ctKey('ct original ip daddr', 20, 4, TYPE.ipv4),
+  originalSaddr6: ctKey('ct original ip6 saddr', 21, 16, TYPE.ipv6),
+  originalDaddr6: ctKey('ct original ip6 daddr', 22, 16, TYPE.ipv6),
+  originalDport: ctKey('ct original proto-dst', 12, 2, TYPE.service),
+} as const;
+
+/** Type of an address in the routing table, enum of rtnetlink.h: 2 local, 3 broadcast. */
+export const fib = {
+  saddrType: fibType('fib saddr type', 1),
+  daddrType: fibType('fib daddr type', 2),
+} as const;
+
+/** A random number from `offset` up to `offset + modulus - 1`, four bytes in host order. */
+export function numgenRandom(modulus: number, offset = 0): NumgenSelector {
+  return numgen('random', modulus, offset);
+}
+
+/** Like numgenRandom, counting upwards and around instead. */
+export function numgenIncremental(modulus: number, offset = 0): NumgenSelector {
+  return numgen('incremental', modulus, offset);
+}
+
+/**
+ * Jenkins hash of other fields, four bytes in host order. As a field of a set's key describe it
+ * with numgenRandom: nft 1.0.6 crashes when it lists a set whose `typeof` names a hash.
+ */
+export function jhash(
+  selectors: readonly Selector[],
+  modulus: number,
+  options: { readonly seed?: number; readonly offset?: number } = {},
+): HashSelector {
+  const { seed, offset = 0 } = options;
+  const inner = selectors.map((selector) => selector.text).join(' . ');
+  const seedText = seed === undefined ? '' : ` seed 0x${seed.toString(16)}`;
+  return {
+    kind: 'hash',
+    text: `jhash ${inner} mod ${modulus}${seedText}${offsetText(offset)}`,
+    length: 4,
+    isHostOrder: true,
+    datatype: TYPE.integer,
+    selectors,
+    modulus,
+    offset,
+    seed,
+  };
+}
+
+function numgen(mode: 'random' | 'incremental', modulus: number, offset: number): NumgenSelector {
+  const word = mode === 'random' ? 'random' : 'inc';
+  return {
+    kind: 'numgen',
+    text: `numgen ${word} mod ${modulus}${offsetText(offset)}`,
+    length: 4,
+    isHostOrder: true,
+    datatype: TYPE.integer,
+    mode,
+    modulus,
+    offset,
+  };
+}
+
+function offsetText(offset: number): string {
+  return offset === 0 ? '' : ` offset ${offset}`;
+}

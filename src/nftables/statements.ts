@@ -1,0 +1,203 @@
+/** Statements: what a rule does, in order, until one does not match or gives a verdict. */
+import { type Cidr, cidrFamily, prefixLength } from '../net/cidr.ts';
+import type { IP } from '../net/ip.ts';
+import { maskBytes, networkBytes, u32Bytes } from './bytes.ts';
+import { paddedLength } from './registers.ts';
+import type { Selector } from './selectors.ts';
+
+export type Comparison = '==' | '!=';
+
+/** Values and masks are register bytes, see bytes.ts. Built with the functions below. */
+export type Statement =
+  | {
+      readonly kind: 'match';
+      readonly selector: Selector;
+      readonly comparison: Comparison;
+      /** Not padded; shorter than the field when only its first bytes are compared. */
+      readonly value: string;
+    }
+  | {
+      readonly kind: 'matchMasked';
+      readonly selector: Selector;
+      readonly comparison: Comparison;
+      readonly mask: string;
+      readonly value: string;
+    }
+  | {
+      readonly kind: 'lookup';
+      readonly selectors: readonly Selector[];
+      readonly set: string;
+      readonly isNegated: boolean;
+    }
+  | { readonly kind: 'verdictMap'; readonly selectors: readonly Selector[]; readonly map: string }
+  | {
+      readonly kind: 'dnatToMap';
+      readonly family: 'ip' | 'ip6';
+      readonly selectors: readonly Selector[];
+      readonly map: string;
+    }
+  | { readonly kind: 'dnat'; readonly address: IP; readonly port: number | undefined }
+  | { readonly kind: 'masquerade'; readonly isFullyRandom: boolean }
+  | { readonly kind: 'reject'; readonly isTcpReset: boolean }
+  | { readonly kind: 'counter' }
+  | { readonly kind: 'setMark'; readonly mask: number; readonly xor: number }
+  | { readonly kind: 'verdict'; readonly verdict: string }
+  | {
+      readonly kind: 'xtMatch';
+      readonly name: string;
+      readonly revision: number;
+      /** The match's own struct, padded to 8 bytes. */
+      readonly content: string;
+    }
+  | {
+      readonly kind: 'updateSet';
+      readonly selectors: readonly Selector[];
+      readonly set: string;
+      readonly data: readonly Selector[];
+      readonly timeoutMs: number | undefined;
+    };
+
+/**
+ * Continues when the field equals (or differs from) `bytes`. Bytes shorter than the field compare
+ * its beginning: `match(meta.iifname, '==', 'veth')` is nft's `iifname "veth*"`.
+ */
+export function match(selector: Selector, comparison: Comparison, bytes: string): Statement {
+  if (bytes.length === 0 || bytes.length > paddedLength([selector])) {
+    throw new RangeError(`match ${selector.text}: ${bytes.length} bytes`);
+  }
+  return { kind: 'match', selector, comparison, value: bytes.slice(0, selector.length) };
+}
+
+/**
+ * Continues when `(field & mask) == value`. For four-byte fields in host order (marks, connection
+ * state and status): `matchBits(ct.state, 8, '!=', 0)` is `ct state new`.
+ */
+export function matchBits(
+  selector: Selector,
+  mask: number,
+  comparison: Comparison,
+  value: number,
+): Statement {
+  if (selector.length !== 4 || !selector.isHostOrder) {
+    throw new RangeError(`match bits of ${selector.text}: not a number in host order`);
+  }
+  return {
+    kind: 'matchMasked',
+    selector,
+    comparison,
+    mask: u32Bytes(mask),
+    value: u32Bytes(value),
+  };
+}
+
+/** Continues when an address field is inside (or outside) a network of the same family. */
+export function matchCidr(selector: Selector, comparison: Comparison, cidr: Cidr): Statement {
+  if (selector.length !== (cidrFamily(cidr) === 4 ? 4 : 16) || selector.isHostOrder) {
+    throw new RangeError(`match ${selector.text} with ${cidr}: not an address of that family`);
+  }
+  const network = networkBytes(cidr);
+  const length = prefixLength(cidr);
+  if (length > 0 && length % 8 === 0 && selector.kind === 'payload') {
+    return { kind: 'match', selector, comparison, value: network.slice(0, length / 8) };
+  }
+  return { kind: 'matchMasked', selector, comparison, mask: maskBytes(cidr), value: network };
+}
+
+/** Continues when the fields together are (or are not) an element of the set. */
+export function lookup(
+  selectors: readonly Selector[],
+  set: string,
+  options: { readonly isNegated?: boolean } = {},
+): Statement {
+  return { kind: 'lookup', selectors, set, isNegated: options.isNegated ?? false };
+}
+
+/** Does what the verdict map says for these fields; continues when they are not in it. */
+export function verdictMap(selectors: readonly Selector[], map: string): Statement {
+  return { kind: 'verdictMap', selectors, map };
+}
+
+/**
+ * Rewrites the destination to the `address . port` that the map holds for these fields; continues
+ * when they are not in it. Only in chains of type nat at prerouting or output, or reached from one.
+ */
+export function dnatToMap(
+  family: 'ip' | 'ip6',
+  selectors: readonly Selector[],
+  map: string,
+): Statement {
+  return { kind: 'dnatToMap', family, selectors, map };
+}
+
+/** Rewrites the destination to a constant; without a port the packet keeps its own. */
+export function dnat(address: IP, port?: number): Statement {
+  return { kind: 'dnat', address, port };
+}
+
+/** Rewrites the source to the address of the outgoing interface; ends the chain. */
+export function masquerade(options: { readonly isFullyRandom?: boolean } = {}): Statement {
+  return { kind: 'masquerade', isFullyRandom: options.isFullyRandom ?? false };
+}
+
+/**
+ * Drops and answers: ICMP port unreachable, or a TCP reset (match TCP first). Allowed at
+ * prerouting since kernel 5.9.
+ */
+export function reject(options: { readonly isTcpReset?: boolean } = {}): Statement {
+  return { kind: 'reject', isTcpReset: options.isTcpReset ?? false };
+}
+
+/** Counts packets and bytes that come this far in the rule. */
+export function counter(): Statement {
+  return { kind: 'counter' };
+}
+
+/**
+ * `mark = (mark & mask) ^ xor`. To set bits: mask without them, xor with them; to flip: a mask of
+ * 0xffffffff; to assign: a mask of 0.
+ */
+export function setMark(change: { readonly mask: number; readonly xor: number }): Statement {
+  return { kind: 'setMark', mask: change.mask >>> 0, xor: change.xor >>> 0 };
+}
+
+/**
+ * Adds the fields to a dynamic set, or renews their timeout when they are in it. With `data` (for
+ * maps) also remembers the value of those fields. When the set is full the rule does not match.
+ */
+export function updateSet(
+  selectors: readonly Selector[],
+  set: string,
+  options: { readonly timeoutMs?: number; readonly data?: readonly Selector[] } = {},
+): Statement {
+  const { timeoutMs, data = [] } = options;
+  return { kind: 'updateSet', selectors, set, data, timeoutMs };
+}
+
+/**
+ * A match of xtables, for rules that iptables shall be able to print: it knows few of the kernel's
+ * own expressions. `content` is the struct of include/uapi/linux/netfilter/xt_<name>.h.
+ */
+export function xtMatch(name: string, revision: number, content: string): Statement {
+  return { kind: 'xtMatch', name, revision, content: content.padEnd(paddedToEight(content), '\0') };
+}
+
+/** Lets the packet pass this hook; later base chains still see it. */
+export const accept: Statement = { kind: 'verdict', verdict: 'accept' };
+/** Discards the packet for good. */
+export const drop: Statement = { kind: 'verdict', verdict: 'drop' };
+/** Back to the rule after the jump; in a base chain the policy applies. */
+export const returnVerdict: Statement = { kind: 'verdict', verdict: 'return' };
+
+/** Continues in another chain and does not come back here. */
+export function goTo(chain: string): Statement {
+  return { kind: 'verdict', verdict: `goto ${chain}` };
+}
+
+/** Continues in another chain and comes back here unless that gives a verdict. */
+export function jump(chain: string): Statement {
+  return { kind: 'verdict', verdict: `jump ${chain}` };
+}
+
+function paddedToEight({ length }: string): number {
+  return Math.ceil(length / 8) * 8;
+}
