@@ -1,0 +1,59 @@
+import { CT_DELETE, CT_GET } from '../netlink/ctnetlink/constants.ts';
+import { decodeFlow } from '../netlink/ctnetlink/flow.ts';
+import { encodeFlowFilter, encodeFlowKey, matchesFlow } from '../netlink/ctnetlink/request.ts';
+import { type BatchRequest, requestAll } from '../netlink/request-batch.ts';
+import { NetlinkSocket } from '../netlink/socket.ts';
+import { joinErrors } from '../util/errors.ts';
+import type { Conntrack, Flow, FlowFilter, Netns } from './types.ts';
+
+const NETLINK_NETFILTER = 12;
+
+/** Opens connection tracking of `netns`, or of the namespace of this process. */
+export function openConntrack(netns?: Netns): Conntrack {
+  return new ConntrackSocket(
+    NetlinkSocket.open(NETLINK_NETFILTER, {
+      ...(netns === undefined ? {} : { netns }),
+      receiveBufferBytes: 1 << 21,
+    }),
+  );
+}
+
+class ConntrackSocket implements Conntrack {
+  readonly #socket: NetlinkSocket;
+
+  constructor(socket: NetlinkSocket) {
+    this.#socket = socket;
+  }
+
+  flows(filter: FlowFilter): readonly Flow[] {
+    return this.#select(filter, () => true);
+  }
+
+  deleteFlows(filter: FlowFilter, predicate: (flow: Flow) => boolean = () => true): number {
+    const outcomes = requestAll(this.#socket, deletions(this.#select(filter, predicate)));
+    // ENOENT: it ended by itself meanwhile.
+    const failures = outcomes.filter((error) => error !== undefined && error.code !== 'ENOENT');
+    if (failures.length > 0) throw joinErrors(failures, 'delete flows');
+    return outcomes.filter((error) => error === undefined).length;
+  }
+
+  close(): void {
+    this.#socket.close();
+  }
+
+  #select(filter: FlowFilter, predicate: (flow: Flow) => boolean): Flow[] {
+    const flows: Flow[] = [];
+    for (const { payload } of this.#socket.dump(CT_GET, encodeFlowFilter(filter), 'list flows')) {
+      const flow = decodeFlow(payload);
+      if (flow !== undefined && matchesFlow(filter, flow) && predicate(flow)) flows.push(flow);
+    }
+    return flows;
+  }
+}
+
+function* deletions(flows: readonly Flow[]): Generator<BatchRequest> {
+  for (const { key, original } of flows) {
+    const what = `delete flow ${original.source} to ${original.destination}`;
+    yield { type: CT_DELETE, flags: 0, payload: encodeFlowKey(key), what };
+  }
+}

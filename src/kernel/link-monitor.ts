@@ -1,0 +1,113 @@
+import { decodeAddress, RTM_DELADDR, RTM_NEWADDR } from '../netlink/rtnetlink/address.ts';
+import { AF_BRIDGE } from '../netlink/rtnetlink/codec.ts';
+import { decodeLink, RTM_DELLINK, RTM_NEWLINK } from '../netlink/rtnetlink/link.ts';
+import { decodeNeighbour, RTM_DELNEIGH, RTM_NEWNEIGH } from '../netlink/rtnetlink/neighbour.ts';
+import { decodeRoute, RTM_DELROUTE, RTM_NEWROUTE } from '../netlink/rtnetlink/route.ts';
+import { type NetlinkReply, NetlinkSocket } from '../netlink/socket.ts';
+import type { Link, LinkAddress, Neighbour, Netns, Route, Rtnl } from './types.ts';
+
+const NETLINK_ROUTE = 0;
+const MAX_STEP_MS = 10;
+/** Never woken: waiting on it is a sleep that needs no event loop. */
+const sleeper = new Int32Array(new SharedArrayBuffer(4));
+
+/** enum rtnetlink_groups (include/uapi/linux/rtnetlink.h). */
+const GROUPS = {
+  link: [1],
+  neighbour: [3],
+  address: [5, 9],
+  route: [7, 11],
+} as const;
+
+export type LinkTopic = keyof typeof GROUPS;
+
+/** One change; `isGone` tells deletions from additions and changes. */
+export type LinkEvent =
+  | { readonly kind: 'link'; readonly isGone: boolean; readonly link: Link }
+  | {
+      readonly kind: 'address';
+      readonly isGone: boolean;
+      readonly address: LinkAddress & { readonly link: number };
+    }
+  | { readonly kind: 'route'; readonly isGone: boolean; readonly route: Route }
+  | { readonly kind: 'neighbour'; readonly isGone: boolean; readonly neighbour: Neighbour };
+
+/** What a port must be to pass frames of its pod: up, and not held back by spanning tree. */
+export function isForwarding(link: Link): boolean {
+  const isCarrying = link.isUp && link.operState === 'up';
+  return isCarrying && (link.portState === undefined || link.portState === 'forwarding');
+}
+
+/**
+ * Calls `listener` with what changes, in order, until closed; `overflow` means events were lost and
+ * everything must be read again. A namespace that is deleted simply falls silent.
+ */
+export function watchLinks(
+  netns: Netns | undefined,
+  listener: (events: readonly LinkEvent[] | 'overflow') => void,
+  topics: readonly LinkTopic[] = ['link', 'address'],
+): { close(): void } {
+  const socket = NetlinkSocket.open(NETLINK_ROUTE, {
+    ...(netns === undefined ? {} : { netns }),
+    receiveBufferBytes: 1 << 20,
+  });
+  for (const group of topics.flatMap((topic) => GROUPS[topic])) socket.join(group);
+  socket.subscribe((messages) => {
+    if (messages === 'overflow') return listener(messages);
+    const events = messages.flatMap((message) => decodeEvent(message) ?? []);
+    if (events.length > 0) listener(events);
+  });
+  return socket;
+}
+
+/**
+ * Waits, blocking the thread, until the link is as `predicate` wants it or `timeoutMs` are over;
+ * gives the link as it is then, undefined when it is gone. The caller asks `predicate` again to
+ * tell the two apart.
+ */
+export function waitForLink(
+  rtnl: Pick<Rtnl, 'linkByIndex'>,
+  index: number,
+  predicate: (link: Link) => boolean,
+  timeoutMs: number,
+): Link | undefined {
+  for (let waitedMs = 0, stepMs = 1; ; stepMs = Math.min(stepMs * 2, MAX_STEP_MS)) {
+    const link = rtnl.linkByIndex(index);
+    if (link === undefined || predicate(link) || waitedMs >= timeoutMs) return link;
+    const pauseMs = Math.min(stepMs, timeoutMs - waitedMs);
+    Atomics.wait(sleeper, 0, 0, pauseMs);
+    waitedMs += pauseMs;
+  }
+}
+
+function decodeEvent({ type, payload }: NetlinkReply): LinkEvent | undefined {
+  switch (type) {
+    case RTM_NEWLINK:
+    case RTM_DELLINK:
+      return decodeLinkEvent(type, payload);
+    case RTM_NEWADDR:
+    case RTM_DELADDR:
+      return { kind: 'address', isGone: type === RTM_DELADDR, address: decodeAddress(payload) };
+    case RTM_NEWROUTE:
+    case RTM_DELROUTE: {
+      const route = decodeRoute(payload);
+      return route && { kind: 'route', isGone: type === RTM_DELROUTE, route };
+    }
+    case RTM_NEWNEIGH:
+    case RTM_DELNEIGH: {
+      const neighbour = decodeNeighbour(payload);
+      return neighbour && { kind: 'neighbour', isGone: type === RTM_DELNEIGH, neighbour };
+    }
+    default:
+      return undefined;
+  }
+}
+
+/**
+ * Bridges tell of their ports in messages of their own family, with fewer attributes; a port that
+ * leaves its bridge looks deleted there. The plain message of the same change follows.
+ */
+function decodeLinkEvent(type: number, payload: Buffer): LinkEvent | undefined {
+  if (payload[0] === AF_BRIDGE) return undefined;
+  return { kind: 'link', isGone: type === RTM_DELLINK, link: decodeLink(payload) };
+}

@@ -1,0 +1,77 @@
+import { closeSync, fstatSync, openSync } from 'node:fs';
+import { wire } from '../netlink/wire.ts';
+import { errorCode, toError, WeftError } from '../util/errors.ts';
+import type { Netns, Netnses } from './types.ts';
+
+const CLONE_NEWNET = 0x40000000;
+
+/**
+ * A path or descriptor is no usable network namespace. `isMissing`: there is nothing at the path,
+ * which for a DEL means the namespace is gone.
+ */
+export class NetnsError extends WeftError {
+  readonly isMissing: boolean;
+
+  constructor(message: string, options: ErrorOptions & { readonly isMissing: boolean }) {
+    super('NETNS', message, options);
+    this.isMissing = options.isMissing;
+  }
+}
+
+/** The namespaces of this machine, as descriptors; nothing ever switches into one. */
+export const netnses: Netnses = {
+  open(path) {
+    let fd: number;
+    try {
+      fd = openSync(path, 'r');
+    } catch (error) {
+      const isMissing = errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR';
+      throw new NetnsError(`failed to open netns "${path}": ${toError(error).message}`, {
+        isMissing,
+        cause: error,
+      });
+    }
+    return netnses.adopt(fd, path);
+  },
+
+  adopt(fd, description) {
+    try {
+      requireNetns(fd, description);
+      return new OpenNetns(fd);
+    } catch (error) {
+      closeSync(fd);
+      throw error;
+    }
+  },
+
+  self: () => netnses.open('/proc/thread-self/ns/net'),
+};
+
+class OpenNetns implements Netns {
+  readonly fd: number;
+  readonly id: string;
+  #isClosed = false;
+
+  constructor(fd: number) {
+    const { dev, ino } = fstatSync(fd, { bigint: true });
+    this.fd = fd;
+    this.id = `${dev}:${ino}`;
+  }
+
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    closeSync(this.fd);
+  }
+}
+
+/** The text is the reference plugins' own, which tools look for. */
+function requireNetns(fd: number, description: string): void {
+  const { fsMagic, nsType } = wire.inspectNamespace(fd);
+  if (nsType === CLONE_NEWNET) return;
+  const message =
+    nsType === 0
+      ? `unknown FS magic on "${description}": ${fsMagic.toString(16)}`
+      : `"${description}" is a namespace, but not a network namespace`;
+  throw new NetnsError(message, { isMissing: false });
+}

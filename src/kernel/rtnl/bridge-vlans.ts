@@ -1,0 +1,29 @@
+import {
+  decodePortVlans,
+  encodePortVlanFilter,
+  encodePortVlans,
+} from '../../netlink/rtnetlink/bridge-vlan.ts';
+import { RTM_DELLINK, RTM_GETLINK, RTM_SETLINK } from '../../netlink/rtnetlink/link.ts';
+import type { NetlinkSocket } from '../../netlink/socket.ts';
+import type { PortVlan, PortVlanOptions, PortVlanRange } from '../types.ts';
+
+/** The kernel lists all ports or none, so this costs what the bridge is big. */
+export function portVlans(socket: NetlinkSocket, index: number): readonly PortVlan[] {
+  return socket
+    .dump(RTM_GETLINK, encodePortVlanFilter(), 'list port VLANs')
+    .map((reply) => decodePortVlans(reply.payload))
+    .filter(({ link }) => link === index)
+    .flatMap(({ vlans }) => vlans);
+}
+
+/** Adds or deletes all of `vlans` with one request. */
+export function changePortVlans(
+  socket: NetlinkSocket,
+  change: 'add' | 'delete',
+  port: PortVlanOptions & { readonly index: number; readonly vlans: readonly PortVlanRange[] },
+): void {
+  if (port.vlans.length === 0) return;
+  const type = change === 'add' ? RTM_SETLINK : RTM_DELLINK;
+  const payload = encodePortVlans(port.index, port.vlans, port);
+  socket.request(type, 0, payload, `${change} VLANs of link ${port.index}`);
+}

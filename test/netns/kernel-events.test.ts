@@ -1,0 +1,222 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { announce } from '../../src/kernel/announce.ts';
+import {
+  isForwarding,
+  type LinkEvent,
+  type LinkTopic,
+  waitForLink,
+  watchLinks,
+} from '../../src/kernel/link-monitor.ts';
+import { netnses } from '../../src/kernel/netns.ts';
+import { openRtnl } from '../../src/kernel/rtnl.ts';
+import type { Netns, NodeRtnl } from '../../src/kernel/types.ts';
+import { parseIP } from '../../src/net/ip.ts';
+import { parseMac } from '../../src/net/mac.ts';
+import { connect, createNetns, type TestNetns } from '../support/netns.ts';
+
+const NEW_MAC = parseMac('02:00:00:00:00:99');
+
+let node: TestNetns;
+let pod: TestNetns;
+let nodeNetns: Netns;
+let podNetns: Netns;
+let host: NodeRtnl;
+let inside: NodeRtnl;
+
+beforeAll(() => {
+  node = createNetns('node');
+  pod = createNetns('pod');
+  nodeNetns = netnses.open(node.path);
+  podNetns = netnses.open(pod.path);
+  host = openRtnl(nodeNetns);
+  inside = openRtnl(podNetns);
+  connect(
+    { netns: node, link: 'vh', addresses: ['10.0.0.1/24', 'fd00::1/64'] },
+    { netns: pod, link: 'eth0', addresses: ['10.0.0.2/24', 'fd00::2/64'] },
+  );
+});
+
+afterAll(() => {
+  for (const open of [host, inside, nodeNetns, podNetns]) open.close();
+  node.remove();
+  pod.remove();
+});
+
+function indexOf(rtnl: NodeRtnl, name: string): number {
+  const link = rtnl.link(name);
+  if (link === undefined) throw new Error(`no link ${name}`);
+  return link.index;
+}
+
+/** Asks until it is so, for at most two seconds. */
+async function eventually(isSo: () => boolean): Promise<boolean> {
+  for (let attempt = 0; attempt < 200; attempt++) {
+    if (isSo()) return true;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  return false;
+}
+
+describe('announce', () => {
+  test.each(['10.0.0.2', 'fd00::2'])('neighbours of %s learn its new MAC', async (address) => {
+    const ping = [address.includes(':') ? '-6' : '-4', '-c', '1', '-W', '1', address];
+    node.run('ping', ...ping);
+    const known = () => node.run('ip', 'neigh', 'show', address, 'dev', 'vh');
+    expect(known()).toContain(inside.link('eth0')?.mac);
+    announce(podNetns, indexOf(inside, 'eth0'), [parseIP(address)], NEW_MAC);
+    expect(await eventually(() => known().includes(NEW_MAC))).toBe(true);
+  });
+
+  test('the advertisement is one that a packet analyser finds right', async () => {
+    const capture = node.start('tcpdump', ['-vvnni', 'vh', '-c', '1', 'icmp6 and ip6[40] == 136']);
+    let text = '';
+    capture.stdout?.on('data', (part: Buffer) => {
+      text += part.toString();
+    });
+    await new Promise((resolve) => capture.stderr?.once('data', resolve));
+    const eth0 = indexOf(inside, 'eth0');
+    const isSeen = await eventually(() => {
+      announce(podNetns, eth0, [parseIP('fd00::2')], NEW_MAC);
+      return text !== '';
+    });
+    expect(isSeen).toBe(true);
+    expect(text).toContain('[icmp6 sum ok]');
+    expect(text).toMatch(/hlim 255.*fd00::2 > ff02::1.*tgt is fd00::2, Flags \[override\]/s);
+  });
+
+  test('a link that is gone is an error that names the address', () => {
+    expect(() => announce(podNetns, 4242, [parseIP('10.0.0.2')], NEW_MAC)).toThrow(
+      /announce 10.0.0.2 on link 4242: sendto: (ENXIO|ENODEV)/,
+    );
+  });
+});
+
+describe('watchLinks', () => {
+  /** What is told while `job` runs and shortly after. */
+  async function eventsOf(
+    job: () => void,
+    isEnough: (events: readonly LinkEvent[]) => boolean,
+    topics?: readonly LinkTopic[],
+  ): Promise<readonly LinkEvent[]> {
+    const events: LinkEvent[] = [];
+    const watch = watchLinks(
+      nodeNetns,
+      (batch) => {
+        if (batch !== 'overflow') events.push(...batch);
+      },
+      topics,
+    );
+    job();
+    expect(await eventually(() => isEnough(events))).toBe(true);
+    watch.close();
+    return events;
+  }
+
+  test('links and addresses come and go', async () => {
+    const events = await eventsOf(
+      () => {
+        host.createBridge({ name: 'brw', mac: parseMac('02:00:00:00:00:01') });
+        host.addAddress(indexOf(host, 'brw'), { address: parseIP('10.9.0.1'), prefixLength: 24 });
+        host.deleteLink(indexOf(host, 'brw'));
+      },
+      (seen) => seen.some((event) => event.kind === 'link' && event.isGone),
+    );
+    const told = events.flatMap((event) => {
+      if (event.kind === 'link') return [`${event.isGone ? '-' : '+'}${event.link.name}`];
+      if (event.kind !== 'address') return [];
+      return [`${event.isGone ? '-' : '+'}${event.address.address}`];
+    });
+    expect([...new Set(told)]).toEqual(['+brw', '+10.9.0.1', '-10.9.0.1', '-brw']);
+  });
+
+  test('a port that leaves its bridge is told as a change of the link, not as its end', async () => {
+    host.createBridge({ name: 'brp', mac: parseMac('02:00:00:00:00:01') });
+    host.createVeth({
+      host: { name: 'vp', mac: parseMac('02:00:00:00:00:02') },
+      pod: { name: 'ep', mac: parseMac('02:00:00:00:00:03'), netns: podNetns },
+      master: indexOf(host, 'brp'),
+    });
+    const port = indexOf(host, 'vp');
+    const events = await eventsOf(
+      () => host.changeLink(port, { master: 0 }),
+      (seen) =>
+        seen.some(
+          (event) =>
+            event.kind === 'link' && event.link.index === port && event.link.master === undefined,
+        ),
+    );
+    expect(events.filter(({ isGone }) => isGone)).toEqual([]);
+    host.deleteLinks([port, indexOf(host, 'brp')]);
+  });
+
+  test('routes and neighbours only when asked for', async () => {
+    const vh = indexOf(host, 'vh');
+    const change = () => {
+      node.run('ip', 'route', 'add', '203.0.113.0/24', 'via', '10.0.0.2');
+      host.setNeighbour(vh, parseIP('10.0.0.77'), NEW_MAC);
+      node.run('ip', 'route', 'del', '203.0.113.0/24');
+      host.addAddress(vh, { address: parseIP('10.8.0.1'), prefixLength: 24 });
+      host.deleteAddress(vh, { address: parseIP('10.8.0.1'), prefixLength: 24 });
+    };
+    const asked = await eventsOf(
+      change,
+      (seen) => seen.some(({ kind, isGone }) => kind === 'route' && isGone),
+      ['route', 'neighbour'],
+    );
+    expect(asked).toContainEqual({
+      kind: 'route',
+      isGone: false,
+      route: expect.objectContaining({ destination: '203.0.113.0/24', gateway: '10.0.0.2' }),
+    });
+    expect(asked).toContainEqual({
+      kind: 'neighbour',
+      isGone: false,
+      neighbour: { link: vh, address: '10.0.0.77', mac: NEW_MAC },
+    });
+    const rest = await eventsOf(change, (seen) => seen.some(({ isGone }) => isGone));
+    expect(rest.map(({ kind }) => kind)).not.toContain('route');
+  });
+
+  test('lost events are told as overflow', async () => {
+    let hasOverflowed = false;
+    const watch = watchLinks(nodeNetns, (batch) => {
+      if (batch === 'overflow') hasOverflowed = true;
+    });
+    for (let i = 0; i < 1500; i++) host.changeLink(indexOf(host, 'vh'), { alias: `${i}` });
+    expect(await eventually(() => hasOverflowed)).toBe(true);
+    watch.close();
+  });
+});
+
+describe('waitForLink', () => {
+  test('gives the link as soon as the port forwards', () => {
+    host.createBridge({ name: 'brf', mac: parseMac('02:00:00:00:00:01') });
+    const bridge = indexOf(host, 'brf');
+    host.changeLink(bridge, { isUp: true });
+    host.createVeth({
+      host: { name: 'vf', mac: parseMac('02:00:00:00:00:02') },
+      pod: { name: 'ef', mac: parseMac('02:00:00:00:00:03'), netns: podNetns },
+      master: bridge,
+    });
+    const port = indexOf(host, 'vf');
+    expect(host.link('vf')).toMatchObject({ portState: 'disabled' });
+    const early = waitForLink(host, port, isForwarding, 20);
+    expect(early && isForwarding(early)).toBe(false);
+    inside.changeLink(indexOf(inside, 'ef'), { isUp: true });
+    const forwarding = waitForLink(host, port, isForwarding, 2_000);
+    expect(forwarding).toMatchObject({ portState: 'forwarding', operState: 'up' });
+  });
+
+  test('a link that is gone ends the wait', () => {
+    const start = performance.now();
+    expect(waitForLink(host, 4242, () => true, 2_000)).toBeUndefined();
+    expect(performance.now() - start).toBeLessThan(500);
+  });
+
+  test('the time is bounded', () => {
+    const start = performance.now();
+    expect(waitForLink(host, indexOf(host, 'vh'), () => false, 40)?.name).toBe('vh');
+    expect(performance.now() - start).toBeGreaterThanOrEqual(35);
+    expect(performance.now() - start).toBeLessThan(1_000);
+  });
+});
