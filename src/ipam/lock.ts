@@ -1,0 +1,108 @@
+import {
+  chmodSync,
+  closeSync,
+  fchmodSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  statSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { Wire } from '../netlink/wire.ts';
+import { BusyError, errorCode } from '../util/errors.ts';
+
+export interface LockOptions {
+  /** flock(2) that never waits; the addon's. */
+  readonly flock: Wire['flock'];
+  /** How long to wait for another holder. */
+  readonly timeoutMs: number;
+}
+
+const LONGEST_SLEEP_MS = 10;
+const sleepCell = new Int32Array(new SharedArrayBuffer(4));
+
+/**
+ * Runs `job` while holding host-local's lock, flock(2) on `<directory>/lock`, which shuts out the
+ * reference plugin too. With `isCreating` false, a missing directory gives undefined and no call.
+ * Waits in the calling thread; throws BusyError naming the holder when the time is up.
+ */
+export function withDirectoryLock<T>(
+  directory: string,
+  options: LockOptions & { readonly isCreating: boolean },
+  job: () => T,
+): T | undefined {
+  const path = join(directory, 'lock');
+  for (;;) {
+    const fd = openLockFile(path, options.isCreating);
+    if (fd === undefined) return undefined;
+    // Closing the only descriptor of this open file drops the lock.
+    try {
+      waitForLock(fd, path, options);
+      if (isStillAt(fd, path)) return job();
+    } finally {
+      closeSync(fd);
+    }
+  }
+}
+
+function openLockFile(path: string, isCreating: boolean): number | undefined {
+  try {
+    return openSync(path, 'r');
+  } catch (error) {
+    if (errorCode(error) !== 'ENOENT') throw error;
+  }
+  if (!isCreating && !isPresent(dirname(path))) return undefined;
+  makeDirectory(dirname(path));
+  const fd = openSync(path, 'a', 0o750);
+  fchmodSync(fd, 0o750);
+  return fd;
+}
+
+/** mkdir -p whose new directories are 0755 under every umask. */
+function makeDirectory(path: string): void {
+  const first = mkdirSync(path, { recursive: true });
+  if (first === undefined) return;
+  for (let made = path; made.length >= first.length; made = dirname(made)) chmodSync(made, 0o755);
+}
+
+function isPresent(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false }) !== undefined;
+}
+
+/** False when somebody removed the directory, and with it the locked file, while we waited. */
+function isStillAt(fd: number, path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.ino === fstatSync(fd).ino;
+}
+
+function waitForLock(fd: number, path: string, options: LockOptions): void {
+  let waitedMs = 0;
+  for (let sleepMs = 1; !options.flock(fd, 'exclusive'); sleepMs++) {
+    if (waitedMs >= options.timeoutMs) {
+      const holder = describeHolder(fstatSync(fd).ino) ?? 'another process';
+      throw new BusyError(`lock ${path}: held by ${holder} for more than ${options.timeoutMs} ms`);
+    }
+    const pauseMs = Math.min(sleepMs, LONGEST_SLEEP_MS, options.timeoutMs - waitedMs);
+    Atomics.wait(sleepCell, 0, 0, pauseMs);
+    waitedMs += pauseMs;
+  }
+}
+
+/**
+ * The holder of a flock as /proc/locks shows it (`1: FLOCK ADVISORY WRITE <pid> <dev>:<inode> …`).
+ * Only the inode is compared: on overlayfs the device there is not the one stat(2) gives.
+ */
+function describeHolder(inode: number): string | undefined {
+  try {
+    const line = readFileSync('/proc/locks', 'utf8')
+      .split('\n')
+      .map((text) => text.trim().split(/\s+/))
+      .find((fields) => fields[1] === 'FLOCK' && fields[5]?.endsWith(`:${inode}`));
+    const pid = line?.[4];
+    if (pid === undefined || !(Number(pid) > 0)) return undefined;
+    return `pid ${pid} (${readFileSync(`/proc/${pid}/comm`, 'utf8').trim()})`;
+  } catch {
+    // The holder only decorates the message; /proc may be hidden or the process gone.
+    return undefined;
+  }
+}

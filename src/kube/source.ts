@@ -1,0 +1,32 @@
+import type { Resource } from './resources.ts';
+import type { KubernetesObject } from './types.ts';
+
+/**
+ * Told of every difference between what the source holds and what was told before. Called one after
+ * the other, never concurrently. A handler that throws ends the process: it is a bug, and going on
+ * would leave the consumer with a state that no later event corrects.
+ */
+export interface ObjectHandlers<T> {
+  onAdd(object: T): void;
+  onUpdate(object: T, old: T): void;
+  /** Carries the last known state. */
+  onDelete(object: T): void;
+}
+
+export interface Subscription {
+  /** Resolves once every object of the first complete reading went through `onAdd`. */
+  readonly synced: Promise<void>;
+}
+
+/** Where Kubernetes objects come from: an API server or a directory of manifest files. */
+export interface ObjectSource {
+  /** Registers handlers for one kind; may be called before or after `start`. */
+  watch<T extends KubernetesObject>(
+    resource: Resource<T>,
+    handlers: ObjectHandlers<T>,
+  ): Subscription;
+  /** Begins to read; everything ends with the signal. Call once. */
+  start(signal: AbortSignal): void;
+  /** True once every kind registered so far has synced. */
+  hasSynced(): boolean;
+}
