@@ -1,0 +1,72 @@
+/** The configuration of rate limits, under the keys of the reference's bandwidth plugin. */
+import type { RateLimit } from '../../kernel/shaping.ts';
+import { ConfigError } from '../../util/errors.ts';
+import { unsupportedField } from '../protocol/errors.ts';
+import { isJsonObject, memberOf } from '../protocol/json.ts';
+
+/** What a pod may receive and send; undefined is unlimited. */
+export interface BandwidthConfig {
+  readonly ingress?: RateLimit;
+  readonly egress?: RateLimit;
+}
+
+type Members = Readonly<Record<string, unknown>>;
+
+const rateKeys = ['ingressRate', 'ingressBurst', 'egressRate', 'egressBurst'] as const;
+const subnetKeys = ['unshapedSubnets', 'shapedSubnets'] as const;
+const runtimeKey = 'runtimeConfig.bandwidth';
+
+/**
+ * Rates in bits per second and bursts in bits, at the top level or, when there is none of them, in
+ * runtimeConfig.bandwidth. Throws ConfigError (CNI code 7) with the reference's texts, CNI code 2
+ * for limits of some subnets only.
+ */
+export function parseBandwidthConfig(config: Members): BandwidthConfig {
+  for (const key of subnetKeys) {
+    const subnets = memberOf(config, key) ?? [];
+    if (!Array.isArray(subnets) || subnets.length > 0) throw unsupportedField(key, subnets);
+  }
+  if (rateKeys.some((key) => memberOf(config, key) !== undefined)) return parseLimits(config, '');
+  const runtimeConfig = memberOf(config, 'runtimeConfig') ?? {};
+  if (!isJsonObject(runtimeConfig)) throw new ConfigError('runtimeConfig', 'must be an object');
+  const bandwidth = memberOf(runtimeConfig, 'bandwidth') ?? {};
+  if (!isJsonObject(bandwidth)) throw new ConfigError(runtimeKey, 'must be an object');
+  return parseLimits(bandwidth, `${runtimeKey}.`);
+}
+
+function parseLimits(members: Members, prefix: string): BandwidthConfig {
+  const ingress = parseLimit(members, prefix, 'ingress');
+  const egress = parseLimit(members, prefix, 'egress');
+  return {
+    ...(ingress === undefined ? {} : { ingress }),
+    ...(egress === undefined ? {} : { egress }),
+  };
+}
+
+function parseLimit(
+  members: Members,
+  prefix: string,
+  direction: 'ingress' | 'egress',
+): RateLimit | undefined {
+  const rateKey = `${direction}Rate`;
+  const burstKey = `${direction}Burst`;
+  const rateBits = parseBits(members, prefix, rateKey);
+  const burstBits = parseBits(members, prefix, burstKey);
+  if (burstBits === 0 && rateBits !== 0) {
+    throw new ConfigError(`${prefix}${burstKey}`, 'if rate is set, burst must also be set');
+  }
+  if (rateBits === 0 && burstBits !== 0) {
+    throw new ConfigError(`${prefix}${rateKey}`, 'if burst is set, rate must also be set');
+  }
+  if (Math.floor(burstBits / 8) >= 0xffffffff) {
+    throw new ConfigError(`${prefix}${burstKey}`, 'burst cannot be more than 4GB');
+  }
+  return rateBits === 0 ? undefined : { rateBits, burstBits };
+}
+
+function parseBits(members: Members, prefix: string, key: string): number {
+  const value = memberOf(members, key) ?? 0;
+  if (typeof value === 'number' && Number.isInteger(value) && value >= 0) return value;
+  const text = JSON.stringify(value);
+  throw new ConfigError(`${prefix}${key}`, `must be a whole number of bits, not ${text}`);
+}

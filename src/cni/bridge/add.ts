@@ -1,0 +1,107 @@
+import type { NodeRtnl, Rtnl } from '../../kernel/types.ts';
+import { hostVethName } from '../attachment.ts';
+import { type CniNode, withNftables, withRtnl } from '../node.ts';
+import type { NetnsCall } from '../plugin.ts';
+import type { Result } from '../protocol/result.ts';
+import type { UndoList } from '../undo.ts';
+import type { AttachmentEntry } from '../upkeep/records.ts';
+import { remember } from '../upkeep/remember.ts';
+import { type BridgeConfig, parseBridgeConfig } from './config.ts';
+import { ensureBridge } from './ensure-bridge.ts';
+import { addMasquerade, removeMasquerade } from './masquerade.ts';
+import { type AttachmentPlan, buildPlan } from './plan.ts';
+import { announce, configurePod } from './pod.ts';
+import { allowOnUplink, configurePort, createVeth, ensureVlanGateway, nameTaken } from './port.ts';
+import { reserve } from './reservations.ts';
+import { buildResult, type MadeLinks } from './result.ts';
+import { guardPort, unguardPorts } from './spoof.ts';
+import { applySysctls } from './sysctls.ts';
+
+interface Sockets {
+  readonly host: NodeRtnl;
+  readonly pod: Rtnl;
+}
+
+/**
+ * ADD: reserve, plan, execute. Only the bridge, gateways of VLANs and nft structure outlive an undo:
+ * they are shared. Follows the CNI specification, "ADD: Add container to network".
+ */
+export function add(call: NetnsCall, undo: UndoList): Result {
+  const { request, node, attachment, netns } = call;
+  const config = parseBridgeConfig(request);
+  return withRtnl(node.kernel, undefined, (host) =>
+    withRtnl(node.kernel, netns, (pod) => {
+      if (pod.link(attachment.ifName) !== undefined) {
+        throw nameTaken(attachment.ifName, hostVethName(attachment));
+      }
+      // The interface is not in the pod; where its other end is not there either, it is nowhere.
+      const isLeftover = () => host.link(hostVethName(attachment)) === undefined;
+      const lease = reserve(call, config, undo, isLeftover);
+      const plan = buildPlan({ attachment, config, lease, nodeId: node.nodeId });
+      remember(call, plan, recordedIpam(config), undo);
+      const made = execute(plan, call, { host, pod }, undo);
+      return buildResult(plan, made, request);
+    }),
+  );
+}
+
+function recordedIpam({ ipam, foreignIpam }: BridgeConfig): AttachmentEntry['ipam'] {
+  if (foreignIpam !== undefined) return { type: foreignIpam };
+  if (ipam === undefined) return undefined;
+  const { dataDir } = ipam;
+  return { type: 'host-local', ...(dataDir === undefined ? {} : { dataDir }) };
+}
+
+function execute(
+  plan: AttachmentPlan,
+  { node, netns }: NetnsCall,
+  { host, pod }: Sockets,
+  undo: UndoList,
+): MadeLinks {
+  const { kernel } = node;
+  const bridge = ensureBridge(host, kernel.sysctls, plan.bridge);
+  const gateway = plan.vlanGateway && ensureVlanGateway(host, kernel, plan.vlanGateway, bridge);
+  applySysctls(kernel.sysctls, undefined, plan.forwarding);
+  if (plan.uplink !== undefined) allowOnUplink(host, plan.uplink, bridge);
+  const port = createVeth(host, plan, netns, bridge);
+  undo.push(() => withRtnl(kernel, undefined, (rtnl) => rtnl.deleteLink(port.index)));
+  configurePort(host, kernel.sysctls, port, plan.host);
+  guard(plan, node, undo);
+  configurePod(pod, kernel, plan.pod, { netns, index: port.peerIndex });
+  setNeighbours(plan, node, { host, index: (gateway ?? bridge).index }, undo);
+  masquerade(plan, node, undo);
+  announce({ host, pod, pause: kernel.pause }, plan, { port: port.index, pod: port.peerIndex });
+  return { bridge, port, ...(gateway === undefined ? {} : { vlanGateway: gateway }) };
+}
+
+/** Before the pod's end is raised, so that no frame of it goes by unseen. */
+function guard({ host, label }: AttachmentPlan, { kernel }: CniNode, undo: UndoList): void {
+  const { name, allowedMac: mac } = host;
+  if (mac === undefined) return;
+  withNftables(kernel, (nft) => guardPort(nft, { name, mac }, label));
+  undo.push(() => withNftables(kernel, (nft) => unguardPorts(nft, [name])));
+}
+
+/** Undo needs a socket of its own: it may run after this call's are closed. */
+function setNeighbours(
+  plan: AttachmentPlan,
+  { kernel }: CniNode,
+  { host, index }: { readonly host: NodeRtnl; readonly index: number },
+  undo: UndoList,
+): void {
+  for (const address of plan.neighbours) {
+    host.setNeighbour(index, address, plan.pod.mac);
+    undo.push(() => withRtnl(kernel, undefined, (rtnl) => rtnl.deleteNeighbour(index, address)));
+  }
+}
+
+function masquerade(
+  { masquerade: entries, label }: AttachmentPlan,
+  { kernel }: CniNode,
+  undo: UndoList,
+): void {
+  if (entries.length === 0) return;
+  const addresses = entries.map(({ address }) => address);
+  withNftables(kernel, (nft) => addMasquerade(nft, entries, label));
+  undo.push(() => withNftables(kernel, (nft) => removeMasquerade(nft, addresses, true)));
+}

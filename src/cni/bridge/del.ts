@@ -1,0 +1,158 @@
+import type { NodeRtnl, Rtnl } from '../../kernel/types.ts';
+import type { IP } from '../../net/ip.ts';
+import { joinErrors, toError } from '../../util/errors.ts';
+import { hostVethName } from '../attachment.ts';
+import { withNftables, withRtnl } from '../node.ts';
+import type { DelCall } from '../plugin.ts';
+import { endFlowsOf } from '../upkeep/flows.ts';
+import { parseTeardownConfig, type TeardownConfig } from './config.ts';
+import { removeMasquerade } from './masquerade.ts';
+import { forgetNeighbours } from './neighbours.ts';
+import { heldAddresses, releaseAddresses } from './reservations.ts';
+import { unguardPorts } from './spoof.ts';
+
+/**
+ * DEL: removes what ADD made, as far as it is there; nothing being there is success. Throws only
+ * when something that is ours still exists and could not be removed.
+ */
+export function del(call: DelCall): void {
+  const [outcome] = delMany([call]);
+  if (outcome !== undefined) throw outcome;
+}
+
+/**
+ * DEL of several attachments, of any networks of one node, with one wait of the kernel for all of
+ * their links. Gives an outcome per call, in order: undefined or its error.
+ *
+ * The addresses go last: none of them may be given to another pod while something still answers for
+ * it, and a failure before that keeps the reservation for the next try. What masquerades them goes
+ * first, because the kernel then frees it while it waits for the links to go.
+ */
+export function delMany(calls: readonly DelCall[]): readonly (Error | undefined)[] {
+  const [first] = calls;
+  if (first === undefined) return [];
+  const { kernel } = first.node;
+  const teardowns = calls.map((call) => new Teardown(call));
+  for (const teardown of teardowns) teardown.announce();
+  withRtnl(kernel, undefined, (host) => {
+    for (const teardown of teardowns) teardown.attempt(() => teardown.find(host));
+    withNftables(kernel, (nft) => {
+      for (const isExpected of [true, false]) {
+        const some = teardowns.filter(({ config }) => config.isMasqueraded === isExpected);
+        const masqueraded = some.flatMap(({ addresses }) => addresses);
+        attemptAll(some, () => removeMasquerade(nft, masqueraded, isExpected));
+      }
+      const ports = teardowns.map(({ portName }) => portName);
+      attemptAll(teardowns, () => unguardPorts(nft, ports));
+      deleteLinks(host, teardowns);
+    });
+    for (const teardown of teardowns) {
+      const { config, addresses } = teardown;
+      teardown.attempt(() => forgetNeighbours(host, config, addresses));
+    }
+    const released = teardowns.flatMap(({ addresses }) => addresses);
+    const { endFlowsSoon } = first.node;
+    if (endFlowsSoon !== undefined) endFlowsSoon(released);
+    else attemptAll(teardowns, () => endFlowsOf(kernel, released));
+  });
+  return teardowns.map((teardown) => teardown.finish());
+}
+
+/** What is known of one call, and what failed so far. */
+class Teardown {
+  readonly call: DelCall;
+  readonly config: TeardownConfig;
+  readonly portName: string;
+  addresses: readonly IP[] = [];
+  /** ifindex of the node's end; undefined when there is none. */
+  link: number | undefined;
+  readonly #errors: Error[] = [];
+
+  constructor(call: DelCall) {
+    this.call = call;
+    this.config = parseTeardownConfig(call.request.config);
+    this.portName = hostVethName(call.attachment);
+  }
+
+  attempt(step: () => void): void {
+    try {
+      step();
+    } catch (thrown) {
+      this.fail(thrown);
+    }
+  }
+
+  fail(thrown: unknown): void {
+    this.#errors.push(toError(thrown));
+  }
+
+  /**
+   * An entry in the journal until all is gone: the agent's repair leaves the attachment alone while
+   * its parts disappear, and its sweep finishes what a killed DEL began. A DEL goes on without it.
+   */
+  announce(): void {
+    try {
+      this.call.node.journal.begin(this.call.attachment);
+    } catch {
+      // The run directory cannot be written; what is to be removed does not depend on it.
+    }
+  }
+
+  /** The pod's namespace is looked at only for what the node itself does not know. */
+  find(host: NodeRtnl): void {
+    const held = heldAddresses(this.call, this.config);
+    this.addresses = held;
+    const port = host.link(this.portName);
+    if (port?.kind === 'veth') this.link = port.index;
+    if (this.call.netns === undefined || (this.link !== undefined && held.length > 0)) return;
+    withRtnl(this.call.node.kernel, this.call.netns, (pod) => this.#findInPod(host, pod));
+  }
+
+  finish(): Error | undefined {
+    if (this.#errors.length === 0) this.attempt(() => this.#release());
+    return joinErrors(this.#errors, `DEL of ${this.call.attachment.containerId}`);
+  }
+
+  /**
+   * A veth in the pod with another peer was made by the reference plugin, unless our own port is
+   * there: then the path leads elsewhere by now.
+   */
+  #findInPod(host: NodeRtnl, pod: Rtnl): void {
+    const end = pod.link(this.call.attachment.ifName);
+    if (end?.kind !== 'veth') return;
+    if (this.link !== undefined && end.peerIndex !== this.link) return;
+    const found = pod.addresses(end.index).filter(({ scope }) => scope === 'global');
+    this.addresses = [...new Set([...this.addresses, ...found.map(({ address }) => address)])];
+    if (this.link !== undefined) return;
+    const peer = end.peerIndex === undefined ? undefined : host.linkByIndex(end.peerIndex);
+    if (peer?.kind === 'veth' && peer.peerIndex === end.index) this.link = peer.index;
+    else pod.deleteLink(end.index);
+  }
+
+  #release(): void {
+    const { node, attachment } = this.call;
+    releaseAddresses(this.call, this.config);
+    node.records?.remove(attachment);
+    node.journal.end(attachment);
+  }
+}
+
+/** When they cannot go together each is tried alone, so that one does not hold up the others. */
+function deleteLinks(host: NodeRtnl, teardowns: readonly Teardown[]): void {
+  const linked = teardowns.flatMap((teardown) => {
+    return teardown.link === undefined ? [] : [{ teardown, link: teardown.link }];
+  });
+  try {
+    host.deleteLinks(linked.map(({ link }) => link));
+  } catch {
+    for (const { teardown, link } of linked) teardown.attempt(() => host.deleteLink(link));
+  }
+}
+
+function attemptAll(teardowns: readonly Teardown[], step: () => void): void {
+  try {
+    step();
+  } catch (thrown) {
+    for (const teardown of teardowns) teardown.fail(thrown);
+  }
+}

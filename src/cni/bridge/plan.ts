@@ -1,0 +1,219 @@
+/** From configuration and addresses to what shall exist: a value that prints as JSON. */
+import type { PortVlanRange } from '../../kernel/types.ts';
+import {
+  addressOf,
+  type Cidr,
+  type IPWithPrefix,
+  ipWithPrefix,
+  networkOf,
+  nthAddress,
+  prefixLength,
+} from '../../net/cidr.ts';
+import type { IP } from '../../net/ip.ts';
+import type { Mac } from '../../net/mac.ts';
+import {
+  type Attachment,
+  attachmentLabel,
+  bridgeMac,
+  hostVethName,
+  vethMacs,
+} from '../attachment.ts';
+import type { Dns, ResultIP, ResultRoute } from '../protocol/result.ts';
+import type { BridgeConfig } from './config.ts';
+import {
+  buildPodRoute,
+  familiesOf,
+  type LeasedAddress,
+  type PodRoute,
+  withDefaultRoutes,
+} from './routes.ts';
+import {
+  acceptNoRouterAdvertisements,
+  forwardingSysctls,
+  podSysctls,
+  type SysctlSetting,
+} from './sysctls.ts';
+import { type VlanGatewayPlan, vlanGateway } from './vlan-gateway.ts';
+
+export type { LeasedAddress } from './routes.ts';
+
+/** Bytes, or that of the bridge, which a new one takes from the uplink. */
+export type PlannedMtu = number | 'auto';
+
+/** Addresses of gateways, which a link of the node answers for. */
+export interface GatewayAddresses {
+  /** With the prefix of the pods' network. */
+  readonly addresses: readonly IPWithPrefix[];
+  /** Addresses in the way are removed instead of being an error. */
+  readonly mayReplaceAddresses: boolean;
+}
+
+export interface BridgePlan extends GatewayAddresses {
+  readonly name: string;
+  /** Given at creation only; an existing bridge keeps its own. */
+  readonly mac: Mac;
+  /** Given at creation only. */
+  readonly mtu?: PlannedMtu;
+  readonly isPromiscuous: boolean;
+  /** Its ports are in VLANs; an existing bridge is switched, and never back. */
+  readonly filtersVlans: boolean;
+  readonly sysctls: readonly SysctlSetting[];
+}
+
+/** The node's end of the pair. */
+export interface PortPlan {
+  readonly name: string;
+  readonly mac: Mac;
+  readonly hairpin: boolean;
+  readonly isolated: boolean;
+  /** None leaves the port in the bridge's default VLAN. */
+  readonly vlans: readonly PortVlanRange[];
+  readonly keepsDefaultVlan: boolean;
+  /** Frames from any other hardware address are dropped. */
+  readonly allowedMac?: Mac;
+  readonly sysctls: readonly SysctlSetting[];
+}
+
+/** The pod's end of the pair. */
+export interface PodPlan {
+  readonly ifName: string;
+  readonly mac: Mac;
+  readonly isRaised: boolean;
+  readonly detectsDuplicates: boolean;
+  readonly addresses: readonly IPWithPrefix[];
+  readonly routes: readonly PodRoute[];
+  readonly sysctls: readonly SysctlSetting[];
+}
+
+export interface AttachmentPlan {
+  readonly label: string;
+  readonly bridge: BridgePlan;
+  /** Holds the gateway addresses instead of the bridge when the pod is in a VLAN. */
+  readonly vlanGateway?: VlanGatewayPlan;
+  /** Port that carries the VLANs to the outside. */
+  readonly uplink?: { readonly name: string; readonly vlans: readonly PortVlanRange[] };
+  readonly host: PortPlan;
+  readonly pod: PodPlan;
+  /** Of both ends. */
+  readonly mtu?: PlannedMtu;
+  /** Written on the node before the addresses go live. */
+  readonly forwarding: readonly SysctlSetting[];
+  /** Pod addresses whose hardware address the node is told, so that it forgets former owners. */
+  readonly neighbours: readonly IP[];
+  readonly masquerade: readonly { readonly address: IP; readonly subnet: Cidr }[];
+  readonly result: { readonly ips: readonly ResultIP[]; readonly routes: readonly ResultRoute[] };
+  readonly dns: Dns;
+}
+
+export interface PlanInput {
+  readonly attachment: Attachment;
+  readonly config: BridgeConfig;
+  /** What IPAM gave, in its order; empty for a layer 2 network. */
+  readonly lease: {
+    readonly ips: readonly LeasedAddress[];
+    readonly dns: Dns;
+    /** Absent: those of the configuration. */
+    readonly routes?: readonly ResultRoute[];
+  };
+  /** Identity of the node, for stable bridge addresses. */
+  readonly nodeId: string;
+}
+
+/** Index of the pod's end in the result's interface list: bridge, node's end, pod's end. */
+const podInterface = 2;
+
+/** The whole attachment as a value. Pure: the same input gives the same plan. */
+export function buildPlan({ attachment, config, lease, nodeId }: PlanInput): AttachmentPlan {
+  const ips = lease.ips.map((ip) => withGateway(ip, config));
+  const configured = lease.routes ?? config.routes;
+  const routes = config.isDefaultGateway ? withDefaultRoutes(configured, ips) : configured;
+  const families = familiesOf(ips);
+  const { mtu } = config;
+  const gateways: GatewayAddresses = {
+    addresses: config.isGateway ? gatewayAddresses(ips) : [],
+    mayReplaceAddresses: config.forceAddress,
+  };
+  const gateway = vlanGateway(config, gateways, nodeId);
+  const bridgeAddresses = gateway === undefined ? gateways : { ...gateways, addresses: [] };
+  return {
+    label: attachmentLabel(attachment),
+    bridge: buildBridge(config, bridgeAddresses, nodeId),
+    ...(gateway === undefined ? {} : { vlanGateway: gateway }),
+    ...buildUplink(config),
+    host: buildPort(attachment, config),
+    pod: {
+      ifName: attachment.ifName,
+      mac: podMac(attachment, config),
+      isRaised: !config.disableContainerInterface,
+      detectsDuplicates: config.enabledad,
+      addresses: ips.map(({ address }) => address),
+      routes: routes.map((route) => buildPodRoute(route, ips)),
+      sysctls: podSysctls(attachment.ifName, families, config.enabledad),
+    },
+    ...(mtu === undefined ? {} : { mtu }),
+    forwarding: config.isGateway ? forwardingSysctls(families) : [],
+    neighbours: config.isGateway ? ips.map(({ address }) => addressOf(address)) : [],
+    masquerade: config.ipMasq ? ips.map(masqueradeOf) : [],
+    result: { ips: ips.map((ip) => ({ interface: podInterface, ...ip })), routes },
+    dns: config.dns ?? lease.dns,
+  };
+}
+
+function buildBridge(config: BridgeConfig, gateways: GatewayAddresses, nodeId: string): BridgePlan {
+  const { bridge: name, mtu } = config;
+  return {
+    name,
+    mac: bridgeMac(nodeId, name),
+    ...(mtu === undefined ? {} : { mtu }),
+    isPromiscuous: config.promiscMode,
+    filtersVlans: config.portVlans.length > 0,
+    ...gateways,
+    sysctls: [acceptNoRouterAdvertisements(name)],
+  };
+}
+
+function buildPort(attachment: Attachment, config: BridgeConfig): PortPlan {
+  const name = hostVethName(attachment);
+  return {
+    name,
+    mac: vethMacs(attachment).host,
+    hairpin: config.hairpinMode,
+    isolated: config.portIsolation,
+    vlans: config.portVlans,
+    keepsDefaultVlan: config.preserveDefaultVlan,
+    ...(config.macspoofchk ? { allowedMac: podMac(attachment, config) } : {}),
+    sysctls: [acceptNoRouterAdvertisements(name)],
+  };
+}
+
+/** Outside every VLAN has its tag, also the one that is untagged at the pod. */
+function buildUplink({ uplinkInterface: name, portVlans }: BridgeConfig) {
+  if (name === undefined) return {};
+  const vlans = portVlans.map(({ vid, lastVid }) => {
+    return lastVid === undefined ? { vid } : { vid, lastVid };
+  });
+  return { uplink: { name, vlans } };
+}
+
+function podMac(attachment: Attachment, config: BridgeConfig): Mac {
+  return config.podMac ?? vethMacs(attachment).pod;
+}
+
+/** IPAM may leave the gateway out; a gateway bridge then takes the first address of the network. */
+function withGateway(ip: LeasedAddress, config: BridgeConfig): LeasedAddress {
+  if (ip.gateway !== undefined || !config.isGateway) return ip;
+  const gateway = nthAddress(networkOf(ip.address), 1);
+  return gateway === undefined ? ip : { ...ip, gateway };
+}
+
+/** Each gateway once, in the order of the addresses. */
+function gatewayAddresses(ips: readonly LeasedAddress[]): readonly IPWithPrefix[] {
+  const addresses = ips.flatMap(({ address, gateway }) => {
+    return gateway === undefined ? [] : [ipWithPrefix(gateway, prefixLength(address))];
+  });
+  return [...new Set(addresses)];
+}
+
+function masqueradeOf({ address }: LeasedAddress): { address: IP; subnet: Cidr } {
+  return { address: addressOf(address), subnet: networkOf(address) };
+}

@@ -1,0 +1,91 @@
+import type { NodeRtnl } from '../../kernel/types.ts';
+import { ipFamily } from '../../net/ip.ts';
+import { errorCode, toError } from '../../util/errors.ts';
+import { type ReservationOwner, withNftables, withRtnl } from '../node.ts';
+import type { StatusCall } from '../plugin.ts';
+import { CniError, cniErrorCode } from '../protocol/errors.ts';
+import { type BridgeConfig, parseBridgeConfig } from './config.ts';
+import { isMasqueradeReady } from './masquerade.ts';
+import { requireForeign } from './reservations.ts';
+import { forwardingSysctls } from './sysctls.ts';
+
+/** BR_MAX_PORTS of net/bridge/br_private.h less one: port number 0 is not given out. */
+const maxPorts = 1023;
+
+/**
+ * STATUS: code 50 when an ADD could not succeed now, 51 when pods that are there cannot reach what
+ * they should. Reads only.
+ */
+export function status(call: StatusCall): void {
+  const config = parseBridgeConfig(call.request);
+  checkAddresses(call, config);
+  withRtnl(call.node.kernel, undefined, (host) => checkBridge(host, config));
+  if (config.ipMasq) checkNftables(call);
+  const owners = ownersOf(call, config);
+  if (owners.length === 0) return;
+  checkForwarding(call, config, owners);
+  if (config.ipMasq) checkMasquerade(call);
+}
+
+function checkAddresses({ request, node }: StatusCall, config: BridgeConfig): void {
+  const { ipam, foreignIpam: type } = config;
+  const { network, cniVersion } = request;
+  if (ipam !== undefined) node.ipam.status(network, ipam, { cniVersion });
+  if (type !== undefined) requireForeign(node, type).status(request, type);
+}
+
+function checkBridge(host: NodeRtnl, { bridge: name }: BridgeConfig): void {
+  const bridge = host.link(name);
+  if (bridge === undefined) return;
+  if (bridge.kind !== 'bridge') {
+    throw unavailable(`"${name}" already exists but is not a bridge`);
+  }
+  const ports = host.links().filter(({ master }) => master === bridge.index).length;
+  if (ports >= maxPorts) throw unavailable(`bridge "${name}" has all its ${maxPorts} ports in use`);
+}
+
+function checkNftables({ node }: StatusCall): void {
+  try {
+    withNftables(node.kernel, (nft) => void nft.tables('inet'));
+  } catch (cause) {
+    if (errorCode(cause) !== 'EPROTONOSUPPORT') throw cause;
+    throw unavailable('ipMasq: this kernel has no nf_tables', cause);
+  }
+}
+
+function ownersOf({ request, node }: StatusCall, { ipam }: BridgeConfig) {
+  return ipam === undefined ? [] : node.ipam.owners(request.network, ipam.dataDir);
+}
+
+function checkForwarding(
+  { node }: StatusCall,
+  config: BridgeConfig,
+  owners: readonly ReservationOwner[],
+): void {
+  if (!config.isGateway) return;
+  const families = [...new Set(owners.map(({ address }) => ipFamily(address)))];
+  for (const { path, value } of forwardingSysctls(families)) {
+    const present = node.kernel.sysctls.read(undefined, path);
+    if (present !== value) throw limited(`sysctl ${path} is ${present ?? 'missing'}, not ${value}`);
+  }
+}
+
+function checkMasquerade({ node }: StatusCall): void {
+  withNftables(node.kernel, (nft) => {
+    if (!isMasqueradeReady(nft)) {
+      throw limited('ipMasq: pods are not masqueraded, table inet weft-cni is missing');
+    }
+  });
+}
+
+function unavailable(message: string, cause?: unknown): CniError {
+  return new CniError(cniErrorCode.pluginNotAvailable, message, detailsOf(cause), { cause });
+}
+
+function limited(message: string): CniError {
+  return new CniError(cniErrorCode.limitedConnectivity, message);
+}
+
+function detailsOf(cause: unknown): string | undefined {
+  return cause === undefined ? undefined : toError(cause).message;
+}

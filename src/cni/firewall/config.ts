@@ -1,0 +1,59 @@
+/** The configuration of the reference's firewall plugin. */
+import { ConfigError } from '../../util/errors.ts';
+import { unsupportedField } from '../protocol/errors.ts';
+import { isJsonObject, memberOf } from '../protocol/json.ts';
+
+export interface FirewallConfig {
+  /** Chain that sees the pods' packets before they are accepted. */
+  readonly adminChain: string;
+}
+
+type Members = Readonly<Record<string, unknown>>;
+
+const defaultAdminChain = 'CNI-ADMIN';
+/** XT_EXTENSION_MAXNAMELEN without the NUL: longer names iptables cannot print. */
+const maxChainBytes = 28;
+const servedPolicies: readonly unknown[] = ['', 'open'];
+const knownPolicies: readonly unknown[] = [...servedPolicies, 'same-bridge', 'isolated'];
+
+/**
+ * As a plugin of its own the keys are at the top level and it is always wanted. In a chain inside one
+ * plugin they are in the object `firewall`, which may also be `true`; undefined when it is missing.
+ * Throws ConfigError (CNI code 7), CNI code 2 for firewalld and for isolation between pods.
+ */
+export function parseFirewallConfig(config: Members): FirewallConfig | undefined {
+  if (memberOf(config, 'type') === 'firewall') return parseKeys(config, '');
+  const value = memberOf(config, 'firewall') ?? false;
+  if (value === false) return undefined;
+  if (value === true) return parseKeys({}, '');
+  if (isJsonObject(value)) return parseKeys(value, 'firewall.');
+  throw new ConfigError('firewall', 'must be true, false or an object');
+}
+
+function parseKeys(members: Members, prefix: string): FirewallConfig {
+  const backend = memberOf(members, 'backend') ?? '';
+  if (backend === 'firewalld') throw unsupportedField(`${prefix}backend`, backend);
+  if (backend !== '' && backend !== 'iptables') {
+    const text = `unrecognized firewall backend ${JSON.stringify(backend)}`;
+    throw new ConfigError(`${prefix}backend`, text);
+  }
+  const policy = memberOf(members, 'ingressPolicy') ?? '';
+  if (!knownPolicies.includes(policy)) {
+    const text = `unsupported ingress policy: ${JSON.stringify(policy)}`;
+    throw new ConfigError(`${prefix}ingressPolicy`, text);
+  }
+  if (!servedPolicies.includes(policy)) throw unsupportedField(`${prefix}ingressPolicy`, policy);
+  return { adminChain: parseChain(members, prefix) };
+}
+
+function parseChain(members: Members, prefix: string): string {
+  const chain = memberOf(members, 'iptablesAdminChainName') ?? '';
+  if (chain === '') return defaultAdminChain;
+  if (typeof chain === 'string' && isChainName(chain)) return chain;
+  const key = `${prefix}iptablesAdminChainName`;
+  throw new ConfigError(key, `invalid chain name ${JSON.stringify(chain)}`);
+}
+
+function isChainName(text: string): boolean {
+  return /^[\w.:-]+$/.test(text) && !text.startsWith('-') && text.length <= maxChainBytes;
+}

@@ -1,0 +1,71 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { errorCode, IoError, toError } from '../util/errors.ts';
+import { type Attachment, attachmentKey } from './attachment.ts';
+import type { Journal } from './node.ts';
+import { isJsonObject } from './protocol/json.ts';
+
+/**
+ * A journal of one small file per unfinished ADD below `directory`, which belongs on a tmpfs: after
+ * a reboot nothing an ADD made is left either. The file holds the attachment as JSON.
+ */
+export function openJournal(directory: string): Journal {
+  const fileOf = (attachment: Attachment) => join(directory, attachmentKey(attachment));
+  return {
+    isUnfinished: (attachment) => existsSync(fileOf(attachment)),
+    begin: (attachment) => {
+      try {
+        write(fileOf(attachment), directory, JSON.stringify(attachment));
+      } catch (cause) {
+        throw new IoError(`journal in ${directory}: ${toError(cause).message}`, { cause });
+      }
+    },
+    unfinished: () => readEntries(directory),
+    end: (attachment) => rmSync(fileOf(attachment), { force: true }),
+  };
+}
+
+function readEntries(directory: string): readonly Attachment[] {
+  if (!existsSync(directory)) return [];
+  return readdirSync(directory).flatMap((name) => {
+    const attachment = parseEntry(readIfThere(join(directory, name)));
+    return attachment === undefined ? [] : [attachment];
+  });
+}
+
+/** An ADD may end while the directory is read. */
+function readIfThere(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (thrown) {
+    if (errorCode(thrown) === 'ENOENT') return '';
+    throw thrown;
+  }
+}
+
+/** A process killed between creating and writing leaves an empty file: that ADD made nothing yet. */
+function parseEntry(text: string): Attachment | undefined {
+  const entry = decode(text);
+  if (!isJsonObject(entry)) return undefined;
+  const { network, containerId, ifName } = entry;
+  if (typeof network !== 'string' || typeof containerId !== 'string') return undefined;
+  return typeof ifName === 'string' ? { network, containerId, ifName } : undefined;
+}
+
+function decode(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function write(file: string, directory: string, content: string): void {
+  try {
+    writeFileSync(file, content, { mode: 0o600 });
+  } catch (thrown) {
+    if (errorCode(thrown) !== 'ENOENT') throw thrown;
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    writeFileSync(file, content, { mode: 0o600 });
+  }
+}

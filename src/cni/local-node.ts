@@ -1,0 +1,130 @@
+import { readFileSync } from 'node:fs';
+import { openQuarantine } from '../ipam/quarantine.ts';
+import { openConntrack } from '../kernel/conntrack.ts';
+import { netnses } from '../kernel/netns.ts';
+import { openRtnl } from '../kernel/rtnl.ts';
+import { sysctls } from '../kernel/sysctls.ts';
+import { wire } from '../netlink/wire.ts';
+import { NftablesConnection, NftablesError } from '../nftables/connection.ts';
+import { systemClock } from '../util/clock.ts';
+import { openExecPlugin } from './exec-plugin.ts';
+import { openForeignIpam } from './foreign-ipam.ts';
+import { openHostLocal } from './ipam.ts';
+import { openJournal } from './journal.ts';
+import type { CniKernel, Nftables, UpkeepNode } from './node.ts';
+import { openHostPortStore } from './portmap/store.ts';
+import { collectFlowEnds } from './upkeep/flows.ts';
+import { readBootId } from './upkeep/machine.ts';
+import { openRecords } from './upkeep/records.ts';
+
+export const defaultRunDirectory = '/run/weft';
+
+const pauseCell = new Int32Array(new SharedArrayBuffer(4));
+
+/** Below the two minutes after which kubelet kills a call. */
+const delegateTimeoutMs = 100_000;
+
+/** How long a call waits for another process that works on the same network's addresses. */
+const lockTimeoutMs = 10_000;
+
+export interface LocalNodeOptions {
+  /** Where socket and journal are; a tmpfs. */
+  readonly runDirectory: string;
+  /** The process serves many calls: it remembers reservations between them and executes nothing. */
+  readonly isLongLived: boolean;
+  readonly version: string;
+}
+
+/** How long a released address rests when there are others. */
+const quarantineMs = 30_000;
+
+/** The machine this process runs on. */
+export function openLocalNode(options: LocalNodeOptions): UpkeepNode {
+  const { runDirectory, isLongLived, version } = options;
+  const shared = lazyNftables(true);
+  const { now } = systemClock;
+  const kernel: CniKernel = {
+    netnses,
+    openRtnl,
+    sysctls,
+    openConntrack: () => openConntrack(),
+    openNftables: isLongLived ? () => shared : () => lazyNftables(false),
+    pause,
+  };
+  return {
+    kernel,
+    ...(isLongLived ? { endFlowsSoon: collectFlowEnds(kernel) } : {}),
+    ipam: openHostLocal({
+      flock: wire.flock,
+      timeoutMs: lockTimeoutMs,
+      keepsIndex: isLongLived,
+      // A power cut takes the pods along, so there is no reservation worth an fsync.
+      isDurable: false,
+      quarantine: openQuarantine({
+        directory: `${runDirectory}/released`,
+        periodMs: quarantineMs,
+        now,
+      }),
+    }),
+    foreignIpam: openForeignIpam(
+      isLongLived ? undefined : openExecPlugin({ timeoutMs: delegateTimeoutMs, pause }),
+    ),
+    journal: openJournal(`${runDirectory}/adding`),
+    hostPorts: openHostPortStore(`${runDirectory}/hostports`, {
+      flock: wire.flock,
+      timeoutMs: lockTimeoutMs,
+    }),
+    records: openRecords(`${runDirectory}/attachments`, { bootId: readBootId, now }),
+    version,
+    nodeId: readNodeId(),
+  };
+}
+
+/**
+ * A connection opened by the first request. A shared one outlives its calls: closing one waits until
+ * the kernel has destroyed what was deleted through it, a grace period of tens of milliseconds
+ * (nft_rcv_nl_event in nf_tables_api.c).
+ */
+function lazyNftables(isShared: boolean): Nftables {
+  let connection: NftablesConnection | undefined;
+  const close = () => {
+    connection?.close();
+    connection = undefined;
+  };
+  const use = <T>(request: (nft: NftablesConnection) => T): T => {
+    connection ??= NftablesConnection.open();
+    try {
+      return request(connection);
+    } catch (thrown) {
+      // An answer from nf_tables leaves the socket sound; after anything else a new one is made.
+      if (!(thrown instanceof NftablesError)) close();
+      throw thrown;
+    }
+  };
+  return {
+    commit: (transaction, options) => use((nft) => nft.commit(transaction, options)),
+    generation: () => use((nft) => nft.generation()),
+    tables: (family) => use((nft) => nft.tables(family)),
+    chains: (table) => use((nft) => nft.chains(table)),
+    rules: (table, chain) => use((nft) => nft.rules(table, chain)),
+    elements: (table, set) => use((nft) => nft.elements(table, set)),
+    close: isShared ? () => undefined : close,
+  };
+}
+
+function pause(ms: number): void {
+  Atomics.wait(pauseCell, 0, 0, ms);
+}
+
+/** A machine without an id still has one that lasts as long as its bridges: that of this boot. */
+function readNodeId(): string {
+  for (const path of ['/etc/machine-id', '/proc/sys/kernel/random/boot_id']) {
+    try {
+      const text = readFileSync(path, 'utf8').trim();
+      if (text !== '') return text;
+    } catch {
+      // The next source is tried.
+    }
+  }
+  return '';
+}

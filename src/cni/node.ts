@@ -1,0 +1,145 @@
+/** What the verbs need of the machine, passed in so that tests and the agent choose it. */
+
+import type { Conntrack, Netns, Netnses, NodeRtnl, Sysctls } from '../kernel/types.ts';
+import type { IP } from '../net/ip.ts';
+import type { NftablesConnection } from '../nftables/connection.ts';
+import type { Attachment } from './attachment.ts';
+import type { LeasedAddress } from './bridge/plan.ts';
+import type { HostLocalConfig } from './bridge/raw-config.ts';
+import type { HostPortStore } from './portmap/store.ts';
+import type { Request } from './protocol/request.ts';
+import type { Dns, ResultRoute } from './protocol/result.ts';
+import type { SpecVersion } from './protocol/versions.ts';
+import type { AttachmentRecords } from './upkeep/records.ts';
+
+/** The part of NftablesConnection that is needed. */
+export type Nftables = Pick<
+  NftablesConnection,
+  'commit' | 'generation' | 'tables' | 'chains' | 'rules' | 'elements' | 'close'
+>;
+
+export interface CniKernel {
+  readonly netnses: Netnses;
+  /** The node's namespace when none is given. The caller closes it. */
+  openRtnl(netns?: Netns): NodeRtnl;
+  readonly sysctls: Sysctls;
+  /** Connects with the first request. */
+  openNftables(): Nftables;
+  /** Connection tracking of the node. The caller closes it. */
+  openConntrack(): Conntrack;
+  /** Holds up the calling thread, milliseconds. */
+  pause(ms: number): void;
+}
+
+export interface Lease {
+  readonly ips: readonly LeasedAddress[];
+  readonly dns: Dns;
+  /** Absent: those of the configuration. */
+  readonly routes?: readonly ResultRoute[];
+}
+
+/** Address reservations that outlive the process. */
+export interface Ipam {
+  /** One address per range set. Throws ConfigError, BusyError when there is none left. */
+  reserve(
+    owner: Attachment,
+    config: HostLocalConfig,
+    options: {
+      readonly requestedIPs: readonly IP[];
+      readonly cniVersion: SpecVersion;
+      /** Whether what the owner holds already is a leftover, to be taken over. Absent: never. */
+      readonly isLeftover?: () => boolean;
+    },
+  ): Lease;
+  /** Addresses reserved for the owner; none when there is no store. */
+  held(owner: Attachment, dataDir: string | undefined): readonly IP[];
+  /** Gives back what the owner holds; nothing held is no error. */
+  release(owner: Attachment, dataDir: string | undefined): void;
+  /** Everybody who holds something of a network; one-line reservations have no `ifName`. */
+  owners(network: string, dataDir: string | undefined): readonly ReservationOwner[];
+  /** Throws CniError 50 when `reserve` could not succeed now, ConfigError when it never could. */
+  status(
+    network: string,
+    config: HostLocalConfig,
+    options: { readonly cniVersion: SpecVersion },
+  ): void;
+}
+
+export interface ReservationOwner {
+  readonly containerId: string;
+  readonly ifName?: string;
+  readonly address: IP;
+}
+
+/** Address sources other than host-local: `static`, and plugins that are executed. */
+export interface ForeignIpam {
+  /** Whether plugins are executed here; not where that would hold up other calls. */
+  readonly canExec: boolean;
+  /** Throws CniError; nothing stays reserved then. */
+  add(request: Request, type: string): Lease;
+  /** Nothing reserved is no error. */
+  del(request: Request, type: string): void;
+  check(request: Request, type: string): void;
+  status(request: Request, type: string): void;
+  gc(request: Request, type: string): void;
+}
+
+/** Remembers attachments whose ADD has begun, so that a killed one is cleaned by the next call. */
+export interface Journal {
+  /** Whether an ADD of the attachment began and did not end. */
+  isUnfinished(attachment: Attachment): boolean;
+  begin(attachment: Attachment): void;
+  end(attachment: Attachment): void;
+  /** Those that are still in progress, and those that never will end. */
+  unfinished(): readonly Attachment[];
+}
+
+export interface CniNode {
+  readonly kernel: CniKernel;
+  readonly ipam: Ipam;
+  /** Absent: host-local is the only type there is. */
+  readonly foreignIpam?: ForeignIpam;
+  readonly journal: Journal;
+  readonly hostPorts: HostPortStore;
+  /**
+   * What attachments are, for upkeep: written by whoever makes the interface, removed with it.
+   * Absent: nothing is remembered.
+   */
+  readonly records?: AttachmentRecords;
+  /**
+   * Ends the connections of released addresses soon, many at a time, while quarantine keeps them from
+   * new owners. Absent in a process that does not live on: it ends them at once.
+   */
+  readonly endFlowsSoon?: (addresses: readonly IP[]) => void;
+  /** Our release, for the about line. */
+  readonly version: string;
+  /** The machine id or another text that stays the same across restarts. */
+  readonly nodeId: string;
+}
+
+/** A node that remembers its attachments. */
+export type UpkeepNode = CniNode & Required<Pick<CniNode, 'records'>>;
+
+/** Runs `job` with rtnetlink in a namespace, the node's when none is given. */
+export function withRtnl<T>(
+  kernel: CniKernel,
+  netns: Netns | undefined,
+  job: (rtnl: NodeRtnl) => T,
+): T {
+  const rtnl = kernel.openRtnl(netns);
+  try {
+    return job(rtnl);
+  } finally {
+    rtnl.close();
+  }
+}
+
+/** Runs `job` with a connection to nf_tables of the node. */
+export function withNftables(kernel: CniKernel, job: (nft: Nftables) => void): void {
+  const nft = kernel.openNftables();
+  try {
+    job(nft);
+  } finally {
+    nft.close();
+  }
+}

@@ -1,0 +1,85 @@
+import { joinErrors } from '../../util/errors.ts';
+import { type BridgeConfig, parseBridgeConfig, parseTeardownConfig } from '../bridge/config.ts';
+import type { HostLocalConfig } from '../bridge/raw-config.ts';
+import type { IpamPlugin } from '../plugin.ts';
+import { CniError, cniErrorCode } from '../protocol/errors.ts';
+import { isJsonObject, memberOf } from '../protocol/json.ts';
+import type { Request } from '../protocol/request.ts';
+
+/** Address reservations for the plugin that executes us; its configuration arrives unchanged. */
+export const hostLocal: IpamPlugin = {
+  name: 'host-local',
+  add: ({ request, node, attachment }, undo) => {
+    const { ipam, routes, requestedIPs } = parseConfig(request);
+    const { cniVersion } = request;
+    const lease = node.ipam.reserve(attachment, ipam, { requestedIPs, cniVersion });
+    undo.push(() => node.ipam.release(attachment, ipam.dataDir));
+    return { interfaces: [], ips: lease.ips, routes, dns: lease.dns };
+  },
+  del: ({ request, node, attachment }) => {
+    node.ipam.release(attachment, parseTeardownConfig(request.config).dataDir);
+  },
+  check: ({ request, node, attachment }) => {
+    const { ipam } = parseConfig(request);
+    if (node.ipam.held(attachment, ipam.dataDir).length > 0) return;
+    throw new Error(
+      `host-local: Failed to find address added by container ${attachment.containerId}`,
+    );
+  },
+  status: ({ request, node }) => {
+    const { ipam } = parseConfig(request);
+    node.ipam.status(request.network, ipam, { cniVersion: request.cniVersion });
+  },
+  gc: ({ request, node, isValid, isValidContainer }) => {
+    const { dataDir } = parseTeardownConfig(request.config);
+    const { network } = request;
+    const errors: unknown[] = [];
+    for (const { containerId, ifName } of node.ipam.owners(network, dataDir)) {
+      const stays =
+        ifName === undefined ? isValidContainer(containerId) : isValid({ containerId, ifName });
+      if (stays) continue;
+      try {
+        node.ipam.release({ network, containerId, ifName: ifName ?? '' }, dataDir);
+      } catch (thrown) {
+        errors.push(thrown);
+      }
+    }
+    const error = joinErrors(errors, `GC of addresses of network ${network} was not complete`);
+    if (error !== undefined) throw error;
+  },
+};
+
+type AddressConfig = Pick<BridgeConfig, 'routes' | 'requestedIPs'> & {
+  readonly ipam: HostLocalConfig;
+};
+
+/** Only what concerns addresses is looked at: the rest is the calling plugin's, whichever it is. */
+function parseConfig(request: Request): AddressConfig {
+  const ipam = memberOf(request.config, 'ipam');
+  if (!isJsonObject(ipam)) {
+    throw new CniError(cniErrorCode.invalidNetworkConfig, "IPAM config missing 'ipam' key");
+  }
+  const { cni } = membersOf(memberOf(request.config, 'args'), 'cni');
+  const config = parseBridgeConfig({
+    ...request,
+    config: {
+      ipam: { ...withoutType(ipam), type: 'host-local' },
+      runtimeConfig: membersOf(memberOf(request.config, 'runtimeConfig'), 'ips', 'ipRanges'),
+      args: { cni: membersOf(cni, 'ips') },
+    },
+  });
+  if (config.ipam === undefined) throw new Error('host-local configuration without addresses');
+  const { routes, requestedIPs } = config;
+  return { ipam: config.ipam, routes, requestedIPs };
+}
+
+function withoutType(ipam: Readonly<Record<string, unknown>>) {
+  return Object.fromEntries(Object.entries(ipam).filter(([key]) => key.toLowerCase() !== 'type'));
+}
+
+/** The named members of a value, whatever their case; none when it is no object. */
+function membersOf(value: unknown, ...names: readonly string[]): Readonly<Record<string, unknown>> {
+  if (!isJsonObject(value)) return {};
+  const found = names.map((name) => [name, memberOf(value, name)] as const);
+  return Object.fromEntries(found.filter(([, member]) => member !== undefined));
+}

@@ -1,0 +1,102 @@
+/** `type: weft`: a main plugin and the whole chain behind it in one execution. */
+import { joinErrors, toError } from '../../util/errors.ts';
+import type { ChainMember, DelCall, Plugin } from '../plugin.ts';
+import { isJsonObject, memberOf } from '../protocol/json.ts';
+import { requirePreviousResult } from '../protocol/previous-result.ts';
+import type { Request } from '../protocol/request.ts';
+
+/**
+ * `main` makes the interface, then each member the configuration asks for adds to it, in order. DEL
+ * goes the other way and asks every member, because the configuration may have changed since ADD; the
+ * interface and its addresses go last, whatever happened to the members.
+ */
+export function wholeChain(name: string, main: Plugin, members: readonly ChainMember[]): Plugin {
+  const wanted = (request: Request) => members.filter((member) => member.isWanted(request));
+  const backwards = members.toReversed();
+  return {
+    name,
+    add: (call, undo) => {
+      const chain = wanted(call.request);
+      const made = main.add(call, undo);
+      return chain.reduce((previous, member) => member.add(call, previous, undo), made);
+    },
+    del: (call) => {
+      runAll(
+        [...backwards, main].map((part) => () => part.del(call)),
+        incomplete('DEL'),
+      );
+    },
+    delMany: (calls) => deleteMany(calls, main, backwards),
+    check: (call) => {
+      const chain = wanted(call.request);
+      const previous = requirePreviousResult(call.request);
+      main.check(call);
+      for (const member of chain) member.check(call, previous);
+    },
+    status: (call) => {
+      main.status(call);
+      for (const member of members) {
+        if (isInUse(member, call.request)) member.status?.(call);
+      }
+    },
+    gc: (call) => {
+      runAll(
+        [...backwards, main].map((part) => () => part.gc(call)),
+        incomplete('GC'),
+      );
+    },
+  };
+}
+
+function deleteMany(
+  calls: readonly DelCall[],
+  main: Plugin,
+  members: readonly ChainMember[],
+): readonly (Error | undefined)[] {
+  const ofMembers = calls.map((call) => failures(members.map((member) => () => member.del(call))));
+  const ofMain = deleteEach(main, calls);
+  return calls.map((_call, index) => {
+    const last = ofMain[index];
+    const errors = [...(ofMembers[index] ?? []), ...(last === undefined ? [] : [last])];
+    return joinErrors(errors, incomplete('DEL'));
+  });
+}
+
+/** `delMany` of a plugin, one by one when it has none. */
+export function deleteEach(
+  plugin: Plugin,
+  calls: readonly DelCall[],
+): readonly (Error | undefined)[] {
+  if (plugin.delMany !== undefined && calls.length > 1) return plugin.delMany(calls);
+  return calls.map((call) => failures([() => plugin.del(call)])[0]);
+}
+
+/**
+ * Whether a pod of this network can need the member: a runtime sends nothing for a capability that
+ * the configuration does not declare. Without any declaration nothing is known.
+ */
+function isInUse({ capability }: ChainMember, request: Request): boolean {
+  const capabilities = memberOf(request.config, 'capabilities');
+  if (capability === undefined || !isJsonObject(capabilities)) return true;
+  return memberOf(capabilities, capability) === true;
+}
+
+function runAll(steps: readonly (() => void)[], message: string): void {
+  const error = joinErrors(failures(steps), message);
+  if (error !== undefined) throw error;
+}
+
+function failures(steps: readonly (() => void)[]): readonly Error[] {
+  return steps.flatMap((step) => {
+    try {
+      step();
+      return [];
+    } catch (thrown) {
+      return [toError(thrown)];
+    }
+  });
+}
+
+function incomplete(verb: string): string {
+  return `${verb} was not complete`;
+}

@@ -1,0 +1,140 @@
+import { isDeepStrictEqual } from 'node:util';
+import { errorCode, joinErrors, toError } from '../../util/errors.ts';
+import { type Attachment, attachmentKey, attachmentLabel } from '../attachment.ts';
+import { type CniNode, withNftables } from '../node.ts';
+import type { ChainMember, GcCall, NetnsCall, StatusCall } from '../plugin.ts';
+import { CniError, cniErrorCode } from '../protocol/errors.ts';
+import type { Result } from '../protocol/result.ts';
+import type { UndoList } from '../undo.ts';
+import { parsePortmapConfig } from './config.ts';
+import { endLedFlows, endStaleFlows } from './flows.ts';
+import { publish, withdraw, withoutNftables } from './kernel-table.ts';
+import { hostPortTable, recordElements } from './layout.ts';
+import { enableRouteLocalnet, findLoopbackLink } from './loopback.ts';
+import { buildRecord, type HostPortRecord, portText, usesLoopback } from './record.ts';
+import { type HostPortConflict, type HostPortLedger, ownedRecords } from './store.ts';
+
+const tableName = `${hostPortTable.table.family} ${hostPortTable.table.name}`;
+
+/**
+ * Host ports: what runtimeConfig.portMappings asks for. Behaves as the reference's portmap, but
+ * refuses a port that another attachment has (code 100), and finds what an attachment publishes by
+ * its key alone.
+ */
+export const portmap: ChainMember = {
+  name: 'portmap',
+  capability: 'portMappings',
+  isWanted: ({ config }) => parsePortmapConfig(config).mappings.length > 0,
+  add: addHostPorts,
+  del: ({ node, attachment }) => removeHostPorts(node, attachment),
+  check: checkHostPorts,
+  status: requireNftables,
+  gc: removeInvalid,
+};
+
+/** Removes everything an attachment publishes; usable for one that nobody sends a DEL for. */
+export function removeHostPorts(node: CniNode, attachment: Attachment): void {
+  const { hostPorts } = node;
+  if (hostPorts.record(attachment) === undefined && !hostPorts.isUnfinished()) return;
+  hostPorts.locked((ledger) => removeLocked(node, attachment, ledger));
+}
+
+function addHostPorts(call: NetnsCall, previous: Result, undo: UndoList): Result {
+  const { node, attachment } = call;
+  const record = recordOf(call, previous);
+  undo.push(() => removeHostPorts(node, attachment));
+  node.hostPorts.locked((ledger) => {
+    removeLocked(node, attachment, ledger);
+    if (record.ports.length === 0) return;
+    const conflict = ledger.conflict(record);
+    if (conflict !== undefined) throw taken(conflict);
+    ledger.add(record);
+    const all = () => ownedRecords(node.hostPorts.records(), ledger);
+    withNftables(node.kernel, (nft) => publish(nft, record, all));
+  });
+  if (record.loopbackLink !== undefined) {
+    enableRouteLocalnet(node.kernel.sysctls, record.loopbackLink);
+  }
+  endStaleFlows(node.kernel, record);
+  return previous;
+}
+
+function recordOf({ request, node, attachment }: NetnsCall, previous: Result): HostPortRecord {
+  const config = parsePortmapConfig(request.config);
+  const record = buildRecord({ attachment, config, previous, args: request.args });
+  if (!usesLoopback(record)) return record;
+  const pod = record.ports.find(({ family }) => family === 4)?.target;
+  const loopbackLink = findLoopbackLink(node.kernel, previous, pod);
+  return loopbackLink === undefined ? record : { ...record, loopbackLink };
+}
+
+/** The record goes last: until then the next DEL or GC finds what is left. */
+function removeLocked(node: CniNode, attachment: Attachment, ledger: HostPortLedger): void {
+  const record = node.hostPorts.record(attachment);
+  if (record === undefined) return;
+  const key = attachmentKey(attachment);
+  const others = () => {
+    const all = node.hostPorts.records();
+    return ownedRecords(
+      all.filter((other) => attachmentKey(other.attachment) !== key),
+      ledger,
+    );
+  };
+  const owned = ledger.owned(record);
+  withNftables(node.kernel, (nft) => withdraw(nft, owned, others));
+  endLedFlows(node.kernel, owned);
+  ledger.remove(record);
+}
+
+function taken({ port, owner }: HostPortConflict): CniError {
+  const label = attachmentLabel(owner.attachment);
+  const name = owner.pod === undefined ? label : `pod ${owner.pod} (${label})`;
+  const message = `host port ${portText(port)} is taken by ${name}`;
+  return new CniError(cniErrorCode.hostPortTaken, message);
+}
+
+function checkHostPorts(call: NetnsCall, previous: Result): void {
+  const { node, attachment } = call;
+  const expected = recordOf(call, previous);
+  const record = node.hostPorts.record(attachment);
+  for (const port of expected.ports) {
+    if (!record?.ports.some((known) => isDeepStrictEqual(known, port))) {
+      throw new Error(
+        `host port ${portText(port)} of ${attachmentLabel(attachment)}: not published`,
+      );
+    }
+  }
+  withNftables(node.kernel, (nft) => {
+    for (const { map, elements } of recordElements(expected)) {
+      const observed = nft.elements(hostPortTable.table, map);
+      const present = new Map(observed.map(({ key, data }) => [key, data]));
+      if (elements.every(({ key, data }) => present.get(key) === data)) continue;
+      const label = attachmentLabel(attachment);
+      throw new Error(`host ports of ${label}: missing in map ${map.name} of ${tableName}`);
+    }
+  });
+}
+
+function requireNftables({ node }: StatusCall): void {
+  try {
+    withNftables(node.kernel, (nft) => void nft.tables(hostPortTable.table.family));
+  } catch (cause) {
+    if (!withoutNftables.includes(errorCode(cause) ?? '')) throw cause;
+    const message = 'host ports need nf_tables, which this kernel does not have';
+    throw new CniError(cniErrorCode.pluginNotAvailable, message, toError(cause).message, { cause });
+  }
+}
+
+function removeInvalid({ request, node, isValid }: GcCall): void {
+  const errors: unknown[] = [];
+  for (const { attachment } of node.hostPorts.records()) {
+    if (attachment.network !== request.network || isValid(attachment)) continue;
+    try {
+      removeHostPorts(node, attachment);
+    } catch (thrown) {
+      errors.push(thrown);
+    }
+  }
+  const error = joinErrors(errors, 'garbage collection of host ports was not complete');
+  if (error !== undefined) throw error;
+}

@@ -1,0 +1,103 @@
+/** Records and claims as the store's files hold them; anything else reads as undefined. */
+import { type Cidr, tryParseCidr } from '../../net/cidr.ts';
+import { type IP, ipFamily, tryParseIP } from '../../net/ip.ts';
+import { isJsonObject } from '../protocol/json.ts';
+import type { MasqueradeScope, PortProtocol } from './config.ts';
+import type { HostPort, HostPortRecord, PodAddress } from './record.ts';
+
+/** That an attachment has a port or a pod address. */
+export interface Claim {
+  /** Its attachmentKey. */
+  readonly attachment: string;
+  /** The node's address of a port; absent: on every one. */
+  readonly address?: IP;
+}
+
+type Members = Readonly<Record<string, unknown>>;
+
+const protocols: readonly PortProtocol[] = ['tcp', 'udp', 'sctp'];
+const scopes: readonly MasqueradeScope[] = ['none', 'subnet', 'all'];
+
+export function decodeRecord(text: string): HostPortRecord | undefined {
+  const value = parseJson(text);
+  if (!isJsonObject(value) || !isJsonObject(value['attachment'])) return undefined;
+  const { network, containerId, ifName } = value['attachment'];
+  const ports = all(value['ports'], decodePort);
+  const pods = all(value['pods'], decodePod);
+  const masquerade = scopes.find((scope) => scope === value['masquerade']);
+  const hasNames = isText(network) && isText(containerId) && isText(ifName);
+  if (!hasNames || ports === undefined || pods === undefined || masquerade === undefined) {
+    return undefined;
+  }
+  const { pod, loopbackLink } = value;
+  return {
+    attachment: { network, containerId, ifName },
+    ...(isText(pod) ? { pod } : {}),
+    ports,
+    pods,
+    masquerade,
+    ...(isText(loopbackLink) ? { loopbackLink } : {}),
+  };
+}
+
+export function decodeClaims(text: string): readonly Claim[] | undefined {
+  return all(parseJson(text), (claim) => {
+    const { attachment, address } = claim;
+    if (!isText(attachment)) return undefined;
+    if (address === undefined) return { attachment };
+    const parsed = decodeIP(address);
+    return parsed && { attachment, address: parsed };
+  });
+}
+
+function decodePort(port: Members): HostPort | undefined {
+  const { protocol: name, port: number, targetPort } = port;
+  const protocol = protocols.find((known) => known === name);
+  const target = decodeIP(port['target']);
+  const address = decodeIP(port['address']);
+  const isWhole = typeof number === 'number' && typeof targetPort === 'number';
+  if (!isWhole || protocol === undefined || target === undefined) return undefined;
+  if (address === undefined && port['address'] !== undefined) return undefined;
+  const family = ipFamily(target);
+  const from = { family, protocol, port: number };
+  const to = { target, targetPort };
+  return address === undefined ? { ...from, ...to } : { ...from, address, ...to };
+}
+
+function decodePod(pod: Members): PodAddress | undefined {
+  const address = decodeIP(pod['address']);
+  const subnet = decodeCidr(pod['subnet']);
+  return address === undefined || subnet === undefined ? undefined : { address, subnet };
+}
+
+function decodeIP(value: unknown): IP | undefined {
+  return typeof value === 'string' ? tryParseIP(value) : undefined;
+}
+
+function decodeCidr(value: unknown): Cidr | undefined {
+  return typeof value === 'string' ? tryParseCidr(value) : undefined;
+}
+
+/** Undefined when any item is not what it should be. */
+function all<T>(value: unknown, decode: (item: Members) => T | undefined): T[] | undefined {
+  if (!Array.isArray(value)) return undefined;
+  const items: T[] = [];
+  for (const item of value) {
+    const decoded = isJsonObject(item) ? decode(item) : undefined;
+    if (decoded === undefined) return undefined;
+    items.push(decoded);
+  }
+  return items;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string';
+}

@@ -1,0 +1,142 @@
+/** What an attachment publishes on its node, as a value that outlives the call that made it. */
+import { addressOf, type Cidr, cidrFamily, networkOf } from '../../net/cidr.ts';
+import { type IP, type IPFamily, isLoopback } from '../../net/ip.ts';
+import { ConfigError } from '../../util/errors.ts';
+import type { Attachment } from '../attachment.ts';
+import type { Result, ResultIP } from '../protocol/result.ts';
+import type { MasqueradeScope, PortMapping, PortmapConfig, PortProtocol } from './config.ts';
+
+/** One port of the node that leads to a pod. */
+export interface HostPort {
+  readonly family: IPFamily;
+  readonly protocol: PortProtocol;
+  readonly port: number;
+  /** Absent: on every address of the node. */
+  readonly address?: IP;
+  readonly target: IP;
+  readonly targetPort: number;
+}
+
+/** An address of the pod and the network it shares with its neighbours. */
+export interface PodAddress {
+  readonly address: IP;
+  readonly subnet: Cidr;
+}
+
+export interface HostPortRecord {
+  readonly attachment: Attachment;
+  /** `<namespace>/<name>`, when the runtime told. */
+  readonly pod?: string;
+  readonly ports: readonly HostPort[];
+  /** The addresses that ports lead to: at most one of each family. */
+  readonly pods: readonly PodAddress[];
+  readonly masquerade: MasqueradeScope;
+  /** Link of the node towards the pod on which 127.0.0.0/8 is routed. */
+  readonly loopbackLink?: string;
+}
+
+/** What a record is made from. */
+export interface RecordInput {
+  readonly attachment: Attachment;
+  readonly config: PortmapConfig;
+  readonly previous: Result;
+  /** CNI_ARGS as given. */
+  readonly args: string;
+}
+
+/**
+ * Applies the mappings to the first address of each family that the attachment's interface has. A
+ * mapping for a family the pod has no address of is left out, as the reference does. Throws
+ * ConfigError when two mappings lead one port to different places.
+ */
+export function buildRecord(input: RecordInput): HostPortRecord {
+  const { attachment, config, previous, args } = input;
+  const candidates = podAddresses(previous, attachment.ifName);
+  const ports: HostPort[] = [];
+  for (const [position, mapping] of config.mappings.entries()) {
+    for (const port of portsOf(mapping, candidates)) addPort(ports, port, position);
+  }
+  const pod = podName(args);
+  return {
+    attachment,
+    ...(pod === undefined ? {} : { pod }),
+    ports,
+    pods: candidates.filter(({ address }) => ports.some(({ target }) => target === address)),
+    masquerade: config.masquerade,
+  };
+}
+
+/** Whether it is to be reached at 127.0.0.1; packets with that source need a source NAT. */
+export function usesLoopback({ masquerade, ports }: HostPortRecord): boolean {
+  return (
+    masquerade !== 'none' &&
+    ports.some(
+      ({ family, address }) => family === 4 && (address === undefined || isLoopback(address)),
+    )
+  );
+}
+
+/** The first address of each family of an interface in the pod. */
+export function podAddresses(previous: Result, ifName: string): readonly PodAddress[] {
+  return ([4, 6] as const).flatMap((family) => {
+    const found = previous.ips.find(
+      (ip) => cidrFamily(ip.address) === family && isOnInterface(ip, previous, ifName),
+    );
+    if (found === undefined) return [];
+    return [{ address: addressOf(found.address), subnet: networkOf(found.address) }];
+  });
+}
+
+/** Whether both would answer for one packet: same port, and the addresses are not two different ones. */
+export function overlaps(a: Pick<HostPort, 'address'>, b: Pick<HostPort, 'address'>): boolean {
+  return a.address === undefined || b.address === undefined || a.address === b.address;
+}
+
+/** `8080/tcp`, `192.168.0.1:8080/tcp`, `[fd00::1]:8080/tcp`. */
+export function portText({ family, protocol, port, address }: HostPort): string {
+  if (address === undefined) return `${port}/${protocol}`;
+  return `${family === 6 ? `[${address}]` : address}:${port}/${protocol}`;
+}
+
+/** An index that leads nowhere, and none at all, count as the interface (versions below 0.3.0). */
+function isOnInterface({ interface: index }: ResultIP, result: Result, ifName: string): boolean {
+  const link = index === undefined ? undefined : result.interfaces[index];
+  return link === undefined || (link.name === ifName && (link.sandbox ?? '') !== '');
+}
+
+function portsOf(mapping: PortMapping, candidates: readonly PodAddress[]): readonly HostPort[] {
+  const { families, protocol, hostPort, containerPort, hostIP } = mapping;
+  return families.flatMap((family) => {
+    const pod = candidates.find(({ subnet }) => cidrFamily(subnet) === family);
+    if (pod === undefined) return [];
+    const to = { target: pod.address, targetPort: containerPort };
+    const from = { family, protocol, port: hostPort };
+    return [hostIP === undefined ? { ...from, ...to } : { ...from, address: hostIP, ...to }];
+  });
+}
+
+function addPort(ports: HostPort[], port: HostPort, position: number): void {
+  const same = ports.find(
+    (known) =>
+      known.family === port.family &&
+      known.protocol === port.protocol &&
+      known.port === port.port &&
+      known.address === port.address,
+  );
+  if (same === undefined) {
+    ports.push(port);
+  } else if (same.targetPort !== port.targetPort) {
+    throw new ConfigError(
+      `runtimeConfig.portMappings[${position}]`,
+      `host port ${portText(port)} leads to ${same.targetPort} and to ${port.targetPort}`,
+    );
+  }
+}
+
+/** For messages only, so a malformed CNI_ARGS is nobody's error here. */
+function podName(args: string): string | undefined {
+  const value = (key: string) => new RegExp(`(?:^|;)${key}=([^;=]+)`).exec(args)?.[1];
+  const name = value('K8S_POD_NAME');
+  if (name === undefined) return undefined;
+  return `${value('K8S_POD_NAMESPACE') ?? 'default'}/${name}`;
+}

@@ -1,0 +1,61 @@
+import type { Sysctls } from '../../kernel/types.ts';
+import { TableApplier } from '../../nftables/applier.ts';
+import type { NftablesConnection } from '../../nftables/connection.ts';
+import type { Element, ObservedElement } from '../../nftables/model.ts';
+import { elementsOf, replaceTable } from './kernel-table.ts';
+import { hostPortTable, subnetChains } from './layout.ts';
+import { enableRouteLocalnet, hasRouteLocalnet } from './loopback.ts';
+import type { HostPortRecord } from './record.ts';
+import { type HostPortStore, ownedRecords } from './store.ts';
+
+export interface HostPortRepair {
+  /** The table was missing, changed or made by another release, and has been replaced. */
+  readonly isTableReplaced: boolean;
+  /** Links on which routing of 127.0.0.0/8 had been turned off. */
+  readonly links: readonly string[];
+}
+
+/** What repair works on. */
+export interface HostPortRepairOptions {
+  readonly connection: NftablesConnection;
+  readonly store: HostPortStore;
+  readonly sysctls: Sysctls;
+}
+
+/**
+ * Makes the kernel hold what the store says, whatever somebody else did to it; changes nothing when
+ * it does already. The table is replaced in one transaction, and connections go on: their NAT is in
+ * connection tracking. Waits for ADDs and DELs that run, and they wait for it.
+ */
+export function repairHostPorts(options: HostPortRepairOptions): HostPortRepair {
+  const { connection, store, sysctls } = options;
+  return store.locked((ledger) => {
+    const records = ownedRecords(store.records(), ledger);
+    const isTableReplaced = !isIntact(connection, records);
+    if (isTableReplaced) replaceTable(connection, records);
+    const links = records.flatMap(({ loopbackLink }) => loopbackLink ?? []);
+    const changed = [...new Set(links)].filter((link) => !hasRouteLocalnet(sysctls, link));
+    for (const link of changed) enableRouteLocalnet(sysctls, link);
+    return { isTableReplaced, links: changed };
+  });
+}
+
+/** No table is needed as long as nothing is published. */
+function isIntact(connection: NftablesConnection, records: readonly HostPortRecord[]): boolean {
+  const observed = new TableApplier(connection, hostPortTable).observe();
+  if (records.length === 0 && observed.chains.length === 0) return true;
+  if (!observed.isAsDefined) return false;
+  for (const [map, elements] of elementsOf(records)) {
+    if (!hasSameElements(observed.elements.get(map.name) ?? [], elements)) return false;
+  }
+  const ruleCounts = connection.ruleCounts(hostPortTable.table);
+  return subnetChains(records).every(({ name, rules }) => ruleCounts.get(name) === rules.length);
+}
+
+function hasSameElements(
+  observed: readonly ObservedElement[],
+  wanted: readonly Element[],
+): boolean {
+  const data = new Map(observed.map((element) => [element.key, element.data]));
+  return data.size === wanted.length && wanted.every((e) => data.get(e.key) === e.data);
+}

@@ -1,0 +1,209 @@
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type LockOptions, withDirectoryLock } from '../../ipam/lock.ts';
+import { readText } from '../../ipam/store-files.ts';
+import { errorCode, IoError, toError } from '../../util/errors.ts';
+import { type Attachment, attachmentKey } from '../attachment.ts';
+import { type HostPort, type HostPortRecord, overlaps, type PodAddress } from './record.ts';
+import { type Claim, decodeClaims, decodeRecord } from './record-json.ts';
+
+/**
+ * What all attachments publish, on a tmpfs: after a reboot neither the pods nor the kernel's tables
+ * are there. It says what the kernel's table shall hold, so DEL, GC and repair need nothing else.
+ *
+ *     records/<attachment key>      one HostPortRecord
+ *     claims/4-tcp-8080             who publishes that port, and on which address
+ *     claims/pod-10.0.0.2           who has that address
+ *
+ *     unfinished                    whatever is being written, until it is whole
+ *
+ * A claim file makes the search for conflicts independent of how many ports there are. Records are
+ * written before claims and removed after them, so a process that is killed in between leaves
+ * nothing that the removal of the record does not find; what it was writing goes with the next
+ * lock.
+ */
+export interface HostPortStore {
+  /** What the attachment publishes. Needs no lock. */
+  record(attachment: Attachment): HostPortRecord | undefined;
+  /** Somebody is writing, or was killed while writing: `locked` clears that. Needs no lock. */
+  isUnfinished(): boolean;
+  /** All records; files that cannot be understood are left out. */
+  records(): readonly HostPortRecord[];
+  /**
+   * Runs `job` while no other process changes the store or the table. Throws BusyError when the
+   * lock is not to be had in time, IoError when the store cannot be written.
+   */
+  locked<T>(job: (ledger: HostPortLedger) => T): T;
+}
+
+export interface HostPortConflict {
+  readonly port: HostPort;
+  readonly owner: HostPortRecord;
+}
+
+/** Changes to the store, for the holder of its lock. */
+export interface HostPortLedger {
+  /** The first port of the record that another record has already. */
+  conflict(record: HostPortRecord): HostPortConflict | undefined;
+  /** Pod addresses are taken over from whoever had them before. */
+  add(record: HostPortRecord): void;
+  /**
+   * The record with only those ports and addresses that nobody else has claimed since. What a dead
+   * attachment left may be in use by another one: only this part may be taken out of the kernel.
+   */
+  owned(record: HostPortRecord): HostPortRecord;
+  remove(record: HostPortRecord): void;
+}
+
+/** Opens the store in `directory`, which need not exist. */
+export function openHostPortStore(directory: string, lock: LockOptions): HostPortStore {
+  const files: Files = {
+    records: join(directory, 'records'),
+    claims: join(directory, 'claims'),
+    unfinished: join(directory, 'unfinished'),
+  };
+  const ledger: HostPortLedger = {
+    conflict: (record) => findConflict(files, record),
+    add: (record) => addRecord(files, record),
+    owned: (record) => ownedPart(files, record),
+    remove: (record) => removeRecord(files, record),
+  };
+  return {
+    record: (attachment) => readRecord(files, attachmentKey(attachment)),
+    records: () => listRecords(files),
+    isUnfinished: () => existsSync(files.unfinished),
+    locked: (job) => {
+      writing(directory, () => {
+        for (const path of [files.records, files.claims]) {
+          mkdirSync(path, { recursive: true, mode: 0o700 });
+        }
+      });
+      const run = () => {
+        writing(files.unfinished, () => rmSync(files.unfinished, { force: true }));
+        return { value: job(ledger) };
+      };
+      const outcome = withDirectoryLock(directory, { ...lock, isCreating: true }, run);
+      if (outcome === undefined) throw new IoError(`host ports in ${directory}: directory is gone`);
+      return outcome.value;
+    },
+  };
+}
+
+/** The records without what is no longer theirs: what belongs into the kernel. */
+export function ownedRecords(
+  records: readonly HostPortRecord[],
+  ledger: HostPortLedger,
+): readonly HostPortRecord[] {
+  return records.map((record) => ledger.owned(record));
+}
+
+interface Files {
+  /** Directory. */
+  readonly records: string;
+  /** Directory. */
+  readonly claims: string;
+  /** One file is enough: only the holder of the lock writes. */
+  readonly unfinished: string;
+}
+
+function findConflict(files: Files, record: HostPortRecord): HostPortConflict | undefined {
+  const own = attachmentKey(record.attachment);
+  for (const port of record.ports) {
+    for (const { attachment, ...claim } of readClaims(files, portClaimName(port))) {
+      if (attachment === own || !overlaps(port, claim)) continue;
+      const owner = readRecord(files, attachment);
+      if (owner !== undefined) return { port, owner };
+    }
+  }
+  return undefined;
+}
+
+function addRecord(files: Files, record: HostPortRecord): void {
+  const attachment = attachmentKey(record.attachment);
+  writeJson(files, join(files.records, attachment), record);
+  for (const port of record.ports) {
+    const name = portClaimName(port);
+    const { address } = port;
+    const claim = address === undefined ? { attachment } : { attachment, address };
+    // What overlaps and was no conflict is a claim without its record.
+    const others = readClaims(files, name).filter((known) =>
+      known.attachment === attachment ? known.address !== address : !overlaps(known, claim),
+    );
+    writeClaims(files, name, [...others, claim]);
+  }
+  for (const pod of record.pods) writeClaims(files, podClaimName(pod), [{ attachment }]);
+}
+
+function ownedPart(files: Files, record: HostPortRecord): HostPortRecord {
+  const own = attachmentKey(record.attachment);
+  const hasClaim = (name: string, address?: HostPort['address']) =>
+    readClaims(files, name).some((claim) => claim.attachment === own && claim.address === address);
+  return {
+    ...record,
+    ports: record.ports.filter((port) => hasClaim(portClaimName(port), port.address)),
+    pods: record.pods.filter((pod) => hasClaim(podClaimName(pod))),
+  };
+}
+
+function removeRecord(files: Files, record: HostPortRecord): void {
+  const own = attachmentKey(record.attachment);
+  const names = [...record.ports.map(portClaimName), ...record.pods.map(podClaimName)];
+  for (const name of new Set(names)) {
+    const others = readClaims(files, name).filter(({ attachment }) => attachment !== own);
+    writeClaims(files, name, others);
+  }
+  writing(files.records, () => rmSync(join(files.records, own), { force: true }));
+}
+
+function portClaimName({ family, protocol, port }: HostPort): string {
+  return `${family}-${protocol}-${port}`;
+}
+
+function podClaimName({ address }: PodAddress): string {
+  return `pod-${address}`;
+}
+
+function listRecords(files: Files): readonly HostPortRecord[] {
+  let names: readonly string[];
+  try {
+    names = readdirSync(files.records);
+  } catch (thrown) {
+    if (errorCode(thrown) === 'ENOENT') return [];
+    throw thrown;
+  }
+  return names.flatMap((name) => readRecord(files, name) ?? []);
+}
+
+/** The record must be that of its file's name. */
+function readRecord(files: Files, key: string): HostPortRecord | undefined {
+  const text = readText(join(files.records, key));
+  const record = text === undefined ? undefined : decodeRecord(text);
+  return record !== undefined && attachmentKey(record.attachment) === key ? record : undefined;
+}
+
+function readClaims(files: Files, name: string): readonly Claim[] {
+  const text = readText(join(files.claims, name));
+  return (text === undefined ? undefined : decodeClaims(text)) ?? [];
+}
+
+function writeClaims(files: Files, name: string, claims: readonly Claim[]): void {
+  const path = join(files.claims, name);
+  if (claims.length > 0) writeJson(files, path, claims);
+  else writing(path, () => rmSync(path, { force: true }));
+}
+
+/** Whole or not at all, also when the process is killed. */
+function writeJson({ unfinished }: Files, path: string, value: unknown): void {
+  writing(path, () => {
+    writeFileSync(unfinished, JSON.stringify(value), { mode: 0o600 });
+    renameSync(unfinished, path);
+  });
+}
+
+function writing(path: string, action: () => void): void {
+  try {
+    action();
+  } catch (cause) {
+    throw new IoError(`host ports in ${path}: ${toError(cause).message}`, { cause });
+  }
+}

@@ -1,0 +1,218 @@
+/** One execution: which verb, which plugin, what is printed. */
+import type { Netns } from '../kernel/types.ts';
+import { assertNever, toError } from '../util/errors.ts';
+import { needsExec } from './foreign-ipam.ts';
+import { NetnsSource, type PassedNetns, refuseOwnNetns } from './netns-source.ts';
+import { type CniNode, withRtnl } from './node.ts';
+import type { DelCall, NetnsCall, Plugin, PluginCall } from './plugin.ts';
+import { CniError, cniErrorCode, unsupportedField } from './protocol/errors.ts';
+import { runStandalone } from './protocol/frame.ts';
+import { memberOf } from './protocol/json.ts';
+import { type CallSummary, failure, nothing, type Outcome } from './protocol/outcome.ts';
+import { type Environment, parseCall, parseRequest, type Request } from './protocol/request.ts';
+import { formatResult, type Result } from './protocol/result.ts';
+import { parseValidAttachments } from './protocol/valid-attachments.ts';
+import { supportedVersions, versionReply } from './protocol/versions.ts';
+import { type Executable, fallback, findExecutable, nameOf } from './registry.ts';
+import { type UndoList, withUndo } from './undo.ts';
+
+/** One execution of the plugin. */
+export interface Invocation {
+  readonly env: Environment;
+  /** Called at most once, and not at all for VERSION. */
+  readonly readStdin: () => Buffer;
+  /** Absent: CNI_NETNS is opened as a path. */
+  readonly netns?: PassedNetns;
+}
+
+export interface Deletion {
+  readonly plugin: Plugin;
+  readonly call: DelCall;
+  readonly note: string;
+}
+
+/** One call from its environment to its outcome; a DEL stops half-way, so that several can share it. */
+export class Session {
+  /** What is left to do after `start`. */
+  deletion: Deletion | undefined;
+  outcome: Outcome = nothing;
+  readonly #invocation: Invocation;
+  readonly #node: CniNode;
+  readonly #source: NetnsSource;
+  #stdin: Buffer | undefined;
+  #summary: CallSummary = {};
+
+  constructor(invocation: Invocation, node: CniNode) {
+    this.#invocation = invocation;
+    this.#node = node;
+    const { env, netns } = invocation;
+    this.#source = new NetnsSource(node.kernel.netnses, netns, env['CNI_NETNS'] ?? '');
+  }
+
+  start(): void {
+    this.#attempt(() => this.#dispatch());
+    if (this.deletion === undefined) this.#source.close();
+  }
+
+  /** After the deletion was tried. */
+  end(error: Error | undefined): void {
+    const stderr = this.deletion?.note ?? '';
+    this.deletion = undefined;
+    this.#attempt(() => {
+      if (error !== undefined) throw error;
+      return { ...nothing, stderr };
+    });
+    this.#source.close();
+  }
+
+  #attempt(step: () => Outcome): void {
+    try {
+      this.outcome = { ...step(), summary: this.#summary };
+    } catch (thrown) {
+      this.outcome = failure(thrown, this.#stdin, this.#summary);
+    }
+  }
+
+  #dispatch(): Outcome {
+    const { env } = this.#invocation;
+    const name = nameOf(env['WEFT_ARGV0']);
+    const call = parseCall(env);
+    if (call.kind === 'about') return { ...nothing, stderr: about(name, this.#node.version) };
+    if (call.kind === 'version') return { ...nothing, stdout: versionReply() };
+    this.#stdin = readStdin(this.#invocation);
+    const request = parseRequest(call.command, env, this.#stdin);
+    this.#summary = { verb: request.verb, network: request.network };
+    const executable = chooseExecutable(name, request);
+    this.#summary = { ...this.#summary, plugin: executable.plugin.name };
+    if (isForStandalone(executable, request, this.#node)) {
+      return { ...nothing, exitCode: runStandalone };
+    }
+    return this.#run(executable, request);
+  }
+
+  #run(executable: Executable, request: Request): Outcome {
+    const { network, containerId, ifName } = request;
+    const node = this.#node;
+    const call = { request, node, attachment: { network, containerId, ifName } };
+    switch (request.verb) {
+      case 'ADD':
+        return { ...nothing, stdout: this.#add(executable, call) };
+      case 'DEL':
+        this.#delete(executable, call);
+        break;
+      case 'CHECK':
+        this.#check(executable, call);
+        break;
+      case 'STATUS':
+        executable.plugin.status({ request, node });
+        break;
+      case 'GC':
+        collectGarbage(executable, request, node);
+        break;
+      default:
+        assertNever(request.verb, 'verb');
+    }
+    return nothing;
+  }
+
+  /** The text of the result, made inside the undo: a version may have no words for it. */
+  #add(executable: Executable, call: PluginCall): string {
+    const { request } = call;
+    const format = (result: Result): string => {
+      this.#summary = { ...this.#summary, ips: result.ips.map(({ address }) => address) };
+      return formatResult(result, request.cniVersion);
+    };
+    if (executable.kind === 'ipam') {
+      return withUndo((undo) => format(executable.plugin.add(call, undo)));
+    }
+    const netnsCall = { ...call, netns: this.#podNetns(request) };
+    const add = (undo: UndoList) => format(executable.plugin.add(netnsCall, undo));
+    if (executable.kind === 'link') return withUndo(add);
+    return journaled(executable.plugin, netnsCall, add);
+  }
+
+  #check(executable: Executable, call: PluginCall): void {
+    if (executable.kind === 'ipam') executable.plugin.check(call);
+    else executable.plugin.check({ ...call, netns: this.#podNetns(call.request) });
+  }
+
+  #delete(executable: Executable, call: PluginCall): void {
+    if (executable.kind === 'ipam') {
+      executable.plugin.del(call);
+      return;
+    }
+    const { netns, note } = this.#source.tryOpen(call.request.netnsPath);
+    if (netns !== undefined) this.#refuseOwn(call.request, netns);
+    this.deletion = { plugin: executable.plugin, call: { ...call, netns }, note };
+  }
+
+  #podNetns(request: Request): Netns {
+    const netns = this.#source.require(request.netnsPath);
+    this.#refuseOwn(request, netns);
+    return netns;
+  }
+
+  #refuseOwn({ mayUseOwnNetns }: Request, netns: Netns): void {
+    if (!mayUseOwnNetns) refuseOwnNetns(this.#node.kernel.netnses, netns);
+  }
+}
+
+/**
+ * An ADD with an entry in the journal while anything half-made may be left: what a killed one left is
+ * removed first, and an undo that was not complete keeps the entry.
+ */
+function journaled(plugin: Plugin, call: NetnsCall, add: (undo: UndoList) => string): string {
+  const { journal, kernel } = call.node;
+  const { attachment } = call;
+  if (journal.isUnfinished(attachment)) plugin.del(call);
+  // A repeated ADD of a pod in use is refused by the plugin. It gets no entry: an entry that
+  // outlives a killed call would have the pod torn down by the next one.
+  const isInUse = withRtnl(kernel, call.netns, (pod) => pod.link(attachment.ifName) !== undefined);
+  if (isInUse) return withUndo(add);
+  journal.begin(attachment);
+  const text = withUndo(add, () => journal.end(attachment));
+  journal.end(attachment);
+  return text;
+}
+
+/** Executing another plugin holds up the process, which only a process of its own can afford. */
+function isForStandalone({ kind }: Executable, request: Request, node: CniNode): boolean {
+  return kind === 'main' && node.foreignIpam?.canExec === false && needsExec(request);
+}
+
+/** DEL and GC of a type that is not ours still remove what is there. */
+function chooseExecutable(name: string, request: Request): Executable {
+  const type = memberOf(request.config, 'type');
+  const found = findExecutable(name, type);
+  if (found !== undefined) return found;
+  if (request.verb === 'DEL' || request.verb === 'GC') return fallback;
+  throw unsupportedField('type', type);
+}
+
+/** Without a list from the runtime nothing is known to be invalid (CNI specification, "GC"). */
+function collectGarbage({ plugin }: Executable, request: Request, node: CniNode): void {
+  const valid = parseValidAttachments(request.config);
+  if (valid === undefined) return;
+  const containers = new Set(valid.map(({ containerId }) => containerId));
+  const attachments = new Set(valid.map(({ containerId, ifName }) => `${containerId}/${ifName}`));
+  plugin.gc({
+    request,
+    node,
+    isValid: ({ containerId, ifName }) => attachments.has(`${containerId}/${ifName}`),
+    isValidContainer: (containerId) => containers.has(containerId),
+  });
+}
+
+function readStdin({ readStdin: read }: Invocation): Buffer {
+  try {
+    return read();
+  } catch (cause) {
+    const message = `error reading from stdin: ${toError(cause).message}`;
+    throw new CniError(cniErrorCode.ioFailure, message, undefined, { cause });
+  }
+}
+
+function about(name: string, version: string): string {
+  const versions = supportedVersions.join(', ');
+  return `CNI ${name} plugin weft v${version}\nCNI protocol versions supported: ${versions}\n`;
+}

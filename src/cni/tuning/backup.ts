@@ -1,0 +1,87 @@
+/**
+ * What links looked like before they were tuned, one file per attachment in the reference's format
+ * and place, so that either restores what the other saved.
+ */
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { LinkChange } from '../../kernel/types.ts';
+import { parseMac } from '../../net/mac.ts';
+import { errorCode, IoError, toError } from '../../util/errors.ts';
+import type { Attachment } from '../attachment.ts';
+import { isJsonObject } from '../protocol/json.ts';
+
+/** A tmpfs: a reboot restores links, too. */
+export const defaultBackupDirectory = '/run/cni/tuning';
+
+export interface Backup {
+  /** Absent in what the reference saved. */
+  readonly owner?: Attachment;
+  readonly change: LinkChange;
+}
+
+/** Keeps what is there already: the first ADD has seen the original values. */
+export function saveBackup(directory: string, attachment: Attachment, change: LinkChange): void {
+  const { isPromiscuous, ...rest } = change;
+  const promisc = isPromiscuous === undefined ? {} : { promisc: isPromiscuous };
+  const text = JSON.stringify({ ...rest, ...promisc, ...attachment });
+  const file = fileOf(directory, attachment);
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    writeFileSync(file, text, { mode: 0o600, flag: 'wx' });
+  } catch (cause) {
+    if (errorCode(cause) === 'EEXIST') return;
+    throw new IoError(`save link settings in ${file}: ${toError(cause).message}`, { cause });
+  }
+}
+
+/** Undefined when nothing was saved, or it cannot be read. */
+export function readBackup(directory: string, attachment: Attachment): Backup | undefined {
+  return readFile(fileOf(directory, attachment));
+}
+
+export function removeBackup(directory: string, attachment: Attachment): void {
+  rmSync(fileOf(directory, attachment), { force: true });
+}
+
+/** Everybody something was saved for; what the reference saved does not say. */
+export function backupOwners(directory: string): readonly Attachment[] {
+  return fileNames(directory).flatMap((name) => readFile(join(directory, name))?.owner ?? []);
+}
+
+function readFile(file: string): Backup | undefined {
+  try {
+    return parseBackup(JSON.parse(readFileSync(file, 'utf8')));
+  } catch {
+    return undefined;
+  }
+}
+
+function fileNames(directory: string): readonly string[] {
+  try {
+    return readdirSync(directory);
+  } catch (thrown) {
+    if (errorCode(thrown) === 'ENOENT') return [];
+    throw thrown;
+  }
+}
+
+function parseBackup(value: unknown): Backup {
+  const { mac, promisc, mtu, network, containerId, ifName } = isJsonObject(value) ? value : {};
+  const isOwned = isText(network) && isText(containerId) && isText(ifName);
+  return {
+    ...(isOwned ? { owner: { network, containerId, ifName } } : {}),
+    change: {
+      ...(isText(mac) && mac !== '' ? { mac: parseMac(mac) } : {}),
+      ...(typeof promisc === 'boolean' ? { isPromiscuous: promisc } : {}),
+      ...(typeof mtu === 'number' && mtu > 0 ? { mtu } : {}),
+    },
+  };
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string';
+}
+
+function fileOf(directory: string, { containerId, ifName }: Attachment): string {
+  return join(directory, `${containerId}_${ifName}.json`);
+}

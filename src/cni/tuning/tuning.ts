@@ -1,0 +1,164 @@
+import type { Link, LinkChange } from '../../kernel/types.ts';
+import { joinErrors } from '../../util/errors.ts';
+import { withRtnl } from '../node.ts';
+import type { ChainMember, DelCall, GcCall, NetnsCall } from '../plugin.ts';
+import { memberOf } from '../protocol/json.ts';
+import type { Request } from '../protocol/request.ts';
+import type { Result } from '../protocol/result.ts';
+import type { UndoList } from '../undo.ts';
+import { defaultAllowlistFile, requireAllowed } from './allowlist.ts';
+import {
+  backupOwners,
+  defaultBackupDirectory,
+  readBackup,
+  removeBackup,
+  saveBackup,
+} from './backup.ts';
+import {
+  isEmptyTuning,
+  isSeparatePlugin,
+  parseTuningConfig,
+  type SysctlWish,
+  type TuningConfig,
+} from './config.ts';
+
+/** Sysctls and link settings inside the pod, under the keys of the reference's tuning plugin. */
+export const tuning: ChainMember = tuningWith({ allowlistFile: defaultAllowlistFile });
+
+/** The member with the administrator's allowlist elsewhere. */
+export function tuningWith({ allowlistFile }: { readonly allowlistFile: string }): ChainMember {
+  return {
+    name: 'tuning',
+    isWanted: (request) => !isEmptyTuning(parseTuningConfig(request)),
+    add: (call, previous, undo) => {
+      const config = parseTuningConfig(call.request);
+      const keys = config.sysctls.map(({ key }) => key);
+      requireAllowed(keys, allowlistFile);
+      return tune(call, config, previous, undo);
+    },
+    del: restoreLink,
+    check: checkTuning,
+    gc: removeStaleBackups,
+  };
+}
+
+/** Sysctls are not taken back: the namespace they are in goes with the pod. */
+function tune(call: NetnsCall, config: TuningConfig, previous: Result, undo: UndoList): Result {
+  const { node, attachment, netns, request } = call;
+  for (const { path, value } of config.sysctls) node.kernel.sysctls.write(netns, path, value);
+  const change = linkChange(config);
+  if (Object.keys(change).length === 0) return previous;
+  withRtnl(node.kernel, netns, (rtnl) => {
+    const link = requireLink(rtnl.link(attachment.ifName), attachment.ifName);
+    const before = originalOf(link, change);
+    // A veth is deleted with the pod; what was handed to the pod goes back to the node.
+    if (isSeparatePlugin(request) && link.kind !== 'veth') {
+      saveBackup(backupDirectory(request), attachment, before);
+    }
+    undo.push(() => {
+      withRtnl(node.kernel, netns, (again) => again.changeLink(link.index, before));
+      removeBackup(backupDirectory(request), attachment);
+    });
+    rtnl.changeLink(link.index, change);
+  });
+  return withLink(previous, attachment.ifName, config);
+}
+
+/** What DEL cannot restore it forgets: a pod is not kept for the sake of a link that has changed. */
+function restoreLink({ request, node, attachment, netns }: DelCall): void {
+  if (!isSeparatePlugin(request)) return;
+  const directory = backupDirectory(request);
+  const backup = readBackup(directory, attachment);
+  try {
+    if (backup === undefined || netns === undefined) return;
+    withRtnl(node.kernel, netns, (rtnl) => {
+      const link = rtnl.link(attachment.ifName);
+      if (link !== undefined) rtnl.changeLink(link.index, backup.change);
+    });
+  } finally {
+    removeBackup(directory, attachment);
+  }
+}
+
+function checkTuning({ request, node, attachment, netns }: NetnsCall): void {
+  const config = parseTuningConfig(request);
+  for (const wish of config.sysctls) {
+    requireSysctl(wish, node.kernel.sysctls.read(netns, wish.path));
+  }
+  const change = linkChange(config);
+  if (Object.keys(change).length === 0) return;
+  const { ifName } = attachment;
+  const link = requireLink(
+    withRtnl(node.kernel, netns, (rtnl) => rtnl.link(ifName)),
+    ifName,
+  );
+  requireSame(`mac of ${ifName}`, change.mac, link.mac);
+  requireSame(`mtu of ${ifName}`, change.mtu, link.mtu);
+  requireSame(`promiscuous mode of ${ifName}`, change.isPromiscuous, link.isPromiscuous);
+}
+
+function removeStaleBackups({ request, isValid }: GcCall): void {
+  if (!isSeparatePlugin(request)) return;
+  const directory = backupDirectory(request);
+  const errors: unknown[] = [];
+  for (const owner of backupOwners(directory)) {
+    if (owner.network !== request.network || isValid(owner)) continue;
+    try {
+      removeBackup(directory, owner);
+    } catch (thrown) {
+      errors.push(thrown);
+    }
+  }
+  const error = joinErrors(errors, 'garbage collection of saved link settings was not complete');
+  if (error !== undefined) throw error;
+}
+
+function linkChange({ mac, mtu, isPromiscuous }: TuningConfig): LinkChange {
+  return {
+    ...(mac === undefined ? {} : { mac }),
+    ...(mtu === undefined ? {} : { mtu }),
+    ...(isPromiscuous === undefined ? {} : { isPromiscuous }),
+  };
+}
+
+/** The present values of what is going to change. */
+function originalOf(link: Link, change: LinkChange): LinkChange {
+  return {
+    ...(change.mac === undefined || link.mac === undefined ? {} : { mac: link.mac }),
+    ...(change.mtu === undefined ? {} : { mtu: link.mtu }),
+    ...(change.isPromiscuous === undefined ? {} : { isPromiscuous: link.isPromiscuous }),
+  };
+}
+
+function withLink(previous: Result, ifName: string, { mac, mtu }: TuningConfig): Result {
+  const interfaces = previous.interfaces.map((told) => {
+    if (told.name !== ifName || (told.sandbox ?? '') === '') return told;
+    return {
+      ...told,
+      ...(mac === undefined ? {} : { mac }),
+      ...(mtu === undefined ? {} : { mtu }),
+    };
+  });
+  return { ...previous, interfaces };
+}
+
+function backupDirectory({ config }: Request): string {
+  const directory = memberOf(config, 'dataDir');
+  return typeof directory === 'string' && directory !== '' ? directory : defaultBackupDirectory;
+}
+
+function requireLink(link: Link | undefined, ifName: string): Link {
+  if (link === undefined) throw new Error(`failed to get "${ifName}": no such link in the pod`);
+  return link;
+}
+
+/** The kernel separates several values by tabs, whatever they were written with. */
+function requireSysctl({ key, value }: SysctlWish, present: string | undefined): void {
+  const words = (text: string) => text.trim().split(/\s+/).join(' ');
+  requireSame(`sysctl ${key}`, words(value), present === undefined ? present : words(present));
+}
+
+function requireSame<T>(what: string, wanted: T | undefined, present: T | undefined): void {
+  if (wanted === undefined || wanted === present) return;
+  throw new Error(`${what} is ${String(present)}, configured is ${String(wanted)}`);
+}

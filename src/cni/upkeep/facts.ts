@@ -1,0 +1,103 @@
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import type { StoreOptions } from '../../ipam/store.ts';
+import type { Link } from '../../kernel/types.ts';
+import { attachmentKey, hostVethName } from '../attachment.ts';
+import { masqueraded } from '../bridge/masquerade.ts';
+import { guardedLabels } from '../bridge/spoof.ts';
+import { type CniNode, type Nftables, type UpkeepNode, withNftables, withRtnl } from '../node.ts';
+import { findNetnses, netnsIdAt, readBootedAtMs, readUsedAddresses } from './machine.ts';
+import type { AttachmentRecord } from './records.ts';
+import { configuredDataDirs, listReservations } from './stores.ts';
+import type { RecordFacts, Sandboxes, SweepFacts, UnfinishedAdd } from './sweep.ts';
+
+/** What the facts are read from. */
+export interface FactSources {
+  readonly node: UpkeepNode;
+  /** Where the journal's entries are. */
+  readonly journalDirectory: string;
+  /** Address stores that are looked at, besides those of records and configurations. */
+  readonly dataDirs: readonly string[];
+  /** Network configurations of the runtime. */
+  readonly confDirectory: string;
+  /** For reading stores; without an index, which another user of them keeps. */
+  readonly store: StoreOptions;
+  readonly bootId: string;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  readonly gracePeriodMs: number;
+}
+
+/**
+ * Reads everything a sweep decides on but `usedAddresses`, which cost a look into every namespace.
+ * What an ADD makes last is read first: a thing that is seen has its record, journal entry and
+ * reservation by the time those are read.
+ */
+export function gatherFacts(sources: FactSources, sandboxes: Sandboxes | undefined): SweepFacts {
+  const { node, bootId, gracePeriodMs } = sources;
+  const elements = readElements(node);
+  const hostPorts = node.hostPorts.records().map(({ attachment, pods }) => {
+    return { attachment, targets: pods.map(({ address }) => address) };
+  });
+  const links = withRtnl(node.kernel, undefined, (rtnl) => rtnl.links());
+  const listed = node.records.list();
+  const dataDirs = [
+    ...sources.dataDirs,
+    ...configuredDataDirs(sources.confDirectory),
+    ...listed.flatMap(({ ipam }) => ipam?.dataDir ?? []),
+  ];
+  return {
+    ...elements,
+    hostPorts,
+    links,
+    records: recordFacts(listed, links),
+    reservations: listReservations(dataDirs, sources.store),
+    unfinished: readUnfinished(sources),
+    ...(sandboxes === undefined ? {} : { sandboxes }),
+    bootId,
+    bootedAtMs: readBootedAtMs(),
+    nowMs: sources.now(),
+    gracePeriodMs,
+  };
+}
+
+/** The same facts with the addresses that are in use anywhere. */
+export function withUsedAddresses(facts: SweepFacts, node: CniNode): SweepFacts {
+  return { ...facts, usedAddresses: readUsedAddresses(node.kernel, findNetnses().values()) };
+}
+
+function readElements({ kernel }: CniNode): Pick<SweepFacts, 'masquerades' | 'guardedPorts'> {
+  const read = (nft: Nftables) => ({
+    masquerades: ([4, 6] as const).flatMap((family) => masqueraded(nft, family)),
+    guardedPorts: guardedLabels(nft),
+  });
+  let elements: ReturnType<typeof read> = { masquerades: [], guardedPorts: [] };
+  withNftables(kernel, (nft) => {
+    elements = read(nft);
+  });
+  return elements;
+}
+
+function recordFacts(
+  records: readonly AttachmentRecord[],
+  links: readonly Link[],
+): readonly RecordFacts[] {
+  const veths = new Set(links.filter(({ kind }) => kind === 'veth').map(({ name }) => name));
+  return records.map((record) => {
+    const { netns, attachment } = record;
+    return {
+      record,
+      isNetnsAtPath: netnsIdAt(netns.path) === netns.id,
+      hasLink: veths.has(hostVethName(attachment)),
+    };
+  });
+}
+
+/** An entry that vanishes while it is read belonged to an ADD that ended just now. */
+function readUnfinished({ node, journalDirectory }: FactSources): readonly UnfinishedAdd[] {
+  return node.journal.unfinished().flatMap((attachment) => {
+    const file = join(journalDirectory, attachmentKey(attachment));
+    const begunAtMs = statSync(file, { throwIfNoEntry: false })?.mtimeMs;
+    return begunAtMs === undefined ? [] : [{ attachment, begunAtMs }];
+  });
+}

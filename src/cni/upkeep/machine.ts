@@ -1,0 +1,92 @@
+/** What the machine says of itself and of its network namespaces. */
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import type { IP } from '../../net/ip.ts';
+import { type CniKernel, withRtnl } from '../node.ts';
+
+/** Id of this boot; empty where the kernel does not tell, which then never changes. */
+export function readBootId(): string {
+  return readIfThere('/proc/sys/kernel/random/boot_id').trim();
+}
+
+/** When this boot began by the clock of now, ms since the epoch (`btime` of /proc/stat). */
+export function readBootedAtMs(): number {
+  const seconds = /^btime (\d+)$/m.exec(readIfThere('/proc/stat'))?.[1];
+  return Number(seconds ?? 0) * 1000;
+}
+
+/**
+ * Network namespaces with a path that leads there, by id (`<device>:<inode>`): those of processes
+ * and those that are mounted. Only what this process can see: all of them where it shares the
+ * node's process and mount namespaces.
+ */
+export function findNetnses(): ReadonlyMap<string, string> {
+  const found = new Map<string, string>();
+  const paths = [...mountedPaths(), ...processPaths()];
+  for (const path of paths) {
+    const id = netnsIdAt(path);
+    if (id !== undefined && !found.has(id)) found.set(id, path);
+  }
+  return found;
+}
+
+/** `<device>:<inode>` of what is at a path; undefined when there is nothing to be seen. */
+export function netnsIdAt(path: string): string | undefined {
+  try {
+    const { dev, ino } = statSync(path, { bigint: true });
+    return `${dev}:${ino}`;
+  } catch {
+    // Gone, or of a process that is not ours to look at: either way there is no evidence.
+    return undefined;
+  }
+}
+
+/** Addresses on any link of these namespaces. One that vanishes meanwhile has none. */
+export function readUsedAddresses(kernel: CniKernel, paths: Iterable<string>): ReadonlySet<IP> {
+  const used = new Set<IP>();
+  for (const path of paths) {
+    for (const address of addressesAt(kernel, path)) used.add(address);
+  }
+  return used;
+}
+
+function addressesAt(kernel: CniKernel, path: string): readonly IP[] {
+  if (netnsIdAt(path) === undefined) return [];
+  const netns = kernel.netnses.open(path);
+  try {
+    return withRtnl(kernel, netns, (rtnl) => rtnl.addresses().map(({ address }) => address));
+  } finally {
+    netns.close();
+  }
+}
+
+/** Mount points of namespaces; the root of such a mount is `net:[<inode>]`. */
+function mountedPaths(): readonly string[] {
+  return readIfThere('/proc/self/mountinfo')
+    .split('\n')
+    .flatMap((line) => {
+      const [, , , root = '', point = ''] = line.split(' ');
+      return root.startsWith('net:[') ? [unescaped(point)] : [];
+    });
+}
+
+/** Spaces and the like are three octal digits there. */
+function unescaped(path: string): string {
+  return path.replaceAll(/\\([0-7]{3})/g, (_, octal: string) =>
+    String.fromCharCode(Number.parseInt(octal, 8)),
+  );
+}
+
+function processPaths(): readonly string[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map((pid) => join('/proc', pid, 'ns/net'));
+}
+
+function readIfThere(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}

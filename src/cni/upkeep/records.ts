@@ -1,0 +1,142 @@
+import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { readText } from '../../ipam/store-files.ts';
+import type { IP } from '../../net/ip.ts';
+import { errorCode, IoError, toError } from '../../util/errors.ts';
+import { type Attachment, attachmentKey } from '../attachment.ts';
+import type { AttachmentPlan } from '../bridge/plan.ts';
+
+/** What an attachment is, for whoever has to find out later whether it lives and what it needs. */
+export interface AttachmentEntry {
+  readonly attachment: Attachment;
+  /** Path as given at ADD, and `<device>:<inode>` of what was there. */
+  readonly netns: { readonly path: string; readonly id: string };
+  readonly pod: PodIdentity;
+  readonly addresses: readonly IP[];
+  /** The configuration's IPAM; absent for a layer 2 network. */
+  readonly ipam?: { readonly type: string; readonly dataDir?: string };
+  /** What it needs of the node. */
+  readonly plan: NodePlan;
+}
+
+/** The part of a plan that concerns the node and not the inside of the pod. */
+export type NodePlan = Pick<
+  AttachmentPlan,
+  'label' | 'bridge' | 'vlanGateway' | 'host' | 'forwarding' | 'masquerade'
+>;
+
+/** From CNI_ARGS, as far as the runtime told. */
+export interface PodIdentity {
+  readonly podNamespace?: string;
+  readonly podName?: string;
+  readonly podUid?: string;
+}
+
+export interface AttachmentRecord extends AttachmentEntry {
+  /** /proc/sys/kernel/random/boot_id at ADD. */
+  readonly bootId: string;
+  /** Milliseconds since the epoch. */
+  readonly createdAtMs: number;
+}
+
+/**
+ * One file per attachment on a tmpfs: after a reboot there are none. Written before an ADD makes
+ * anything, removed last of all.
+ */
+export interface AttachmentRecords {
+  /** Replaces the attachment's former record. Throws IoError. */
+  write(entry: AttachmentEntry): void;
+  read(attachment: Attachment): AttachmentRecord | undefined;
+  /** No record is no error. */
+  remove(attachment: Attachment): void;
+  /** All of them; files that cannot be understood are left out. */
+  list(): readonly AttachmentRecord[];
+}
+
+export interface RecordsOptions {
+  readonly bootId: () => string;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+}
+
+/** Changes with the shape of records: those of another format are left out. */
+const format = 1;
+
+const unfinishedSuffix = '.new';
+
+/** Opens the records in `directory`, which need not exist. */
+export function openRecords(directory: string, { bootId, now }: RecordsOptions): AttachmentRecords {
+  const fileOf = (key: string) => join(directory, key);
+  return {
+    write: (entry) => {
+      const file = fileOf(attachmentKey(entry.attachment));
+      const text = JSON.stringify({ format, ...entry, bootId: bootId(), createdAtMs: now() });
+      try {
+        replace(directory, file, text);
+      } catch (cause) {
+        throw new IoError(`record in ${file}: ${toError(cause).message}`, { cause });
+      }
+    },
+    read: (attachment) => readRecord(directory, attachmentKey(attachment)),
+    remove: (attachment) => {
+      const file = fileOf(attachmentKey(attachment));
+      rmSync(`${file}${unfinishedSuffix}`, { force: true });
+      rmSync(file, { force: true });
+    },
+    list: () => namesIn(directory).flatMap((name) => readRecord(directory, name) ?? []),
+  };
+}
+
+/** As a plan has more than a record keeps. */
+export function nodePlanOf(plan: AttachmentPlan): NodePlan {
+  const { label, bridge, vlanGateway, host, forwarding, masquerade } = plan;
+  const gateway = vlanGateway === undefined ? {} : { vlanGateway };
+  return { label, bridge, ...gateway, host, forwarding, masquerade };
+}
+
+/** Whole or not at all, also when the process is killed; a leftover goes with the next ADD or DEL. */
+function replace(directory: string, file: string, text: string): void {
+  const unfinished = `${file}${unfinishedSuffix}`;
+  try {
+    writeFileSync(unfinished, text, { mode: 0o600 });
+  } catch (thrown) {
+    if (errorCode(thrown) !== 'ENOENT') throw thrown;
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    writeFileSync(unfinished, text, { mode: 0o600 });
+  }
+  renameSync(unfinished, file);
+}
+
+function namesIn(directory: string): readonly string[] {
+  try {
+    return readdirSync(directory).filter((name) => !name.endsWith(unfinishedSuffix));
+  } catch (thrown) {
+    if (errorCode(thrown) === 'ENOENT') return [];
+    throw thrown;
+  }
+}
+
+function readRecord(directory: string, key: string): AttachmentRecord | undefined {
+  const text = readText(join(directory, key));
+  return text === undefined ? undefined : decode(text, key);
+}
+
+/** Undefined for anything but a whole record of this format under its own name. */
+function decode(text: string, key: string): AttachmentRecord | undefined {
+  const value = parseJson(text);
+  if (typeof value !== 'object' || value === null) return undefined;
+  if (!('format' in value) || value.format !== format || !('attachment' in value)) return undefined;
+  const { format: _, ...rest } = value;
+  // Only this code, as root, writes files of this format, and it writes them whole; the key below
+  // then says that the content belongs to the name.
+  const record = rest as unknown as AttachmentRecord;
+  return attachmentKey(record.attachment) === key ? record : undefined;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,26 @@
+import { addressOf } from '../../net/cidr.ts';
+import type { AttachmentPlan } from '../bridge/plan.ts';
+import type { NetnsCall } from '../plugin.ts';
+import { podOf } from '../protocol/args.ts';
+import type { UndoList } from '../undo.ts';
+import { type AttachmentEntry, nodePlanOf } from './records.ts';
+
+/** Writes the record of an attachment that is about to be made. Throws IoError. */
+export function remember(
+  { request, node, attachment, netns }: NetnsCall,
+  plan: AttachmentPlan,
+  ipam: AttachmentEntry['ipam'],
+  undo: UndoList,
+): void {
+  const { records } = node;
+  if (records === undefined) return;
+  records.write({
+    attachment,
+    netns: { path: request.netnsPath, id: netns.id },
+    pod: podOf(request.args),
+    addresses: plan.result.ips.map(({ address }) => addressOf(address)),
+    ...(ipam === undefined ? {} : { ipam }),
+    plan: nodePlanOf(plan),
+  });
+  undo.push(() => records.remove(attachment));
+}

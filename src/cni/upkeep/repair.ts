@@ -1,0 +1,185 @@
+import type { LinkEvent } from '../../kernel/link-monitor.ts';
+import type { Link, NodeRtnl } from '../../kernel/types.ts';
+import type { NftablesConnection } from '../../nftables/connection.ts';
+import { assertNever, joinErrors } from '../../util/errors.ts';
+import { attachmentKey } from '../attachment.ts';
+import { ensureBridge } from '../bridge/ensure-bridge.ts';
+import { linkAddress } from '../bridge/gateway-addresses.ts';
+import { configurePort, ensureVlanGateway } from '../bridge/port.ts';
+import { applySysctls, type SysctlSetting } from '../bridge/sysctls.ts';
+import { type CniNode, type UpkeepNode, withRtnl } from '../node.ts';
+import { repairHostPorts } from '../portmap/repair.ts';
+import { decideLinkRepairs, type LinkRepair } from './links.ts';
+import type { AttachmentRecord, NodePlan } from './records.ts';
+import { guardsOf, healTable, masqueradeOf } from './tables.ts';
+
+/** What can be put right, for logs and metrics. */
+export type RepairKind =
+  | 'masquerade'
+  | 'guard'
+  | 'hostPorts'
+  | 'bridge'
+  | 'address'
+  | 'port'
+  | 'forwarding';
+
+/** One thing that was wrong and is right again. */
+export interface Repair {
+  readonly kind: RepairKind;
+  /** What it was: a table, link, address or sysctl. */
+  readonly what: string;
+}
+
+export interface RepairOptions {
+  readonly node: UpkeepNode;
+  /** Stays open: closing one costs the kernel a wait. */
+  readonly connection: NftablesConnection;
+  readonly bootId: string;
+}
+
+/**
+ * Brings back what ADDs have made on the node and somebody has changed since, as the records of this
+ * boot say. Changes nothing when all is well. Goes on after a failure; `error` then tells all.
+ */
+export function repair(options: RepairOptions): {
+  readonly repairs: readonly Repair[];
+  readonly error: Error | undefined;
+} {
+  const { node, connection } = options;
+  const records = livingRecords(options);
+  const plans = records.map(({ plan }) => plan);
+  const repairs: Repair[] = [];
+  const errors: unknown[] = [];
+  const attempt = (step: () => readonly Repair[]) => {
+    try {
+      repairs.push(...step());
+    } catch (thrown) {
+      errors.push(thrown);
+    }
+  };
+  attempt(() => repairForwarding(node, plans));
+  attempt(() => repairTable(connection, 'masquerade', masqueradeOf(plans)));
+  attempt(() => repairTable(connection, 'guard', guardsOf(plans)));
+  attempt(() => repairPorts(options));
+  withRtnl(node.kernel, undefined, (host) => {
+    const found = { links: host.links(), addresses: host.addresses() };
+    for (const step of decideLinkRepairs(found, records)) {
+      attempt(() => [repairLink(step, host, node)]);
+    }
+  });
+  return { repairs, error: joinErrors(errors, 'repair was not complete') };
+}
+
+/**
+ * Whether a change of links or addresses may concern a pod: a lost bridge, port or address. Pods
+ * that come make no such event, those that go make few. Pure.
+ */
+export function mayNeedRepair(event: LinkEvent): boolean {
+  switch (event.kind) {
+    case 'address':
+      return event.isGone;
+    case 'link':
+      return mayBeBroken(event.link, event.isGone);
+    default:
+      return false;
+  }
+}
+
+const hostVeth = /^veth[0-9a-f]{8}$/;
+
+/** A pair that is gone cannot be put right; a port without a bridge can. */
+function mayBeBroken({ kind, name, isUp, master }: Link, isGone: boolean): boolean {
+  if (kind === 'bridge') return isGone || !isUp;
+  const isPort = kind === 'veth' && hostVeth.test(name);
+  return isPort && !isGone && (!isUp || master === undefined);
+}
+
+/** Those whose ADD is still at work are left to it. */
+function livingRecords({ node, bootId }: RepairOptions): readonly AttachmentRecord[] {
+  const unfinished = new Set(node.journal.unfinished().map(attachmentKey));
+  return node.records.list().filter((record) => {
+    return record.bootId === bootId && !unfinished.has(attachmentKey(record.attachment));
+  });
+}
+
+function repairForwarding({ kernel }: CniNode, plans: readonly NodePlan[]): readonly Repair[] {
+  const settings = new Map(
+    plans.flatMap(({ forwarding }) => forwarding).map((setting) => [setting.path, setting]),
+  );
+  const isWrong = ({ path, value }: SysctlSetting) => {
+    return kernel.sysctls.read(undefined, path) !== value;
+  };
+  return [...settings.values()].filter(isWrong).map((setting) => {
+    applySysctls(kernel.sysctls, undefined, [setting]);
+    return { kind: 'forwarding', what: setting.path };
+  });
+}
+
+function repairTable(
+  connection: NftablesConnection,
+  kind: RepairKind,
+  wanted: ReturnType<typeof masqueradeOf>,
+): readonly Repair[] {
+  if (wanted === undefined || !healTable(connection, wanted)) return [];
+  const { family, name } = wanted.definition.table;
+  return [{ kind, what: `${family} ${name}` }];
+}
+
+function repairPorts({ node, connection }: RepairOptions): readonly Repair[] {
+  if (node.hostPorts.records().length === 0) return [];
+  const { sysctls } = node.kernel;
+  const { isTableReplaced, links } = repairHostPorts({
+    connection,
+    store: node.hostPorts,
+    sysctls,
+  });
+  return [
+    ...(isTableReplaced ? [{ kind: 'hostPorts', what: 'inet weft-hostports' } as const] : []),
+    ...links.map((link) => ({ kind: 'hostPorts', what: `route_localnet of ${link}` }) as const),
+  ];
+}
+
+function repairLink(step: LinkRepair, host: NodeRtnl, { kernel }: CniNode): Repair {
+  switch (step.kind) {
+    case 'bridge':
+      ensureBridge(host, kernel.sysctls, step.plan);
+      return { kind: 'bridge', what: step.plan.name };
+    case 'vlanGateway':
+      restoreGateway(step, host, kernel);
+      return { kind: 'bridge', what: step.plan.name };
+    case 'up':
+      host.changeLink(requireLink(host, step.link).index, { isUp: true });
+      return { kind: 'bridge', what: step.link };
+    case 'address':
+      host.addAddress(requireLink(host, step.link).index, linkAddress(step.address));
+      return { kind: 'address', what: `${step.address} on ${step.link}` };
+    case 'port': {
+      const port = requireLink(host, step.plan.name);
+      host.changeLink(port.index, { master: requireLink(host, step.bridge).index, isUp: true });
+      configurePort(host, kernel.sysctls, port, step.plan);
+      return { kind: 'port', what: step.plan.name };
+    }
+    default:
+      return assertNever(step, 'link repair');
+  }
+}
+
+/** VLANs of its port went with the bridge: they are set when it has one again. */
+function restoreGateway(
+  { bridge, plan }: Extract<LinkRepair, { kind: 'vlanGateway' }>,
+  host: NodeRtnl,
+  kernel: CniNode['kernel'],
+): void {
+  const { index } = requireLink(host, bridge);
+  const port = host.link(plan.port.name);
+  if (port !== undefined && port.master !== index) {
+    host.changeLink(port.index, { master: index, isUp: true });
+  }
+  ensureVlanGateway(host, kernel, plan, requireLink(host, bridge));
+}
+
+function requireLink(host: NodeRtnl, name: string): Link {
+  const link = host.link(name);
+  if (link === undefined) throw new Error(`link "${name}" vanished`);
+  return link;
+}

@@ -1,0 +1,94 @@
+/** host-local's directories as a whole: every network's, whoever writes to them. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { ReservationStore, type StoreOptions, storeDirectory } from '../../ipam/store.ts';
+import { errorCode } from '../../util/errors.ts';
+import { isJsonObject, memberOf } from '../protocol/json.ts';
+import type { StoredReservation } from './sweep.ts';
+
+/**
+ * Reservations of all networks below these directories. Throws BusyError when the lock of one is not
+ * to be had: half a list would make the other half's elements look lost.
+ */
+export function listReservations(
+  dataDirs: Iterable<string>,
+  options: StoreOptions,
+): readonly StoredReservation[] {
+  return Array.from(new Set(dataDirs)).flatMap((dataDir) =>
+    directoriesIn(dataDir).flatMap((network) =>
+      new ReservationStore(storeDirectory(dataDir, network), options)
+        .list()
+        .map(({ address, containerId, ifName, modifiedAtMs }) => {
+          const where = { dataDir, network, address };
+          return { ...where, containerId, ifName, writtenAtMs: modifiedAtMs };
+        }),
+    ),
+  );
+}
+
+/**
+ * Frees one address if its file is still the one that was listed; false when somebody has changed
+ * it since. Throws BusyError and IoError.
+ */
+export function releaseReservation(listed: StoredReservation, options: StoreOptions): boolean {
+  const { dataDir, network, address, containerId, writtenAtMs } = listed;
+  const store = new ReservationStore(storeDirectory(dataDir, network), options);
+  const isReleased = store.transactExisting((session) => {
+    if (session.takenAt(address) !== writtenAtMs) return false;
+    const owner = { containerId, ifName: listed.ifName ?? '' };
+    if (!session.reservationsOf(owner).some((own) => own.address === address)) return false;
+    session.releaseAddresses([address]);
+    return true;
+  });
+  return isReleased ?? false;
+}
+
+/**
+ * `ipam.dataDir` of the network configurations in a directory, as far as they can be read: after a
+ * reboot nothing else tells of a store that is not at the default place.
+ */
+export function configuredDataDirs(confDirectory: string): readonly string[] {
+  return filesIn(confDirectory)
+    .filter((name) => /\.(conf|conflist|json)$/.test(name))
+    .flatMap((name) => dataDirsOf(readConfiguration(join(confDirectory, name))));
+}
+
+function dataDirsOf(configuration: unknown): readonly string[] {
+  if (!isJsonObject(configuration)) return [];
+  const plugins = memberOf(configuration, 'plugins');
+  const ipam = memberOf(configuration, 'ipam');
+  const dataDir = isJsonObject(ipam) ? memberOf(ipam, 'dataDir') : undefined;
+  return [
+    ...(typeof dataDir === 'string' && dataDir !== '' ? [dataDir] : []),
+    ...(Array.isArray(plugins) ? plugins.flatMap(dataDirsOf) : []),
+  ];
+}
+
+/** Half-written and foreign files are not ours to complain about. */
+function readConfiguration(path: string): unknown {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+function directoriesIn(path: string): readonly string[] {
+  return entriesIn(path)
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => name);
+}
+
+function filesIn(path: string): readonly string[] {
+  return entriesIn(path).map(({ name }) => name);
+}
+
+function entriesIn(path: string) {
+  try {
+    return readdirSync(path, { withFileTypes: true });
+  } catch (thrown) {
+    const code = errorCode(thrown);
+    if (code === 'ENOENT' || code === 'ENOTDIR') return [];
+    throw thrown;
+  }
+}
