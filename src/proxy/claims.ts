@@ -1,0 +1,136 @@
+import type { IP } from '../net/ip.ts';
+import type { Protocol, ServiceEntry, ServicePort } from './service.ts';
+
+/** One place where clients reach a ServicePort. */
+export type Frontend =
+  | {
+      readonly kind: 'clusterIP';
+      readonly ip: IP;
+      readonly protocol: Protocol;
+      readonly port: number;
+    }
+  | { readonly kind: 'nodePort'; readonly protocol: Protocol; readonly port: number };
+
+/** A ServicePort that wants a frontend, with what decides who gets it. */
+interface Claim {
+  readonly createdAt: string;
+  readonly port: ServicePort;
+}
+
+/** A frontend that two ServicePorts want: `loser` goes without it. */
+export interface Conflict {
+  readonly frontend: string;
+  readonly owner: string;
+  readonly loser: string;
+}
+
+/** The frontends a ServicePort asks for. */
+export function frontendsOf(port: ServicePort): readonly Frontend[] {
+  const { protocol } = port;
+  const clusterIP = { kind: 'clusterIP', ip: port.clusterIP, protocol, port: port.port } as const;
+  if (port.nodePort === 0) return [clusterIP];
+  return [clusterIP, { kind: 'nodePort', protocol, port: port.nodePort }];
+}
+
+/** `172.30.0.1 tcp 80` or `tcp 30080`: the identity of a frontend. */
+export function frontendKey(frontend: Frontend): string {
+  const { protocol, port } = frontend;
+  return frontend.kind === 'nodePort'
+    ? `${protocol} ${port}`
+    : `${frontend.ip} ${protocol} ${port}`;
+}
+
+/**
+ * Who owns which frontend in one address family. When several ServicePorts ask for one, the
+ * oldest Service keeps it, the order of names decides among equals, and the next in line takes
+ * over when it goes.
+ */
+export class FrontendClaims {
+  readonly #claims = new Map<string, Claim | readonly Claim[]>();
+  readonly #onConflict: (conflict: Conflict) => void;
+
+  constructor(onConflict: (conflict: Conflict) => void = () => {}) {
+    this.#onConflict = onConflict;
+  }
+
+  /**
+   * Replaces the claims of one Service: those for the ports `before` by those of its new entry. Gives the keys of all Services that gained or lost a
+   * frontend to another one by it.
+   */
+  update(before: readonly ServicePort[], after: ServiceEntry | undefined): ReadonlySet<string> {
+    const owners = new Map<string, Claim | undefined>();
+    for (const port of before) this.#release(port, owners);
+    for (const port of after?.ports ?? []) {
+      this.#take({ createdAt: after?.createdAt ?? '', port }, owners);
+    }
+    const moved = new Set<string>();
+    for (const [key, previous] of owners) {
+      const owner = this.#owner(key);
+      if (previous === undefined || owner === undefined) continue;
+      if (previous.port.service === owner.port.service) continue;
+      moved.add(previous.port.service).add(owner.port.service);
+    }
+    return moved;
+  }
+
+  /** The frontends of a ServicePort that are really its own. */
+  owned(port: ServicePort): readonly Frontend[] {
+    return frontendsOf(port).filter(
+      (frontend) => this.#owner(frontendKey(frontend))?.port === port,
+    );
+  }
+
+  #owner(key: string): Claim | undefined {
+    return claimList(this.#claims.get(key))[0];
+  }
+
+  #release(port: ServicePort, owners: Map<string, Claim | undefined>): void {
+    for (const frontend of frontendsOf(port)) {
+      const key = frontendKey(frontend);
+      if (!owners.has(key)) owners.set(key, this.#owner(key));
+      this.#store(
+        key,
+        claimList(this.#claims.get(key)).filter((claim) => claim.port !== port),
+      );
+    }
+  }
+
+  #take(claim: Claim, owners: Map<string, Claim | undefined>): void {
+    for (const frontend of frontendsOf(claim.port)) {
+      const key = frontendKey(frontend);
+      if (!owners.has(key)) owners.set(key, this.#owner(key));
+      const claims = [...claimList(this.#claims.get(key)), claim].sort(compareClaims);
+      this.#store(key, claims);
+      const [owner] = claims;
+      for (const loser of claims) {
+        if (owner === undefined || loser === owner || (owner !== claim && loser !== claim))
+          continue;
+        this.#onConflict({ frontend: key, owner: owner.port.name, loser: loser.port.name });
+      }
+    }
+  }
+
+  /** Nearly every frontend has one claim; arrays for all would cost megabytes. */
+  #store(key: string, claims: readonly Claim[]): void {
+    const [only] = claims;
+    if (only === undefined) this.#claims.delete(key);
+    else this.#claims.set(key, claims.length === 1 ? only : claims);
+  }
+}
+
+function claimList(claims: Claim | readonly Claim[] | undefined): readonly Claim[] {
+  if (claims === undefined) return [];
+  return 'port' in claims ? [claims] : claims;
+}
+
+function compareClaims(left: Claim, right: Claim): number {
+  return (
+    compareText(left.createdAt, right.createdAt) ||
+    compareText(left.port.service, right.port.service) ||
+    compareText(left.port.name, right.port.name)
+  );
+}
+
+function compareText(left: string, right: string): number {
+  return left < right ? -1 : Number(left > right);
+}

@@ -1,0 +1,131 @@
+/**
+ * EndpointSlices as the proxy sees them: one compact record per slice, merged per Service port
+ * when needed. Field rules follow kube-proxy's pkg/proxy/endpointslicecache.go.
+ */
+import { SERVICE_NAME_LABEL } from '../kube/resources.ts';
+import type { EndpointSlice, Endpoint as EndpointSpec } from '../kube/types.ts';
+import { type IP, type IPFamily, ipFamily, parseSloppyIP } from '../net/ip.ts';
+import { PROTOCOLS, type Protocol } from './service.ts';
+
+/** One address of a slice with what decides whether it is used; shared by all ports of the slice. */
+export interface SliceEndpoint {
+  readonly ip: IP;
+  readonly isReady: boolean;
+  readonly isServing: boolean;
+  readonly isTerminating: boolean;
+  /** It runs on this node. */
+  readonly isLocal: boolean;
+  readonly zoneHints: readonly string[];
+  readonly nodeHints: readonly string[];
+}
+
+export interface SlicePort {
+  readonly name: string;
+  readonly protocol: Protocol;
+  readonly port: number;
+}
+
+export interface SliceRecord {
+  readonly ports: readonly SlicePort[];
+  readonly endpoints: readonly SliceEndpoint[];
+}
+
+export interface ParsedSlice {
+  /** Slice name, unique within the namespace. */
+  readonly name: string;
+  /** Key of the Service it belongs to. */
+  readonly service: string;
+  readonly record: SliceRecord;
+  /** Why some of its endpoints were left out, for the log. */
+  readonly warnings: readonly string[];
+}
+
+/** Where one new connection may go. */
+export interface Endpoint {
+  readonly target: SliceEndpoint;
+  readonly port: number;
+}
+
+const NONE: readonly string[] = [];
+
+/** Reads a slice; undefined when it is of another address family or belongs to no Service. */
+export function parseSlice(
+  slice: EndpointSlice,
+  family: IPFamily,
+  nodeName: string,
+): ParsedSlice | undefined {
+  if (slice.addressType !== (family === 4 ? 'IPv4' : 'IPv6')) return undefined;
+  const identity = sliceIdentity(slice);
+  if (identity === undefined) return undefined;
+  const warnings: string[] = [];
+  const endpoints: SliceEndpoint[] = [];
+  for (const spec of slice.endpoints) {
+    const text = spec.addresses[0];
+    const ip = text === undefined ? undefined : parseSloppyIP(text);
+    if (ip === undefined || ipFamily(ip) !== family) {
+      warnings.push(text === undefined ? 'endpoint without address' : `bad address ${text}`);
+      continue;
+    }
+    endpoints.push(parseEndpoint(spec, ip, nodeName));
+  }
+  return { ...identity, record: { ports: slicePorts(slice), endpoints }, warnings };
+}
+
+/** The slice's name and Service key, undefined when either is missing. */
+export function sliceIdentity(
+  slice: EndpointSlice,
+): { readonly name: string; readonly service: string } | undefined {
+  const { name, namespace, labels } = slice.metadata;
+  const serviceName = labels?.[SERVICE_NAME_LABEL];
+  if (name === '' || namespace === '' || !serviceName) return undefined;
+  return { name, service: `${namespace}/${serviceName}` };
+}
+
+/**
+ * All endpoints the slices of one Service give for one port, each `ip:port` once, sorted by
+ * address text. Of two with the same address the one that is not terminating wins: pod IPs get
+ * reused while the old pod's slice entry lingers.
+ */
+export function mergeEndpoints(
+  slices: Iterable<SliceRecord>,
+  portName: string,
+  protocol: Protocol,
+): readonly Endpoint[] {
+  const merged = new Map<string, Endpoint>();
+  for (const { ports, endpoints } of slices) {
+    for (const { name, protocol: portProtocol, port } of ports) {
+      if (name !== portName || portProtocol !== protocol) continue;
+      for (const target of endpoints) {
+        const key = `${target.ip} ${port}`;
+        if (!merged.has(key) || !target.isTerminating) merged.set(key, { target, port });
+      }
+    }
+  }
+  return [...merged.entries()]
+    .sort(([left], [right]) => (left < right ? -1 : 1))
+    .map(([, endpoint]) => endpoint);
+}
+
+function parseEndpoint(spec: EndpointSpec, ip: IP, nodeName: string): SliceEndpoint {
+  const { conditions, hints } = spec;
+  return {
+    ip,
+    isReady: conditions?.ready ?? true,
+    isServing: conditions?.serving ?? true,
+    isTerminating: conditions?.terminating ?? false,
+    isLocal: nodeName !== '' && spec.nodeName === nodeName,
+    zoneHints: hintNames(hints?.forZones),
+    nodeHints: hintNames(hints?.forNodes),
+  };
+}
+
+function hintNames(hints: readonly { readonly name: string }[] | undefined): readonly string[] {
+  return hints === undefined || hints.length === 0 ? NONE : hints.map(({ name }) => name);
+}
+
+/** Without a name it is the unnamed port, as the API server's defaulting has it. */
+function slicePorts(slice: EndpointSlice): readonly SlicePort[] {
+  return slice.ports.flatMap(({ name = '', protocol, port }) =>
+    port ? [{ name, protocol: PROTOCOLS[protocol], port }] : [],
+  );
+}

@@ -1,0 +1,97 @@
+import type { EndpointSlice, Node, Service } from '../kube/types.ts';
+import type { IPFamily } from '../net/ip.ts';
+import { sliceIdentity } from './endpoints.ts';
+import { parseNode } from './node-addresses.ts';
+import { Proxier, type ProxierHealth, type ProxierOptions } from './proxier.ts';
+
+export interface ServiceProxyOptions extends ProxierOptions {
+  readonly families: readonly IPFamily[];
+}
+
+/**
+ * The Service proxy: one proxier per address family, each with its own table and its own pace. It
+ * sees no more of the cluster than the events it is given.
+ */
+export class ServiceProxy {
+  readonly #proxiers: readonly Proxier[];
+  readonly #options: Omit<ServiceProxyOptions, 'families'>;
+
+  constructor({ families, ...options }: ServiceProxyOptions) {
+    this.#options = options;
+    this.#proxiers = families.map((family) => new Proxier(family, options));
+  }
+
+  onServiceAdd(service: Service): void {
+    for (const proxier of this.#proxiers) proxier.updateService(service);
+  }
+
+  onServiceUpdate(service: Service): void {
+    this.onServiceAdd(service);
+  }
+
+  onServiceDelete(service: Service): void {
+    for (const proxier of this.#proxiers) proxier.deleteService(service);
+  }
+
+  onEndpointSliceAdd(slice: EndpointSlice): void {
+    for (const proxier of this.#proxiers) proxier.updateSlice(slice);
+  }
+
+  /** `old` is needed when the slice may have moved to another Service. */
+  onEndpointSliceUpdate(slice: EndpointSlice, old?: EndpointSlice): void {
+    if (old !== undefined && sliceIdentity(old)?.service !== sliceIdentity(slice)?.service) {
+      this.onEndpointSliceDelete(old);
+    }
+    this.onEndpointSliceAdd(slice);
+  }
+
+  onEndpointSliceDelete(slice: EndpointSlice): void {
+    for (const proxier of this.#proxiers) proxier.deleteSlice(slice);
+  }
+
+  /** Objects of other nodes are passed over. */
+  onNodeAdd(node: Node): void {
+    if (node.metadata.name !== this.#options.nodeName) return;
+    const facts = parseNode(node);
+    for (const proxier of this.#proxiers) proxier.updateNode(facts);
+  }
+
+  onNodeUpdate(node: Node): void {
+    this.onNodeAdd(node);
+  }
+
+  onNodeDelete(node: Node): void {
+    if (node.metadata.name !== this.#options.nodeName) return;
+    for (const proxier of this.#proxiers) proxier.updateNode(undefined);
+  }
+
+  /** To be called once after the first complete reading of Services and EndpointSlices. */
+  setSynced(): void {
+    const { nodePortAddresses, hasNodeObjects, log } = this.#options;
+    if (nodePortAddresses.kind === 'primary' && !hasNodeObjects()) {
+      log.info('no Node objects, NodePorts answer on all addresses');
+    }
+    for (const proxier of this.#proxiers) proxier.setSynced();
+  }
+
+  /** Has the next sync of a family (default: all) read its table back and repair it. */
+  resync(family?: IPFamily): void {
+    for (const proxier of this.#proxiers) {
+      if (family === undefined || proxier.family === family) proxier.resync();
+    }
+  }
+
+  /** Brings all tables up to date without waiting for the runners. */
+  async sync(): Promise<void> {
+    for (const proxier of this.#proxiers) await proxier.sync();
+  }
+
+  get health(): ReadonlyMap<IPFamily, ProxierHealth> {
+    return new Map(this.#proxiers.map((proxier) => [proxier.family, proxier.health]));
+  }
+
+  /** Waits for syncs in progress; what is in the kernel stays and goes on working. */
+  async stop(): Promise<void> {
+    await Promise.all(this.#proxiers.map((proxier) => proxier.stop()));
+  }
+}

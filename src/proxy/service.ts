@@ -1,0 +1,156 @@
+/**
+ * Services as the proxy sees them: one ServicePort per port and address family. Field rules follow
+ * kube-proxy's pkg/proxy/serviceport.go and util/utils.go.
+ */
+import { objectKey, SERVICE_PROXY_NAME_LABEL } from '../kube/resources.ts';
+import type { Protocol as ApiProtocol, Service, ServiceSpec } from '../kube/types.ts';
+import { type Cidr, cidrFamily, parseSloppyCidr, prefixLength } from '../net/cidr.ts';
+import { type IP, type IPFamily, ipFamily, parseSloppyIP } from '../net/ip.ts';
+
+export type Protocol = 'tcp' | 'udp' | 'sctp';
+
+/** What all ports of one Service share in one address family. */
+export interface ServicePolicy {
+  readonly externalIPs: readonly IP[];
+  /** Ingress addresses of mode VIP. */
+  readonly loadBalancerIPs: readonly IP[];
+  /** Empty: every source may use the load balancer addresses. */
+  readonly sourceRanges: readonly Cidr[];
+  /** Set for `sessionAffinity: ClientIP`. */
+  readonly affinitySeconds: number | undefined;
+  readonly isInternalLocal: boolean;
+  /** True only when the Service is of a type that outside clients can reach. */
+  readonly isExternalLocal: boolean;
+  /** Set for a LoadBalancer with `externalTrafficPolicy: Local`. */
+  readonly healthCheckNodePort: number | undefined;
+}
+
+export interface ServicePort {
+  /** `namespace/name:port`, or `namespace/name` for an unnamed port. */
+  readonly name: string;
+  /** The key of its Service, `namespace/name`. */
+  readonly service: string;
+  readonly portName: string;
+  readonly protocol: Protocol;
+  readonly clusterIP: IP;
+  readonly port: number;
+  /** 0 when it has none. */
+  readonly nodePort: number;
+  readonly policy: ServicePolicy;
+}
+
+/** One Service in one address family. */
+export interface ServiceEntry {
+  /** RFC 3339, or '' when the object does not say. */
+  readonly createdAt: string;
+  readonly ports: readonly ServicePort[];
+}
+
+const DEFAULT_AFFINITY_SECONDS = 10_800;
+
+/** The API's protocol in the spelling of rules and frontends. */
+export const PROTOCOLS: Readonly<Record<ApiProtocol, Protocol>> = {
+  TCP: 'tcp',
+  UDP: 'udp',
+  SCTP: 'sctp',
+};
+
+/**
+ * Derives what one address family has of a Service, or undefined when it has nothing: headless,
+ * ExternalName, labelled for another proxy, or without a clusterIP of this family.
+ */
+export function parseService(service: Service, family: IPFamily): ServiceEntry | undefined {
+  const { metadata, spec } = service;
+  if (spec.type === 'ExternalName') return undefined;
+  if (metadata.labels?.[SERVICE_PROXY_NAME_LABEL] !== undefined) return undefined;
+  const clusterIP = clusterIPOf(spec, family);
+  if (clusterIP === undefined) return undefined;
+  const key = objectKey(service);
+  const policy = parsePolicy(service, family);
+  const ports = (spec.ports ?? []).map(({ name: portName = '', protocol, port, nodePort = 0 }) => ({
+    name: portName === '' ? key : `${key}:${portName}`,
+    service: key,
+    portName,
+    protocol: PROTOCOLS[protocol],
+    clusterIP,
+    port,
+    nodePort,
+    policy,
+  }));
+  return { createdAt: metadata.creationTimestamp ?? '', ports };
+}
+
+/** Whether clients outside the cluster can reach the port at all. */
+export function isExternallyAccessible({ nodePort, policy }: ServicePort): boolean {
+  return nodePort !== 0 || policy.loadBalancerIPs.length > 0 || policy.externalIPs.length > 0;
+}
+
+/** Whether some traffic of the port may go to endpoints on any node. */
+export function usesClusterEndpoints(port: ServicePort): boolean {
+  return !port.policy.isInternalLocal || isExternallyAccessible(port);
+}
+
+/** Whether some traffic of the port must stay on this node. */
+export function usesLocalEndpoints(port: ServicePort): boolean {
+  const { isInternalLocal, isExternalLocal } = port.policy;
+  return isInternalLocal || (isExternalLocal && isExternallyAccessible(port));
+}
+
+/** Objects of API servers without dual stack have no ipFamilies and a single clusterIP. */
+function clusterIPOf(spec: ServiceSpec, family: IPFamily): IP | undefined {
+  if (spec.clusterIP === undefined || spec.clusterIP === '' || spec.clusterIP === 'None') {
+    return undefined;
+  }
+  const families = spec.ipFamilies ?? [];
+  const index = families.indexOf(family === 4 ? 'IPv4' : 'IPv6');
+  if (families.length > 0 && index < 0) return undefined;
+  const text = families.length === 0 ? spec.clusterIP : spec.clusterIPs?.[index];
+  return text === undefined ? undefined : sloppyIPs([text], family)[0];
+}
+
+function parsePolicy({ spec, status }: Service, family: IPFamily): ServicePolicy {
+  const ingress = status?.loadBalancer?.ingress ?? [];
+  const vips = ingress.flatMap(({ ip, ipMode }) =>
+    ip !== undefined && (ipMode ?? 'VIP') === 'VIP' ? [ip] : [],
+  );
+  const externalIPs = sloppyIPs(spec.externalIPs ?? [], family);
+  const isReachable =
+    spec.type === 'LoadBalancer' || spec.type === 'NodePort' || externalIPs.length > 0;
+  const isExternalLocal = spec.externalTrafficPolicy === 'Local' && isReachable;
+  const healthCheckNodePort = spec.healthCheckNodePort ?? 0;
+  const hasHealthCheck =
+    spec.type === 'LoadBalancer' && isExternalLocal && healthCheckNodePort !== 0;
+  return {
+    externalIPs,
+    loadBalancerIPs: sloppyIPs(vips, family),
+    sourceRanges: sourceRangesOf(spec.loadBalancerSourceRanges ?? [], family),
+    affinitySeconds:
+      spec.sessionAffinity === 'ClientIP'
+        ? (spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? DEFAULT_AFFINITY_SECONDS)
+        : undefined,
+    isInternalLocal: spec.internalTrafficPolicy === 'Local',
+    isExternalLocal,
+    healthCheckNodePort: hasHealthCheck ? healthCheckNodePort : undefined,
+  };
+}
+
+function sloppyIPs(texts: readonly string[], family: IPFamily): readonly IP[] {
+  const addresses = new Set<IP>();
+  for (const text of texts) {
+    const ip = parseSloppyIP(text);
+    if (ip !== undefined && ipFamily(ip) === family) addresses.add(ip);
+  }
+  return [...addresses];
+}
+
+/** A range of length 0 admits everybody, so the other ranges say nothing and the list is empty. */
+function sourceRangesOf(texts: readonly string[], family: IPFamily): readonly Cidr[] {
+  const ranges = new Set<Cidr>();
+  for (const text of texts) {
+    const range = parseSloppyCidr(text.trim());
+    if (range === undefined || cidrFamily(range) !== family) continue;
+    if (prefixLength(range) === 0) return [];
+    ranges.add(range);
+  }
+  return [...ranges];
+}

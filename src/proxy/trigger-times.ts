@@ -1,0 +1,36 @@
+import { TRIGGER_TIME_ANNOTATION } from '../kube/resources.ts';
+import type { EndpointSlice } from '../kube/types.ts';
+
+/**
+ * When the changes that wait for a sync happened in the cluster, by Service, as the slices'
+ * last-change-trigger-time annotation tells. Changes from before the start are not ours to time.
+ */
+export class TriggerTimes {
+  readonly #startedAtMs: number;
+  readonly #times = new Map<string, number[]>();
+
+  constructor(startedAtMs: number) {
+    this.#startedAtMs = startedAtMs;
+  }
+
+  /** Notes the time of a change; a slice without a readable annotation is passed over. */
+  note(service: string, slice: EndpointSlice): void {
+    const atMs = Date.parse(slice.metadata.annotations?.[TRIGGER_TIME_ANNOTATION] ?? '');
+    if (Number.isNaN(atMs) || atMs < this.#startedAtMs) return;
+    const times = this.#times.get(service);
+    if (times === undefined) this.#times.set(service, [atMs]);
+    else times.push(atMs);
+  }
+
+  /** A removed slice carries the time of its last update, which says nothing about the removal. */
+  forget(service: string): void {
+    this.#times.delete(service);
+  }
+
+  /** All times noted since the last call, in milliseconds since the epoch. */
+  drain(): readonly number[] {
+    const times = [...this.#times.values()].flat();
+    this.#times.clear();
+    return times;
+  }
+}
