@@ -1,0 +1,31 @@
+import { join } from 'node:path';
+import { openLocalNode } from '../cni/local-node.ts';
+import { CniServer } from '../cni/server.ts';
+import { Upkeep } from '../cni/upkeep/upkeep.ts';
+import type { AgentContext } from './context.ts';
+import { WEFT_VERSION } from './version.ts';
+
+/** Serves the CNI shim on `<run directory>/cni.sock`, and takes care of what it has made. */
+export function startCni(context: AgentContext): void {
+  const { config, clock, lifecycle, metrics } = context;
+  const { runDir: runDirectory } = config;
+  const log = context.log.child({ component: 'cni' });
+  const node = openLocalNode({ runDirectory, isLongLived: true, version: WEFT_VERSION });
+  const server = CniServer.listen({
+    path: join(runDirectory, 'cni.sock'),
+    node,
+    clock,
+    log,
+    onServed: metrics.cniRequest,
+  });
+  lifecycle.onShutdown('cni server', () => server.close());
+  const upkeep = Upkeep.start({
+    ...config.cni,
+    node,
+    runDirectory,
+    clock,
+    log,
+    metrics: metrics.upkeep,
+  });
+  lifecycle.onShutdown('cni upkeep', () => upkeep.close());
+}

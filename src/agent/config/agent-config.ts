@@ -1,0 +1,233 @@
+import { posix } from 'node:path';
+import { ConfigError } from '../../util/errors.ts';
+import type { LogLevel } from '../../util/log.ts';
+import schema from './agent-config.schema.json' with { type: 'json' };
+import { type KeyPath, type Origin, parseConfigDocument } from './document.ts';
+import proxySchema from './kube-proxy-config.schema.json' with { type: 'json' };
+import { fillDefaults, type KubeProxyConfiguration, type Sparse } from './kube-proxy-config.ts';
+import type { KubeProxyOptions } from './kube-proxy-flags.ts';
+import { suggestion } from './nearest.ts';
+import { type ProxySettings, resolveProxySettings } from './proxy-settings.ts';
+import { createSchemaCheck } from './schema-check.ts';
+
+export const COMPONENTS = ['cni', 'proxy', 'fabric'] as const;
+export type Component = (typeof COMPONENTS)[number];
+/** The fabric is part of the command line, not of this version. */
+const DEFAULT_COMPONENTS: readonly Component[] = ['cni', 'proxy'];
+
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+
+/** Where Services, EndpointSlices and Nodes come from. */
+export type ObjectSourceSettings =
+  | {
+      readonly kind: 'apiServer';
+      /** Absent: the pod's service account. */
+      readonly kubeconfig: string | undefined;
+      /** URL that replaces the kubeconfig's. */
+      readonly master: string | undefined;
+    }
+  | { readonly kind: 'manifests'; readonly directory: string }
+  /** Only for components that read no objects. */
+  | { readonly kind: 'none' };
+
+export interface CniSettings {
+  /** Directory of host-local's address files, one folder per network. */
+  readonly ipamDirectory: string;
+  /** The runtime's network configurations, which may name other directories of addresses. */
+  readonly confDirectory: string;
+  /** The container runtime's socket, asked for its sandboxes; absent: nobody is asked. */
+  readonly criSocket?: string;
+}
+
+export interface AgentConfig {
+  readonly components: ReadonlySet<Component>;
+  readonly nodeName: string;
+  readonly source: ObjectSourceSettings;
+  readonly runDir: string;
+  readonly logLevel: LogLevel;
+  /** Set up what needs full privileges, then exit. */
+  readonly isInitOnly: boolean;
+  readonly proxy: ProxySettings;
+  readonly cni: CniSettings;
+  /** The proxy's configuration as /configz shows it. */
+  readonly kubeProxy: KubeProxyConfiguration;
+  /** For the log, once there is one. */
+  readonly warnings: readonly string[];
+}
+
+/** What the process learns from its surroundings, as values. */
+export interface Surroundings {
+  readonly hostname: string;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+/** Flags of `weft agent`; each replaces the file's setting of the same name. */
+export interface AgentFlags {
+  readonly components?: string;
+  readonly nodeName?: string;
+  readonly kubeconfig?: string;
+  readonly manifests?: string;
+  readonly runDir?: string;
+  readonly logLevel?: string;
+}
+
+interface AgentFile {
+  readonly components?: readonly Component[];
+  readonly nodeName?: string;
+  readonly kubeconfig?: string;
+  readonly manifests?: string;
+  readonly runDir?: string;
+  readonly logLevel?: LogLevel;
+  readonly proxy?: Sparse<KubeProxyConfiguration>;
+  readonly cni?: Partial<CniSettings>;
+}
+
+const DEFAULT_CNI: CniSettings = {
+  ipamDirectory: '/var/lib/cni/networks',
+  confDirectory: '/etc/cni/net.d',
+};
+const findDeviations = createSchemaCheck(schema, [proxySchema]);
+
+/**
+ * The configuration of `weft agent`: flags over `file` over defaults. Throws ConfigError that
+ * names the flag, or file, line and key; unlike in kube-proxy's own file, unknown and duplicate
+ * keys are errors too.
+ */
+export function resolveAgentConfig(
+  flags: AgentFlags,
+  file: { readonly path: string; readonly text: string } | undefined,
+  surroundings: Surroundings,
+): AgentConfig {
+  const { settings, origin } = file ? parseAgentFile(file.text, file.path) : noFile();
+  const kubeProxy = fillDefaults(settings.proxy ?? {});
+  const components = chooseComponents(flags.components, settings.components);
+  const inProxy = (path: KeyPath) => origin(['proxy', ...path]);
+  const nodeName = flags.nodeName ?? settings.nodeName ?? kubeProxy.hostnameOverride;
+  return {
+    components,
+    nodeName: chooseNodeName(
+      nodeName,
+      flags.nodeName === undefined ? 'nodeName' : '--node-name',
+      surroundings,
+    ),
+    source: chooseSource({ flags, file: settings, components, surroundings }),
+    runDir: chooseRunDir(flags.runDir ?? settings.runDir, surroundings),
+    logLevel: chooseLogLevel(flags.logLevel) ?? settings.logLevel ?? 'info',
+    isInitOnly: false,
+    proxy: resolveProxySettings(kubeProxy, inProxy),
+    cni: { ...DEFAULT_CNI, ...settings.cni },
+    kubeProxy,
+    warnings: [],
+  };
+}
+
+/** The agent that `weft proxy` is: kube-proxy's options, and only the proxy component. */
+export function agentConfigFromKubeProxy(
+  options: KubeProxyOptions,
+  surroundings: Surroundings,
+): AgentConfig {
+  const { config, origin, master } = options;
+  const kubeconfig = config.clientConnection.kubeconfig || undefined;
+  return {
+    components: new Set(['proxy']),
+    nodeName: chooseNodeName(config.hostnameOverride, origin(['hostnameOverride']), surroundings),
+    source: { kind: 'apiServer', kubeconfig, master },
+    runDir: chooseRunDir(undefined, surroundings),
+    logLevel: levelOfVerbosity(config.logging.verbosity),
+    isInitOnly: options.isInitOnly,
+    proxy: resolveProxySettings(config, origin),
+    cni: DEFAULT_CNI,
+    kubeProxy: config,
+    warnings: options.warnings,
+  };
+}
+
+function noFile(): { settings: AgentFile; origin: Origin } {
+  return { settings: {}, origin: (path) => path.join('.') };
+}
+
+function parseAgentFile(text: string, path: string): { settings: AgentFile; origin: Origin } {
+  const { value, origin, duplicates } = parseConfigDocument(text, path);
+  const problems = [
+    ...findDeviations(value),
+    ...duplicates.map((key) => ({ path: key, reason: 'duplicate key' })),
+  ];
+  const [first] = problems;
+  if (first !== undefined) {
+    const lines = problems.map((problem) => `${origin(problem.path)}: ${problem.reason}`);
+    throw new ConfigError(first.path.join('.'), lines.join('\n'));
+  }
+  // The schema check above has found every field to be of its type.
+  return { settings: value as AgentFile, origin };
+}
+
+function chooseComponents(
+  flag: string | undefined,
+  fromFile: readonly Component[] | undefined,
+): ReadonlySet<Component> {
+  if (flag === undefined) return new Set(fromFile ?? DEFAULT_COMPONENTS);
+  const words = flag.split(',').map((word) => word.trim());
+  return new Set(words.map((word) => chooseWord('--components', word, COMPONENTS)));
+}
+
+function chooseLogLevel(flag: string | undefined): LogLevel | undefined {
+  return flag === undefined ? undefined : chooseWord('--log-level', flag, LOG_LEVELS);
+}
+
+function chooseWord<T extends string>(flag: string, word: string, allowed: readonly T[]): T {
+  const found = allowed.find((candidate) => candidate === word);
+  if (found !== undefined) return found;
+  const reason = `expected ${allowed.join(', ')}, found "${word}"${suggestion(word, allowed)}`;
+  throw new ConfigError(flag, `${flag}: ${reason}`);
+}
+
+/** Follows nodeutil.GetHostname: an override counts when it is set, trimmed and lower-cased. */
+function chooseNodeName(override: string, source: string, { hostname }: Surroundings): string {
+  const name = (override === '' ? hostname : override).trim().toLowerCase();
+  if (name !== '') return name;
+  throw new ConfigError(source, `${source}: the node's name must not be blank`);
+}
+
+function chooseRunDir(configured: string | undefined, { environment }: Surroundings): string {
+  const path = configured ?? (environment['WEFT_RUN_DIR'] || '/run/weft');
+  if (posix.isAbsolute(path)) return posix.normalize(path);
+  throw new ConfigError('runDir', `run directory "${path}": expected an absolute path`);
+}
+
+function chooseSource({
+  flags,
+  file,
+  components,
+  surroundings,
+}: {
+  readonly flags: AgentFlags;
+  readonly file: AgentFile;
+  readonly components: ReadonlySet<Component>;
+  readonly surroundings: Surroundings;
+}): ObjectSourceSettings {
+  const isFromFlags = flags.kubeconfig !== undefined || flags.manifests !== undefined;
+  const { kubeconfig, manifests } = isFromFlags ? flags : file;
+  if (kubeconfig !== undefined && manifests !== undefined) {
+    const [one, other] = isFromFlags
+      ? ['--kubeconfig', '--manifests']
+      : ['kubeconfig', 'manifests'];
+    throw new ConfigError('manifests', `${one} and ${other} exclude each other: keep one of them`);
+  }
+  if (manifests !== undefined) return { kind: 'manifests', directory: manifests };
+  const configured = kubeconfig ?? (file.proxy?.clientConnection?.kubeconfig || undefined);
+  const isInCluster = Boolean(surroundings.environment['KUBERNETES_SERVICE_HOST']);
+  if (configured !== undefined || isInCluster) {
+    return { kind: 'apiServer', kubeconfig: configured, master: undefined };
+  }
+  if (!components.has('proxy') && !components.has('fabric')) return { kind: 'none' };
+  throw new ConfigError(
+    'kubeconfig',
+    'no source of Services and Nodes: give --kubeconfig FILE or --manifests DIR, run inside a ' +
+      'cluster with a service account, or choose --components cni',
+  );
+}
+
+function levelOfVerbosity(verbosity: number): LogLevel {
+  if (verbosity >= 6) return 'trace';
+  return verbosity >= 4 ? 'debug' : 'info';
+}

@@ -1,0 +1,241 @@
+/** What the Service proxy works with: KubeProxyConfiguration parsed, checked and resolved per mode. */
+import type { Cidr } from '../../net/cidr.ts';
+import type { IP } from '../../net/ip.ts';
+import type { LocalDetection, NodePortAddresses } from '../../proxy/node-addresses.ts';
+import type { Origin } from './document.ts';
+import { type HostPort, parseHostPort } from './host-port.ts';
+import type { ConntrackSection, IpvsSection, KubeProxyConfiguration } from './kube-proxy-config.ts';
+import { SettingsReader } from './settings-reader.ts';
+
+export type ProxyMode = 'nftables' | 'iptables' | 'ipvs';
+
+/** 0 leaves the kernel's value as it is. */
+export interface ConntrackSettings {
+  readonly maxPerCore: number;
+  readonly min: number;
+  readonly tcpEstablishedTimeoutMs: number;
+  readonly tcpCloseWaitTimeoutMs: number;
+  readonly isTcpLiberal: boolean;
+  readonly udpTimeoutMs: number;
+  readonly udpStreamTimeoutMs: number;
+}
+
+/** Timeouts of 0 leave the kernel's value as it is. */
+export interface IpvsSettings {
+  readonly scheduler: string;
+  readonly excludeCIDRs: readonly Cidr[];
+  readonly isStrictARP: boolean;
+  readonly tcpTimeoutMs: number;
+  readonly tcpFinTimeoutMs: number;
+  readonly udpTimeoutMs: number;
+}
+
+export interface ProxySettings {
+  readonly mode: ProxyMode;
+  /** What the configuration says, possibly empty: it decides which defaults apply. */
+  readonly configuredMode: ProxyMode | '';
+  /** Overrides the node's address; the unspecified address means it does not. */
+  readonly bindAddress: IP | undefined;
+  /** Undefined: no server. */
+  readonly healthzBindAddress: HostPort | undefined;
+  readonly metricsBindAddress: HostPort | undefined;
+  readonly bindAddressHardFail: boolean;
+  readonly hasProfiling: boolean;
+  readonly masqueradeAll: boolean;
+  /** `1 << masqueradeBit`. */
+  readonly masqueradeMark: number;
+  readonly localhostNodePorts: boolean;
+  readonly syncPeriodMs: number;
+  readonly minSyncPeriodMs: number;
+  readonly configSyncPeriodMs: number;
+  /** At most one of each family. */
+  readonly clusterCIDRs: readonly Cidr[];
+  /** Undefined: ClusterCIDR without a clusterCIDR, so nothing tells local traffic from other. */
+  readonly localDetection: LocalDetection | undefined;
+  /** No CIDRs: every local address. */
+  readonly nodePortAddresses: NodePortAddresses;
+  readonly oomScoreAdj: number;
+  readonly conntrack: ConntrackSettings;
+  readonly ipvs: IpvsSettings;
+  readonly featureGates: ReadonlyMap<string, boolean>;
+}
+
+/**
+ * The mode an empty `mode` stands for. kube-proxy's is iptables; programs written against it see
+ * no difference, because an empty mode keeps the iptables section and its NodePort addresses.
+ */
+export const DEFAULT_MODE: ProxyMode = 'nftables';
+
+/**
+ * Checks every field (kube-proxy validation.go) and resolves those that depend on the mode: the
+ * section of the configured mode gives the periods (an empty mode reads `iptables`); masqueradeAll
+ * comes from `nftables` in that mode, else from `iptables`. Throws one ConfigError that lists
+ * every wrong field, each named by `origin`.
+ */
+export function resolveProxySettings(
+  config: KubeProxyConfiguration,
+  origin: Origin,
+): ProxySettings {
+  const reader = new SettingsReader(origin);
+  const configuredMode = readMode(reader, config.mode);
+  const section = configuredMode === 'nftables' ? 'nftables' : 'iptables';
+  const clusterCIDRs = readClusterCIDRs(reader, config.clusterCIDR);
+  const settings: ProxySettings = {
+    mode: configuredMode === '' ? DEFAULT_MODE : configuredMode,
+    configuredMode,
+    bindAddress: readNodeAddress(reader, config.bindAddress),
+    healthzBindAddress: readHostPort(reader, 'healthzBindAddress', config, 10256),
+    metricsBindAddress: readHostPort(reader, 'metricsBindAddress', config, 10249),
+    bindAddressHardFail: config.bindAddressHardFail,
+    hasProfiling: config.enableProfiling,
+    masqueradeAll: config[section].masqueradeAll,
+    masqueradeMark: readMark(reader, section, config),
+    localhostNodePorts: config.iptables.localhostNodePorts,
+    ...readPeriods(reader, configuredMode === 'ipvs' ? 'ipvs' : section, config),
+    configSyncPeriodMs: reader.duration(['configSyncPeriod'], config.configSyncPeriod, 'positive'),
+    clusterCIDRs,
+    localDetection: readLocalDetection(reader, config, clusterCIDRs),
+    nodePortAddresses: readNodePortAddresses(reader, config.nodePortAddresses, configuredMode),
+    oomScoreAdj: reader.integer(['oomScoreAdj'], config.oomScoreAdj, -1000, 1000),
+    conntrack: readConntrack(reader, config.conntrack),
+    ipvs: readIpvs(reader, config.ipvs),
+    featureGates: new Map(Object.entries(config.featureGates)),
+  };
+  reader.integer(['clientConnection', 'burst'], config.clientConnection.burst, 0);
+  reader.throwProblems();
+  return settings;
+}
+
+function readMode(reader: SettingsReader, mode: string): ProxyMode | '' {
+  return reader.oneOf(['mode'], mode, ['nftables', 'iptables', 'ipvs', '']) ?? '';
+}
+
+function readNodeAddress(reader: SettingsReader, text: string): IP | undefined {
+  const address = reader.ip(['bindAddress'], text);
+  return address === '0.0.0.0' || address === '::' ? undefined : address;
+}
+
+function readHostPort(
+  reader: SettingsReader,
+  key: 'healthzBindAddress' | 'metricsBindAddress',
+  config: KubeProxyConfiguration,
+  defaultPort: number,
+): HostPort | undefined {
+  const text = config[key];
+  if (text === '') return undefined;
+  const address = parseHostPort(text, defaultPort);
+  if (address === undefined) {
+    const example = `0.0.0.0:${defaultPort}`;
+    reader.problem([key], `expected an address with a port such as ${example}, found "${text}"`);
+  }
+  return address;
+}
+
+function readMark(
+  reader: SettingsReader,
+  section: 'iptables' | 'nftables',
+  config: KubeProxyConfiguration,
+): number {
+  reader.integer(['iptables', 'masqueradeBit'], config.iptables.masqueradeBit, 0, 31);
+  reader.integer(['nftables', 'masqueradeBit'], config.nftables.masqueradeBit, 0, 31);
+  return (1 << config[section].masqueradeBit) >>> 0;
+}
+
+function readPeriods(
+  reader: SettingsReader,
+  section: 'iptables' | 'nftables' | 'ipvs',
+  config: KubeProxyConfiguration,
+): { readonly syncPeriodMs: number; readonly minSyncPeriodMs: number } {
+  const { syncPeriod, minSyncPeriod } = config[section];
+  const syncPeriodMs = reader.duration([section, 'syncPeriod'], syncPeriod, 'positive');
+  const minSyncPeriodMs = reader.duration([section, 'minSyncPeriod'], minSyncPeriod);
+  if (minSyncPeriodMs > syncPeriodMs) {
+    const reason = `${minSyncPeriod} is longer than ${section}.syncPeriod, ${syncPeriod}`;
+    reader.problem([section, 'minSyncPeriod'], reason);
+  }
+  return { syncPeriodMs, minSyncPeriodMs };
+}
+
+function readClusterCIDRs(reader: SettingsReader, text: string): readonly Cidr[] {
+  if (text === '') return [];
+  const cidrs = reader.cidrs(['clusterCIDR'], text.split(','));
+  const isDualStack = new Set(cidrs.map((cidr) => cidr.includes(':'))).size === cidrs.length;
+  if (!isDualStack) {
+    reader.problem(['clusterCIDR'], `expected at most one CIDR of each family, found "${text}"`);
+  }
+  return cidrs;
+}
+
+function readLocalDetection(
+  reader: SettingsReader,
+  { detectLocalMode, detectLocal }: KubeProxyConfiguration,
+  clusterCIDRs: readonly Cidr[],
+): LocalDetection | undefined {
+  const known = ['ClusterCIDR', 'NodeCIDR', 'BridgeInterface', 'InterfaceNamePrefix', ''] as const;
+  switch (reader.oneOf(['detectLocalMode'], detectLocalMode, known)) {
+    case 'NodeCIDR':
+      return { kind: 'nodeCIDRs' };
+    case 'BridgeInterface': {
+      const path = ['detectLocal', 'bridgeInterface'];
+      const name = reader.required(
+        path,
+        detectLocal.bridgeInterface,
+        'detectLocalMode BridgeInterface',
+      );
+      return { kind: 'bridge', name };
+    }
+    case 'InterfaceNamePrefix': {
+      const path = ['detectLocal', 'interfaceNamePrefix'];
+      const text = detectLocal.interfaceNamePrefix;
+      const prefix = reader.required(path, text, 'detectLocalMode InterfaceNamePrefix');
+      return { kind: 'interfacePrefix', prefix };
+    }
+    default:
+      return clusterCIDRs.length === 0 ? undefined : { kind: 'cidrs', cidrs: clusterCIDRs };
+  }
+}
+
+/** Only nftables written out narrows the default to `primary`, as kube-proxy does. */
+function readNodePortAddresses(
+  reader: SettingsReader,
+  addresses: readonly string[] | undefined,
+  mode: ProxyMode | '',
+): NodePortAddresses {
+  if (addresses === undefined) {
+    return mode === 'nftables' ? { kind: 'primary' } : { kind: 'cidrs', cidrs: [] };
+  }
+  if (!addresses.includes('primary')) {
+    return { kind: 'cidrs', cidrs: reader.cidrs(['nodePortAddresses'], addresses) };
+  }
+  if (addresses.length > 1) {
+    reader.problem(['nodePortAddresses'], '"primary" cannot be combined with other addresses');
+  }
+  return { kind: 'primary' };
+}
+
+function readConntrack(reader: SettingsReader, section: ConntrackSection): ConntrackSettings {
+  const duration = (key: keyof ConntrackSection & `${string}Timeout`) =>
+    reader.duration(['conntrack', key], section[key]);
+  return {
+    maxPerCore: reader.integer(['conntrack', 'maxPerCore'], section.maxPerCore, 0),
+    min: reader.integer(['conntrack', 'min'], section.min, 0),
+    tcpEstablishedTimeoutMs: duration('tcpEstablishedTimeout'),
+    tcpCloseWaitTimeoutMs: duration('tcpCloseWaitTimeout'),
+    isTcpLiberal: section.tcpBeLiberal,
+    udpTimeoutMs: duration('udpTimeout'),
+    udpStreamTimeoutMs: duration('udpStreamTimeout'),
+  };
+}
+
+function readIpvs(reader: SettingsReader, section: IpvsSection): IpvsSettings {
+  const duration = (key: keyof IpvsSection & `${string}Timeout`) =>
+    reader.duration(['ipvs', key], section[key]);
+  return {
+    scheduler: section.scheduler,
+    excludeCIDRs: reader.cidrs(['ipvs', 'excludeCIDRs'], section.excludeCIDRs),
+    isStrictARP: section.strictARP,
+    tcpTimeoutMs: duration('tcpTimeout'),
+    tcpFinTimeoutMs: duration('tcpFinTimeout'),
+    udpTimeoutMs: duration('udpTimeout'),
+  };
+}

@@ -1,0 +1,166 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Clock } from '../util/clock.ts';
+import { IoError, toError } from '../util/errors.ts';
+import type { Logger } from '../util/log.ts';
+import { formatHostPort, type HostPort } from './config/host-port.ts';
+
+export interface HttpReply {
+  readonly status: number;
+  readonly contentType: string;
+  readonly body: string;
+}
+
+/** Exact path (without query) to what answers it. */
+export type HttpRoutes = ReadonlyMap<string, () => HttpReply | Promise<HttpReply>>;
+
+export interface HttpServerOptions {
+  /** For the log: `health` or `metrics`. */
+  readonly name: string;
+  readonly addresses: readonly HostPort[];
+  readonly routes: HttpRoutes;
+  /** A port that cannot be bound fails `bound` instead of being tried again every 5 s. */
+  readonly bindAddressHardFail: boolean;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+export interface RunningHttpServer {
+  /** Settles when every address is bound; rejects with IoError only with bindAddressHardFail. */
+  readonly bound: Promise<void>;
+  /** Bound addresses, with the port the kernel chose where 0 was asked for. */
+  addresses(): readonly HostPort[];
+  /** Stops listening and drops connections. */
+  close(): Promise<void>;
+}
+
+const RETRY_BIND_MS = 5_000;
+const REQUEST_TIMEOUT_MS = 5_000;
+const IDLE_TIMEOUT_MS = 15_000;
+const MAX_CONNECTIONS = 100;
+const MAX_HEADER_BYTES = 16_384;
+
+/** Serves `routes` on every address; GET and HEAD only, each connection bounded in time. */
+export function serveHttp(options: HttpServerOptions): RunningHttpServer {
+  const listeners = options.addresses.map((address) => new Listener(address, options));
+  const bound = Promise.all(listeners.map((listener) => listener.bound)).then(() => undefined);
+  // Whoever does not await `bound` must not be killed by its rejection.
+  bound.catch(() => undefined);
+  return {
+    bound,
+    addresses: () => listeners.flatMap((listener) => listener.boundTo ?? []),
+    close: async () => {
+      await Promise.all(listeners.map((listener) => listener.close()));
+    },
+  };
+}
+
+/** One address: binds, binds again after a failure, closes. */
+class Listener {
+  readonly bound: Promise<void>;
+  readonly #address: HostPort;
+  readonly #options: HttpServerOptions;
+  readonly #server: Server;
+  #cancelRetry: (() => void) | undefined;
+
+  constructor(address: HostPort, options: HttpServerOptions) {
+    this.#address = address;
+    this.#options = options;
+    this.#server = createServer(
+      {
+        headersTimeout: REQUEST_TIMEOUT_MS,
+        requestTimeout: REQUEST_TIMEOUT_MS,
+        keepAliveTimeout: REQUEST_TIMEOUT_MS,
+        connectionsCheckingInterval: REQUEST_TIMEOUT_MS,
+        maxHeaderSize: MAX_HEADER_BYTES,
+      },
+      (request, response) => void answer(request, response, options),
+    );
+    this.#server.maxConnections = MAX_CONNECTIONS;
+    this.#server.setTimeout(IDLE_TIMEOUT_MS);
+    this.bound = new Promise((resolve, reject) => {
+      this.#server.on('listening', () => this.#onListening(resolve));
+      this.#server.on('error', (error) => this.#onError(error, reject));
+    });
+    this.#listen();
+  }
+
+  get boundTo(): HostPort | undefined {
+    const bound = this.#server.address();
+    if (!isAddressInfo(bound)) return undefined;
+    return { host: this.#address.host, port: bound.port };
+  }
+
+  close(): Promise<void> {
+    this.#cancelRetry?.();
+    this.#server.closeAllConnections();
+    return new Promise((resolve) => {
+      // The only error is ERR_SERVER_NOT_RUNNING: it never was bound.
+      this.#server.close(() => resolve());
+    });
+  }
+
+  #listen(): void {
+    this.#server.listen({ host: this.#address.host, port: this.#address.port });
+  }
+
+  #onListening(resolve: () => void): void {
+    const { log, name } = this.#options;
+    log.info({ server: name, address: formatHostPort(this.boundTo ?? this.#address) }, 'listening');
+    resolve();
+  }
+
+  #onError(cause: Error, reject: (error: Error) => void): void {
+    const { bindAddressHardFail, clock, log, name } = this.#options;
+    const address = formatHostPort(this.#address);
+    const error = new IoError(`listen for ${name} on ${address}: ${cause.message}`, { cause });
+    if (bindAddressHardFail) {
+      reject(error);
+      return;
+    }
+    log.error({ server: name, address, err: error, retryMs: RETRY_BIND_MS }, 'cannot listen');
+    this.#cancelRetry = clock.schedule(RETRY_BIND_MS, () => this.#listen());
+  }
+}
+
+function isAddressInfo(address: AddressInfo | string | null): address is AddressInfo {
+  return typeof address === 'object' && address !== null;
+}
+
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { routes, log, name }: HttpServerOptions,
+): Promise<void> {
+  const path = (request.url ?? '/').split('?', 1)[0] ?? '/';
+  let reply: HttpReply;
+  try {
+    reply = await route(request.method ?? '', path, routes);
+  } catch (thrown) {
+    log.error({ server: name, path, err: toError(thrown) }, 'request failed');
+    reply = plainText(500, 'internal error\n');
+  }
+  send(response, reply, request.method === 'HEAD');
+}
+
+function route(method: string, path: string, routes: HttpRoutes): HttpReply | Promise<HttpReply> {
+  const respond = routes.get(path);
+  if (respond === undefined) return plainText(404, 'not found\n');
+  if (method !== 'GET' && method !== 'HEAD') return plainText(405, 'only GET and HEAD\n');
+  return respond();
+}
+
+function send(response: ServerResponse, reply: HttpReply, isHead: boolean): void {
+  response.writeHead(reply.status, {
+    'Content-Type': reply.contentType,
+    'Content-Length': Buffer.byteLength(reply.body),
+    'X-Content-Type-Options': 'nosniff',
+    ...(reply.status === 405 ? { Allow: 'GET, HEAD' } : {}),
+  });
+  response.end(isHead ? undefined : reply.body);
+}
+
+/** A reply that browsers and curl show as it is. */
+export function plainText(status: number, body: string): HttpReply {
+  return { status, contentType: 'text/plain; charset=utf-8', body };
+}

@@ -1,0 +1,39 @@
+/**
+ * The CNI executable without the agent: stdin to stdout, synchronously. The shim runs it when
+ * nobody listens on the agent's socket; it works on the same lock, store and tables.
+ */
+import { readFileSync, writeSync } from 'node:fs';
+import { WEFT_VERSION } from '../agent/version.ts';
+import { defaultRunDirectory, openLocalNode } from '../cni/local-node.ts';
+import { failure, type Outcome } from '../cni/protocol/outcome.ts';
+import { runVerb } from '../cni/verbs.ts';
+import { errorCode } from '../util/errors.ts';
+
+process.on('uncaughtException', (error) => finish(failure(error)));
+
+const runDirectory = process.env['WEFT_RUN_DIR'] || defaultRunDirectory;
+finish(
+  runVerb(
+    { env: process.env, readStdin: () => readFileSync(0) },
+    openLocalNode({ runDirectory, isLongLived: false, version: WEFT_VERSION }),
+  ),
+);
+
+function finish({ exitCode, stdout, stderr }: Outcome): never {
+  writeAll(2, stderr);
+  writeAll(1, stdout);
+  process.exit(exitCode);
+}
+
+/** A non-blocking pipe may be full for a moment; a closed one has nobody to tell. */
+function writeAll(fd: number, text: string): void {
+  const bytes = Buffer.from(text);
+  let offset = 0;
+  while (offset < bytes.length) {
+    try {
+      offset += writeSync(fd, bytes, offset);
+    } catch (thrown) {
+      if (errorCode(thrown) !== 'EAGAIN') return;
+    }
+  }
+}

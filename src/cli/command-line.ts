@@ -1,0 +1,195 @@
+/** The `weft` command line as a pure function: arguments in, what to do out. */
+import yargs, { type Argv } from 'yargs';
+import { declareKubeProxyFlags, type FlagValues } from '../agent/config/kube-proxy-flags.ts';
+import { suggestion } from '../agent/config/nearest.ts';
+import {
+  AGENT_EPILOGUE,
+  CLEANUP_EPILOGUE,
+  INSTALL_EPILOGUE,
+  PROXY_EPILOGUE,
+  ROOT_EPILOGUE,
+} from './help-text.ts';
+import { UsageError } from './usage.ts';
+
+type CommandWithFlags = 'agent' | 'proxy' | 'cleanup' | 'install';
+
+/** Flags by their dashed name, as given; absent ones are absent. */
+export type Invocation =
+  | { readonly command: CommandWithFlags; readonly flags: FlagValues }
+  | { readonly command: 'version' }
+  | { readonly command: 'help'; readonly text: string };
+
+interface Command {
+  readonly name: CommandWithFlags | 'version';
+  readonly describe: string;
+  readonly declare: (parser: Argv) => Argv;
+}
+
+const COMMANDS: readonly Command[] = [
+  { name: 'agent', describe: 'Run the node agent', declare: declareAgentFlags },
+  {
+    name: 'proxy',
+    describe: "Run only the Service proxy, with kube-proxy's flags and file",
+    declare: declareProxyFlags,
+  },
+  {
+    name: 'cleanup',
+    describe: 'Remove what weft left in the kernel and on disk',
+    declare: (parser) => parser.usage('weft cleanup').epilogue(CLEANUP_EPILOGUE),
+  },
+  {
+    name: 'install',
+    describe: 'Answer under the names of the reference CNI plugins',
+    declare: declareInstallFlags,
+  },
+  { name: 'version', describe: 'Print the version', declare: (parser) => parser },
+];
+const COMMAND_NAMES = COMMANDS.map((command) => command.name);
+const HELP_WIDTH = 100;
+
+/**
+ * Reads the arguments after the program's name. As in Kubernetes components, `_` in a flag's name
+ * means `-`. Throws UsageError for an unknown command or flag, a missing value or a stray word.
+ */
+export function parseCommandLine(args: readonly string[]): Invocation {
+  const [word, ...rest] = args;
+  if (word === '--version') return { command: 'version' };
+  if (word === undefined || word === '--help' || word === '-h' || word === 'help') {
+    return { command: 'help', text: helpOf(rootParser()) };
+  }
+  const command = COMMANDS.find(({ name }) => name === word);
+  if (command === undefined) {
+    const what = word.startsWith('-') ? 'flag before a command' : 'command';
+    const hint = suggestion(word, COMMAND_NAMES) || `: use ${COMMAND_NAMES.join(', ')}`;
+    throw new UsageError(`unknown ${what} ${word}${hint}; see weft --help`);
+  }
+  return parseCommand(command, rest.map(dashed));
+}
+
+function parseCommand(command: Command, args: readonly string[]): Invocation {
+  const parser = command.declare(plainParser());
+  if (args.includes('--help') || args.includes('-h')) {
+    return { command: 'help', text: helpOf(parser) };
+  }
+  if (command.name === 'proxy' && args.some(isVersionFlag)) return { command: 'version' };
+  const flags = parseFlags(command.name, parser, args);
+  return command.name === 'version' ? { command: 'version' } : { command: command.name, flags };
+}
+
+function parseFlags(command: string, parser: Argv, args: readonly string[]): FlagValues {
+  const see = `see weft ${command} --help`;
+  parser.fail((message) => {
+    throw new UsageError(`${reworded(message)}; ${see}`);
+  });
+  const exact = args.map((argument) => exactBoolean(argument, declared(parser).boolean));
+  const { _: words, $0: _program, ...flags } = parser.parseSync(exact);
+  const [stray] = words;
+  if (stray !== undefined) throw new UsageError(`unexpected argument "${stray}"; ${see}`);
+  const known = new Set(Object.keys(declared(parser).key));
+  for (const name of Object.keys(flags)) {
+    if (known.has(name)) continue;
+    const hint = suggestion(name, known, '--');
+    throw new UsageError(`unknown flag ${name.length === 1 ? '-' : '--'}${name}${hint}; ${see}`);
+  }
+  return flags;
+}
+
+interface DeclaredFlags {
+  readonly key: Readonly<Record<string, unknown>>;
+  readonly boolean: readonly string[];
+}
+
+function declared(parser: Argv): DeclaredFlags {
+  // yargs documents getOptions for completion functions but leaves it out of its types.
+  return (parser as Argv & { getOptions(): DeclaredFlags }).getOptions();
+}
+
+/** yargs takes any other text for false: `--profiling=yes` must not turn profiling off. */
+function exactBoolean(argument: string, booleans: readonly string[]): string {
+  const [, name, text = ''] = /^--([^=]+)=(.*)$/s.exec(argument) ?? [];
+  if (name === undefined || !booleans.includes(name)) return argument;
+  if (/^(?:1|t|true)$/i.test(text)) return `--${name}=true`;
+  if (/^(?:0|f|false)$/i.test(text)) return `--${name}=false`;
+  throw new UsageError(`--${name}: expected true or false, found "${text}"`);
+}
+
+function reworded(message: string): string {
+  const [, name] = /^Not enough arguments following: (.*)$/.exec(message) ?? [];
+  return name === undefined ? message : `${name.length === 1 ? '-' : '--'}${name} needs a value`;
+}
+
+/** Every key exactly as written: no camelCase twins, no nesting, no `--no-` forms, no numbers. */
+function plainParser(): Argv {
+  return yargs([])
+    .scriptName('weft')
+    .parserConfiguration({
+      'camel-case-expansion': false,
+      'dot-notation': false,
+      'boolean-negation': false,
+      'parse-numbers': false,
+      'parse-positional-numbers': false,
+    })
+    .version(false)
+    .help(false)
+    .exitProcess(false)
+    .locale('en')
+    .wrap(HELP_WIDTH);
+}
+
+function rootParser(): Argv {
+  const parser = plainParser().usage('weft <command> [flags]').epilogue(ROOT_EPILOGUE);
+  for (const { name, describe } of COMMANDS) parser.command(name, describe);
+  return parser;
+}
+
+function declareAgentFlags(parser: Argv): Argv {
+  const text = (name: string, describe: string) =>
+    parser.option(name, { type: 'string', requiresArg: true, describe });
+  parser.usage('weft agent [flags]').epilogue(AGENT_EPILOGUE);
+  text('components', 'What to run, separated by commas [default: cni,proxy]');
+  text('node-name', 'Name of this Node [default: lower-cased hostname]');
+  text('kubeconfig', 'How to reach the API server [default: the service account of the pod]');
+  text('manifests', 'Directory of YAML or JSON objects to read instead of an API server');
+  text('run-dir', 'Sockets and lock [default: $WEFT_RUN_DIR, else /run/weft]');
+  text('config', 'YAML file with these settings and those of the components');
+  text('log-level', 'trace, debug, info, warn, error, fatal or silent [default: info]');
+  return parser;
+}
+
+function declareProxyFlags(parser: Argv): Argv {
+  declareKubeProxyFlags(parser.usage('weft proxy [flags]').epilogue(PROXY_EPILOGUE));
+  return parser.option('version', { type: 'boolean', describe: 'Print the version and exit' });
+}
+
+function declareInstallFlags(parser: Argv): Argv {
+  return parser
+    .usage('weft install --drop-in [flags]')
+    .epilogue(INSTALL_EPILOGUE)
+    .option('drop-in', { type: 'boolean', describe: 'Take the names of the reference plugins' })
+    .option('undo', { type: 'boolean', describe: 'Put the reference plugins back' })
+    .option('dry-run', { type: 'boolean', describe: 'Only print what would become of each name' })
+    .option('cni-bin', {
+      type: 'string',
+      requiresArg: true,
+      describe: 'Where the runtime looks for plugins [default: /opt/cni/bin]',
+    });
+}
+
+function helpOf(parser: Argv): string {
+  let text = '';
+  parser.help(false).showHelp((help) => {
+    text = help;
+  });
+  return text;
+}
+
+/** `--bind_address=x` to `--bind-address=x`; values stay as they are. */
+function dashed(argument: string): string {
+  if (!argument.startsWith('--')) return argument;
+  const [name = '', ...value] = argument.split('=');
+  return [name.replaceAll('_', '-'), ...value].join('=');
+}
+
+function isVersionFlag(argument: string): boolean {
+  return argument === '--version' || argument === '--version=true' || argument === '--version=raw';
+}

@@ -1,0 +1,57 @@
+/** What `--help` teaches below the list of flags. */
+
+export const ROOT_EPILOGUE = `weft connects the pods of one Kubernetes node. Components of the agent:
+  cni     answers the container runtime: a pod gets its veth, addresses, routes
+  proxy   makes Services reachable (nftables), in kube-proxy's place
+  fabric  routes between nodes; not part of this version, so routes are up to you
+
+Examples:
+  weft agent --kubeconfig /etc/weft/kubeconfig       cni and proxy, from an API server
+  weft agent --manifests ./objects --components proxy  Services from files, no cluster
+  weft proxy --config /var/lib/kube-proxy/config.conf  drop-in for kube-proxy
+  weft install --drop-in                             existing CNI configurations run weft
+  weft cleanup                                       undo what weft left on the node
+
+weft <command> --help tells the flags of one command.
+Exit codes: 0 done, 1 failure, 2 wrong command line or configuration.`;
+
+export const AGENT_EPILOGUE = `A flag replaces the setting of the same name in --config, a YAML file:
+  components: [cni, proxy]
+  nodeName: node-a
+  kubeconfig: /etc/weft/kubeconfig     # or manifests: /etc/weft/objects
+  runDir: /run/weft
+  logLevel: info
+  proxy:                               # the fields of KubeProxyConfiguration
+    clusterCIDR: 10.0.0.0/8
+    nftables: {minSyncPeriod: 1s}
+  cni:
+    ipamDirectory: /var/lib/cni/networks
+    confDirectory: /etc/cni/net.d        # names stores elsewhere, for the agent's own sweep
+    criSocket: /run/containerd/containerd.sock  # optional: the runtime's list of sandboxes
+
+Probes: /healthz and /livez on proxy.healthzBindAddress (0.0.0.0:10256); /metrics on
+proxy.metricsBindAddress (127.0.0.1:10249). SIGTERM stops the agent and leaves pods and
+Services working; weft cleanup removes them.`;
+
+export const PROXY_EPILOGUE = `Flags and file are kube-proxy's. With --config the other flags are ignored, except
+--hostname-override and those of logging. An empty mode means nftables. The run directory is
+$WEFT_RUN_DIR, else /run/weft.
+
+Examples:
+  weft proxy --config /var/lib/kube-proxy/config.conf --hostname-override "$NODE_NAME"
+  weft proxy --kubeconfig kubeconfig --cluster-cidr 10.0.0.0/8 --proxy-mode nftables
+  weft proxy --proxy-mode nftables --write-config-to config.yaml`;
+
+export const INSTALL_EPILOGUE = `Makes bridge, host-local, portmap and the other names weft answers to links to weft, so that the
+CNI configurations of a node stay as they are. Originals are kept beside them as NAME.weft-saved.
+Pods that are there already are checked and removed by whichever program holds the name. Doing it
+twice changes nothing. Every name is one program or the other at any moment.
+
+Examples:
+  weft install --drop-in --dry-run
+  weft install --drop-in --cni-bin /usr/lib/cni
+  weft install --drop-in --undo`;
+
+export const CLEANUP_EPILOGUE = `Removes weft's nftables tables and its files in the run directory, and prints each thing it
+removed. Other programs' rules are not touched, and neither are pods: their links, addresses and
+records go with the runtime's DEL. Stop the agent first: a running one puts everything back.`;

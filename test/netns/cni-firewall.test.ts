@@ -1,0 +1,252 @@
+/** Pods behind a FORWARD chain that drops, with the real iptables as the judge of our rules. */
+import { execFileSync } from 'node:child_process';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { firewallWith } from '../../src/cni/firewall/firewall.ts';
+import type { ForwardTables } from '../../src/cni/firewall/forward.ts';
+import type { ChainMember } from '../../src/cni/plugin.ts';
+import { NftablesConnection } from '../../src/nftables/connection.ts';
+import type { Transaction } from '../../src/nftables/transaction.ts';
+import { type MemberCall, MemberLab, type MemberPod } from '../support/member-lab.ts';
+import { connect, createNetns, type TestNetns } from '../support/netns.ts';
+
+let lab: MemberLab;
+let outside: TestNetns;
+let a: MemberPod;
+let b: MemberPod;
+let firewall: ChainMember;
+const config = { type: 'firewall' };
+const noAttachments = { ...config, 'cni.dev/valid-attachments': [] };
+
+beforeEach(() => {
+  lab = new MemberLab();
+  outside = createNetns('out');
+  connect(
+    { netns: lab.host, link: 'up0', addresses: ['203.0.113.1/24', '2001:db8:113::1/64'] },
+    { netns: outside, link: 'up0', addresses: ['203.0.113.9/24', '2001:db8:113::9/64'] },
+  );
+  outside.run('ip', 'route', 'add', '10.22.0.0/16', 'via', '203.0.113.1');
+  outside.run('ip', 'route', 'add', 'fd00:22::/32', 'via', '2001:db8:113::1');
+  lab.host.run('sysctl', '-qw', 'net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1');
+  a = lab.pod(1);
+  b = lab.pod(2);
+  firewall = firewallWith(() => NftablesConnection.open({ netns: lab.hostNetns }));
+});
+afterEach(() => {
+  outside.remove();
+  lab.remove();
+});
+
+function dropForwarded(): void {
+  lab.host.run('iptables', '-P', 'FORWARD', 'DROP');
+  lab.host.run('ip6tables', '-P', 'FORWARD', 'DROP');
+}
+const add = (pod: MemberPod, options: MemberCall = {}, more: object = {}) =>
+  firewall.add(lab.call('ADD', pod, { ...config, ...more }, options), pod.previous, []);
+const check = (pod: MemberPod) => firewall.check(lab.call('CHECK', pod, config), pod.previous);
+const reaches = (from: TestNetns, address: string) =>
+  from.attempt('ping', ['-c1', '-W1', address]).status === 0;
+/** Rules as iptables prints them. */
+const rules = (command = 'iptables') =>
+  lab.host
+    .run(command, '-S')
+    .split('\n')
+    .filter((line) => line.startsWith('-A'));
+
+const netRules = (network: string, n: number) => [
+  `-A WEFT-FORWARD -s 10.22.${n}.0/24 -m comment --comment "weft ${network}: from 10.22.${n}.0/24" -j ACCEPT`,
+  `-A WEFT-FORWARD -d 10.22.${n}.0/24 -m conntrack --ctstate RELATED,ESTABLISHED -m comment --comment "weft ${network}: to 10.22.${n}.0/24" -j ACCEPT`,
+];
+const way = ['-A FORWARD -j WEFT-FORWARD', '-A WEFT-FORWARD -j CNI-ADMIN'];
+
+describe('traffic', () => {
+  test('pods reach the outside only with it, the outside does not reach pods', () => {
+    dropForwarded();
+    expect(reaches(a.netns, '203.0.113.9')).toBe(false);
+    expect(reaches(a.netns, '2001:db8:113::9')).toBe(false);
+    add(a);
+    expect(reaches(a.netns, '203.0.113.9')).toBe(true);
+    expect(reaches(a.netns, '2001:db8:113::9')).toBe(true);
+    expect(reaches(b.netns, '203.0.113.9')).toBe(false);
+    expect(reaches(outside, '10.22.1.2')).toBe(false);
+    expect(reaches(outside, 'fd00:22:1::2')).toBe(false);
+  });
+
+  test("the administrator's chain is asked first", () => {
+    dropForwarded();
+    add(a);
+    lab.host.run('iptables', '-A', 'CNI-ADMIN', '-d', '203.0.113.9', '-j', 'DROP');
+    expect(reaches(a.netns, '203.0.113.9')).toBe(false);
+  });
+
+  test('rules of others that drop come after it', () => {
+    dropForwarded();
+    lab.host.run('iptables', '-A', 'FORWARD', '-j', 'DROP');
+    add(a);
+    expect(reaches(a.netns, '203.0.113.9')).toBe(true);
+    expect(rules()).toContain('-A FORWARD -j DROP');
+  });
+});
+
+describe('rules', () => {
+  test('one pair per network and subnet, whatever the number of ADDs, as iptables writes them', () => {
+    dropForwarded();
+    for (const pod of [a, a, b]) add(pod);
+    add(a, { network: 'other' });
+    const own = [...netRules('net', 1), ...netRules('net', 2), ...netRules('other', 1)];
+    expect(rules()).toEqual([...way, ...own]);
+    expect(rules('ip6tables')).toHaveLength(2 + 6);
+    check(a);
+  });
+
+  test('iptables still saves, restores, appends and deletes; what it restored is recognised', () => {
+    dropForwarded();
+    add(a);
+    const before = rules();
+    lab.host.run(
+      'sh',
+      '-c',
+      'iptables-save > /tmp/$0 && iptables-restore < /tmp/$0; rm /tmp/$0',
+      lab.host.name,
+    );
+    expect(rules()).toEqual(before);
+    check(a);
+    add(a);
+    expect(rules()).toEqual(before);
+    expect(reaches(a.netns, '203.0.113.9')).toBe(true);
+    lab.host.run('iptables', '-A', 'FORWARD', '-s', '10.9.0.0/16', '-j', 'ACCEPT');
+    lab.host.run('iptables', '-D', 'FORWARD', '-s', '10.9.0.0/16', '-j', 'ACCEPT');
+    firewall.gc(lab.gcCall([], noAttachments));
+    expect(rules()).toEqual([]);
+  });
+
+  test('without tables of iptables nothing is made', () => {
+    add(a);
+    check(a);
+    expect(lab.host.run('nft', 'list', 'ruleset')).toBe('');
+    lab.host.run('iptables', '-P', 'FORWARD', 'DROP');
+    add(a);
+    expect(rules()).toHaveLength(4);
+    expect(lab.host.run('nft', 'list', 'tables')).not.toContain('ip6');
+  });
+
+  test('rules of others stay, in their order', () => {
+    dropForwarded();
+    lab.host.run('iptables', '-A', 'FORWARD', '-s', '10.9.0.0/16', '-j', 'ACCEPT');
+    lab.host.run('iptables', '-A', 'FORWARD', '-d', '10.9.0.0/16', '-j', 'RETURN');
+    const others = rules();
+    add(a);
+    expect(rules().slice(1, 3)).toEqual(others);
+    firewall.gc(lab.gcCall([], noAttachments));
+    expect(rules()).toEqual(others);
+  });
+
+  test('who loses a race finds the rules of who won', () => {
+    dropForwarded();
+    let rivals = 3;
+    const open = (): ForwardTables => {
+      const nft = NftablesConnection.open({ netns: lab.hostNetns });
+      return {
+        chains: (table) => nft.chains(table),
+        rules: (table, chain) => nft.rules(table, chain),
+        generation: () => nft.generation(),
+        close: () => nft.close(),
+        commit: (transaction: Transaction, options) => {
+          rivals -= 1;
+          if (rivals >= 0) add(a);
+          nft.commit(transaction, options);
+        },
+      };
+    };
+    firewallWith(open).add(lab.call('ADD', a, config), a.previous, []);
+    expect(rivals).toBeLessThan(2);
+    expect(rules()).toEqual([...way, ...netRules('net', 1)]);
+  });
+});
+
+describe('CHECK, STATUS and GC', () => {
+  test.each([
+    ['the jump', ['-D', 'FORWARD', '-j', 'WEFT-FORWARD'], 'FORWARD jump WEFT-FORWARD'],
+    ['the rules', ['-F', 'WEFT-FORWARD'], 'weft net: from 10.22.1.0/24'],
+  ])('CHECK misses %s', (_, command, message) => {
+    dropForwarded();
+    add(a);
+    check(a);
+    lab.host.run('iptables', ...command);
+    expect(() => check(a)).toThrow(message);
+    add(a);
+    check(a);
+  });
+
+  test('STATUS is 51 when pods are cut off', () => {
+    const status = () =>
+      firewall.status?.({ request: lab.gcCall([], config).request, node: lab.node });
+    status();
+    dropForwarded();
+    status();
+    add(a);
+    status();
+    lab.host.run('iptables', '-D', 'FORWARD', '-j', 'WEFT-FORWARD');
+    expect(status).toThrow(expect.objectContaining({ cniCode: 51 }));
+    lab.host.run('iptables', '-P', 'FORWARD', 'ACCEPT');
+    status();
+  });
+
+  test('GC removes the rules of a network without attachments, and only then', () => {
+    dropForwarded();
+    add(a);
+    add(b, { network: 'other' });
+    firewall.gc(lab.gcCall([], config));
+    firewall.gc(
+      lab.gcCall([], {
+        ...config,
+        'cni.dev/valid-attachments': [{ containerID: 'pod-1', ifname: 'eth0' }],
+      }),
+    );
+    expect(rules()).toEqual([...way, ...netRules('net', 1), ...netRules('other', 2)]);
+    firewall.gc(lab.gcCall([], noAttachments));
+    expect(rules()).toEqual([...way, ...netRules('other', 2)]);
+    firewall.gc(lab.gcCall([], noAttachments, { network: 'other' }));
+    firewall.gc(lab.gcCall([], noAttachments, { network: 'other' }));
+    expect(rules()).toEqual([]);
+    expect(rules('ip6tables')).toEqual([]);
+    expect(lab.host.run('iptables', '-S')).toContain('-N CNI-ADMIN');
+    expect(lab.host.run('iptables', '-S')).not.toContain('WEFT');
+  });
+});
+
+test('the rules are those that iptables writes', () => {
+  dropForwarded();
+  add(a);
+  const dump = () =>
+    execFileSync(
+      'nsenter',
+      [
+        `--net=${lab.host.path}`,
+        'nft',
+        '--debug=netlink',
+        '-a',
+        'list',
+        'chain',
+        'ip',
+        'filter',
+        'WEFT-FORWARD',
+      ],
+      { encoding: 'utf8' },
+    );
+  const expressions = () =>
+    dump()
+      .split('\n')
+      .filter((line) => line.startsWith('  ['));
+  expect(expressions()).toHaveLength(11);
+  const own = expressions().map((line) => line.replace(/pkts \d+ bytes \d+/, ''));
+  lab.host.run('iptables', '-F', 'WEFT-FORWARD');
+  lab.host.run('iptables', '-A', 'WEFT-FORWARD', '-j', 'CNI-ADMIN');
+  lab.host.run('iptables', '-A', 'WEFT-FORWARD', '-s', '10.22.1.0/24', '-j', 'ACCEPT');
+  lab.host.run(
+    'iptables',
+    ...'-A WEFT-FORWARD -d 10.22.1.0/24 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT'.split(
+      ' ',
+    ),
+  );
+  expect(own).toEqual(expressions().map((line) => line.replace(/pkts \d+ bytes \d+/, '')));
+});

@@ -1,0 +1,286 @@
+/**
+ * A small cluster without Kubernetes: node namespaces behind a router, an installed weft on each,
+ * pods held by pause processes and wired by executing the CNI binary. Tests and the demo share it.
+ */
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { connect, createNetns, type TestNetns } from './netns.ts';
+import { type RunningProgram, startIn } from './workloads.ts';
+
+export const INSTALL_ROOT = new URL('../../dist/root', import.meta.url).pathname;
+export const CNI_BINARY = join(INSTALL_ROOT, 'opt/cni/bin/weft');
+export const WEFT_BINARY = join(INSTALL_ROOT, 'opt/weft/bin/weft');
+const PAUSE = new URL('../../native/pause/build/pause', import.meta.url).pathname;
+
+/** Address plan: node n is 192.168.0.n, its pods are 10.244.n.0/24; IPv6 twins. */
+export const plan = {
+  clusterCIDR: '10.244.0.0/16,fd00:10:244::/48',
+  podCIDRs: (n: number) => [`10.244.${n}.0/24`, `fd00:10:244:${n}::/64`] as const,
+  nodeAddresses: (n: number) => [`192.168.0.${n}`, `fd00:192:168::${n}`] as const,
+  routerOnNodes: ['192.168.0.254', 'fd00:192:168::fe'] as const,
+  routerOutside: ['203.0.113.1', '2001:db8:113::1'] as const,
+  client: ['203.0.113.10', '2001:db8:113::10'] as const,
+};
+
+export interface CniAnswer {
+  readonly status: number;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly elapsedMs: number;
+}
+
+export interface Pod {
+  readonly name: string;
+  readonly node: ClusterNode;
+  /** `/proc/<pid of pause>/ns/net`: also what CNI_NETNS says. */
+  readonly netnsPath: string;
+  readonly pausePid: number;
+  /** What ADD gave: IPv4 first. */
+  readonly addresses: readonly string[];
+  /** Name of the veth's end on the node. */
+  readonly hostLink: string;
+}
+
+export class Cluster {
+  readonly directory = mkdtempSync(join(tmpdir(), 'weft-cluster-'));
+  readonly manifests = join(this.directory, 'manifests');
+  readonly router: TestNetns;
+  readonly client: TestNetns;
+  readonly nodes: readonly ClusterNode[];
+
+  /** Builds namespaces, links and the static routes between nodes; starts no agent. */
+  constructor(nodeCount: number, label = 'c') {
+    mkdirSync(this.manifests);
+    this.router = createNetns(`${label}-router`);
+    this.client = createNetns(`${label}-client`);
+    this.nodes = Array.from(
+      { length: nodeCount },
+      (_, i) => new ClusterNode(this, i + 1, createNetns(`${label}-node${i + 1}`)),
+    );
+    wireRouter(this.router, this.client);
+    for (const node of this.nodes) wireNode(this.router, node, this.nodes);
+  }
+
+  /** Writes one manifest file atomically, as `kubectl` or a ConfigMap would appear. */
+  writeManifest(file: string, objects: readonly object[]): void {
+    const text = objects.map((object) => JSON.stringify(object, undefined, 2)).join('\n---\n');
+    const temporary = join(this.directory, `${file}.tmp`);
+    writeFileSync(temporary, text);
+    spawnSync('mv', [temporary, join(this.manifests, file)]);
+  }
+
+  /** Ends every process and removes every namespace and file of the cluster. */
+  async remove(): Promise<void> {
+    for (const node of this.nodes) await node.end();
+    for (const netns of [this.router, this.client, ...this.nodes.map((node) => node.netns)]) {
+      netns.remove();
+    }
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+export class ClusterNode {
+  readonly name: string;
+  readonly number: number;
+  readonly netns: TestNetns;
+  readonly runDir: string;
+  readonly dataDir: string;
+  readonly configFile: string;
+  agent: RunningProgram | undefined;
+  readonly #pauses = new Map<string, number>();
+
+  constructor(cluster: Cluster, number: number, netns: TestNetns) {
+    this.number = number;
+    this.netns = netns;
+    this.name = `node${number}`;
+    const home = join(cluster.directory, this.name);
+    mkdirSync(home);
+    this.runDir = join(home, 'run');
+    this.dataDir = join(home, 'networks');
+    this.configFile = join(home, 'weft.json');
+    writeFileSync(
+      this.configFile,
+      JSON.stringify({
+        components: ['cni', 'proxy'],
+        nodeName: this.name,
+        manifests: cluster.manifests,
+        runDir: this.runDir,
+        proxy: { clusterCIDR: plan.clusterCIDR, nftables: { minSyncPeriod: '0s' } },
+        cni: { ipamDirectory: this.dataDir },
+      }),
+    );
+  }
+
+  /** Starts the agent and waits until /healthz says that the first sync is in the kernel. */
+  async startAgent(flags: readonly string[] = []): Promise<void> {
+    const command = [WEFT_BINARY, 'agent', '--config', this.configFile, ...flags];
+    this.agent = await startIn(this.netns.path, command, undefined);
+    for (let attempt = 0; attempt < 100; attempt++) {
+      const url = 'http://127.0.0.1:10256/healthz';
+      if (this.fetchStatus(url) === 200) return;
+      await sleep(50);
+    }
+    throw new Error(`${this.name}: the agent did not become healthy: ${this.agent.output()}`);
+  }
+
+  async stopAgent(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    await this.agent?.end(signal);
+    this.agent = undefined;
+  }
+
+  /** Status code of a GET from inside the node, 0 when nobody answers. */
+  fetchStatus(url: string): number {
+    const script = `fetch(${JSON.stringify(url)}).then((r) => process.stdout.write(String(r.status)), () => {})`;
+    const { stdout } = this.netns.attempt(process.execPath, ['-e', script], 5000);
+    return Number(stdout);
+  }
+
+  /** The network configuration of this node's pods. */
+  networkConfiguration(overrides: object = {}): object {
+    return {
+      cniVersion: '1.0.0',
+      name: 'pods',
+      type: 'weft',
+      bridge: 'cni0',
+      isDefaultGateway: true,
+      hairpinMode: true,
+      ipam: {
+        type: 'host-local',
+        dataDir: this.dataDir,
+        ranges: plan.podCIDRs(this.number).map((subnet) => [{ subnet }]),
+      },
+      ...overrides,
+    };
+  }
+
+  /** Executes the CNI binary as a runtime on this node would. */
+  cni(
+    verb: string,
+    pod: { readonly name: string; readonly netnsPath: string },
+    conf = this.networkConfiguration(),
+  ): CniAnswer {
+    const startedAt = performance.now();
+    const result = spawnSync('nsenter', [`--net=${this.netns.path}`, CNI_BINARY], {
+      input: JSON.stringify(conf),
+      encoding: 'utf8',
+      timeout: 30_000,
+      env: {
+        PATH: process.env['PATH'],
+        WEFT_RUN_DIR: this.runDir,
+        CNI_COMMAND: verb,
+        CNI_CONTAINERID: `${pod.name}-sandbox`,
+        CNI_NETNS: pod.netnsPath,
+        CNI_IFNAME: 'eth0',
+        CNI_PATH: join(INSTALL_ROOT, 'opt/cni/bin'),
+      },
+    });
+    const elapsedMs = performance.now() - startedAt;
+    return {
+      status: result.status ?? -1,
+      stdout: result.stdout,
+      stderr: result.stderr,
+      elapsedMs,
+    };
+  }
+
+  /** Starts a pause process in a namespace of its own and wires it with an ADD. */
+  async createPod(name: string): Promise<Pod> {
+    const { netnsPath, pausePid } = await this.createSandbox(name);
+    const answer = this.cni('ADD', { name, netnsPath });
+    if (answer.status !== 0) throw new Error(`ADD ${name}: ${answer.stdout}${answer.stderr}`);
+    // The result's shape is the CNI specification's; a wrong one fails on the next line.
+    const result = JSON.parse(answer.stdout) as {
+      ips: readonly { address: string }[];
+      interfaces: readonly { name: string; sandbox?: string }[];
+    };
+    const addresses = result.ips.map(({ address }) => address.split('/')[0] ?? '');
+    const hostLink = result.interfaces.find(({ name: link }) => link.startsWith('veth'))?.name;
+    return { name, node: this, netnsPath, pausePid, addresses, hostLink: hostLink ?? '' };
+  }
+
+  /** A pause process in an own network namespace, not wired yet. */
+  async createSandbox(name: string): Promise<{ netnsPath: string; pausePid: number }> {
+    const child = spawn('unshare', ['--net', PAUSE], { stdio: 'ignore' });
+    const pausePid = child.pid ?? 0;
+    this.#pauses.set(name, pausePid);
+    const netnsPath = `/proc/${pausePid}/ns/net`;
+    for (let attempt = 0; attempt < 200; attempt++) {
+      if (executableOf(pausePid) === PAUSE) return { netnsPath, pausePid };
+      await sleep(10);
+    }
+    throw new Error(`pause of ${name} did not start`);
+  }
+
+  /** DEL, then the end of the sandbox, as a runtime does it. */
+  deletePod(pod: Pod): CniAnswer {
+    const answer = this.cni('DEL', pod);
+    this.endSandbox(pod.name);
+    return answer;
+  }
+
+  endSandbox(name: string): void {
+    const pid = this.#pauses.get(name);
+    if (pid !== undefined) process.kill(pid, 'SIGKILL');
+    this.#pauses.delete(name);
+  }
+
+  async end(): Promise<void> {
+    await this.stopAgent();
+    for (const name of [...this.#pauses.keys()]) this.endSandbox(name);
+  }
+}
+
+function executableOf(pid: number): string {
+  try {
+    return readlinkSync(`/proc/${pid}/exe`);
+  } catch {
+    return '';
+  }
+}
+
+function wireRouter(router: TestNetns, client: TestNetns): void {
+  forward(router);
+  router.run('ip', 'link', 'add', 'nodes', 'type', 'bridge');
+  router.run('ip', 'link', 'set', 'nodes', 'up');
+  const [onNodes4, onNodes6] = plan.routerOnNodes;
+  router.run('ip', 'addr', 'add', `${onNodes4}/24`, 'dev', 'nodes');
+  router.run('ip', 'addr', 'add', `${onNodes6}/64`, 'dev', 'nodes', 'nodad');
+  const [outside4, outside6] = plan.routerOutside;
+  const [client4, client6] = plan.client;
+  connect(
+    { netns: router, link: 'outside', addresses: [`${outside4}/24`, `${outside6}/64`] },
+    { netns: client, link: 'eth0', addresses: [`${client4}/24`, `${client6}/64`] },
+  );
+  client.run('ip', 'route', 'add', 'default', 'via', outside4);
+  client.run('ip', '-6', 'route', 'add', 'default', 'via', outside6);
+}
+
+function wireNode(router: TestNetns, node: ClusterNode, nodes: readonly ClusterNode[]): void {
+  const { netns, number } = node;
+  const port = `to-${node.name}`;
+  const [address4, address6] = plan.nodeAddresses(number);
+  connect(
+    { netns: router, link: port },
+    { netns, link: 'eth0', addresses: [`${address4}/24`, `${address6}/64`] },
+  );
+  router.run('ip', 'link', 'set', port, 'master', 'nodes');
+  const [gateway4, gateway6] = plan.routerOnNodes;
+  netns.run('ip', 'route', 'add', 'default', 'via', gateway4);
+  netns.run('ip', '-6', 'route', 'add', 'default', 'via', gateway6);
+  forward(netns);
+  for (const other of nodes.filter((candidate) => candidate !== node)) {
+    const [podCIDR4, podCIDR6] = plan.podCIDRs(other.number);
+    const [via4, via6] = plan.nodeAddresses(other.number);
+    netns.run('ip', 'route', 'add', podCIDR4, 'via', via4);
+    netns.run('ip', '-6', 'route', 'add', podCIDR6, 'via', via6);
+  }
+}
+
+function forward(netns: TestNetns): void {
+  for (const key of ['ipv4.ip_forward', 'ipv6.conf.all.forwarding']) {
+    netns.run('sysctl', '-qw', `net.${key}=1`);
+  }
+}

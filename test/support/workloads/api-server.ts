@@ -1,0 +1,21 @@
+/**
+ * api-server.ts KUBECONFIG: a fake API server inside whatever namespace this runs in. Writes a
+ * kubeconfig for it, prints `ready`, then obeys one JSON command per line of stdin:
+ * {"put":[plural, object]}, {"delete":[plural, "namespace/name"]}, {"reset":true}.
+ */
+import { createInterface } from 'node:readline';
+import { FakeApiServer } from '../fake-api-server.ts';
+
+const [kubeconfig = ''] = process.argv.slice(2);
+const server = new FakeApiServer();
+await server.start();
+server.kubeconfig(kubeconfig);
+process.stdout.write('ready\n');
+for await (const line of createInterface({ input: process.stdin })) {
+  const command = JSON.parse(line);
+  if (command.put) server.put(command.put[0], command.put[1]);
+  if (command.delete) server.delete(command.delete[0], command.delete[1]);
+  if (command.reset) server.resetConnections();
+  process.stdout.write('done\n');
+}
+await server.stop();

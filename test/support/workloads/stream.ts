@@ -1,0 +1,32 @@
+/**
+ * stream.ts HOST PORT: holds one connection to a test server, sends a numbered line every 10 ms and
+ * prints `lost` when an answer is missing for a second; on SIGTERM prints how many came back.
+ */
+import { connect } from 'node:net';
+
+const [host = '', port = ''] = process.argv.slice(2);
+const SILENCE_LIMIT_MS = 1000;
+let sent = 0;
+let returned = 0;
+let lastAnswerAt = performance.now();
+const socket = connect({ host, port: Number(port), noDelay: true });
+socket.on('error', (error) => {
+  process.stdout.write(`lost ${error.message}\n`);
+});
+socket.on('close', () => process.stdout.write('lost closed\n'));
+socket.once('data', () => process.stdout.write('ready\n'));
+socket.on('data', (bytes) => {
+  returned += bytes.toString().match(/^line /gm)?.length ?? 0;
+  lastAnswerAt = performance.now();
+});
+const timer = setInterval(() => {
+  socket.write(`line ${sent++}\n`);
+  if (performance.now() - lastAnswerAt > SILENCE_LIMIT_MS) process.stdout.write('lost silent\n');
+}, 10);
+process.on('SIGTERM', () => {
+  clearInterval(timer);
+  setTimeout(() => {
+    process.stdout.write(`returned ${returned} of ${sent}\n`);
+    process.exit(0);
+  }, 200);
+});

@@ -1,0 +1,208 @@
+import { describe, expect, test } from 'vitest';
+import {
+  type AgentFlags,
+  agentConfigFromKubeProxy,
+  resolveAgentConfig,
+} from '../../../../src/agent/config/agent-config.ts';
+import { readKubeProxyOptions } from '../../../../src/agent/config/kube-proxy-flags.ts';
+import { ConfigError } from '../../../../src/util/errors.ts';
+
+const outside = { hostname: 'Node-A', environment: {} };
+const inCluster = { hostname: 'Node-A', environment: { KUBERNETES_SERVICE_HOST: '172.30.0.1' } };
+
+function resolve(flags: AgentFlags, text?: string, surroundings = inCluster as typeof outside) {
+  const file = text === undefined ? undefined : { path: 'weft.yaml', text };
+  return resolveAgentConfig(flags, file, surroundings);
+}
+
+describe('resolveAgentConfig', () => {
+  test('defaults', () => {
+    expect(resolve({})).toMatchObject({
+      components: new Set(['cni', 'proxy']),
+      nodeName: 'node-a',
+      source: { kind: 'apiServer', kubeconfig: undefined, master: undefined },
+      runDir: '/run/weft',
+      logLevel: 'info',
+      isInitOnly: false,
+      cni: { ipamDirectory: '/var/lib/cni/networks' },
+      proxy: { mode: 'nftables', syncPeriodMs: 30_000 },
+      warnings: [],
+    });
+  });
+
+  const FILE = `components: [cni, proxy]
+nodeName: From-File
+kubeconfig: /file/kubeconfig
+runDir: /run/file
+logLevel: warn
+proxy:
+  mode: nftables
+  clusterCIDR: 10.0.0.0/8
+  nftables: {minSyncPeriod: 100ms}
+cni:
+  ipamDirectory: /file/ipam
+`;
+
+  test('the file over defaults', () => {
+    expect(resolve({}, FILE)).toMatchObject({
+      components: new Set(['cni', 'proxy']),
+      nodeName: 'from-file',
+      source: { kind: 'apiServer', kubeconfig: '/file/kubeconfig' },
+      runDir: '/run/file',
+      logLevel: 'warn',
+      proxy: {
+        clusterCIDRs: ['10.0.0.0/8'],
+        minSyncPeriodMs: 100,
+        nodePortAddresses: { kind: 'primary' },
+      },
+      cni: { ipamDirectory: '/file/ipam' },
+    });
+  });
+
+  test.each<[AgentFlags, object]>([
+    [{ components: 'proxy, cni' }, { components: new Set(['proxy', 'cni']) }],
+    [{ nodeName: 'From-Flag' }, { nodeName: 'from-flag' }],
+    [{ kubeconfig: '/flag' }, { source: { kind: 'apiServer', kubeconfig: '/flag' } }],
+    [{ manifests: '/flag' }, { source: { kind: 'manifests', directory: '/flag' } }],
+    [{ runDir: '/run/flag/' }, { runDir: '/run/flag/' }],
+    [{ logLevel: 'trace' }, { logLevel: 'trace' }],
+  ])('%j over the file', (flags, want) => {
+    expect(resolve(flags, FILE)).toMatchObject(want);
+  });
+
+  test.each<[string, object]>([
+    ['proxy: {hostnameOverride: Other}', { nodeName: 'other' }],
+    ['proxy: {clientConnection: {kubeconfig: /k}}', { source: { kubeconfig: '/k' } }],
+    [
+      'kubeconfig: /k\nproxy: {clientConnection: {kubeconfig: /l}}',
+      { source: { kubeconfig: '/k' } },
+    ],
+    ['', { nodeName: 'node-a' }],
+    ['# nothing\n', { nodeName: 'node-a' }],
+  ])('file %j', (text, want) => {
+    expect(resolve({}, text)).toMatchObject(want);
+  });
+
+  test('WEFT_RUN_DIR is the default only', () => {
+    const surroundings = { hostname: 'a', environment: { WEFT_RUN_DIR: '/run/env' } };
+    const runDirs = [{ components: 'cni' }, { components: 'cni', runDir: '/run/flag' }].map(
+      (flags) => resolve(flags, undefined, surroundings).runDir,
+    );
+    expect(runDirs).toEqual(['/run/env', '/run/flag']);
+  });
+
+  test('cni alone needs no source of objects', () => {
+    expect(resolve({ components: 'cni' }, undefined, outside).source).toEqual({ kind: 'none' });
+  });
+
+  test.each<[string, AgentFlags, string | undefined, RegExp]>([
+    [
+      'unknown key',
+      {},
+      'nodename: a',
+      /^weft\.yaml:1: nodename: unknown key \(did you mean nodeName\?\)$/,
+    ],
+    [
+      'unknown nested key',
+      {},
+      'cni:\n  ipamDir: /x',
+      /^weft\.yaml:2: cni\.ipamDir: unknown key \(did you mean ipamDirectory\?\)$/,
+    ],
+    [
+      'unknown proxy key',
+      {},
+      'proxy:\n  clusterCidr: x',
+      /^weft\.yaml:2: proxy\.clusterCidr: unknown key \(did you mean clusterCIDR\?\)$/,
+    ],
+    ['duplicate key', {}, 'runDir: /a\nrunDir: /b', /^weft\.yaml:2: runDir: duplicate key$/],
+    ['wrong type', {}, 'nodeName: 7', /^weft\.yaml:1: nodeName: expected string, found number 7$/],
+    [
+      'wrong component',
+      {},
+      'components:\n- cni\n- policy',
+      /^weft\.yaml:3: components\.1: expected one of "cni", "proxy", "fabric", found string "policy"$/,
+    ],
+    ['no component', {}, 'components: []', /^weft\.yaml:1: components: .*fewer than 1/],
+    ['a list', {}, '- a', /^weft\.yaml: expected object, found list$/],
+    ['wrong proxy value', {}, 'proxy:\n  mode: x', /^weft\.yaml:2: proxy\.mode: expected nftables/],
+    [
+      'both sources',
+      { kubeconfig: 'a', manifests: 'b' },
+      undefined,
+      /^--kubeconfig and --manifests exclude each other/,
+    ],
+    [
+      'both in the file',
+      {},
+      'kubeconfig: a\nmanifests: b',
+      /^kubeconfig and manifests exclude each other/,
+    ],
+    [
+      'component flag',
+      { components: 'prox' },
+      undefined,
+      /^--components: expected cni, proxy, fabric, found "prox" \(did you mean proxy\?\)$/,
+    ],
+    ['level flag', { logLevel: 'inf' }, undefined, /^--log-level: .*\(did you mean info\?\)$/],
+    [
+      'blank node name',
+      { nodeName: '  ' },
+      undefined,
+      /^--node-name: the node's name must not be blank$/,
+    ],
+    [
+      'relative run directory',
+      { runDir: 'run' },
+      undefined,
+      /^run directory "run": expected an absolute path$/,
+    ],
+  ])('%s', (_name, flags, text, message) => {
+    const attempt = () => resolve(flags, text);
+    expect(attempt).toThrow(ConfigError);
+    expect(attempt).toThrow(message);
+  });
+
+  test('no source of objects', () => {
+    expect(() => resolve({}, undefined, outside)).toThrow(
+      /give --kubeconfig FILE or --manifests DIR/,
+    );
+  });
+});
+
+describe('agentConfigFromKubeProxy', () => {
+  const from = (values: Record<string, unknown>, hostname = 'Node-A') => {
+    const options = readKubeProxyOptions(values, () => '');
+    return agentConfigFromKubeProxy(options, { hostname, environment: {} });
+  };
+
+  test('only the proxy, on an API server', () => {
+    expect(
+      from({ kubeconfig: '/k', master: 'https://192.168.0.1', 'init-only': true }),
+    ).toMatchObject({
+      components: new Set(['proxy']),
+      nodeName: 'node-a',
+      source: { kind: 'apiServer', kubeconfig: '/k', master: 'https://192.168.0.1' },
+      isInitOnly: true,
+    });
+  });
+
+  test.each([
+    [' Host.Name ', 'host.name'],
+    ['', 'node-a'],
+  ])('--hostname-override=%j', (override, want) => {
+    expect(from({ 'hostname-override': override }).nodeName).toBe(want);
+  });
+
+  test('a blank override is refused', () => {
+    expect(() => from({ 'hostname-override': '  ' })).toThrow(/^--hostname-override: .*blank$/);
+  });
+
+  test.each([
+    ['0', 'info'],
+    ['3', 'info'],
+    ['4', 'debug'],
+    ['10', 'trace'],
+  ])('-v %s logs at %s', (v, want) => {
+    expect(from({ v }).logLevel).toBe(want);
+  });
+});

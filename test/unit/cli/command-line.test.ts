@@ -1,0 +1,100 @@
+import { describe, expect, test } from 'vitest';
+import { parseCommandLine } from '../../../src/cli/command-line.ts';
+import { UsageError } from '../../../src/cli/usage.ts';
+
+const words = (line: string) => line.split(' ').filter((word) => word !== '');
+
+describe('parseCommandLine', () => {
+  test.each([
+    { line: 'version', want: { command: 'version' } },
+    { line: '--version', want: { command: 'version' } },
+    { line: 'proxy --version', want: { command: 'version' } },
+    { line: 'cleanup', want: { command: 'cleanup', flags: {} } },
+    { line: 'agent', want: { command: 'agent', flags: {} } },
+    {
+      line: 'agent --components=cni,proxy --node-name a',
+      want: { command: 'agent', flags: { components: 'cni,proxy', 'node-name': 'a' } },
+    },
+    {
+      line: 'proxy --cluster_cidr=10.0.0.0/8 --hostname_override under_score',
+      want: {
+        command: 'proxy',
+        flags: { 'cluster-cidr': '10.0.0.0/8', 'hostname-override': 'under_score' },
+      },
+    },
+    {
+      line: 'proxy --masquerade-all --cleanup=0 --profiling=T -v=4',
+      want: {
+        command: 'proxy',
+        flags: { 'masquerade-all': true, cleanup: false, profiling: true, v: '4' },
+      },
+    },
+    {
+      line: 'proxy --oom-score-adj -7 --iptables-masquerade-bit 014',
+      want: {
+        command: 'proxy',
+        flags: { 'oom-score-adj': '-7', 'iptables-masquerade-bit': '014' },
+      },
+    },
+    {
+      line: 'proxy --healthz-bind-address=',
+      want: { command: 'proxy', flags: { 'healthz-bind-address': '' } },
+    },
+    {
+      line: 'proxy --nodeport-addresses a --nodeport-addresses=b,c',
+      want: { command: 'proxy', flags: { 'nodeport-addresses': ['a', 'b,c'] } },
+    },
+  ])('$line', ({ line, want }) => {
+    expect(parseCommandLine(words(line))).toEqual(want);
+  });
+
+  test.each([
+    ['agnet', 'unknown command agnet (did you mean agent?); see weft --help'],
+    [
+      'start',
+      'unknown command start: use agent, proxy, cleanup, install, version; see weft --help',
+    ],
+    [
+      '--kubeconfig x',
+      'unknown flag before a command --kubeconfig: use agent, proxy, cleanup, install, version; see weft --help',
+    ],
+    [
+      'agent --component cni',
+      'unknown flag --component (did you mean --components?); see weft agent --help',
+    ],
+    ['agent --proxy-mode=ipvs', 'unknown flag --proxy-mode; see weft agent --help'],
+    [
+      'agent --no-config',
+      'unknown flag --no-config (did you mean --config?); see weft agent --help',
+    ],
+    ['agent -x', 'unknown flag -x; see weft agent --help'],
+    ['agent --kubeconfig', '--kubeconfig needs a value; see weft agent --help'],
+    ['agent --run-dir --config x', '--run-dir needs a value; see weft agent --help'],
+    ['proxy -v', '-v needs a value; see weft proxy --help'],
+    ['agent cni', 'unexpected argument "cni"; see weft agent --help'],
+    ['cleanup --all', 'unknown flag --all; see weft cleanup --help'],
+    ['proxy --profiling=maybe', '--profiling: expected true or false, found "maybe"'],
+  ])('%s is refused', (line, message) => {
+    const attempt = () => parseCommandLine(words(line));
+    expect(attempt).toThrow(UsageError);
+    expect(attempt).toThrow(new RegExp(`^${message.replaceAll(/[().?]/g, '\\$&')}$`));
+  });
+});
+
+test.each(['', 'agent', 'proxy', 'cleanup', 'install', 'version'])(
+  'help of weft %s',
+  async (command) => {
+    const invocation = parseCommandLine(words(`${command} --help`));
+    const text = invocation.command === 'help' ? `${invocation.text}\n` : '';
+    await expect(text).toMatchFileSnapshot(`help/${command || 'weft'}.txt`);
+  },
+);
+
+test('help fits 100 columns', () => {
+  const texts = ['', 'agent', 'proxy', 'cleanup', 'install'].map((command) => {
+    const invocation = parseCommandLine(words(`${command} --help`));
+    return invocation.command === 'help' ? invocation.text : '';
+  });
+  const tooWide = texts.flatMap((text) => text.split('\n')).filter((line) => line.length > 100);
+  expect(tooWide).toEqual([]);
+});

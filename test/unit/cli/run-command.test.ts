@@ -1,0 +1,151 @@
+import { describe, expect, test } from 'vitest';
+import type { AgentConfig } from '../../../src/agent/config/agent-config.ts';
+import { parseKubeProxyConfig } from '../../../src/agent/config/kube-proxy-config.ts';
+import { parseCommandLine } from '../../../src/cli/command-line.ts';
+import { type CommandEffects, runCommand } from '../../../src/cli/run-command.ts';
+import { IoError } from '../../../src/util/errors.ts';
+
+const KUBE_PROXY_FILE =
+  'apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\nmode: nftables\n';
+
+interface Outcome {
+  code: number;
+  out: string;
+  err: string;
+  configs: AgentConfig[];
+  files: Map<string, string>;
+}
+
+async function run(line: string, overrides: Partial<CommandEffects> = {}): Promise<Outcome> {
+  const files = new Map([
+    ['weft.yaml', 'components: [cni]\nrunDir: /run/file\n'],
+    ['config.conf', KUBE_PROXY_FILE],
+  ]);
+  const outcome: Outcome = { code: -1, out: '', err: '', configs: [], files };
+  outcome.code = await runCommand(() => parseCommandLine(line.split(' ')), {
+    surroundings: { hostname: 'node-a', environment: {} },
+    version: 'weft 1.2.3',
+    runAgent: async (config) => void outcome.configs.push(config),
+    cleanup: () => ['table ip weft-proxy', 'table ip6 weft-proxy'],
+    dropIn: (flags) => [JSON.stringify(flags)],
+    readFile: (path) => {
+      const text = files.get(path);
+      if (text === undefined) throw Object.assign(new Error('open'), { code: 'ENOENT' });
+      return text;
+    },
+    writeFile: (path, text) => void files.set(path, text),
+    print: (text) => {
+      outcome.out += text;
+    },
+    printError: (text) => {
+      outcome.err += text;
+    },
+    ...overrides,
+  });
+  return outcome;
+}
+
+describe('agent', () => {
+  test('flags over file', async () => {
+    const { code, configs } = await run('agent --config weft.yaml --run-dir /run/flag');
+    expect([code, configs]).toMatchObject([
+      0,
+      [{ components: new Set(['cni']), runDir: '/run/flag', nodeName: 'node-a' }],
+    ]);
+  });
+
+  test('a repeated flag counts the last time', async () => {
+    const { configs } = await run('agent --components proxy --components cni');
+    expect(configs).toMatchObject([{ components: new Set(['cni']) }]);
+  });
+
+  test('failure of the agent is exit code 1 with the reason', async () => {
+    const { code, err } = await run('agent --components cni', {
+      runAgent: () => Promise.reject(new IoError('create directory /run/weft: EROFS')),
+    });
+    expect([code, err]).toEqual([1, 'weft: create directory /run/weft: EROFS\n']);
+  });
+});
+
+describe('install', () => {
+  test.each([
+    ['--drop-in', { cniBin: '/opt/cni/bin', isUndo: false, isDryRun: false }],
+    ['--drop-in --undo --cni-bin /x', { cniBin: '/x', isUndo: true, isDryRun: false }],
+  ])('%s', async (flags, want) => {
+    const { code, out } = await run(`install ${flags}`);
+    expect([code, out]).toEqual([0, `${JSON.stringify(want)}\n`]);
+  });
+
+  test('--dry-run says so first', async () => {
+    const { out } = await run('install --drop-in --dry-run');
+    expect(out).toMatch(/^nothing is changed; .*\n.*"isDryRun":true/);
+  });
+
+  test('nothing to install', async () => {
+    const { code, err } = await run('install --undo');
+    expect([code, err]).toEqual([
+      2,
+      'weft: say what to install: --drop-in; see weft install --help\n',
+    ]);
+  });
+});
+
+describe('proxy', () => {
+  test('runs the proxy component alone', async () => {
+    const { code, configs } = await run('proxy --config config.conf --hostname-override B');
+    expect([code, configs]).toMatchObject([
+      0,
+      [{ components: new Set(['proxy']), nodeName: 'b', proxy: { mode: 'nftables' } }],
+    ]);
+  });
+
+  test('--write-config-to writes what parses to the same, and runs nothing', async () => {
+    const { configs, files } = await run('proxy --cluster-cidr 10.0.0.0/8 --write-config-to out');
+    const { config } = parseKubeProxyConfig(files.get('out') ?? '', 'out');
+    expect([config.clusterCIDR, configs]).toEqual(['10.0.0.0/8', []]);
+  });
+
+  test('--cleanup removes and runs nothing', async () => {
+    const { out, configs } = await run('proxy --cleanup');
+    expect([out, configs]).toEqual([
+      'removed table ip weft-proxy\nremoved table ip6 weft-proxy\n',
+      [],
+    ]);
+  });
+});
+
+test('cleanup with nothing left', async () => {
+  const { code, out } = await run('cleanup', { cleanup: async () => [] });
+  expect([code, out]).toEqual([0, 'nothing of weft is left on this node\n']);
+});
+
+test('version', async () => {
+  expect(await run('version')).toMatchObject({ code: 0, out: 'weft 1.2.3\n', err: '' });
+});
+
+test('help goes to standard output', async () => {
+  const { code, out, err } = await run('agent --help');
+  expect([code, out.startsWith('weft agent [flags]\n'), err]).toEqual([0, true, '']);
+});
+
+test.each([
+  ['agent --bogus', 2, 'weft: unknown flag --bogus; see weft agent --help\n'],
+  [
+    'agent --components cni --log-level x',
+    2,
+    'weft: --log-level: expected trace, debug, info, warn, error, fatal, silent, found "x"\n',
+  ],
+  ['agent --config absent', 1, 'weft: --config: read absent: ENOENT\n'],
+  [
+    'proxy --oom-score-adj=9999 --proxy-mode=x',
+    2,
+    'weft: --proxy-mode: expected nftables, iptables, ipvs or nothing, found "x"\nweft: --oom-score-adj: expected a whole number, -1000 to 1000, found 9999\n',
+  ],
+  [
+    'proxy --config weft.yaml',
+    2,
+    'weft: weft.yaml: apiVersion: expected kubeproxy.config.k8s.io/v1alpha1, found nothing\n',
+  ],
+])('%s ends with %d', async (line, code, err) => {
+  expect(await run(line)).toMatchObject({ code, out: '', err, configs: [] });
+});

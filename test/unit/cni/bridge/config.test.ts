@@ -1,0 +1,196 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { compileSchema } from '../../../../scripts/compile-cni-schema.ts';
+import { parseBridgeConfig, parseTeardownConfig } from '../../../../src/cni/bridge/config.ts';
+import { toCniError } from '../../../../src/cni/protocol/errors.ts';
+import { request } from '../builders.ts';
+
+const standard = {
+  bridge: 'cni0',
+  isGateway: false,
+  isDefaultGateway: false,
+  forceAddress: false,
+  ipMasq: false,
+  hairpinMode: false,
+  promiscMode: false,
+  portVlans: [],
+  preserveDefaultVlan: false,
+  macspoofchk: false,
+  enabledad: false,
+  disableContainerInterface: false,
+  portIsolation: false,
+  routes: [],
+  requestedIPs: [],
+};
+
+describe('parseBridgeConfig', () => {
+  test.each<[string, Record<string, unknown>, object]>([
+    ['defaults', {}, {}],
+    ['null is absent', { bridge: null, isGateway: null }, {}],
+    ['keys in any case', { BRIDGE: 'br0', IPMASQ: true }, { bridge: 'br0', ipMasq: true }],
+    [
+      'a default gateway is a gateway',
+      { isDefaultGateway: true },
+      { isDefaultGateway: true, isGateway: true },
+    ],
+    ['mtu 0 is absent', { mtu: 0 }, {}],
+    ['mtu', { mtu: 1400 }, { mtu: 1400 }],
+    ['133: mtu of the uplink', { MTU: 'auto' }, { mtu: 'auto' }],
+    ['133: under its own name it is the default', { type: 'weft' }, { mtu: 'auto' }],
+    ['133: a number stands', { type: 'weft', mtu: 1400 }, { mtu: 1400 }],
+    ['133: the reference name keeps the kernel default', { type: 'bridge', mtu: 0 }, {}],
+    ['empty ipam is layer 2', { ipam: {} }, {}],
+    [
+      'vlan',
+      { vlan: 100, preserveDefaultVlan: true, uplinkInterface: 'up0' },
+      {
+        vlan: 100,
+        portVlans: [{ vid: 100, isPvid: true, isUntagged: true }],
+        preserveDefaultVlan: true,
+        uplinkInterface: 'up0',
+      },
+    ],
+    ['standard values', { vlan: 0, vlanTrunk: [], macspoofchk: false, uplinkInterface: '' }, {}],
+    [
+      'flags of the port',
+      { macspoofchk: true, portIsolation: true, enabledad: true, disableContainerInterface: true },
+      { macspoofchk: true, portIsolation: true, enabledad: true, disableContainerInterface: true },
+    ],
+    ['ipam of another type', { ipam: { type: 'dhcp' } }, { foreignIpam: 'dhcp' }],
+    ['capabilities of others', { runtimeConfig: { portMappings: [{ hostPort: 80 }] } }, {}],
+    ['nftables back end', { ipMasqBackend: 'nftables' }, {}],
+    ['unknown keys and prevResult', { capabilities: { x: true }, prevResult: 5, foo: [] }, {}],
+    [
+      'routes',
+      { ipam: { type: '', routes: [{ dst: '::/0', gw: 'FD00::1', priority: 7 }] } },
+      { routes: [{ dst: '::/0', gw: 'fd00::1', priority: 7 }] },
+    ],
+    ['dns of its own', { dns: { nameservers: [] } }, { dns: { nameservers: [] } }],
+    ['empty dns', { dns: {} }, {}],
+    [
+      'mac of args.cni',
+      { args: { cni: { mac: 'C2:11:22:33:44:55' } } },
+      { podMac: 'c2:11:22:33:44:55' },
+    ],
+    [
+      'mac of runtimeConfig comes first',
+      {
+        args: { cni: { mac: 'c2:11:22:33:44:55' } },
+        RuntimeConfig: { mac: 'c2:11:22:33:44:66' },
+      },
+      { podMac: 'c2:11:22:33:44:66' },
+    ],
+    [
+      'requested addresses',
+      { args: { cni: { ips: ['10.1.2.3/24'] } }, runtimeConfig: { ips: ['fd00::2'] } },
+      { requestedIPs: ['10.1.2.3', 'fd00::2'] },
+    ],
+    [
+      'ranges of the runtime',
+      {
+        ipam: { type: 'host-local' },
+        runtimeConfig: { ipRanges: [[{ subnet: '10.1.0.0/16' }]] },
+      },
+      { ipam: { type: 'host-local', ipRanges: [[{ subnet: '10.1.0.0/16' }]] } },
+    ],
+  ])('%s', (_name, config, want) => {
+    expect(parseBridgeConfig(request({ config }))).toEqual({ ...standard, ...want });
+  });
+
+  test.each<[string, Record<string, unknown>, number, string]>([
+    ['wrong type', { ipMasq: 'yes' }, 7, 'key "ipMasq" must be boolean'],
+    ['wrong type in other case', { IpMasq: 'yes' }, 7, 'key "ipMasq" must be boolean'],
+    ['number as text', { mtu: '1500' }, 7, 'key "mtu" must be integer'],
+    ['wrong type beside an mtu', { mtu: 'auto', vlan: 'x' }, 7, 'key "vlan" must be integer'],
+    ['fraction', { mtu: 1.5 }, 7, 'key "mtu" must be integer'],
+    ['negative mtu', { mtu: -1 }, 7, 'key "mtu" must be >= 0'],
+    ['object as text', { ipam: 'host-local' }, 7, 'key "ipam" must be object'],
+    [
+      'deep',
+      { ipam: { ranges: [[{ subnet: 5 }]] } },
+      7,
+      'key "ipam.ranges[0][0].subnet" must be string',
+    ],
+    ['missing dst', { ipam: { routes: [{}] } }, 7, 'key "ipam.routes[0].dst"'],
+    ['bad dst', { ipam: { routes: [{ dst: '10.0.0.0' }] } }, 7, 'ipam.routes[0].dst: "10.0.0.0"'],
+    ['bad mac', { runtimeConfig: { mac: 'zz' } }, 7, 'runtimeConfig.mac: "zz"'],
+    ['bad requested address', { runtimeConfig: { ips: ['x'] } }, 7, 'runtimeConfig.ips'],
+    ['bridge name', { bridge: '../lo' }, 7, 'bridge "../lo"'],
+    [
+      'hairpin and promiscuous',
+      { hairpinMode: true, promiscMode: true },
+      7,
+      'cannot set hairpin mode and promiscuous mode at the same time',
+    ],
+    ['unknown back end', { ipMasqBackend: 'x' }, 7, 'unknown ipmasq backend "x"'],
+    ['iptables back end', { ipMasqBackend: 'iptables' }, 2, 'ipMasqBackend = "iptables"'],
+    ['95: vlan', { vlan: 5000 }, 7, 'invalid VLAN ID 5000 (must be between 0 and 4094)'],
+    ['96: trunk', { vlanTrunk: [{ id: 0 }] }, 7, 'incorrect trunk id parameter'],
+    [
+      '93: addresses for an interface that stays down',
+      { disableContainerInterface: true, ipam: { type: 'host-local' } },
+      7,
+      'cannot use IPAM when DisableContainerInterface flag is set',
+    ],
+    ['foreign type', { type: 'macvlan' }, 2, 'type = "macvlan"'],
+  ])('%s is refused', (_name, config, code, message) => {
+    expect(errorOf(() => parseBridgeConfig(request({ config })))).toEqual({
+      code,
+      msg: expect.stringContaining(message),
+    });
+  });
+
+  test('the CNI_ARGS address comes first and its MAC last', () => {
+    const { requestedIPs, podMac } = parseBridgeConfig(
+      request({
+        args: 'IP=10.1.2.9;MAC=c2:11:22:33:44:77',
+        config: { args: { cni: { ips: ['10.1.2.3'] } } },
+      }),
+    );
+    expect({ requestedIPs, podMac }).toEqual({
+      requestedIPs: ['10.1.2.9', '10.1.2.3'],
+      podMac: 'c2:11:22:33:44:77',
+    });
+  });
+});
+
+test.each([
+  [{}, { bridge: 'cni0', isMasqueraded: false }],
+  [
+    { bridge: 5, ipam: 'x' },
+    { bridge: 'cni0', isMasqueraded: false },
+  ],
+  [
+    { ipam: { type: 'host-local', ranges: 'bad', dataDir: '/x' } },
+    { bridge: 'cni0', isMasqueraded: false, ipamType: 'host-local', dataDir: '/x' },
+  ],
+  [
+    { Bridge: 'br1', IPMasq: true, IPAM: { DataDir: '/y' } },
+    { bridge: 'br1', isMasqueraded: true, dataDir: '/y' },
+  ],
+  [{ vlan: 7 }, { bridge: 'cni0', isMasqueraded: false, vlan: 7 }],
+])('teardown reads what it can of %j', (config, want) => {
+  expect(parseTeardownConfig(config)).toEqual(want);
+});
+
+test.each(['10-weft.conflist', '10-weft-dual-stack.conflist'])('%s is accepted', (name) => {
+  const url = new URL(`../../../../cni-conf/${name}`, import.meta.url);
+  const { plugins } = JSON.parse(readFileSync(url, 'utf8'));
+  const [config, ...others] = plugins;
+  expect(others).toEqual([]);
+  expect(parseBridgeConfig(request({ config }))).toMatchObject({ bridge: 'weft0', ipMasq: true });
+});
+
+test('the compiled validator is that of the schema', () => {
+  const url = new URL('../../../../src/cni/bridge/config-validator.generated.ts', import.meta.url);
+  expect(readFileSync(url, 'utf8')).toBe(compileSchema());
+});
+
+function errorOf(run: () => unknown): unknown {
+  try {
+    return run();
+  } catch (thrown) {
+    const { cniCode, message } = toCniError(thrown);
+    return { code: cniCode, msg: message };
+  }
+}

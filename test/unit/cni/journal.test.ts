@@ -1,0 +1,39 @@
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { openJournal } from '../../../src/cni/journal.ts';
+
+let directory: string;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'wt-journal-'));
+});
+afterEach(() => rmSync(directory, { recursive: true }));
+
+const a = { network: 'net', containerId: 'a', ifName: 'eth0' };
+const b = { network: 'net', containerId: 'b', ifName: 'eth0' };
+
+test('tells the attachments whose ADD has begun and not ended', () => {
+  const journal = openJournal(join(directory, 'adding'));
+  expect(journal.unfinished()).toEqual([]);
+  journal.begin(a);
+  journal.begin(b);
+  expect(journal.unfinished()).toEqual(expect.arrayContaining([a, b]));
+  journal.end(a);
+  expect([journal.unfinished(), journal.isUnfinished(a), journal.isUnfinished(b)]).toEqual([
+    [b],
+    false,
+    true,
+  ]);
+});
+
+test.each(['', '{"network":"n', '[]', '{"network":"n"}', 'null'])(
+  'an entry that holds %j names nobody and hides nobody',
+  (content) => {
+    const journal = openJournal(directory);
+    journal.begin(a);
+    writeFileSync(join(directory, '0'.repeat(32)), content);
+    expect(journal.unfinished()).toEqual([a]);
+    expect(readdirSync(directory)).toHaveLength(2);
+  },
+);
