@@ -7,6 +7,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, release, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createNetns } from '../support/netns.ts';
 import { measureBursts } from './bursts.ts';
 import { drawCharts } from './cni-charts.ts';
@@ -27,6 +28,8 @@ import {
 } from './contenders.ts';
 
 const WARM_UP = 3;
+/** What others left the kernel to free later, under locks that a call needs, is over by then. */
+const POD_LIFE_MS = 50;
 
 /** By configuration, contender and verb; no samples where a build does not have the plugin. */
 export type CallSamples = Record<string, Record<string, Record<Verb, Sample[]>>>;
@@ -102,7 +105,9 @@ async function measurePair(
   const netns = createNetns('benchpod');
   const call = { containerId: `bench-${round}`, netns };
   try {
+    await sleep(POD_LIFE_MS);
     const ADD = await callPlugins(tools, contender, configuration, { ...call, verb: 'ADD' });
+    await sleep(POD_LIFE_MS);
     const DEL = await callPlugins(tools, contender, configuration, { ...call, verb: 'DEL' });
     return { ADD, DEL };
   } catch (thrown) {

@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { kPodIndex = 1000, kNodeIndex = 1001 };
+enum { kPodIndex = 1000, kNodeIndex = 1001, kPodLifeUs = 50 * 1000 };
 
 typedef struct {
   struct nlmsghdr header;
@@ -158,8 +158,10 @@ int main(int argc, char** argv) {
     addAddress(inPod, AF_INET, "10.25.0.2", 16, "10.25.0.1");
     addAddress(inPod, AF_INET6, "fd00:25::2", 64, "fd00:25::1");
     long long addedAt = nowNs();
+    usleep(kPodLifeUs);
+    long long deletedAt = nowNs();
     deleteVeth(onNode);
-    printf("%lld %lld\n", addedAt - startedAt, nowNs() - addedAt);
+    printf("%lld %lld\n", addedAt - startedAt, nowNs() - deletedAt);
   }
   return 0;
 }
