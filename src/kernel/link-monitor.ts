@@ -4,12 +4,11 @@ import { decodeLink, RTM_DELLINK, RTM_NEWLINK } from '../netlink/rtnetlink/link.
 import { decodeNeighbour, RTM_DELNEIGH, RTM_NEWNEIGH } from '../netlink/rtnetlink/neighbour.ts';
 import { decodeRoute, RTM_DELROUTE, RTM_NEWROUTE } from '../netlink/rtnetlink/route.ts';
 import { type NetlinkReply, NetlinkSocket } from '../netlink/socket.ts';
-import type { Link, LinkAddress, Neighbour, Netns, Route, Rtnl } from './types.ts';
+import type { Link, LinkAddress, Neighbour, Netns, Route } from './types.ts';
 
 const NETLINK_ROUTE = 0;
-const MAX_STEP_MS = 10;
-/** Never woken: waiting on it is a sleep that needs no event loop. */
-const sleeper = new Int32Array(new SharedArrayBuffer(4));
+/** Of `ifi_index` in struct ifinfomsg (include/uapi/linux/rtnetlink.h). */
+const ifinfomsgIndexOffset = 4;
 
 /** enum rtnetlink_groups (include/uapi/linux/rtnetlink.h). */
 const GROUPS = {
@@ -40,7 +39,8 @@ export function isForwarding(link: Link): boolean {
 
 /**
  * Calls `listener` with what changes, in order, until closed; `overflow` means events were lost and
- * everything must be read again. A namespace that is deleted simply falls silent.
+ * everything must be read again. Of several changes of a link that arrive together only the last one
+ * is told, as it says all. A namespace that is deleted simply falls silent.
  */
 export function watchLinks(
   netns: Netns | undefined,
@@ -54,30 +54,23 @@ export function watchLinks(
   for (const group of topics.flatMap((topic) => GROUPS[topic])) socket.join(group);
   socket.subscribe((messages) => {
     if (messages === 'overflow') return listener(messages);
-    const events = messages.flatMap((message) => decodeEvent(message) ?? []);
+    const events = lastOfEachLink(messages).flatMap((message) => decodeEvent(message) ?? []);
     if (events.length > 0) listener(events);
   });
   return socket;
 }
 
-/**
- * Waits, blocking the thread, until the link is as `predicate` wants it or `timeoutMs` are over;
- * gives the link as it is then, undefined when it is gone. The caller asks `predicate` again to
- * tell the two apart.
- */
-export function waitForLink(
-  rtnl: Pick<Rtnl, 'linkByIndex'>,
-  index: number,
-  predicate: (link: Link) => boolean,
-  timeoutMs: number,
-): Link | undefined {
-  for (let waitedMs = 0, stepMs = 1; ; stepMs = Math.min(stepMs * 2, MAX_STEP_MS)) {
-    const link = rtnl.linkByIndex(index);
-    if (link === undefined || predicate(link) || waitedMs >= timeoutMs) return link;
-    const pauseMs = Math.min(stepMs, timeoutMs - waitedMs);
-    Atomics.wait(sleeper, 0, 0, pauseMs);
-    waitedMs += pauseMs;
-  }
+/** A link that is made changes half a dozen times, and its messages are costly to decode. */
+function lastOfEachLink(messages: readonly NetlinkReply[]): readonly NetlinkReply[] {
+  const changed = new Set<number>();
+  return messages
+    .toReversed()
+    .filter(({ type, payload }) => {
+      if (type !== RTM_NEWLINK || payload[0] === AF_BRIDGE) return true;
+      const index = payload.readInt32LE(ifinfomsgIndexOffset);
+      return !changed.has(index) && changed.add(index);
+    })
+    .reverse();
 }
 
 function decodeEvent({ type, payload }: NetlinkReply): LinkEvent | undefined {
