@@ -16,6 +16,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("setErrorFactory", Napi::Function::New<setErrorFactory>(env));
   weft::exportFiles(env, exports);
   weft::exportNetlink(env, exports);
+  weft::exportNetlinkLater(env, exports);
   weft::exportNetns(env, exports);
   weft::exportPacket(env, exports);
   weft::exportUnixSocket(env, exports);

@@ -6,27 +6,12 @@
 
 #include "bindings.h"
 #include "environment.h"
+#include "netlink_io.h"
 #include "netns.h"
 
 namespace weft {
 
-namespace {
-
-// The forced variants ignore the system-wide limit but need CAP_NET_ADMIN in the initial user
-// namespace; without it the plain ones give as much as the limit allows.
-void setBuffer(int fd, int forced, int plain, int bytes) {
-  if (bytes <= 0) return;
-  if (setsockopt(fd, SOL_SOCKET, forced, &bytes, sizeof bytes) == 0) return;
-  setsockopt(fd, SOL_SOCKET, plain, &bytes, sizeof bytes);
-}
-
-void enable(int fd, int option) {
-  int on = 1;
-  setsockopt(fd, SOL_NETLINK, option, &on, sizeof on);
-}
-
-// Every reply or error so far: EAGAIN when the queue is empty, else the errno.
-int receiveOne(int fd, uint8_t* buffer, size_t capacity, size_t* length) {
+int receiveDatagram(int fd, uint8_t* buffer, size_t capacity, size_t* length) {
   sockaddr_nl sender;
   iovec part = {buffer, capacity};
   msghdr message = {};
@@ -45,7 +30,7 @@ int receiveOne(int fd, uint8_t* buffer, size_t capacity, size_t* length) {
   return 0;
 }
 
-int sendWhole(int fd, const uint8_t* bytes, size_t length) {
+int sendDatagram(int fd, const uint8_t* bytes, size_t length) {
   sockaddr_nl kernel = {};
   kernel.nl_family = AF_NETLINK;
   ssize_t sent;
@@ -53,6 +38,21 @@ int sendWhole(int fd, const uint8_t* bytes, size_t length) {
     sent = sendto(fd, bytes, length, 0, reinterpret_cast<sockaddr*>(&kernel), sizeof kernel);
   } while (sent < 0 && errno == EINTR);
   return sent < 0 ? errno : 0;
+}
+
+namespace {
+
+// The forced variants ignore the system-wide limit but need CAP_NET_ADMIN in the initial user
+// namespace; without it the plain ones give as much as the limit allows.
+void setBuffer(int fd, int forced, int plain, int bytes) {
+  if (bytes <= 0) return;
+  if (setsockopt(fd, SOL_SOCKET, forced, &bytes, sizeof bytes) == 0) return;
+  setsockopt(fd, SOL_SOCKET, plain, &bytes, sizeof bytes);
+}
+
+void enable(int fd, int option) {
+  int on = 1;
+  setsockopt(fd, SOL_NETLINK, option, &on, sizeof on);
 }
 
 // openNetlink(protocol, netnsFd, sendBufferBytes, receiveBufferBytes) -> { fd, portId }
@@ -104,7 +104,7 @@ Napi::Value drainNetlink(const Napi::CallbackInfo& info) {
   uint32_t count = 0;
   for (;;) {
     size_t length = 0;
-    int error = receiveOne(fd, scratch, Environment::kScratchBytes, &length);
+    int error = receiveDatagram(fd, scratch, Environment::kScratchBytes, &length);
     if (error == EAGAIN) return datagrams;
     if (error != 0) return throwErrno(env, error, "recvmsg");
     if (length > 0) datagrams.Set(count++, Napi::Buffer<uint8_t>::Copy(env, scratch, length));
@@ -116,7 +116,7 @@ Napi::Value exchangeNetlink(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   Napi::Uint8Array bytes = info[1].As<Napi::Uint8Array>();
   int error =
-      sendWhole(info[0].As<Napi::Number>().Int32Value(), bytes.Data(), bytes.ByteLength());
+      sendDatagram(info[0].As<Napi::Number>().Int32Value(), bytes.Data(), bytes.ByteLength());
   if (error != 0) return throwErrno(env, error, "sendto");
   return drainNetlink(info);
 }

@@ -16,6 +16,7 @@ packages=(
   openssl       # throw-away certificates of the fake API server
   containernetworking-plugins # the reference plugins that tests compare with
   iptables      # the reference bridge's masquerade and portmap
+  strace        # ends a program at its n-th system call of a kind
 )
 
 missing=()

@@ -48,20 +48,25 @@ export const netnses: Netnses = {
 };
 
 class OpenNetns implements Netns {
-  readonly fd: number;
   readonly id: string;
-  #isClosed = false;
+  #fd: number | undefined;
 
   constructor(fd: number) {
     const { dev, ino } = fstatSync(fd, { bigint: true });
-    this.fd = fd;
+    this.#fd = fd;
     this.id = `${dev}:${ino}`;
   }
 
+  /** The number may be another file's once this one is closed: it is not given out then. */
+  get fd(): number {
+    if (this.#fd === undefined) throw new Error(`network namespace ${this.id} is closed`);
+    return this.#fd;
+  }
+
   close(): void {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    closeSync(this.fd);
+    if (this.#fd === undefined) return;
+    closeSync(this.#fd);
+    this.#fd = undefined;
   }
 }
 

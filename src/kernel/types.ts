@@ -132,6 +132,21 @@ export interface Conntrack {
   close(): void;
 }
 
+/** What one sweep over the flows did. */
+export interface Sweep {
+  /** Flows that matched the filter. */
+  readonly seen: number;
+  readonly deleted: number;
+  /** False when the table changed shape meanwhile, so that some flows may not have been seen. */
+  readonly isComplete: boolean;
+}
+
+/** Conntrack for tables of any size: the kernel lists on another thread, in parts. */
+export interface FlowSweeper {
+  /** Deletes the flows that match the filter and that `isWanted` names, asked as each is read. */
+  deleteFlows(filter: FlowFilter, isWanted: (flow: Flow) => boolean): Promise<Sweep>;
+}
+
 export interface Sysctls {
   /** Value without the trailing newline, undefined when the entry does not exist. */
   read(netns: Netns | undefined, path: string): string | undefined;

@@ -88,10 +88,6 @@ export function containsCidr(outer: Cidr, inner: Cidr): boolean {
   return prefixLength(outer) <= prefixLength(inner) && containsIP(outer, networkAddress(inner));
 }
 
-export function cidrsOverlap(a: Cidr, b: Cidr): boolean {
-  return containsCidr(a, b) || containsCidr(b, a);
-}
-
 /** The n-th address counted from the network address (0); undefined outside the network. */
 export function nthAddress(cidr: Cidr, n: bigint | number): IP | undefined {
   const offset = BigInt(n);

@@ -122,29 +122,9 @@ export function compareIP(a: IP, b: IP): number {
   return 0;
 }
 
-/** The address `by` further (or back, when negative); undefined past either end of the family. */
-export function offsetIP(ip: IP, by: bigint | number): IP | undefined {
-  const family = ipFamily(ip);
-  const value = ipToBigInt(ip) + BigInt(by);
-  if (value < 0n || value >> BigInt(addressBits(family)) !== 0n) return undefined;
-  return ipFromBigInt(family, value);
-}
-
 /** 127.0.0.0/8 or ::1. */
 export function isLoopback(ip: IP): boolean {
   return isIPv4(ip) ? ip.startsWith('127.') : ip === '::1';
-}
-
-/** 224.0.0.0/4 or ff00::/8. */
-export function isMulticast(ip: IP): boolean {
-  if (isIPv4(ip)) return ipv4ToNumber(ip) >>> 28 === 0xe;
-  return (ipv6Groups(ip)[0] ?? 0) >>> 8 === 0xff;
-}
-
-/** Unicast link-local: 169.254.0.0/16 (RFC 3927) or fe80::/10. */
-export function isLinkLocal(ip: IP): boolean {
-  if (isIPv4(ip)) return ip.startsWith('169.254.');
-  return ((ipv6Groups(ip)[0] ?? 0) & 0xffc0) === 0xfe80;
 }
 
 /** 0.0.0.0 or ::. */

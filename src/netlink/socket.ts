@@ -118,6 +118,15 @@ export class NetlinkSocket {
     return wire.exchangeNetlink(this.#fd, bytes).flatMap(parseMessages);
   }
 
+  /**
+   * Like `exchange` on another thread, and at most `most` datagrams: the kernel keeps the rest of a
+   * listing until asked again with no bytes. Nothing else may use the socket meanwhile.
+   */
+  async exchangeLater(bytes: Uint8Array, most: number): Promise<NetlinkReply[]> {
+    const datagrams = await wire.exchangeNetlinkLater(this.#fd, bytes, most);
+    return datagrams.flatMap(parseMessages);
+  }
+
   /** Joins a multicast group, so that `subscribe` sees its events. */
   join(group: number): void {
     wire.joinNetlinkGroup(this.#fd, group);

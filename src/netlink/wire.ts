@@ -37,6 +37,11 @@ export interface Wire {
   drainNetlink(fd: number): Buffer[];
   /** Sends one datagram and drains what it was answered; nothing waits (the kernel is synchronous). */
   exchangeNetlink(fd: number, bytes: Uint8Array): Buffer[];
+  /**
+   * Sends one datagram, unless `bytes` is empty, and receives at most `most` of those that answer
+   * it, on another thread. One call at a time per socket.
+   */
+  exchangeNetlinkLater(fd: number, bytes: Uint8Array, most: number): Promise<Buffer[]>;
   /** What a descriptor is: statfs(2) magic, and NS_GET_NSTYPE or 0. */
   inspectNamespace(fd: number): { readonly fsMagic: number; readonly nsType: number };
   readSysctl(netnsFd: number, path: string): string;

@@ -32,7 +32,7 @@ export interface TableChange {
 export interface ObservedTable {
   /** Sets, chains and rules are what the definition says; more regular chains may exist. */
   readonly isAsDefined: boolean;
-  /** By set name; empty unless `isAsDefined`. */
+  /** By set name, without sets that rules fill; empty unless `isAsDefined`. */
   readonly elements: ReadonlyMap<string, readonly ObservedElement[]>;
   /** All chains, those of the definition among them. */
   readonly chains: readonly ObservedChain[];
@@ -85,6 +85,7 @@ export class TableApplier {
     const elements = new Map<string, readonly ObservedElement[]>();
     if (isAsDefined) {
       for (const set of this.#definition.sets) {
+        if (set.isDynamic) continue;
         elements.set(set.name, this.#connection.elements(this.#table, set));
       }
     }

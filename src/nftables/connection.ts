@@ -9,6 +9,7 @@ import {
 } from '../netlink/socket.ts';
 import { errorCode, toError, WeftError } from '../util/errors.ts';
 import { Batch } from './batch.ts';
+import { isSameRule } from './compare-rules.ts';
 import { GEN, MSG, NETLINK_NETFILTER, NFNL_SUBSYS_NFTABLES } from './constants.ts';
 import {
   decodeChain,
@@ -21,8 +22,8 @@ import {
 } from './decode.ts';
 import { ElementReader } from './decode-elements.ts';
 import { decodeRule, type ObservedRule } from './decode-rules.ts';
-import { encodeRulesOf, encodeSetName, familyHeader } from './encode-objects.ts';
-import type { NamedSet, ObservedElement, Table, TableFamily } from './model.ts';
+import { encodeChainName, encodeRulesOf, encodeSetName, familyHeader } from './encode-objects.ts';
+import type { Chain, NamedSet, ObservedElement, Table, TableFamily } from './model.ts';
 import { tableText } from './text.ts';
 import type { Transaction } from './transaction.ts';
 
@@ -123,6 +124,20 @@ export class NftablesConnection {
       .map(({ table: _, ...chain }) => chain);
   }
 
+  /** One question whatever the number of chains. */
+  hasChain(table: Table, chain: string): boolean {
+    const object = `chain ${chain} of table ${tableText(table)}`;
+    try {
+      this.#named(object, () =>
+        this.#socket.request(messageType(MSG.GETCHAIN), 0, encodeChainName(table, chain)),
+      );
+      return true;
+    } catch (thrown) {
+      if (errorCode(thrown) === 'ENOENT') return false;
+      throw thrown;
+    }
+  }
+
   /** Throws ENOENT when there is no such table. */
   sets(table: Table): ObservedSet[] {
     const payload = encodeRulesOf(table);
@@ -136,6 +151,21 @@ export class NftablesConnection {
     return this.#dump(MSG.GETRULE, encodeRulesOf(table, chain), object)
       .filter(({ payload }) => decodeRuleChain(payload) === chain)
       .map(({ payload }) => decodeRule(payload));
+  }
+
+  /** Whether the rules of a chain are those it shall have; `false` as well without such a chain. */
+  hasRules(table: Table, { name, rules }: Chain): boolean {
+    const object = `rules of chain ${name} of table ${tableText(table)}`;
+    const listed = this.#dump(MSG.GETRULE, encodeRulesOf(table, name), object).filter(
+      ({ payload }) => decodeRuleChain(payload) === name,
+    );
+    return (
+      listed.length === rules.length &&
+      rules.every((rule, i) => {
+        const payload = listed[i]?.payload;
+        return payload !== undefined && isSameRule(table, name, rule, payload);
+      })
+    );
   }
 
   /** How many rules each chain of a table has; chains without rules are left out. */

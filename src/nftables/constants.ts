@@ -6,6 +6,7 @@
 export const NETLINK_NETFILTER = 12;
 export const NFNL_SUBSYS_NFTABLES = 10;
 export const NFNLGRP_NFTABLES = 7;
+export const NFNLGRP_NFTRACE = 9;
 export const NFNETLINK_V0 = 0;
 
 export const NLA_F_NESTED = 0x8000;
@@ -31,12 +32,14 @@ export const MSG = {
   DELSETELEM: 14,
   NEWGEN: 15,
   GETGEN: 16,
+  TRACE: 17,
 } as const;
 
 /** Address families as nfgenmsg carries them. */
 export const FAMILY = { inet: 1, ip: 2, arp: 3, netdev: 5, bridge: 7, ip6: 10 } as const;
 
-export const TABLE = { NAME: 1, USERDATA: 6 } as const;
+export const TABLE = { NAME: 1, FLAGS: 2, USERDATA: 6 } as const;
+export const TABLE_FLAG_OWNER = 0x2;
 export const CHAIN = {
   TABLE: 1,
   NAME: 3,
@@ -93,4 +96,18 @@ export const VERDICT = { CODE: 1, CHAIN: 2 } as const;
 /** enum nft_match_attributes of nf_tables_compat.h */
 export const XT_MATCH = { NAME: 1, REVISION: 2, CONTENT: 3 } as const;
 export const GEN = { ID: 1, PROC_NAME: 3 } as const;
+/** enum nft_trace_attributes */
+export const TRACE = {
+  TABLE: 1,
+  CHAIN: 2,
+  RULE_HANDLE: 3,
+  TYPE: 4,
+  VERDICT: 5,
+  ID: 6,
+  NETWORK_HEADER: 8,
+  TRANSPORT_HEADER: 9,
+  IIF: 10,
+  OIF: 12,
+  POLICY: 16,
+} as const;
 export const COUNTER = { BYTES: 1, PACKETS: 2 } as const;

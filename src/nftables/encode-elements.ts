@@ -41,6 +41,8 @@ interface Shape {
   readonly isVerdict: boolean;
   /** Ranges of one field are a start element and an end element, which is the first key outside. */
   readonly hasEndElements: boolean;
+  /** Ranges of several fields have both ends in one element; nft takes one without an end for half. */
+  readonly hasKeyEnds: boolean;
   readonly isDelete: boolean;
 }
 
@@ -81,6 +83,7 @@ function shapeOf(set: NamedSet, isDelete: boolean): Shape {
     dataBytes: hasOneValue ? keyLength(data) : undefined,
     isVerdict: data === 'verdict',
     hasEndElements: set.isInterval === true && key.length === 1,
+    hasKeyEnds: set.isInterval === true && key.length > 1,
     isDelete,
   };
 }
@@ -113,8 +116,9 @@ function writeList(
 function writeElement(bytes: Buffer, start: number, shape: Shape, element: Element): number {
   let at = start + ATTRIBUTE_BYTES;
   at = writeValue(bytes, at, ELEMENT.KEY, element.key, shape.keyBytes);
-  if (element.keyEnd !== undefined && !shape.hasEndElements) {
-    at = writeValue(bytes, at, ELEMENT.KEY_END, element.keyEnd, shape.keyBytes);
+  if (shape.hasKeyEnds) {
+    const keyEnd = element.keyEnd ?? element.key;
+    at = writeValue(bytes, at, ELEMENT.KEY_END, keyEnd, shape.keyBytes);
   }
   if (!shape.isDelete) at = writeContent(bytes, at, shape, element);
   writeAttributeHeader(bytes, start, at - start, LIST_ELEM | NLA_F_NESTED);

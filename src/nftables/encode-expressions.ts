@@ -5,10 +5,16 @@
 
 import { ipFamily } from '../net/ip.ts';
 import type { AttributeWriter } from '../netlink/attributes.ts';
-import { assertNever } from '../util/errors.ts';
 import { ipBytes, portBytes, u32Bytes } from './bytes.ts';
 import { DATA, FAMILY, VERDICT, XT_MATCH } from './constants.ts';
 import { writeExpression, writeLoad, writeLoads } from './encode-loads.ts';
+import {
+  NFT_NAT_DNAT,
+  writeDynset,
+  writeLookup,
+  writeNat,
+  writeRegisterStatement,
+} from './encode-registers.ts';
 import type { TableFamily } from './model.ts';
 import { registerAt, slotsOf } from './registers.ts';
 import { meta } from './selectors.ts';
@@ -17,9 +23,8 @@ import { parseVerdict } from './verdicts.ts';
 
 const NF_NAT_RANGE_PROTO_SPECIFIED = 0x2;
 const NF_NAT_RANGE_PROTO_RANDOM_FULLY = 0x10;
-const NFT_NAT_DNAT = 1;
 const VERDICT_REGISTER = 0;
-const DYNSET_UPDATE = 1;
+const META_NFTRACE = 12;
 const CMP_OPERATORS: Record<Comparison, number> = { '==': 0, '!=': 1 };
 const REJECT_TCP_RESET = { type: 1, code: 0 };
 /** "Port unreachable": types ICMP (0) in one family, the family-independent ICMPX (2) elsewhere. */
@@ -48,7 +53,7 @@ export function writeStatement(
       return writeLookup(writer, statement.set, { isNegated: statement.isNegated });
     case 'verdictMap':
       writeLoads(writer, statement.selectors);
-      return writeLookup(writer, statement.map, { dreg: VERDICT_REGISTER });
+      return writeLookup(writer, statement.map, { dataRegister: VERDICT_REGISTER });
     case 'dnatToMap':
       return writeDnatToMap(writer, statement);
     case 'dnat':
@@ -63,6 +68,8 @@ export function writeStatement(
       return writeExpression(writer, 'counter', (w) => w.u64be(1, 0n).u64be(2, 0n));
     case 'setMark':
       return writeSetMark(writer, statement);
+    case 'trace':
+      return writeTrace(writer);
     case 'verdict':
       return writeExpression(writer, 'immediate', (w) =>
         w.u32be(1, VERDICT_REGISTER).nested(2, (data) => writeVerdict(data, statement.verdict)),
@@ -70,14 +77,9 @@ export function writeStatement(
     case 'updateSet':
       return writeUpdateSet(writer, statement);
     case 'xtMatch':
-      return writeExpression(writer, 'match', (w) =>
-        w
-          .string(XT_MATCH.NAME, statement.name)
-          .u32be(XT_MATCH.REVISION, statement.revision)
-          .latin1(XT_MATCH.CONTENT, statement.content),
-      );
+      return writeXtMatch(writer, statement);
     default:
-      return assertNever(statement, 'statement');
+      return writeRegisterStatement(writer, statement);
   }
 }
 
@@ -122,33 +124,14 @@ function writeImmediate(writer: AttributeWriter, slot: number, value: string): A
   );
 }
 
-function writeLookup(
-  writer: AttributeWriter,
-  set: string,
-  options: { readonly dreg?: number; readonly isNegated?: boolean },
-): AttributeWriter {
-  return writeExpression(writer, 'lookup', (w) => {
-    w.string(1, set).u32be(2, registerAt(0));
-    if (options.dreg !== undefined) w.u32be(3, options.dreg);
-    if (options.isNegated) w.u32be(5, 1);
-  });
-}
-
 /** The map's value overwrites the key in the registers: address first, port in the slot behind. */
 function writeDnatToMap(
   writer: AttributeWriter,
-  statement: Extract<Statement, { kind: 'dnatToMap' }>,
+  { family, selectors, map }: Extract<Statement, { kind: 'dnatToMap' }>,
 ): AttributeWriter {
-  const portSlot = statement.family === 'ip' ? 1 : 4;
-  writeLoads(writer, statement.selectors);
-  writeLookup(writer, statement.map, { dreg: registerAt(0) });
-  return writeExpression(writer, 'nat', (w) =>
-    w
-      .u32be(1, NFT_NAT_DNAT)
-      .u32be(2, FAMILY[statement.family])
-      .u32be(3, registerAt(0))
-      .u32be(5, registerAt(portSlot)),
-  );
+  writeLoads(writer, selectors);
+  writeLookup(writer, map, { dataRegister: registerAt(0) });
+  return writeNat(writer, { family, addressSlot: 0, portSlot: family === 'ip' ? 1 : 4 });
 }
 
 function writeDnat(
@@ -189,16 +172,31 @@ function writeSetMark(
   return writeExpression(writer, 'meta', (w) => w.u32be(2, meta.mark.key).u32be(3, registerAt(0)));
 }
 
+function writeXtMatch(
+  writer: AttributeWriter,
+  { name, revision, content }: Extract<Statement, { kind: 'xtMatch' }>,
+): AttributeWriter {
+  return writeExpression(writer, 'match', (w) =>
+    w
+      .string(XT_MATCH.NAME, name)
+      .u32be(XT_MATCH.REVISION, revision)
+      .latin1(XT_MATCH.CONTENT, content),
+  );
+}
+
+/** One byte, as `meta nftrace set 1` has it. */
+function writeTrace(writer: AttributeWriter): AttributeWriter {
+  writeImmediate(writer, 0, '\x01');
+  return writeExpression(writer, 'meta', (w) => w.u32be(2, META_NFTRACE).u32be(3, registerAt(0)));
+}
+
 function writeUpdateSet(
   writer: AttributeWriter,
   { selectors, set, data, timeoutMs }: Extract<Statement, { kind: 'updateSet' }>,
 ): AttributeWriter {
-  const dataSlot = selectors.reduce((sum, selector) => sum + slotsOf(selector.length), 0);
+  const behind = selectors.reduce((sum, selector) => sum + slotsOf(selector.length), 0);
+  const dataSlot = data.length > 0 ? behind : undefined;
   writeLoads(writer, selectors);
-  writeLoads(writer, data, dataSlot);
-  return writeExpression(writer, 'dynset', (w) => {
-    w.string(1, set).u32be(3, DYNSET_UPDATE).u32be(4, registerAt(0));
-    if (data.length > 0) w.u32be(5, registerAt(dataSlot));
-    if (timeoutMs !== undefined) w.u64be(6, BigInt(timeoutMs));
-  });
+  writeLoads(writer, data, behind);
+  return writeDynset(writer, { operation: 'update', set, keySlot: 0, dataSlot, timeoutMs });
 }

@@ -76,12 +76,28 @@ export function writeLoad(
 /** The hashed fields go behind the result; whatever is loaded there later overwrites them. */
 function writeHash(writer: AttributeWriter, hash: HashSelector, slot: number): AttributeWriter {
   writeLoads(writer, hash.selectors, slot + 1);
+  const length = keyLength(hash.selectors);
+  return writeHashOf(writer, { ...hash, keySlot: slot + 1, length, slot });
+}
+
+/** Hashes `length` bytes of the registers from `keySlot` on. */
+export function writeHashOf(
+  writer: AttributeWriter,
+  hash: {
+    readonly keySlot: number;
+    readonly length: number;
+    readonly slot: number;
+    readonly modulus: number;
+    readonly seed: number | undefined;
+    readonly offset?: number;
+  },
+): AttributeWriter {
   return writeExpression(writer, 'hash', (w) => {
-    w.u32be(1, registerAt(slot + 1))
-      .u32be(2, registerAt(slot))
-      .u32be(3, keyLength(hash.selectors))
+    w.u32be(1, registerAt(hash.keySlot))
+      .u32be(2, registerAt(hash.slot))
+      .u32be(3, hash.length)
       .u32be(4, hash.modulus);
     if (hash.seed !== undefined) w.u32be(5, hash.seed);
-    w.u32be(6, hash.offset).u32be(7, 0);
+    w.u32be(6, hash.offset ?? 0).u32be(7, 0);
   });
 }

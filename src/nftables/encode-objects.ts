@@ -14,6 +14,7 @@ import {
   SET_FIELD_LEN,
   SET_FLAG,
   TABLE,
+  TABLE_FLAG_OWNER,
 } from './constants.ts';
 import { writeStatement } from './encode-expressions.ts';
 import type { Chain, Hook, NamedSet, Rule, Table, TableFamily } from './model.ts';
@@ -44,6 +45,7 @@ export function familyHeader(family: TableFamily | undefined, resourceId = 0): B
 /** NEWTABLE */
 export function encodeTable(table: Table): Buffer {
   const writer = start(table).string(TABLE.NAME, table.name);
+  if (table.isOwned === true) writer.u32be(TABLE.FLAGS, TABLE_FLAG_OWNER);
   if (table.comment !== undefined) writer.bytes(TABLE.USERDATA, commentUserdata(table.comment));
   return writer.finish();
 }

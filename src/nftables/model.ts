@@ -12,6 +12,8 @@ export interface Table {
   readonly name: string;
   /** At most 128 bytes; shown by `nft list`. Needs kernel 5.10. */
   readonly comment?: string;
+  /** Nobody else can change it, and the kernel deletes it when the connection closes (5.12). */
+  readonly isOwned?: boolean;
 }
 
 export type Hook = 'prerouting' | 'input' | 'forward' | 'output' | 'postrouting';

@@ -66,12 +66,13 @@ export class TransactionCollector {
 
 /**
  * Calls back with every transaction committed in the namespace, our own included, and with
- * `overflow` when the kernel had to drop some: read the tables again then. Keeps the process alive
- * until closed.
+ * `overflow` when the kernel had to drop some: read the tables again then. `onMessage` sees each
+ * single message. Keeps the process alive until closed.
  */
 export function watchTables(
   netns: { readonly fd: number } | undefined,
   listener: (event: TableEvent | 'overflow') => void,
+  onMessage: (message: NetlinkReply) => void = () => {},
 ): { close(): void } {
   const socket = NetlinkSocket.open(NETLINK_NETFILTER, {
     ...(netns === undefined ? {} : { netns }),
@@ -85,6 +86,7 @@ export function watchTables(
       listener('overflow');
       return;
     }
+    messages.forEach(onMessage);
     for (const event of collector.add(messages)) listener(event);
   });
   return socket;

@@ -2,6 +2,7 @@
 import { type Cidr, cidrFamily, prefixLength } from '../net/cidr.ts';
 import type { IP } from '../net/ip.ts';
 import { maskBytes, networkBytes, u32Bytes } from './bytes.ts';
+import type { RegisterStatement } from './register-statements.ts';
 import { paddedLength } from './registers.ts';
 import type { Selector } from './selectors.ts';
 
@@ -9,6 +10,7 @@ export type Comparison = '==' | '!=';
 
 /** Values and masks are register bytes, see bytes.ts. Built with the functions below. */
 export type Statement =
+  | RegisterStatement
   | {
       readonly kind: 'match';
       readonly selector: Selector;
@@ -41,6 +43,7 @@ export type Statement =
   | { readonly kind: 'reject'; readonly isTcpReset: boolean }
   | { readonly kind: 'counter' }
   | { readonly kind: 'setMark'; readonly mask: number; readonly xor: number }
+  | { readonly kind: 'trace' }
   | { readonly kind: 'verdict'; readonly verdict: string }
   | {
       readonly kind: 'xtMatch';
@@ -181,6 +184,8 @@ export function xtMatch(name: string, revision: number, content: string): Statem
   return { kind: 'xtMatch', name, revision, content: content.padEnd(paddedToEight(content), '\0') };
 }
 
+/** Has the kernel report every rule and base chain that the packet meets from here on. */
+export const trace: Statement = { kind: 'trace' };
 /** Lets the packet pass this hook; later base chains still see it. */
 export const accept: Statement = { kind: 'verdict', verdict: 'accept' };
 /** Discards the packet for good. */

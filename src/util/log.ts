@@ -1,19 +1,30 @@
-import { type DestinationStream, destination, type Logger, pino, stdSerializers } from 'pino';
+import { type DestinationStream, type Logger, pino, stdSerializers } from 'pino';
+import { LogSink } from './log-sink.ts';
 
 export type { Logger } from 'pino';
 
-export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** A logger whose level can change while it is in use. */
+export interface LevelledLogger {
+  readonly log: Logger;
+  /** Applies to `log` and to every child made of it. */
+  setLevel(level: LogLevel): void;
+}
+
+/** A logger to standard error, or to `stream`; see createLevelledLogger. */
+export function createLogger(level: LogLevel, stream: DestinationStream = new LogSink(2)): Logger {
+  return createLevelledLogger(level, stream).log;
+}
 
 /**
  * A structured logger: one JSON object per line, constant lower-case message, facts in fields.
- * Writes synchronously so that the last lines before an exit are never lost; `err` fields keep
- * their cause chain; tokens are redacted wherever they might slip in.
+ * `err` fields keep their cause chain; tokens are redacted wherever they might slip in.
  */
-export function createLogger(
-  level: LogLevel,
-  stream: DestinationStream = destination({ fd: 2, sync: true }),
-): Logger {
-  return pino(
+export function createLevelledLogger(level: LogLevel, stream: DestinationStream): LevelledLogger {
+  const children: WeakRef<Logger>[] = [];
+  const log = pino(
     {
       level,
       base: null,
@@ -21,7 +32,19 @@ export function createLogger(
       formatters: { level: (label) => ({ level: label }) },
       serializers: { err: stdSerializers.errWithCause },
       redact: ['token', '*.token', 'headers.authorization', '*.headers.authorization'],
+      // pino copies the level into each child at its birth.
+      onChild: (child) => void children.push(new WeakRef(child)),
     },
     stream,
   );
+  return {
+    log,
+    setLevel: (wanted) => {
+      log.level = wanted;
+      for (const child of children) {
+        const logger = child.deref();
+        if (logger !== undefined) logger.level = wanted;
+      }
+    },
+  };
 }

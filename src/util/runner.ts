@@ -1,16 +1,22 @@
 import type { Clock } from './clock.ts';
 import { toError } from './errors.ts';
 
-export interface RunnerOptions {
+export interface RunnerIntervals {
   /** Quiet time between the end of one run and the start of the next; the first run is immediate. */
   readonly minIntervalMs: number;
   /** Wait before a failed run is tried again. */
   readonly retryIntervalMs: number;
   /** A run happens at least this often; undefined for never. */
   readonly maxIntervalMs?: number;
+}
+
+export interface RunnerOptions extends RunnerIntervals {
   readonly clock: Clock;
   readonly onError: (error: Error) => void;
 }
+
+/** Quiet time before a run that is urgent: enough that two who undo each other's work do not spin. */
+const URGENT_INTERVAL_MS = 200;
 
 /**
  * Runs one job at most every `minIntervalMs`, counted from the end of the last run, and folds all
@@ -19,12 +25,13 @@ export interface RunnerOptions {
  */
 export class BoundedFrequencyRunner {
   readonly #job: () => Promise<void>;
-  readonly #options: RunnerOptions;
+  #options: RunnerOptions;
   #cancelTimer: (() => void) | undefined;
   #timerDueAt = Number.POSITIVE_INFINITY;
-  #notBefore = 0;
+  #lastEnd = Number.NEGATIVE_INFINITY;
   #running: Promise<void> | undefined;
   #triggered = false;
+  #isUrgent = false;
   #stopped = false;
 
   constructor(job: () => Promise<void>, options: RunnerOptions) {
@@ -32,14 +39,24 @@ export class BoundedFrequencyRunner {
     this.#options = options;
   }
 
-  /** Asks for a run as soon as the minimum interval allows. Never blocks. */
-  trigger(): void {
+  /**
+   * Asks for a run as soon as the minimum interval allows, or where it is urgent 200 ms after the
+   * last one. Never blocks.
+   */
+  trigger({ isUrgent = false }: { readonly isUrgent?: boolean } = {}): void {
     if (this.#stopped) return;
     if (this.#running !== undefined) {
       this.#triggered = true;
+      this.#isUrgent ||= isUrgent;
       return;
     }
-    this.#runAt(Math.max(this.#options.clock.now(), this.#notBefore));
+    this.#runAt(Math.max(this.#options.clock.now(), this.#lastEnd + this.#quietMs(isUrgent)));
+  }
+
+  /** Other intervals, from the end of the next run on; asks for that run. */
+  setIntervals(intervals: RunnerIntervals): void {
+    this.#options = { ...this.#options, ...intervals };
+    this.trigger();
   }
 
   /** Cancels what is planned and waits for the run in progress, if any. */
@@ -62,6 +79,7 @@ export class BoundedFrequencyRunner {
     this.#cancelTimer = undefined;
     this.#timerDueAt = Number.POSITIVE_INFINITY;
     this.#triggered = false;
+    this.#isUrgent = false;
     this.#running = this.#runOnce().then((succeeded) => {
       this.#running = undefined;
       this.#planNext(succeeded);
@@ -82,9 +100,14 @@ export class BoundedFrequencyRunner {
     if (this.#stopped) return;
     const { clock, minIntervalMs, retryIntervalMs, maxIntervalMs } = this.#options;
     const now = clock.now();
-    this.#notBefore = now + minIntervalMs;
-    if (this.#triggered) this.#runAt(this.#notBefore);
+    this.#lastEnd = now;
+    if (this.#triggered) this.#runAt(now + this.#quietMs(this.#isUrgent));
     if (!succeeded) this.#runAt(now + Math.max(retryIntervalMs, minIntervalMs));
     if (maxIntervalMs !== undefined) this.#runAt(now + Math.max(maxIntervalMs, minIntervalMs));
+  }
+
+  #quietMs(isUrgent: boolean): number {
+    const { minIntervalMs } = this.#options;
+    return isUrgent ? Math.min(minIntervalMs, URGENT_INTERVAL_MS) : minIntervalMs;
   }
 }

@@ -1,11 +1,14 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { openConntrack } from '../../src/kernel/conntrack.ts';
+import { openFlowSweeper } from '../../src/kernel/conntrack-sweep.ts';
 import { netnses } from '../../src/kernel/netns.ts';
-import type { Conntrack, Netns } from '../../src/kernel/types.ts';
-import { type IP, ipToBytes, offsetIP, parseIP } from '../../src/net/ip.ts';
+import type { Conntrack, Flow, Netns } from '../../src/kernel/types.ts';
+import { type IP, ipFromBigInt, ipToBigInt, ipToBytes, parseIP } from '../../src/net/ip.ts';
 import { AttributeWriter } from '../../src/netlink/attributes.ts';
 import { requestAll } from '../../src/netlink/request-batch.ts';
 import { NetlinkSocket } from '../../src/netlink/socket.ts';
+import { wire } from '../../src/netlink/wire.ts';
 import { createNetns, type TestNetns } from '../support/netns.ts';
 
 const CT_NEW = 0x100;
@@ -57,7 +60,7 @@ function insertMany(count: number, destination: IP): void {
   const requests = Array.from({ length: count }, (_, i) => ({
     type: CT_NEW,
     flags: NLM_F_CREATE_EXCL,
-    payload: newFlow(offsetIP(first, i) ?? first, destination),
+    payload: newFlow(ipFromBigInt(4, ipToBigInt(first) + BigInt(i)), destination),
     what: `insert flow ${i}`,
   }));
   expect(requestAll(socket, requests).filter((error) => error !== undefined)).toEqual([]);
@@ -156,5 +159,65 @@ describe('deleteFlows', () => {
     expect(performance.now() - start).toBeLessThan(100);
     expect(conntrack.deleteFlows({ family: 4, protocol: UDP })).toBe(5_000);
     expect(conntrack.flows({ family: 4 })).toEqual([]);
+  });
+});
+
+describe('openFlowSweeper', () => {
+  afterEach(() => {
+    vi.restoreAllMocks();
+  });
+
+  const toOther = {
+    family: 4,
+    protocol: UDP,
+    original: { destination: OTHER, destinationPort: 53 },
+  } as const;
+
+  test('deletes what filter and predicate name, and counts it', async () => {
+    insert({ source: '10.0.0.1', destination: OTHER });
+    insert({ source: '10.0.0.2', destination: OTHER });
+    insert({ source: '10.0.0.1', destination: SERVICE });
+    insert({ source: 'fd00::1', destination: 'fd00::53' });
+    const sweeper = openFlowSweeper(netns);
+    const isFirst = ({ original }: Flow) => original.source === '10.0.0.1';
+    expect(await sweeper.deleteFlows(toOther, isFirst)).toEqual({
+      seen: 2,
+      deleted: 1,
+      isComplete: true,
+    });
+    expect(await sweeper.deleteFlows(toOther, () => true)).toMatchObject({ seen: 1, deleted: 1 });
+    expect(await sweeper.deleteFlows(toOther, () => true)).toMatchObject({ seen: 0, deleted: 0 });
+    const v6 = { family: 6, protocol: UDP, original: { destinationPort: 53 } } as const;
+    expect(await sweeper.deleteFlows(v6, () => true)).toMatchObject({ seen: 1, deleted: 1 });
+    expect(conntrack.flows({ family: 4 })).toHaveLength(1);
+  });
+
+  test('among 100,000 flows: few requests, and the event loop goes on', {
+    timeout: 60_000,
+  }, async () => {
+    insertMany(100_000, SERVICE);
+    insertMany(600, OTHER);
+    const exchanges = vi.spyOn(wire, 'exchangeNetlink');
+    const listings = vi.spyOn(wire, 'exchangeNetlinkLater');
+    const requests = () =>
+      exchanges.mock.calls.length +
+      listings.mock.calls.filter(([, bytes]) => bytes.length > 0).length;
+    const sweeper = openFlowSweeper(netns);
+
+    const startedAt = performance.now();
+    expect(await sweeper.deleteFlows(toOther, () => true)).toMatchObject({ deleted: 600 });
+    const fewMs = performance.now() - startedAt;
+    expect(requests()).toBeLessThanOrEqual(1 + 600 / 64);
+    expect(conntrack.flows(toOther)).toEqual([]);
+
+    const loop = monitorEventLoopDelay({ resolution: 1 });
+    loop.enable();
+    const all = { family: 4, protocol: UDP } as const;
+    expect(await sweeper.deleteFlows(all, () => false)).toMatchObject({ seen: 100_000 });
+    expect(await sweeper.deleteFlows(all, () => true)).toMatchObject({ deleted: 100_000 });
+    loop.disable();
+    console.log({ fewMs, loopP99Ms: loop.percentile(99) / 1e6, loopMaxMs: loop.max / 1e6 });
+    expect(fewMs).toBeLessThan(1_000);
+    expect(loop.percentile(99) / 1e6).toBeLessThan(20);
   });
 });

@@ -1,12 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { announce } from '../../src/kernel/announce.ts';
-import {
-  isForwarding,
-  type LinkEvent,
-  type LinkTopic,
-  waitForLink,
-  watchLinks,
-} from '../../src/kernel/link-monitor.ts';
+import { type LinkEvent, type LinkTopic, watchLinks } from '../../src/kernel/link-monitor.ts';
 import { netnses } from '../../src/kernel/netns.ts';
 import { openRtnl } from '../../src/kernel/rtnl.ts';
 import type { Netns, NodeRtnl } from '../../src/kernel/types.ts';
@@ -185,38 +179,5 @@ describe('watchLinks', () => {
     for (let i = 0; i < 1500; i++) host.changeLink(indexOf(host, 'vh'), { alias: `${i}` });
     expect(await eventually(() => hasOverflowed)).toBe(true);
     watch.close();
-  });
-});
-
-describe('waitForLink', () => {
-  test('gives the link as soon as the port forwards', () => {
-    host.createBridge({ name: 'brf', mac: parseMac('02:00:00:00:00:01') });
-    const bridge = indexOf(host, 'brf');
-    host.changeLink(bridge, { isUp: true });
-    host.createVeth({
-      host: { name: 'vf', mac: parseMac('02:00:00:00:00:02') },
-      pod: { name: 'ef', mac: parseMac('02:00:00:00:00:03'), netns: podNetns },
-      master: bridge,
-    });
-    const port = indexOf(host, 'vf');
-    expect(host.link('vf')).toMatchObject({ portState: 'disabled' });
-    const early = waitForLink(host, port, isForwarding, 20);
-    expect(early && isForwarding(early)).toBe(false);
-    inside.changeLink(indexOf(inside, 'ef'), { isUp: true });
-    const forwarding = waitForLink(host, port, isForwarding, 2_000);
-    expect(forwarding).toMatchObject({ portState: 'forwarding', operState: 'up' });
-  });
-
-  test('a link that is gone ends the wait', () => {
-    const start = performance.now();
-    expect(waitForLink(host, 4242, () => true, 2_000)).toBeUndefined();
-    expect(performance.now() - start).toBeLessThan(500);
-  });
-
-  test('the time is bounded', () => {
-    const start = performance.now();
-    expect(waitForLink(host, indexOf(host, 'vh'), () => false, 40)?.name).toBe('vh');
-    expect(performance.now() - start).toBeGreaterThanOrEqual(35);
-    expect(performance.now() - start).toBeLessThan(1_000);
   });
 });

@@ -75,7 +75,7 @@ describe('createVeth', () => {
 });
 
 describe('deleteLinks', () => {
-  test('deletes exactly the named links, gone ones included, and their peers', () => {
+  test('[67] deletes exactly the named links, gone ones included, and their peers', () => {
     const doomed = [1, 2, 3, 4, 5].map((n) => createPair(n));
     createPair(6, { group: 7 });
     host.deleteLinks([...doomed, 424242]);

@@ -68,11 +68,18 @@ describe('netnses', () => {
     ['/no/such/netns', true, 'failed to open netns "/no/such/netns"'],
     ['/proc/version', false, 'unknown FS magic on "/proc/version": 9fa0'],
     ['/proc/self/ns/mnt', false, 'is a namespace, but not a network namespace'],
-  ])('%s is refused (missing: %s)', (path, isMissing, message) => {
+  ])('[56] %s is refused (missing: %s)', (path, isMissing, message) => {
     const failure = () => netnses.open(path);
     expect(failure).toThrow(NetnsError);
     expect(failure).toThrow(expect.objectContaining({ isMissing }));
     expect(failure).toThrow(message);
+  });
+
+  test('[57] a closed one opens nothing any more, and is closed once', () => {
+    const netns = netnses.open('/proc/self/ns/net');
+    netns.close();
+    expect(() => openRtnl(netns).links()).toThrow(`network namespace ${netns.id} is closed`);
+    netns.close();
   });
 
   test('a descriptor that is no namespace is closed', () => {
@@ -195,14 +202,14 @@ describe('rtnl', () => {
 });
 
 describe('sysctls', () => {
-  test('are those of the namespace, and only of it', () => {
+  test('[54] are those of the namespace, and only of it', () => {
     sysctls.write(podNetns, 'net/ipv4/ip_forward', '1');
     expect(sysctls.read(podNetns, 'net/ipv4/ip_forward')).toBe('1');
     expect(pod.run('cat', '/proc/sys/net/ipv4/ip_forward')).toBe('1\n');
     expect(sysctls.read(nodeNetns, 'net/ipv4/ip_forward')).toBe('0');
   });
 
-  test('an interface name with a dot keeps its entry', () => {
+  test('[61] an interface name with a dot keeps its entry', () => {
     node.run('ip', 'link', 'add', 'br.5', 'type', 'bridge');
     sysctls.write(nodeNetns, linkSysctl('ipv6', 'br.5', 'accept_ra'), '0');
     expect(node.run('cat', '/proc/sys/net/ipv6/conf/br.5/accept_ra')).toBe('0\n');

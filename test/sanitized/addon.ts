@@ -27,6 +27,7 @@ const netns = createNetns('asan');
 const directory = mkdtempSync(join(tmpdir(), 'weft-asan-'));
 try {
   exchangesInNamespaces();
+  await exchangesLater();
   reportsErrors();
   writesSysctlsInside();
   sendsFrames();
@@ -38,7 +39,7 @@ try {
   rmSync(directory, { recursive: true });
   netns.remove();
 }
-console.log('sanitized addon: 8 parts exercised, nothing reported');
+console.log('sanitized addon: 9 parts exercised, nothing reported');
 
 function open(path: string): number {
   return openSync(path, 'r');
@@ -163,6 +164,26 @@ function locks(): void {
   assert.throws(() => wire.flock(-1, 'exclusive'), { code: 'EBADF' });
 }
 
+/** Listings in parts on another thread, with sockets that close meanwhile or are none. */
+async function exchangesLater(): Promise<void> {
+  const socket = wire.openNetlink(NETLINK_ROUTE, -1, 0, 0);
+  const list = encodeMessage(RTM_GETLINK, NLM_F_REQUEST_DUMP, 1, Buffer.alloc(16));
+  let messages = 0;
+  for (let part = await wire.exchangeNetlinkLater(socket.fd, list, 1); part.length > 0; ) {
+    assert.equal(part.length, 1);
+    messages += part.flatMap(parseMessages).length;
+    part = await wire.exchangeNetlinkLater(socket.fd, Buffer.alloc(0), 1);
+  }
+  assert(messages >= 2);
+  const pending = wire.exchangeNetlinkLater(socket.fd, list, 100);
+  closeSync(socket.fd);
+  assert((await pending).length > 0);
+  assert.throws(() => wire.exchangeNetlinkLater(-1, list, 1), { code: 'EBADF' });
+  const file = openSync(join(directory, 'none'), 'w');
+  await assert.rejects(wire.exchangeNetlinkLater(file, list, 1), { code: 'ENOTSOCK' });
+  closeSync(file);
+}
+
 /** A worker that ends with an open watch must not take the process with it. */
 async function survivesWorkers(): Promise<void> {
   const source = `
@@ -170,6 +191,7 @@ async function survivesWorkers(): Promise<void> {
     const wire = loadWire(${JSON.stringify(ADDON)});
     const socket = wire.openNetlink(0, -1, 0, 0);
     new wire.Watch(socket.fd, () => {});
+    void wire.exchangeNetlinkLater(socket.fd, Buffer.alloc(0), 1);
     const { parentPort } = await import('node:worker_threads');
     parentPort.postMessage('ready');`;
   for (let round = 0; round < 3; round++) {

@@ -29,26 +29,3 @@ export function parseGoDuration(text: string): number | undefined {
   const milliseconds = nanoseconds / 1e6;
   return text.startsWith('-') && milliseconds !== 0 ? -milliseconds : milliseconds;
 }
-
-/** The text time.Duration.String gives for `milliseconds`: `1m30s`, `1.5s`, `250ms`, `0s`. */
-export function formatGoDuration(milliseconds: number): string {
-  const sign = milliseconds < 0 ? '-' : '';
-  const nanoseconds = Math.round(Math.abs(milliseconds) * 1e6);
-  if (nanoseconds === 0) return '0s';
-  if (nanoseconds < 1e3) return `${sign}${nanoseconds}ns`;
-  if (nanoseconds < 1e6) return `${sign}${decimal(nanoseconds, 1e3)}µs`;
-  if (nanoseconds < 1e9) return `${sign}${decimal(nanoseconds, 1e6)}ms`;
-  const hours = Math.floor(nanoseconds / 3600e9);
-  const minutes = Math.floor((nanoseconds % 3600e9) / 60e9);
-  const seconds = decimal(nanoseconds % 60e9, 1e9);
-  if (hours > 0) return `${sign}${hours}h${minutes}m${seconds}s`;
-  return minutes > 0 ? `${sign}${minutes}m${seconds}s` : `${sign}${seconds}s`;
-}
-
-function decimal(nanoseconds: number, unit: number): string {
-  const fraction = String(nanoseconds % unit)
-    .padStart(String(unit).length - 1, '0')
-    .replace(/0+$/, '');
-  const whole = Math.floor(nanoseconds / unit);
-  return fraction === '' ? String(whole) : `${whole}.${fraction}`;
-}

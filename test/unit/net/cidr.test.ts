@@ -6,7 +6,6 @@ import {
   cidrFamily,
   cidrOf,
   cidrSize,
-  cidrsOverlap,
   containsCidr,
   containsIP,
   hostCidr,
@@ -113,15 +112,6 @@ describe('containment', () => {
       }),
     ));
 
-  test('overlap is symmetric and means that one holds the first address of the other', () =>
-    fc.assert(
-      fc.property(anyCidr, anyCidr, (a, b) => {
-        const shares = containsIP(a, networkAddress(b)) || containsIP(b, networkAddress(a));
-        expect(cidrsOverlap(a, b)).toBe(shares);
-        expect(cidrsOverlap(b, a)).toBe(shares);
-      }),
-    ));
-
   test('containment of networks is containment of both ends', () =>
     fc.assert(
       fc.property(anyCidr, anyCidr, (outer, inner) => {
@@ -151,7 +141,7 @@ describe('parts', () => {
     ['10.0.0.0/30', 4, undefined],
     ['10.0.0.0/30', -1, undefined],
     ['fd00::/126', 3, 'fd00::3'],
-  ])('%s address number %d is %s', (cidr, n, want) =>
+  ])('[58] %s address number %d is %s', (cidr, n, want) =>
     expect(nthAddress(parseCidr(cidr), n)).toBe(want),
   );
 

@@ -9,11 +9,8 @@ import {
   ipFromBytes,
   ipToBigInt,
   ipToBytes,
-  isLinkLocal,
   isLoopback,
-  isMulticast,
   isUnspecified,
-  offsetIP,
   parseIP,
   parseSloppyIP,
   tryParseIP,
@@ -157,29 +154,9 @@ describe('laws', () => {
         expect(Math.sign(compareIP(a, b))).toBe(Math.sign(byFamily || byNumber));
       }),
     ));
-
-  test('offset forth and back is the identity unless it leaves the family', () =>
-    fc.assert(
-      fc.property(anyIP, fc.maxSafeInteger(), (ip, by) => {
-        const there = offsetIP(ip, by);
-        if (there !== undefined) expect(offsetIP(there, -by)).toBe(ip);
-        const sum = ipToBigInt(ip) + BigInt(by);
-        const bits = ipFamily(ip) === 4 ? 32n : 128n;
-        expect(there === undefined).toBe(sum < 0n || sum >= 1n << bits);
-      }),
-    ));
 });
 
 describe('edges', () => {
-  test.each<[string, number, string | undefined]>([
-    ['10.0.0.255', 1, '10.0.1.0'],
-    ['255.255.255.255', 1, undefined],
-    ['0.0.0.0', -1, undefined],
-    ['fd00::ffff', 1, 'fd00::1:0'],
-    ['ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff', 1, undefined],
-    ['::', -1, undefined],
-  ])('%s offset by %d is %s', (ip, by, want) => expect(offsetIP(parseIP(ip), by)).toBe(want));
-
   test('sixteen bytes stay IPv6 even when IPv4-mapped', () => {
     const bytes = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 10, 0, 0, 1);
     const ip = ipFromBytes(bytes);
@@ -202,15 +179,9 @@ describe('edges', () => {
   test.each([
     ['127.255.0.1', 'loopback'],
     ['::1', 'loopback'],
-    ['224.0.0.1', 'multicast'],
-    ['239.255.255.255', 'multicast'],
     ['240.0.0.1', 'none'],
-    ['ff02::1', 'multicast'],
     ['ff::1', 'none'],
-    ['169.254.1.1', 'link-local'],
     ['169.25.4.1', 'none'],
-    ['fe80::1', 'link-local'],
-    ['febf::1', 'link-local'],
     ['fec0::1', 'none'],
     ['0.0.0.0', 'unspecified'],
     ['::', 'unspecified'],
@@ -218,12 +189,9 @@ describe('edges', () => {
     ['fd00::1', 'none'],
   ])('%s is %s', (text, want) => {
     const ip = parseIP(text);
-    const kinds = [
-      isLoopback(ip) && 'loopback',
-      isMulticast(ip) && 'multicast',
-      isLinkLocal(ip) && 'link-local',
-      isUnspecified(ip) && 'unspecified',
-    ].filter(Boolean);
+    const kinds = [isLoopback(ip) && 'loopback', isUnspecified(ip) && 'unspecified'].filter(
+      Boolean,
+    );
     expect(kinds).toEqual(want === 'none' ? [] : [want]);
   });
 });

@@ -11,6 +11,14 @@ import { ifnameBytes, portBytes, protocolBytes, u32Bytes } from '../../../src/nf
 import { writeStatement } from '../../../src/nftables/encode-expressions.ts';
 import type { TableFamily } from '../../../src/nftables/model.ts';
 import {
+  deleteRegisters,
+  dnatRegisters,
+  hashRegisters,
+  loadRegisters,
+  lookupRegisters,
+  updateRegisters,
+} from '../../../src/nftables/register-statements.ts';
+import {
   ct,
   fib,
   ip,
@@ -38,6 +46,7 @@ import {
   returnVerdict,
   type Statement,
   setMark,
+  trace,
   updateSet,
   verdictMap,
 } from '../../../src/nftables/statements.ts';
@@ -188,6 +197,44 @@ describe('loads and comparisons', () => {
         cmpFirst('==', '01000000'),
       ],
     ],
+    [
+      'fields from the third register on',
+      loadRegisters([ip6.saddr, th.dport], 2),
+      [
+        'payload 1 0000000a, 2 00000001, 3 00000008, 4 00000010',
+        'payload 1 0000000e, 2 00000002, 3 00000002, 4 00000002',
+      ],
+    ],
+    [
+      'a hash of registers',
+      hashRegisters({ keySlot: 2, length: 16, slot: 14, modulus: 251, seed: 5 }),
+      ['hash 1 0000000a, 2 00000016, 3 00000010, 4 000000fb, 5 00000005, 6 00000000, 7 00000000'],
+    ],
+    [
+      'a set, by registers',
+      lookupRegisters('eps', { keySlot: 6 }),
+      ['lookup 1 65707300, 2 0000000e'],
+    ],
+    [
+      'a map, by registers and into others',
+      lookupRegisters('eps', { keySlot: 8, dataSlot: 0 }),
+      ['lookup 1 65707300, 2 00000003, 3 00000001'],
+    ],
+    [
+      'update of a map, by registers',
+      updateRegisters('aff', { keySlot: 1, dataSlot: 7, timeoutMs: 1000 }),
+      ['dynset 1 61666600, 3 00000001, 4 00000009, 5 0000000f, 6 00000000000003e8'],
+    ],
+    [
+      'delete from a map, by registers',
+      deleteRegisters('aff', { keySlot: 1, dataSlot: 7 }),
+      ['dynset 1 61666600, 3 00000002, 4 00000009, 5 0000000f'],
+    ],
+    [
+      'dnat to registers',
+      dnatRegisters('ip6', { addressSlot: 7, portSlot: 11 }),
+      ['nat 1 00000001, 2 0000000a, 3 0000000f, 5 00000013'],
+    ],
   ];
   test.each(rows)('%s', (_, statement, want) => {
     expect(render(statement)).toEqual(want);
@@ -283,6 +330,11 @@ describe('actions', () => {
         bitwise('00000004', 'ffbfffff', '00400000'),
         'meta 2 00000003, 3 00000001',
       ],
+    ],
+    [
+      'meta nftrace set 1',
+      trace,
+      ['immediate 1 00000001, 2 [1 01]', 'meta 2 0000000c, 3 00000001'],
     ],
     [
       'meta mark set 0x4000',

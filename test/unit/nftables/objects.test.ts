@@ -145,6 +145,11 @@ describe('payloads are those of nft', () => {
     expect(encodeChain(table, chain).subarray(4).toString('hex')).toBe(want);
   });
 
+  test('table that belongs to its connection', () => {
+    const payload = encodeTable({ family: 'ip6', name: 'wt', isOwned: true });
+    expect(payload.toString('hex')).toBe('0a000000' + '0700010077740000' + '0800020000000002');
+  });
+
   test('table with a comment', () => {
     const payload = encodeTable({ family: 'ip6', name: 'wt', comment: 'hello table' });
     expect(payload.toString('hex')).toBe(

@@ -47,6 +47,18 @@ describe('BoundedFrequencyRunner', () => {
     expect(runs).toHaveLength(2);
   });
 
+  test('an urgent run waits for a fifth of a second only', async () => {
+    const { runs, runner, advance } = setUp();
+    runner.trigger();
+    await advance(100);
+    runner.trigger();
+    runner.trigger({ isUrgent: true });
+    await advance(100);
+    expect(runs).toHaveLength(1);
+    await advance(100);
+    expect(runs).toHaveLength(2);
+  });
+
   test('a failed run repeats after the retry interval without a trigger', async () => {
     let isFailing = true;
     const { runs, errors, runner, advance } = setUp({ fails: () => isFailing });
@@ -112,5 +124,18 @@ describe('BoundedFrequencyRunner', () => {
     runner.trigger();
     await advance(5000);
     expect(runs).toHaveLength(1);
+  });
+
+  test('other intervals count from the next run on', async () => {
+    const { runs, runner, advance, clock } = setUp({ maxIntervalMs: 60_000 });
+    const startedAt = clock.now();
+    runner.trigger();
+    await advance(1_500);
+    // A run ends with the step of the fake clock in which it began, up to 100 ms later.
+    runner.setIntervals({ minIntervalMs: 200, retryIntervalMs: 5000, maxIntervalMs: 400 });
+    await advance(1_000);
+    runner.setIntervals({ minIntervalMs: 200, retryIntervalMs: 5000, maxIntervalMs: 60_000 });
+    await advance(30_000);
+    expect(runs.map((at) => at - startedAt)).toEqual([0, 1500, 2000, 2400, 2600]);
   });
 });

@@ -1,0 +1,11 @@
+/** Where a base chain stands among those of its hook (uapi/linux/netfilter_ipv4.h, netfilter_bridge.h). */
+export const hookPriority = {
+  /** NF_IP_PRI_RAW: before connection tracking. */
+  raw: -300,
+  /** NF_IP_PRI_NAT_DST */
+  destinationNat: -100,
+  /** NF_IP_PRI_NAT_SRC */
+  sourceNat: 100,
+  /** NF_BR_PRI_NAT_DST_BRIDGED: before anything else in a bridge looks at the frame. */
+  bridgedDestinationNat: -300,
+} as const;

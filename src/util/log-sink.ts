@@ -1,0 +1,135 @@
+import { constants, fstatSync, openSync, writeSync } from 'node:fs';
+import { Socket } from 'node:net';
+import { type Clock, systemClock } from './clock.ts';
+import { errorCode } from './errors.ts';
+
+export interface LogSinkOptions {
+  readonly clock?: Clock;
+  /** Most bytes that wait for a slow reader; lines beyond are dropped and counted. */
+  readonly maxWaitingBytes?: number;
+}
+
+const MAX_WAITING_BYTES = 1 << 20;
+const RETRY_MS = 20;
+/** How long the last lines of a process may take; its reader may be gone for good. */
+const FLUSH_MS = 200;
+const FLUSH_STEP_MS = 5;
+
+/**
+ * Where log lines go: written at once while the reader keeps up, so that the last lines before an
+ * exit are there; kept in a bounded buffer while it does not. A write never waits, because a pipe
+ * that nobody reads must not stop what is being logged.
+ */
+export class LogSink {
+  readonly #target: number;
+  readonly #clock: Clock;
+  readonly #maxWaitingBytes: number;
+  #writer: { readonly fd: number } | undefined;
+  /** The first one may be the rest of a line whose beginning is written. */
+  #waiting: Buffer[] = [];
+  #waitingBytes = 0;
+  #dropped = 0;
+  #untold = 0;
+  #cancelRetry: (() => void) | undefined;
+
+  /** Opens nothing before the first line. */
+  constructor(fd: number, { clock = systemClock, maxWaitingBytes }: LogSinkOptions = {}) {
+    this.#target = fd;
+    this.#clock = clock;
+    this.#maxWaitingBytes = maxWaitingBytes ?? MAX_WAITING_BYTES;
+  }
+
+  /** Lines lost since the start. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  /** Takes one line with its line feed. */
+  write(line: string): void {
+    const bytes = Buffer.from(line);
+    if (this.#waiting.length > 0 && this.#waitingBytes + bytes.length > this.#maxWaitingBytes) {
+      this.#drop(1);
+      return;
+    }
+    this.#waiting.push(bytes);
+    this.#waitingBytes += bytes.length;
+    if (this.#cancelRetry === undefined) this.#writeWaiting();
+  }
+
+  /** Gives the reader a last short while, then gives up; for the end of the process. */
+  flush(): void {
+    const sleeper = new Int32Array(new SharedArrayBuffer(4));
+    for (let waitedMs = 0; waitedMs <= FLUSH_MS; waitedMs += FLUSH_STEP_MS) {
+      this.#writeWaiting();
+      if (this.#waiting.length === 0) return;
+      Atomics.wait(sleeper, 0, 0, FLUSH_STEP_MS);
+    }
+  }
+
+  #writeWaiting(): void {
+    this.#cancelRetry?.();
+    this.#cancelRetry = undefined;
+    this.#writer ??= openWithoutWaiting(this.#target);
+    while (this.#waiting.length > 0) {
+      const written = tryWrite(this.#writer.fd, this.#waiting[0] ?? Buffer.alloc(0));
+      if (written === 'later') {
+        this.#cancelRetry = this.#clock.schedule(RETRY_MS, () => this.#writeWaiting());
+        return;
+      }
+      if (written === 'nobody') this.#dropAll();
+      else this.#advance(written);
+      if (this.#waiting.length === 0 && written !== 'nobody') this.#tellDropped();
+    }
+  }
+
+  #advance(written: number): void {
+    const rest = this.#waiting.shift()?.subarray(written) ?? Buffer.alloc(0);
+    this.#waitingBytes -= written;
+    if (rest.length > 0) this.#waiting.unshift(rest);
+  }
+
+  #drop(lines: number): void {
+    this.#dropped += lines;
+    this.#untold += lines;
+  }
+
+  #dropAll(): void {
+    this.#drop(this.#waiting.length);
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+  }
+
+  #tellDropped(): void {
+    if (this.#untold === 0) return;
+    const time = new Date(this.#clock.now()).toISOString();
+    const line = { level: 'warn', time, lines: this.#untold, msg: 'log lines dropped' };
+    this.#untold = 0;
+    this.write(`${JSON.stringify(line)}\n`);
+  }
+}
+
+/**
+ * The same pipe or terminal behind a descriptor of our own, so that not waiting is ours alone: the
+ * flag belongs to the open file, which other processes may share. A socket cannot be opened twice;
+ * there Node's own wrapper sets the flag, and is kept because it closes the descriptor when it goes.
+ */
+function openWithoutWaiting(fd: number): { readonly fd: number; readonly wrapper?: Socket } {
+  try {
+    const stat = fstatSync(fd);
+    if (stat.isSocket()) return { fd, wrapper: new Socket({ fd, readable: false }) };
+    if (!stat.isFIFO() && !stat.isCharacterDevice()) return { fd };
+    const { O_WRONLY, O_NONBLOCK, O_NOCTTY } = constants;
+    return { fd: openSync(`/proc/self/fd/${fd}`, O_WRONLY | O_NONBLOCK | O_NOCTTY) };
+  } catch {
+    // Without /proc, or with a pipe of another user: writing may wait, but lines are not lost.
+    return { fd };
+  }
+}
+
+function tryWrite(fd: number, bytes: Buffer): number | 'later' | 'nobody' {
+  try {
+    return writeSync(fd, bytes);
+  } catch (thrown) {
+    return errorCode(thrown) === 'EAGAIN' ? 'later' : 'nobody';
+  }
+}
