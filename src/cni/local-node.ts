@@ -1,12 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { openQuarantine } from '../ipam/quarantine.ts';
 import { openConntrack } from '../kernel/conntrack.ts';
+import { openIptables } from '../kernel/iptables.ts';
 import { netnses } from '../kernel/netns.ts';
 import { openRtnl } from '../kernel/rtnl.ts';
 import { sysctls } from '../kernel/sysctls.ts';
 import { wire } from '../netlink/wire.ts';
 import { NftablesConnection, NftablesError } from '../nftables/connection.ts';
 import { systemClock } from '../util/clock.ts';
+import { claimNetns } from './claim-netns.ts';
 import { openExecPlugin } from './exec-plugin.ts';
 import { openForeignIpam } from './foreign-ipam.ts';
 import { openHostLocal } from './ipam.ts';
@@ -26,6 +28,9 @@ const delegateTimeoutMs = 100_000;
 
 /** How long a call waits for another process that works on the same network's addresses. */
 const lockTimeoutMs = 10_000;
+
+/** How long an ADD waits for another one in the same pod. */
+const claimTimeoutMs = 2_000;
 
 export interface LocalNodeOptions {
   /** Where socket and journal are; a tmpfs. */
@@ -48,6 +53,9 @@ export function openLocalNode(options: LocalNodeOptions): UpkeepNode {
     openRtnl,
     sysctls,
     openConntrack: () => openConntrack(),
+    iptables: openIptables(),
+    claimNetns: (netns) =>
+      claimNetns(netns, { flock: wire.flock, timeoutMs: claimTimeoutMs, pause }),
     openNftables: isLongLived ? () => shared : () => lazyNftables(false),
     pause,
   };
@@ -106,6 +114,7 @@ function lazyNftables(isShared: boolean): Nftables {
     generation: () => use((nft) => nft.generation()),
     tables: (family) => use((nft) => nft.tables(family)),
     chains: (table) => use((nft) => nft.chains(table)),
+    hasChain: (table, chain) => use((nft) => nft.hasChain(table, chain)),
     rules: (table, chain) => use((nft) => nft.rules(table, chain)),
     elements: (table, set) => use((nft) => nft.elements(table, set)),
     close: isShared ? () => undefined : close,

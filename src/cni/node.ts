@@ -1,5 +1,6 @@
 /** What the verbs need of the machine, passed in so that tests and the agent choose it. */
 
+import type { Iptables } from '../kernel/iptables.ts';
 import type { Conntrack, Netns, Netnses, NodeRtnl, Sysctls } from '../kernel/types.ts';
 import type { IP } from '../net/ip.ts';
 import type { NftablesConnection } from '../nftables/connection.ts';
@@ -15,7 +16,7 @@ import type { AttachmentRecords } from './upkeep/records.ts';
 /** The part of NftablesConnection that is needed. */
 export type Nftables = Pick<
   NftablesConnection,
-  'commit' | 'generation' | 'tables' | 'chains' | 'rules' | 'elements' | 'close'
+  'commit' | 'generation' | 'tables' | 'chains' | 'hasChain' | 'rules' | 'elements' | 'close'
 >;
 
 export interface CniKernel {
@@ -27,6 +28,13 @@ export interface CniKernel {
   openNftables(): Nftables;
   /** Connection tracking of the node. The caller closes it. */
   openConntrack(): Conntrack;
+  /** Absent: nobody's rules of iptables are looked for, and none can be made. */
+  readonly iptables?: Iptables;
+  /**
+   * Keeps other ADDs out of a pod until what it gives is called or the process ends. Throws BusyError
+   * when another process is at work there for too long.
+   */
+  claimNetns(netns: Netns): () => void;
   /** Holds up the calling thread, milliseconds. */
   pause(ms: number): void;
 }

@@ -25,6 +25,8 @@ export interface NetnsCall extends PluginCall {
 /** DEL goes on without it when it is gone or was not told. */
 export interface DelCall extends PluginCall {
   readonly netns: Netns | undefined;
+  /** The caller is alone in the pod already. */
+  readonly isClaimed?: boolean;
 }
 
 /** GC: what is valid on this network; everything else of it is to be removed. */
@@ -92,6 +94,8 @@ export interface ChainMember {
    * configuration, prevResult and namespace may all be missing or wrong.
    */
   del(call: DelCall): void;
+  /** As that of a plugin. */
+  delMany?(calls: readonly DelCall[]): readonly (Error | undefined)[];
   check(call: NetnsCall, previous: Result): void;
   /** Absent: this concern cannot become unavailable on its own. */
   status?(call: StatusCall): void;

@@ -1,9 +1,9 @@
 /** One execution: which verb, which plugin, what is printed. */
 import type { Netns } from '../kernel/types.ts';
 import { assertNever, toError } from '../util/errors.ts';
-import { needsExec } from './foreign-ipam.ts';
 import { NetnsSource, type PassedNetns, refuseOwnNetns } from './netns-source.ts';
 import { type CniNode, withRtnl } from './node.ts';
+import { needsOwnProcess } from './own-process.ts';
 import type { DelCall, NetnsCall, Plugin, PluginCall } from './plugin.ts';
 import { CniError, cniErrorCode, unsupportedField } from './protocol/errors.ts';
 import { runStandalone } from './protocol/frame.ts';
@@ -159,12 +159,22 @@ export class Session {
 
 /**
  * An ADD with an entry in the journal while anything half-made may be left: what a killed one left is
- * removed first, and an undo that was not complete keeps the entry.
+ * removed first, and an undo that was not complete keeps the entry. Alone in the pod: an ADD of the
+ * same attachment at the same time would be taken for a killed one.
  */
 function journaled(plugin: Plugin, call: NetnsCall, add: (undo: UndoList) => string): string {
+  const release = call.node.kernel.claimNetns(call.netns);
+  try {
+    return journaledAlone(plugin, call, add);
+  } finally {
+    release();
+  }
+}
+
+function journaledAlone(plugin: Plugin, call: NetnsCall, add: (undo: UndoList) => string): string {
   const { journal, kernel } = call.node;
   const { attachment } = call;
-  if (journal.isUnfinished(attachment)) plugin.del(call);
+  if (journal.isUnfinished(attachment)) plugin.del({ ...call, isClaimed: true });
   // A repeated ADD of a pod in use is refused by the plugin. It gets no entry: an entry that
   // outlives a killed call would have the pod torn down by the next one.
   const isInUse = withRtnl(kernel, call.netns, (pod) => pod.link(attachment.ifName) !== undefined);
@@ -175,9 +185,9 @@ function journaled(plugin: Plugin, call: NetnsCall, add: (undo: UndoList) => str
   return text;
 }
 
-/** Executing another plugin holds up the process, which only a process of its own can afford. */
+/** A process that serves others too cannot wait for what is executed. */
 function isForStandalone({ kind }: Executable, request: Request, node: CniNode): boolean {
-  return kind === 'main' && node.foreignIpam?.canExec === false && needsExec(request);
+  return kind === 'main' && node.foreignIpam?.canExec === false && needsOwnProcess(request);
 }
 
 /** DEL and GC of a type that is not ours still remove what is there. */

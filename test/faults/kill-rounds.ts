@@ -5,11 +5,12 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CNI_BINARY, INSTALL_ROOT, WEFT_BINARY } from '../support/cluster.ts';
+import { fullNetwork, leftovers } from '../support/leftovers.ts';
 import { createNetns, type TestNetns } from '../support/netns.ts';
 import { type RunningProgram, startIn } from '../support/workloads.ts';
 import { randomStream } from './random.ts';
@@ -23,9 +24,6 @@ const STANDALONE_SHARE = 0.3;
 const STANDALONE = ['bin/node', 'lib/weft-cni.cjs'].map((file) =>
   join(INSTALL_ROOT, 'opt/weft', file),
 );
-
-/** What the host ports' store consists of when nothing is published. */
-const HOST_PORT_FRAME: ReadonlySet<string> = new Set(['records', 'claims', 'lock']);
 
 export interface KillReport {
   readonly rounds: number;
@@ -77,7 +75,12 @@ class KillGame {
       killed: this.#killed,
       agentsKilled: this.#agentsKilled,
       failures: this.#failures,
-      leaked: this.#leftovers(),
+      leaked: leftovers({
+        host: this.#node,
+        pods: this.#pods,
+        runDir: this.#runDir,
+        dataDir: this.#dataDir,
+      }),
     };
   }
 
@@ -121,31 +124,11 @@ class KillGame {
       stdout += bytes.toString();
     });
     child.stdin.on('error', () => {});
-    child.stdin.end(JSON.stringify(this.#configuration(index)));
+    child.stdin.end(JSON.stringify(fullNetwork(this.#dataDir, 30_000 + index)));
     const closed = once(child, 'close');
     if (killAfterMs !== undefined) await killLater(child, killAfterMs);
     await closed;
     return { status: child.exitCode, stdout, wasKilled: child.signalCode === 'SIGKILL' };
-  }
-
-  #configuration(index: number): object {
-    return {
-      cniVersion: '1.0.0',
-      name: 'kill',
-      type: 'weft',
-      bridge: 'br0',
-      isDefaultGateway: true,
-      ipMasq: true,
-      capabilities: { portMappings: true },
-      runtimeConfig: {
-        portMappings: [{ hostPort: 30_000 + index, containerPort: 80, protocol: 'tcp' }],
-      },
-      ipam: {
-        type: 'host-local',
-        dataDir: this.#dataDir,
-        ranges: [[{ subnet: '10.61.0.0/24' }], [{ subnet: 'fd00:61::/64' }]],
-      },
-    };
   }
 
   async #startAgent(): Promise<void> {
@@ -158,40 +141,9 @@ class KillGame {
     this.#agentsKilled++;
     await this.#startAgent();
   }
-
-  #leftovers(): string[] {
-    const links = this.#node.ip<{ ifname: string }[]>('link').map(({ ifname }) => ifname);
-    const tables = this.#node.run('nft', 'list', 'ruleset');
-    const inPods = this.#pods.flatMap((pod) =>
-      pod.ip<{ ifname: string }[]>('link').map(({ ifname }) => ifname),
-    );
-    return [
-      ...links.filter((name) => name.startsWith('veth')).map((name) => `link ${name}`),
-      ...inPods.filter((name) => name !== 'lo').map((name) => `pod link ${name}`),
-      ...(tables.match(/\b(10\.61\.0\.[1-9]\d*|fd00:61::[0-9a-f]+)\b/g) ?? []).map(
-        (address) => `nft ${address}`,
-      ),
-      ...filesBelow(this.#dataDir).filter(isReservation),
-      ...['adding', 'attachments', 'hostports'].flatMap((folder) =>
-        filesBelow(join(this.#runDir, folder))
-          .filter((file) => !HOST_PORT_FRAME.has(file))
-          .map((file) => `${folder}/${file}`),
-      ),
-    ];
-  }
 }
 
 async function killLater(child: ChildProcess, afterMs: number): Promise<void> {
   await sleep(afterMs);
   child.kill('SIGKILL');
-}
-
-function filesBelow(directory: string): string[] {
-  if (!existsSync(directory)) return [];
-  return readdirSync(directory, { recursive: true, encoding: 'utf8' });
-}
-
-/** `lock`, `last_reserved_ip.N` and the network's own folder belong to the store, not to a pod. */
-function isReservation(path: string): boolean {
-  return /\/(\d+\.|fd00|\.weft-)/.test(path) && !path.includes('weft-released');
 }

@@ -1,10 +1,10 @@
 /** The installed tree as a node runs it: agent, shim and standalone together, with real traffic. */
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Cluster, type ClusterNode, type Pod } from '../support/cluster.ts';
 import { nodeManifest, serviceManifest, sliceManifests } from '../support/manifests.ts';
+import { until } from '../support/until.ts';
 import { probe, type RunningProgram, startIn, startServer, total } from '../support/workloads.ts';
 
 const PORT = 8080;
@@ -29,14 +29,6 @@ function publish(names: readonly string[]): void {
 }
 
 const web = (count = 40) => probe(client.netnsPath, { host: '172.30.0.10', port: 80, count });
-
-async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 10_000;
-  while (!(await holds())) {
-    if (performance.now() > deadline) throw new Error(`not within 10 s: ${what}`);
-    await sleep(25);
-  }
-}
 
 beforeAll(async () => {
   cluster = new Cluster(2, 'e2e');

@@ -82,7 +82,7 @@ async function transfer(from: TestNetns, to: TestNetns, host: string): Promise<n
   return Number(/got (\d+)/.exec(receiver.output())?.[1]) / 1000;
 }
 
-describe('traffic', () => {
+describe('[127] traffic', () => {
   test('both directions are limited, and for this pod only', async () => {
     add(a, both);
     const ingress = await transfer(lab.host, a.netns, '10.22.1.2');

@@ -29,7 +29,7 @@ function ipsOf(address: string) {
 }
 
 describe('64-70: the pair', () => {
-  test('64, 66: ends in the right namespaces, with the addresses of the result', () => {
+  test('[64, 66] ends in the right namespaces, with the addresses of the result', () => {
     const pod = lab.pod();
     const { interfaces } = lab.add(lab.config(), { pod });
     const [bridge, port, end] = interfaces;
@@ -44,7 +44,7 @@ describe('64-70: the pair', () => {
     expect(lab.link(port?.name ?? '')['ifalias']).toBe('net/pod-1/eth0');
   });
 
-  test('65: both names are in the error when the pod has the interface', () => {
+  test('[65] both names are in the error when the pod has the interface', () => {
     const pod = lab.pod();
     lab.add(lab.config(), { pod });
     expect(lab.failure('ADD', lab.config(), { pod }).msg).toMatch(
@@ -53,7 +53,7 @@ describe('64-70: the pair', () => {
     expect(reaches(pod, '10.22.0.1')).toBe(true);
   });
 
-  test('68: addresses and routes with all their attributes', () => {
+  test('[68] addresses and routes with all their attributes', () => {
     const pod = lab.pod();
     const ipam = {
       ...Object(lab.dualStack()['ipam']),
@@ -81,7 +81,7 @@ describe('64-70: the pair', () => {
     ]);
   });
 
-  test('69: two routes to one destination keep both next hops', () => {
+  test('[69] two routes to one destination keep both next hops', () => {
     const pod = lab.pod();
     const routes = ['10.22.0.7', '10.22.0.8'].map((gw) => ({ dst: '10.50.0.0/16', gw }));
     const routes6 = ['fd00:22::7', 'fd00:22::8'].map((gw) => ({ dst: 'fd00:50::/64', gw }));
@@ -97,7 +97,7 @@ describe('64-70: the pair', () => {
     expect(() => lab.check(config, { pod })).not.toThrow();
   });
 
-  test('70: an IPv6 address outlives the link being down', () => {
+  test('[70] an IPv6 address outlives the link being down', () => {
     const pod = lab.pod();
     lab.add(lab.dualStack(), { pod });
     pod.run('ip', 'link', 'set', 'eth0', 'down');
@@ -105,7 +105,7 @@ describe('64-70: the pair', () => {
     expect(addressesOf(pod, 'eth0')).toContain('fd00:22::2/64');
   });
 
-  test('73: duplicate address detection finds the other owner', () => {
+  test('[73] duplicate address detection finds the other owner', () => {
     const [a, b] = [lab.pod(), lab.pod()];
     const config = lab.dualStack({ enabledad: true });
     lab.add(config, { pod: a });
@@ -123,12 +123,12 @@ describe('64-70: the pair', () => {
 });
 
 describe('74-76, 84, 85: the bridge', () => {
-  test('74: is made, up and not promiscuous', () => {
+  test('[74] is made, up and not promiscuous', () => {
     lab.add(lab.config(), { pod: lab.pod() });
     expect(lab.link('br0')).toMatchObject({ operstate: 'UP', promiscuity: 0 });
   });
 
-  test('75: one that is there is used as it is', () => {
+  test('[75] one that is there is used as it is', () => {
     lab.host.run('ip', 'link', 'add', 'br0', 'mtu', '1450', 'type', 'bridge');
     const before = lab.link('br0');
     lab.add(lab.config({ mtu: 1450 }), { pod: lab.pod() });
@@ -140,7 +140,7 @@ describe('74-76, 84, 85: the bridge', () => {
     ]);
   });
 
-  test('87: one that has lost its ports and with them its address gets one that lasts', () => {
+  test('[87] one that has lost its ports and with them its address gets one that lasts', () => {
     lab.host.run('ip', 'link', 'add', 'br0', 'type', 'bridge');
     lab.host.run('ip', 'link', 'add', 'ifb7', 'type', 'ifb');
     lab.host.run('ip', 'link', 'set', 'ifb7', 'master', 'br0');
@@ -153,13 +153,13 @@ describe('74-76, 84, 85: the bridge', () => {
     expect(interfaces[0]?.mac).not.toBe('00:00:00:00:00:00');
   });
 
-  test('76: another kind of link in its place is an error', () => {
+  test('[76] another kind of link in its place is an error', () => {
     lab.host.run('ip', 'link', 'add', 'br0', 'type', 'ifb');
     const { msg } = lab.failure('ADD', lab.config(), { pod: lab.pod() });
     expect(msg).toBe('"br0" already exists but is not a bridge');
   });
 
-  test('85: promiscMode', () => {
+  test('[85] promiscMode', () => {
     lab.add(lab.config({ promiscMode: true }), { pod: lab.pod() });
     expect(lab.link('br0')).toMatchObject({ promiscuity: 1 });
   });
@@ -181,7 +181,7 @@ describe('74-76, 84, 85: the bridge', () => {
     ],
     ['overlapping IPv6, forced', ['fd00:22::5/60'], true, ['10.22.0.1/24', 'fd00:22::1/64']],
     ['IPv6 beside', ['fd00:99::1/64'], false, ['10.22.0.1/24', 'fd00:22::1/64', 'fd00:99::1/64']],
-  ])('84: addresses: %s', (_name, present, forceAddress, want) => {
+  ])('[84] addresses: %s', (_name, present, forceAddress, want) => {
     lab.host.run('ip', 'link', 'add', 'br0', 'type', 'bridge');
     lab.host.run('ip', 'link', 'set', 'br0', 'up');
     for (const address of present) lab.host.run('ip', 'addr', 'add', address, 'dev', 'br0');
@@ -195,7 +195,7 @@ describe('74-76, 84, 85: the bridge', () => {
   });
 });
 
-test('88: hardware address of CNI_ARGS, then args.cni, then runtimeConfig', () => {
+test('[88] hardware address of CNI_ARGS, then args.cni, then runtimeConfig', () => {
   const macOf = (id: string, change: object) => {
     const pod = lab.pod();
     lab.add(lab.config(change), { id, pod, args: 'MAC=c2:11:22:33:44:77' });
@@ -209,7 +209,7 @@ test('88: hardware address of CNI_ARGS, then args.cni, then runtimeConfig', () =
   ]).toEqual(['c2:11:22:33:44:77', 'c2:11:22:33:44:88', 'c2:11:22:33:44:99']);
 });
 
-describe('92: macspoofchk', () => {
+describe('[92] macspoofchk', () => {
   const spoofed = '02:00:00:00:00:99';
   const tables = () => lab.nft('list', 'tables');
   const elements = () => lab.nft('list', 'table', 'bridge', 'weft-spoof').match(/veth\w{8}/g) ?? [];
@@ -253,7 +253,7 @@ describe('92: macspoofchk', () => {
   });
 });
 
-test('93: disableContainerInterface leaves the pod end down', () => {
+test('[93] disableContainerInterface leaves the pod end down', () => {
   const pod = lab.pod();
   const config = lab.config({ disableContainerInterface: true, ipam: {} });
   lab.add(config, { pod });
@@ -261,7 +261,7 @@ test('93: disableContainerInterface leaves the pod end down', () => {
   expect(() => lab.check(config, { pod })).not.toThrow();
 });
 
-test('94: isolated ports reach the gateway and open ports, not each other', () => {
+test('[94] isolated ports reach the gateway and open ports, not each other', () => {
   const [a, b, open] = [lab.pod(), lab.pod(), lab.pod()];
   const config = lab.config({ portIsolation: true });
   lab.add(config, { id: 'a', pod: a });
@@ -275,7 +275,7 @@ test('94: isolated ports reach the gateway and open ports, not each other', () =
   }).toEqual({ gateway: true, open: true, isolated: false });
 });
 
-describe('133: mtu', () => {
+describe('[133] mtu', () => {
   function mtusOf(config: object): unknown[] {
     const pod = lab.pod();
     const { interfaces } = lab.add(config, { pod });

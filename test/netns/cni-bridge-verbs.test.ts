@@ -30,7 +30,7 @@ function neighbours(): string[] {
   return lab.host.ip<{ dst: string }[]>('neigh', 'show', 'dev', 'br0').map(({ dst }) => dst);
 }
 
-describe('91: CHECK', () => {
+describe('[91] CHECK', () => {
   test('an attachment that is whole', () => {
     const pod = lab.pod();
     lab.add(network(), { pod });

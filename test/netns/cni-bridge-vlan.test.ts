@@ -70,7 +70,7 @@ describe.runIf(!canFilterVlans)('a kernel without VLAN filtering', () => {
   });
 });
 
-describe.runIf(canFilterVlans)('79: VLANs of the port', () => {
+describe.runIf(canFilterVlans)('[79] VLANs of the port', () => {
   const trunk = [{ id: 101 }, { minID: 200, maxID: 210 }];
   test.each<[string, object, readonly string[]]>([
     ['access', { vlan: 100 }, ['100 pvid untagged']],
@@ -108,7 +108,7 @@ describe.runIf(canFilterVlans)('79: VLANs of the port', () => {
   });
 });
 
-describe.runIf(canFilterVlans)('80: a gateway in the VLAN', () => {
+describe.runIf(canFilterVlans)('[80] a gateway in the VLAN', () => {
   test.each([false, true])('holds the addresses and is shared; default VLAN kept: %s', (kept) => {
     const [a, b] = [lab.pod(), lab.pod()];
     const config = lab.dualStack({ vlan: 100, preserveDefaultVlan: kept });
@@ -138,7 +138,7 @@ describe.runIf(canFilterVlans)('80: a gateway in the VLAN', () => {
   });
 });
 
-describe.runIf(canFilterVlans)('136: VLANs on a bridge that is there', () => {
+describe.runIf(canFilterVlans)('[136] VLANs on a bridge that is there', () => {
   const addressed = (subnet: string, change: object) => {
     const ipam = { type: 'host-local', dataDir: lab.directory, subnet };
     return lab.config({ ipam, isDefaultGateway: false, ...change });

@@ -87,7 +87,7 @@ describe('traffic', () => {
   });
 });
 
-describe('rules', () => {
+describe('[128] rules', () => {
   test('one pair per network and subnet, whatever the number of ADDs, as iptables writes them', () => {
     dropForwarded();
     for (const pod of [a, a, b]) add(pod);

@@ -96,7 +96,7 @@ describe('the reference bridge with our host-local', () => {
 describe('our bridge with another IPAM plugin', () => {
   const stdin = () => config({ ipam: ipam({ type: 'addresses' }), ipMasq: true, isGateway: true });
 
-  test('ADD, CHECK and DEL go to it, and nothing stays (40)', () => {
+  test('ADD, CHECK and DEL go to it, and nothing stays [40]', () => {
     copyFileSync(`${reference}/host-local`, join(binDirectory, 'addresses'));
     const netns = node.pod();
     const added = call('ADD', { netns, stdin: stdin() });
@@ -114,7 +114,7 @@ describe('our bridge with another IPAM plugin', () => {
     expect(call('DEL', { netns, stdin: stdin() })).toEqual(success);
   });
 
-  test('its error is passed on, its stderr too, and it is told DEL (37, 38)', () => {
+  test('its error is passed on, its stderr too, and it is told DEL [37, 38]', () => {
     install(
       'addresses',
       `echo "$CNI_COMMAND" >>${node.directory}/calls; echo noise >&2
@@ -130,7 +130,7 @@ describe('our bridge with another IPAM plugin', () => {
     expect(node.footprint()).toEqual({ links: [], neighbours: [], elements: [], files: [] });
   });
 
-  test('one that is not there is named with the directories (35)', () => {
+  test('one that is not there is named with the directories [35]', () => {
     const { stdout } = call('ADD', { netns: node.pod(), stdin: stdin() });
     expect(JSON.parse(stdout)).toMatchObject({
       code: 7,
@@ -140,7 +140,7 @@ describe('our bridge with another IPAM plugin', () => {
 });
 
 describe('in a chain', () => {
-  test('loopback raises and lowers lo, and passes prevResult on unchanged (131)', () => {
+  test('loopback raises and lowers lo, and passes prevResult on unchanged [131]', () => {
     const netns = node.pod();
     netns.run('ip', 'link', 'set', 'lo', 'down');
     const isUp = () =>
@@ -237,7 +237,7 @@ describe('the whole chain in one execution', () => {
 });
 
 describe('the node as a whole', () => {
-  test('GC removes what is not in the list, and nothing without a list (47)', () => {
+  test('GC removes what is not in the list, and nothing without a list [47]', () => {
     const stdin = config({ cniVersion: '1.1.0', ipMasq: true, isGateway: true });
     const [a, b] = [node.pod(), node.pod()];
     node.result({ command: 'ADD', id: 'a', netns: a, stdin });

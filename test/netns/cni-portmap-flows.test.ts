@@ -42,7 +42,7 @@ test.each([
   { host: '203.0.113.1', want: '10.22.0.3' },
   { host: '2001:db8:113::1', want: 'fd00:22::3' },
 ])(
-  'a UDP flow to $host goes on when the pod behind the port is replaced',
+  '[125] a UDP flow to $host goes on when the pod behind the port is replaced',
   async ({ host, want }) => {
     const [old, young] = [lab.pod(2), lab.pod(3)];
     const servers = [

@@ -32,7 +32,7 @@ const golden = (name: string) => {
   expect(listed).toBe(readFileSync(path, 'utf8'));
 };
 
-test('what nft lists after ADD and after DEL', () => {
+test('[121] what nft lists after ADD and after DEL', () => {
   const pod = lab.pod(2);
   const portMappings = [
     tcp(8080),
@@ -47,7 +47,7 @@ test('what nft lists after ADD and after DEL', () => {
   expect(storeFiles()).toEqual([]);
 });
 
-test('masqAll and snat', () => {
+test('[122] masqAll and snat', () => {
   const [all, none] = [lab.pod(2), lab.pod(3)];
   lab.add(all, { portMappings: [tcp(8080)], config: { masqAll: true } });
   lab.add(none, { portMappings: [tcp(8081)], config: { snat: false } });
@@ -69,7 +69,7 @@ test('a taken port is refused naming its owner, and nothing of the ADD stays', (
   expect(elementCount()).toBe(4);
 });
 
-test('the same port of another protocol or address is another port, and DEL removes exactly its own', () => {
+test('[143] the same port of another protocol or address is another port, and DEL removes exactly its own', () => {
   const [a, b, c] = [lab.pod(2), lab.pod(3), lab.pod(4)];
   lab.add(a, { portMappings: [tcp(8080, { hostIP: '203.0.113.1' })] });
   lab.add(b, { portMappings: [tcp(8080, { protocol: 'udp' })] });

@@ -93,9 +93,12 @@ describe('traffic', () => {
     { from: 'node', host: '203.0.113.1', port: 7000, want: 'host 203.0.113.1' },
     // A listener of the node on ::1 keeps its port, as nothing can be led there.
     { from: 'node', host: '::1', port: 8080, want: 'host ::1' },
-  ])('$from to $host $port ($udp): $want', async ({ from, host, port, udp, want }) => {
-    expect(await ask(place(from), host, port, udp === true ? 'udp' : 'tcp')).toBe(want);
-  });
+  ])(
+    '[124, 126, 141] $from to $host $port ($udp): $want',
+    async ({ from, host, port, udp, want }) => {
+      expect(await ask(place(from), host, port, udp === true ? 'udp' : 'tcp')).toBe(want);
+    },
+  );
 
   test('with bridged packets not filtered, pod to its own port and to a neighbour still works', async () => {
     const keys = ['net.bridge.bridge-nf-call-iptables', 'net.bridge.bridge-nf-call-ip6tables'];
@@ -113,7 +116,7 @@ describe('traffic', () => {
     }
   });
 
-  test('strict reverse path filters do not mind', async () => {
+  test('[141] strict reverse path filters do not mind', async () => {
     const keys = ['all', 'br0', 'up0'].map((name) => `net.ipv4.conf.${name}.rp_filter=1`);
     lab.host.run('sysctl', '-qw', ...keys);
     expect({

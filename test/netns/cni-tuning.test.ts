@@ -71,7 +71,7 @@ describe('sysctls', () => {
   });
 });
 
-describe('link settings', () => {
+describe('[129] link settings', () => {
   const config = { mac: 'c2:11:22:33:44:55', mtu: 1454, promisc: true };
 
   test('are applied, told in the result and checked', () => {

@@ -44,7 +44,7 @@ describe('what somebody else took comes back', () => {
     expect(node.events.filter(({ repaired }) => repaired !== undefined)).toEqual([]);
   });
 
-  test('nft flush ruleset: masquerade, host ports and guards within a second', async () => {
+  test('[142] nft flush ruleset: masquerade, host ports and guards within a second', async () => {
     const before = node.nft('list', 'ruleset');
     node.nft('flush', 'ruleset');
     const ms = await node.until(() => masks().includes(`${address} comment`), promisedMs);

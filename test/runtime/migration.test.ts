@@ -15,6 +15,8 @@ import { ask, serveIn } from '../support/runtime/traffic.ts';
 const programs = {
   reference: referencePlugins,
   weft: { ...referencePlugins, ...weftAs('bridge') },
+  wholeWeft: { ...referencePlugins, ...weftAs('bridge', 'portmap', 'host-local') },
+  weftAddresses: { ...referencePlugins, ...weftAs('host-local') },
 } as const;
 
 let containerd: Containerd;
@@ -56,6 +58,7 @@ test.each([
   { from: 'reference', to: 'weft', second: 51, ipMasq: false, usesPortmap: false },
   { from: 'reference', to: 'weft', second: 52, ipMasq: true, usesPortmap: false },
   { from: 'reference', to: 'weft', second: 53, ipMasq: true, usesPortmap: true },
+  { from: 'reference', to: 'wholeWeft', second: 58, ipMasq: true, usesPortmap: true },
   { from: 'weft', to: 'reference', second: 54, ipMasq: false, usesPortmap: false },
   { from: 'weft', to: 'reference', second: 55, ipMasq: false, usesPortmap: true },
 ] as const)(
@@ -76,13 +79,7 @@ test.each([
 
     await discard(old.id);
     await discard(fresh.id);
-    // weft does not touch iptables: the old pod's masquerade rule and chain stay.
-    const staysBehind =
-      from === 'reference' && options.ipMasq ? [old.ip, masqueradeChain(second, old.id)] : [];
-    expect(node.footprint()).toEqual({
-      ...nothing,
-      netfilter: [...before, ...staysBehind].sort(),
-    });
+    expect(node.footprint()).toEqual({ ...nothing, netfilter: before });
   },
 );
 
@@ -115,6 +112,50 @@ test('a pod of weft passes the CHECK of the reference plugins, until its route i
   expect(check(node, 'net-57', pod)).toMatchObject({ status: 0, stdout: '' });
   node.run('nsenter', `--net=/run/netns/${pod.netns}`, 'ip', 'route', 'del', 'default');
   expect(check(node, 'net-57', pod)).toMatchObject({ status: 1 });
+});
+
+test('a pod of the reference plugins passes the CHECK of weft, until its address is gone', async () => {
+  const { node } = containerd;
+  node.installPlugins(programs.reference);
+  const subnets = ['10.59.0.0/24', 'fd00:10:59::/64'];
+  await useNetwork(59, { subnets, usesPortmap: true });
+  const { id, ip } = await runSandbox();
+
+  node.installPlugins(programs.wholeWeft);
+  const pod = { id, netns: node.footprint().netnses[0] ?? '' };
+  expect(check(node, 'net-59', pod)).toMatchObject({ status: 0, stdout: '' });
+  node.run(
+    'nsenter',
+    `--net=/run/netns/${pod.netns}`,
+    'ip',
+    'addr',
+    'del',
+    `${ip}/24`,
+    'dev',
+    'eth0',
+  );
+  expect(check(node, 'net-59', pod)).toMatchObject({
+    status: 1,
+    stdout: expect.stringContaining(`has lost the address ${ip}/24`),
+  });
+});
+
+test('weft gives the addresses of pods that the reference bridge makes', async () => {
+  const { node } = containerd;
+  const { netfilter: before } = node.footprint();
+  node.installPlugins(programs.weftAddresses);
+  const subnets = ['10.60.0.0/24', 'fd00:10:60::/64'];
+  await useNetwork(60, { subnets });
+  const { id, ip } = await runSandbox();
+  expect(ip).toBe('10.60.0.2');
+  expect(node.footprint().addresses.toSorted()).toEqual(['10.60.0.2', 'fd00:10:60::2']);
+  const pod = { id, netns: node.footprint().netnses[0] ?? '' };
+  serveIn(node, pod.netns, 80);
+  expect(await ask(node.netns, ip, 80)).toContain(`eth0 ${ip}`);
+  expect(check(node, 'net-60', pod)).toMatchObject({ status: 0, stdout: '' });
+
+  await discard(id);
+  expect(node.footprint()).toEqual({ ...nothing, netfilter: before });
 });
 
 /** FormatChainName of the reference plugins' pkg/utils. */

@@ -1,11 +1,13 @@
-/** A node in a namespace whose plugin runs in this process: real links and rules, no executions. */
+/** A node in a namespace whose plugin runs in this process: real links and rules. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { openForeignIpam } from '../../src/cni/foreign-ipam.ts';
 import { openLocalNode } from '../../src/cni/local-node.ts';
 import type { CniNode, Nftables } from '../../src/cni/node.ts';
 import { runVerb, runVerbs } from '../../src/cni/verbs.ts';
 import { openConntrack } from '../../src/kernel/conntrack.ts';
+import { openIptables } from '../../src/kernel/iptables.ts';
 import { netnses } from '../../src/kernel/netns.ts';
 import { openRtnl } from '../../src/kernel/rtnl.ts';
 import { sysctls } from '../../src/kernel/sysctls.ts';
@@ -166,12 +168,15 @@ export class BridgeLab {
       generation: () => use().generation(),
       tables: (family) => use().tables(family),
       chains: (table) => use().chains(table),
+      hasChain: (table, chain) => use().hasChain(table, chain),
       rules: (table, chain) => use().rules(table, chain),
       elements: (table, set) => use().elements(table, set),
       close: () => undefined,
     };
     return {
       ...local,
+      // Nobody else waits for this process.
+      foreignIpam: { ...openForeignIpam(undefined), canExec: true },
       kernel: {
         ...local.kernel,
         netnses: { ...netnses, self: () => netnses.open(this.host.path) },
@@ -182,6 +187,7 @@ export class BridgeLab {
         },
         openNftables: () => nftables,
         openConntrack: () => openConntrack(hostNetns),
+        iptables: openIptables(['nsenter', `--net=${this.host.path}`]),
       },
     };
   }

@@ -88,6 +88,7 @@ export class ClusterNode {
   readonly netns: TestNetns;
   readonly runDir: string;
   readonly dataDir: string;
+  readonly stateDir: string;
   readonly configFile: string;
   agent: RunningProgram | undefined;
   readonly #pauses = new Map<string, number>();
@@ -100,6 +101,7 @@ export class ClusterNode {
     mkdirSync(home);
     this.runDir = join(home, 'run');
     this.dataDir = join(home, 'networks');
+    this.stateDir = join(home, 'state');
     this.configFile = join(home, 'weft.json');
     writeFileSync(
       this.configFile,
@@ -108,6 +110,7 @@ export class ClusterNode {
         nodeName: this.name,
         manifests: cluster.manifests,
         runDir: this.runDir,
+        stateDir: this.stateDir,
         proxy: { clusterCIDR: plan.clusterCIDR, nftables: { minSyncPeriod: '0s' } },
         cni: { ipamDirectory: this.dataDir },
       }),

@@ -1,5 +1,6 @@
 /** A node of its own for CNI tests: a namespace, directories, pods and ways to call a plugin. */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -81,6 +82,23 @@ export class CniTestNode {
       timeout: 30_000,
     });
     return { status: result.status ?? -1, stdout: result.stdout, stderr: result.stderr };
+  }
+
+  /** Like `call`, while other things happen. */
+  async callBeside(call: CniCall): Promise<CniOutcome> {
+    const { command, args, env } = this.commandOf(call);
+    const child = spawn(command, args, { env, timeout: 30_000, killSignal: 'SIGKILL' });
+    const output = { stdout: '', stderr: '' };
+    for (const name of ['stdout', 'stderr'] as const) {
+      child[name].on('data', (bytes: Buffer) => {
+        output[name] += bytes.toString();
+      });
+    }
+    // One that ends without reading it all is told by its exit code.
+    child.stdin.on('error', () => {});
+    child.stdin.end(typeof call.stdin === 'string' ? call.stdin : JSON.stringify(call.stdin));
+    await once(child, 'close');
+    return { status: child.exitCode ?? -1, ...output };
   }
 
   /** Like `call`, with the JSON it must print; failure throws. */

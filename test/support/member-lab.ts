@@ -132,6 +132,7 @@ export class MemberLab {
         },
         openNftables: () => NftablesConnection.open({ netns: hostNetns }),
         openConntrack: () => openConntrack(hostNetns),
+        claimNetns: unused,
         pause: unused,
       },
       version: 'test',

@@ -8,9 +8,10 @@ import {
   shapeIngress,
 } from '../../kernel/shaping.ts';
 import type { Link, NodeRtnl, TokenBucket } from '../../kernel/types.ts';
+import { toError } from '../../util/errors.ts';
 import type { Attachment } from '../attachment.ts';
-import { type CniNode, withRtnl } from '../node.ts';
-import type { ChainMember, GcCall, NetnsCall } from '../plugin.ts';
+import { withRtnl } from '../node.ts';
+import type { ChainMember, DelCall, GcCall, NetnsCall } from '../plugin.ts';
 import type { Result } from '../protocol/result.ts';
 import type { UndoList } from '../undo.ts';
 import { parseBandwidthConfig } from './config.ts';
@@ -22,7 +23,11 @@ export const bandwidth: ChainMember = {
   capability: 'bandwidth',
   isWanted: ({ config }) => Object.keys(parseBandwidthConfig(config)).length > 0,
   add: addLimits,
-  del: ({ node, attachment }) => removeIfb(node, attachment),
+  del: (call) => {
+    const [error] = removeIfbs([call]);
+    if (error !== undefined) throw error;
+  },
+  delMany: removeIfbs,
   check: checkLimits,
   gc: removeInvalid,
 };
@@ -47,15 +52,36 @@ function addLimits(call: NetnsCall, previous: Result, undo: UndoList): Result {
   });
 }
 
-/** Only the ifb: the node's end goes with its pair, and with it what shapes the pod's ingress. */
-function removeIfb(node: CniNode, attachment: Attachment): void {
-  withRtnl(node.kernel, undefined, (rtnl) => {
-    const indexes = ifbNames(attachment).flatMap((name) => {
-      const link = rtnl.link(name);
-      return link !== undefined && isIfbOf(attachment, link) ? [link.index] : [];
-    });
-    if (indexes.length > 0) rtnl.deleteLinks(indexes);
+/**
+ * Only ifbs: the node's end goes with its pair, and with it what shapes the pod's ingress. All with
+ * one wait of the kernel; when that fails, each is tried alone.
+ */
+function removeIfbs(calls: readonly DelCall[]): readonly (Error | undefined)[] {
+  const [first] = calls;
+  if (first === undefined) return [];
+  return withRtnl(first.node.kernel, undefined, (rtnl) => {
+    const indexes = calls.map(({ attachment }) => ifbIndexes(rtnl, attachment));
+    const all = indexes.flat();
+    const error = all.length === 0 ? undefined : failureOf(() => rtnl.deleteLinks(all));
+    if (error === undefined) return calls.map(() => undefined);
+    return indexes.map((own) => failureOf(() => rtnl.deleteLinks(own)));
   });
+}
+
+function ifbIndexes(rtnl: NodeRtnl, attachment: Attachment): readonly number[] {
+  return ifbNames(attachment).flatMap((name) => {
+    const link = rtnl.link(name);
+    return link !== undefined && isIfbOf(attachment, link) ? [link.index] : [];
+  });
+}
+
+function failureOf(step: () => void): Error | undefined {
+  try {
+    step();
+    return undefined;
+  } catch (thrown) {
+    return toError(thrown);
+  }
 }
 
 function checkLimits(call: NetnsCall, previous: Result): void {

@@ -2,8 +2,8 @@
 import type { Link } from '../../kernel/types.ts';
 import { localMac, type Mac } from '../../net/mac.ts';
 import { sha256 } from '../../util/sha256.ts';
+import { sha512 } from '../../util/sha512.ts';
 import type { Attachment } from '../attachment.ts';
-import { sha512 } from './sha512.ts';
 
 /** Longest text the kernel keeps as a link's alias, bytes (IFALIASZ, without the NUL). */
 const maxAliasBytes = 255;

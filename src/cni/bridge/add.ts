@@ -1,13 +1,16 @@
 import type { NodeRtnl, Rtnl } from '../../kernel/types.ts';
 import { hostVethName } from '../attachment.ts';
+import { addIptablesMasquerade } from '../iptables/masquerade.ts';
 import { type CniNode, withNftables, withRtnl } from '../node.ts';
 import type { NetnsCall } from '../plugin.ts';
+import type { Request } from '../protocol/request.ts';
 import type { Result } from '../protocol/result.ts';
 import type { UndoList } from '../undo.ts';
-import type { AttachmentEntry } from '../upkeep/records.ts';
+import type { RecordedIpam } from '../upkeep/records.ts';
 import { remember } from '../upkeep/remember.ts';
 import { type BridgeConfig, parseBridgeConfig } from './config.ts';
 import { ensureBridge } from './ensure-bridge.ts';
+import { removeIptablesMasquerade, requireIptables } from './iptables-masquerade.ts';
 import { addMasquerade, removeMasquerade } from './masquerade.ts';
 import { type AttachmentPlan, buildPlan } from './plan.ts';
 import { announce, configurePod } from './pod.ts';
@@ -38,26 +41,36 @@ export function add(call: NetnsCall, undo: UndoList): Result {
       const isLeftover = () => host.link(hostVethName(attachment)) === undefined;
       const lease = reserve(call, config, undo, isLeftover);
       const plan = buildPlan({ attachment, config, lease, nodeId: node.nodeId });
-      remember(call, plan, recordedIpam(config), undo);
+      remember(call, plan, recordedIpam(config, request), undo);
       const made = execute(plan, call, { host, pod }, undo);
       return buildResult(plan, made, request);
     }),
   );
 }
 
-function recordedIpam({ ipam, foreignIpam }: BridgeConfig): AttachmentEntry['ipam'] {
-  if (foreignIpam !== undefined) return { type: foreignIpam };
+function recordedIpam(
+  { ipam, foreignIpam }: BridgeConfig,
+  request: Request,
+): RecordedIpam | undefined {
+  if (foreignIpam !== undefined) return { type: foreignIpam, execution: executionOf(request) };
   if (ipam === undefined) return undefined;
   const { dataDir } = ipam;
   return { type: 'host-local', ...(dataDir === undefined ? {} : { dataDir }) };
 }
 
+/** Of the environment only what the specification names, and where programs are. */
+function executionOf({ stdin, env, path }: Request): NonNullable<RecordedIpam['execution']> {
+  const named = Object.entries(env).filter(([name]) => name === 'PATH' || name.startsWith('CNI_'));
+  return { stdin: stdin.toString(), env: Object.fromEntries(named), path };
+}
+
 function execute(
   plan: AttachmentPlan,
-  { node, netns }: NetnsCall,
+  call: NetnsCall,
   { host, pod }: Sockets,
   undo: UndoList,
 ): MadeLinks {
+  const { node, netns } = call;
   const { kernel } = node;
   const bridge = ensureBridge(host, kernel.sysctls, plan.bridge);
   const gateway = plan.vlanGateway && ensureVlanGateway(host, kernel, plan.vlanGateway, bridge);
@@ -70,6 +83,7 @@ function execute(
   configurePod(pod, kernel, plan.pod, { netns, index: port.peerIndex });
   setNeighbours(plan, node, { host, index: (gateway ?? bridge).index }, undo);
   masquerade(plan, node, undo);
+  masqueradeWithIptables(plan, call, undo);
   announce({ host, pod, pause: kernel.pause }, plan, { port: port.index, pod: port.peerIndex });
   return { bridge, port, ...(gateway === undefined ? {} : { vlanGateway: gateway }) };
 }
@@ -104,4 +118,16 @@ function masquerade(
   const addresses = entries.map(({ address }) => address);
   withNftables(kernel, (nft) => addMasquerade(nft, entries, label));
   undo.push(() => withNftables(kernel, (nft) => removeMasquerade(nft, addresses, true)));
+}
+
+function masqueradeWithIptables(
+  { iptablesMasquerade: wanted }: AttachmentPlan,
+  call: NetnsCall,
+  undo: UndoList,
+): void {
+  if (wanted === undefined) return;
+  undo.push(() => {
+    withNftables(call.node.kernel, (nft) => removeIptablesMasquerade(call, nft, true));
+  });
+  addIptablesMasquerade(requireIptables(call.node), wanted);
 }

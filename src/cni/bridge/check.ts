@@ -10,6 +10,7 @@ import {
 } from '../../net/cidr.ts';
 import { addressBits, ipFamily } from '../../net/ip.ts';
 import { attachmentLabel, hostVethName } from '../attachment.ts';
+import { findMissingRule } from '../iptables/masquerade.ts';
 import { withNftables, withRtnl } from '../node.ts';
 import type { NetnsCall } from '../plugin.ts';
 import { requirePreviousResult } from '../protocol/previous-result.ts';
@@ -17,6 +18,7 @@ import type { Result } from '../protocol/result.ts';
 import { parseBridgeConfig } from './config.ts';
 import { requireBridge } from './ensure-bridge.ts';
 import { addressesOf } from './gateway-addresses.ts';
+import { requireIptables } from './iptables-masquerade.ts';
 import { masqueraded, subnetChainName } from './masquerade.ts';
 import { type AttachmentPlan, buildPlan } from './plan.ts';
 import { isWithin } from './port.ts';
@@ -55,6 +57,7 @@ export function check(call: NetnsCall): void {
       if (port.name === hostVethName(attachment)) checkNftables(call, plan);
     }),
   );
+  checkIptables(call, plan);
   for (const { path, value } of plan.forwarding) {
     const present = node.kernel.sysctls.read(undefined, path);
     if (present !== value) throw wrong(`sysctl ${path} is ${present ?? 'missing'}, not ${value}`);
@@ -221,6 +224,12 @@ function checkNftables({ node }: NetnsCall, plan: AttachmentPlan): void {
       throw wrong(`port "${name}" does not check hardware addresses`);
     }
   });
+}
+
+function checkIptables({ node }: NetnsCall, { iptablesMasquerade: wanted }: AttachmentPlan): void {
+  if (wanted === undefined) return;
+  const missing = findMissingRule(requireIptables(node), wanted);
+  if (missing !== undefined) throw wrong(`rule "${missing}" of iptables is missing`);
 }
 
 function wrong(message: string): Error {

@@ -25,6 +25,8 @@ export interface BridgeConfig {
   readonly isDefaultGateway: boolean;
   readonly forceAddress: boolean;
   readonly ipMasq: boolean;
+  /** Of ipMasq; absent: elements of our own table. */
+  readonly ipMasqBackend?: 'iptables';
   readonly hairpinMode: boolean;
   readonly promiscMode: boolean;
   /** Bytes; `auto` follows the bridge, and a new bridge the uplink. Undefined: kernel's default. */
@@ -66,12 +68,12 @@ export function parseBridgeConfig(request: Request): BridgeConfig {
   const raw = parseRawConfig(request.config);
   const type = memberOf(request.config, 'type');
   checkPluginType(type);
-  checkBackend(raw.ipMasqBackend);
   checkCombinations(raw);
   const args = parseCniArgs(request.args);
   const mac = parseMacOf(raw, args);
   return {
     ...parseBridgeKeys(raw),
+    ...parseBackend(raw.ipMasqBackend),
     ...parseMtu(raw, type),
     ...parseVlanKeys(raw),
     ...parsePortKeys(raw),
@@ -93,6 +95,8 @@ export interface TeardownConfig {
   readonly vlan?: number;
   /** Whether the configuration says ipMasq now; it may have said otherwise at ADD. */
   readonly isMasqueraded: boolean;
+  /** Whether rules of iptables are to be expected; others are looked for when the pod is not ours. */
+  readonly usesIptables: boolean;
   /** Undefined when there is no IPAM. */
   readonly ipamType?: string;
   readonly dataDir?: string;
@@ -110,6 +114,7 @@ export function parseTeardownConfig(config: Readonly<Record<string, unknown>>): 
     ...(typeof vlan === 'number' && vlan !== 0 ? { vlan } : {}),
     bridge: typeof bridge === 'string' && bridge !== '' ? bridge : defaultBridge,
     isMasqueraded: memberOf(config, 'ipMasq') === true,
+    usesIptables: memberOf(config, 'ipMasqBackend') === 'iptables',
     ...(typeof ipamType === 'string' && ipamType !== '' ? { ipamType } : {}),
     ...(typeof dataDir === 'string' && dataDir !== '' ? { dataDir } : {}),
   };
@@ -175,9 +180,9 @@ function checkPluginType(type: unknown): void {
   throw unsupportedField('type', type);
 }
 
-function checkBackend(backend: string | undefined): void {
-  if (backend === undefined || backend === '' || backend === 'nftables') return;
-  if (backend === 'iptables') throw unsupportedField('ipMasqBackend', backend);
+function parseBackend(backend: string | undefined): Pick<BridgeConfig, 'ipMasqBackend'> {
+  if (backend === undefined || backend === '' || backend === 'nftables') return {};
+  if (backend === 'iptables') return { ipMasqBackend: backend };
   throw new ConfigError('ipMasqBackend', `ipMasqBackend: unknown ipmasq backend "${backend}"`);
 }
 

@@ -1,11 +1,12 @@
 import type { NodeRtnl, Rtnl } from '../../kernel/types.ts';
 import type { IP } from '../../net/ip.ts';
-import { joinErrors, toError } from '../../util/errors.ts';
+import { BusyError, joinErrors, toError } from '../../util/errors.ts';
 import { hostVethName } from '../attachment.ts';
-import { withNftables, withRtnl } from '../node.ts';
+import { type Nftables, withNftables, withRtnl } from '../node.ts';
 import type { DelCall } from '../plugin.ts';
 import { endFlowsOf } from '../upkeep/flows.ts';
 import { parseTeardownConfig, type TeardownConfig } from './config.ts';
+import { removeIptablesMasquerade } from './iptables-masquerade.ts';
 import { removeMasquerade } from './masquerade.ts';
 import { forgetNeighbours } from './neighbours.ts';
 import { heldAddresses, releaseAddresses } from './reservations.ts';
@@ -33,6 +34,8 @@ export function delMany(calls: readonly DelCall[]): readonly (Error | undefined)
   if (first === undefined) return [];
   const { kernel } = first.node;
   const teardowns = calls.map((call) => new Teardown(call));
+  const claimed = new Set<string>();
+  for (const teardown of teardowns) teardown.claim(claimed);
   for (const teardown of teardowns) teardown.announce();
   withRtnl(kernel, undefined, (host) => {
     for (const teardown of teardowns) teardown.attempt(() => teardown.find(host));
@@ -44,6 +47,7 @@ export function delMany(calls: readonly DelCall[]): readonly (Error | undefined)
       }
       const ports = teardowns.map(({ portName }) => portName);
       attemptAll(teardowns, () => unguardPorts(nft, ports));
+      for (const teardown of teardowns) teardown.attempt(() => teardown.removeForeignRules(nft));
       deleteLinks(host, teardowns);
     });
     for (const teardown of teardowns) {
@@ -66,7 +70,10 @@ class Teardown {
   addresses: readonly IP[] = [];
   /** ifindex of the node's end; undefined when there is none. */
   link: number | undefined;
+  /** Its node end has the name that we give. */
+  #isOurs = false;
   readonly #errors: Error[] = [];
+  #endClaim: (() => void) | undefined;
 
   constructor(call: DelCall) {
     this.call = call;
@@ -87,6 +94,21 @@ class Teardown {
   }
 
   /**
+   * Waits for an ADD that is at work in the pod: what it makes after a look would stay. A DEL goes on
+   * beside one that takes too long. `claimed` are namespaces that others of the same batch have.
+   */
+  claim(claimed: Set<string>): void {
+    const { netns, node, isClaimed = false } = this.call;
+    if (netns === undefined || isClaimed || claimed.has(netns.id)) return;
+    claimed.add(netns.id);
+    try {
+      this.#endClaim = node.kernel.claimNetns(netns);
+    } catch (thrown) {
+      if (!(thrown instanceof BusyError)) this.fail(thrown);
+    }
+  }
+
+  /**
    * An entry in the journal until all is gone: the agent's repair leaves the attachment alone while
    * its parts disappear, and its sweep finishes what a killed DEL began. A DEL goes on without it.
    */
@@ -104,12 +126,25 @@ class Teardown {
     this.addresses = held;
     const port = host.link(this.portName);
     if (port?.kind === 'veth') this.link = port.index;
+    this.#isOurs = this.link !== undefined;
     if (this.call.netns === undefined || (this.link !== undefined && held.length > 0)) return;
     withRtnl(this.call.node.kernel, this.call.netns, (pod) => this.#findInPod(host, pod));
   }
 
+  /**
+   * Rules of iptables, which a pod has only when the reference made it, or the configuration says so or
+   * did at ADD. A pod of ours without them is not worth executing a program for.
+   */
+  removeForeignRules(nft: Nftables): void {
+    const plan = this.call.node.records?.read(this.call.attachment)?.plan;
+    const isExpected = this.config.usesIptables || plan?.iptablesMasquerade !== undefined;
+    if (this.#isOurs && !isExpected) return;
+    removeIptablesMasquerade(this.call, nft, isExpected || plan === undefined);
+  }
+
   finish(): Error | undefined {
     if (this.#errors.length === 0) this.attempt(() => this.#release());
+    this.#endClaim?.();
     return joinErrors(this.#errors, `DEL of ${this.call.attachment.containerId}`);
   }
 

@@ -2,6 +2,7 @@ import type { NodeRtnl } from '../../kernel/types.ts';
 import type { IP } from '../../net/ip.ts';
 import { joinErrors } from '../../util/errors.ts';
 import { type Attachment, hostVethName } from '../attachment.ts';
+import { removeInvalidChains } from '../iptables/remove.ts';
 import { type CniNode, type Nftables, withNftables, withRtnl } from '../node.ts';
 import type { GcCall } from '../plugin.ts';
 import { endFlowsOf } from '../upkeep/flows.ts';
@@ -46,6 +47,11 @@ export function gc(call: GcCall): void {
       attempt(() => endFlowsOf(node.kernel, found.addresses));
     });
   });
+  attempt(() =>
+    removeInvalidChains(node, (network, containerId) => {
+      return network === request.network && !call.isValidContainer(containerId);
+    }),
+  );
   // While something may still answer for an address, nobody else is given it.
   if (errors.length === 0) attempt(() => releaseInvalid(call, config, attempt));
   const failure = joinErrors(errors, `GC of network ${request.network}`);

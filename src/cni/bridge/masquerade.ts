@@ -5,6 +5,7 @@
 import { type Cidr, cidrFamily, parseCidr } from '../../net/cidr.ts';
 import { type IP, type IPFamily, ipFamily } from '../../net/ip.ts';
 import { ipBytes, readIPBytes } from '../../nftables/bytes.ts';
+import { hookPriority } from '../../nftables/hook-priorities.ts';
 import type { Chain, Element, NamedSet, Rule, Table } from '../../nftables/model.ts';
 import { ip, ip6, meta } from '../../nftables/selectors.ts';
 import {
@@ -48,16 +49,13 @@ const nfproto: Readonly<Record<IPFamily, string>> = { 4: '\x02', 6: '\x0a' };
 const destination = { 4: ip.daddr, 6: ip6.daddr } as const;
 const source = { 4: ip.saddr, 6: ip6.saddr } as const;
 
-/** NF_IP_PRI_NAT_SRC. */
-const priorityOfSourceNat = 100;
-
 /** Bounds the race with others who create or delete the same table. */
 const maxAttempts = 5;
 
 /** Looks a pod up once per connection, whatever the number of pods. */
 export const masqueradeBaseChain: Chain = {
   name: 'postrouting',
-  base: { type: 'nat', hook: 'postrouting', priority: priorityOfSourceNat },
+  base: { type: 'nat', hook: 'postrouting', priority: hookPriority.sourceNat },
   rules: ([4, 6] as const).map((family) => ({
     statements: [
       match(meta.nfproto, '==', nfproto[family]),

@@ -18,6 +18,7 @@ import {
   hostVethName,
   vethMacs,
 } from '../attachment.ts';
+import type { IptablesMasquerade } from '../iptables/masquerade.ts';
 import type { Dns, ResultIP, ResultRoute } from '../protocol/result.ts';
 import type { BridgeConfig } from './config.ts';
 import {
@@ -101,6 +102,8 @@ export interface AttachmentPlan {
   /** Pod addresses whose hardware address the node is told, so that it forgets former owners. */
   readonly neighbours: readonly IP[];
   readonly masquerade: readonly { readonly address: IP; readonly subnet: Cidr }[];
+  /** Instead of `masquerade`. */
+  readonly iptablesMasquerade?: IptablesMasquerade;
   readonly result: { readonly ips: readonly ResultIP[]; readonly routes: readonly ResultRoute[] };
   readonly dns: Dns;
 }
@@ -153,7 +156,7 @@ export function buildPlan({ attachment, config, lease, nodeId }: PlanInput): Att
     ...(mtu === undefined ? {} : { mtu }),
     forwarding: config.isGateway ? forwardingSysctls(families) : [],
     neighbours: config.isGateway ? ips.map(({ address }) => addressOf(address)) : [],
-    masquerade: config.ipMasq ? ips.map(masqueradeOf) : [],
+    ...buildMasquerade(attachment, config, ips),
     result: { ips: ips.map((ip) => ({ interface: podInterface, ...ip })), routes },
     dns: config.dns ?? lease.dns,
   };
@@ -212,6 +215,16 @@ function gatewayAddresses(ips: readonly LeasedAddress[]): readonly IPWithPrefix[
     return gateway === undefined ? [] : [ipWithPrefix(gateway, prefixLength(address))];
   });
   return [...new Set(addresses)];
+}
+
+function buildMasquerade(
+  { network, containerId }: Attachment,
+  { ipMasq, ipMasqBackend }: BridgeConfig,
+  ips: readonly LeasedAddress[],
+): Pick<AttachmentPlan, 'masquerade' | 'iptablesMasquerade'> {
+  const entries = ipMasq ? ips.map(masqueradeOf) : [];
+  if (ipMasqBackend === undefined || entries.length === 0) return { masquerade: entries };
+  return { masquerade: [], iptablesMasquerade: { owner: { network, containerId }, entries } };
 }
 
 function masqueradeOf({ address }: LeasedAddress): { address: IP; subnet: Cidr } {

@@ -4,6 +4,7 @@
  */
 import type { Mac } from '../../net/mac.ts';
 import { ifnameBytes, macBytes } from '../../nftables/bytes.ts';
+import { hookPriority } from '../../nftables/hook-priorities.ts';
 import type { Chain, Element, NamedSet, Table } from '../../nftables/model.ts';
 import { ether, meta } from '../../nftables/selectors.ts';
 import { drop, lookup } from '../../nftables/statements.ts';
@@ -33,15 +34,12 @@ export const allowedSenders: NamedSet = {
   key: [meta.iifname, ether.saddr],
 };
 
-/** NF_BR_PRI_NAT_DST_BRIDGED: before anything else in a bridge looks at the frame. */
-const priorityOfBridgedDestinationNat = -300;
-
 /** Bounds the race with others who create or delete the same table. */
 const maxAttempts = 5;
 
 export const spoofChain: Chain = {
   name: 'prerouting',
-  base: { type: 'filter', hook: 'prerouting', priority: priorityOfBridgedDestinationNat },
+  base: { type: 'filter', hook: 'prerouting', priority: hookPriority.bridgedDestinationNat },
   rules: [
     {
       statements: [

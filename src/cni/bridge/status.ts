@@ -5,6 +5,7 @@ import { type ReservationOwner, withNftables, withRtnl } from '../node.ts';
 import type { StatusCall } from '../plugin.ts';
 import { CniError, cniErrorCode } from '../protocol/errors.ts';
 import { type BridgeConfig, parseBridgeConfig } from './config.ts';
+import { requireIptables } from './iptables-masquerade.ts';
 import { isMasqueradeReady } from './masquerade.ts';
 import { requireForeign } from './reservations.ts';
 import { forwardingSysctls } from './sysctls.ts';
@@ -20,11 +21,11 @@ export function status(call: StatusCall): void {
   const config = parseBridgeConfig(call.request);
   checkAddresses(call, config);
   withRtnl(call.node.kernel, undefined, (host) => checkBridge(host, config));
-  if (config.ipMasq) checkNftables(call);
+  if (config.ipMasq) checkMasqueradeBackend(call, config);
   const owners = ownersOf(call, config);
   if (owners.length === 0) return;
   checkForwarding(call, config, owners);
-  if (config.ipMasq) checkMasquerade(call);
+  if (config.ipMasq && config.ipMasqBackend === undefined) checkMasquerade(call);
 }
 
 function checkAddresses({ request, node }: StatusCall, config: BridgeConfig): void {
@@ -44,7 +45,14 @@ function checkBridge(host: NodeRtnl, { bridge: name }: BridgeConfig): void {
   if (ports >= maxPorts) throw unavailable(`bridge "${name}" has all its ${maxPorts} ports in use`);
 }
 
-function checkNftables({ node }: StatusCall): void {
+function checkMasqueradeBackend({ node }: StatusCall, { ipMasqBackend }: BridgeConfig): void {
+  if (ipMasqBackend === undefined) checkNftables({ node });
+  else if (requireIptables(node).save(4) === undefined) {
+    throw unavailable('ipMasqBackend "iptables": iptables-save is not installed on this node');
+  }
+}
+
+function checkNftables({ node }: Pick<StatusCall, 'node'>): void {
   try {
     withNftables(node.kernel, (nft) => void nft.tables('inet'));
   } catch (cause) {

@@ -27,19 +27,21 @@ export function firewallWith(open: OpenTables): ChainMember {
   return {
     name: 'firewall',
     isWanted: ({ config }) => parseFirewallConfig(config) !== undefined,
-    add: ({ request, node }, previous) => {
+    add: ({ request, node, attachment }, previous) => {
       const config = parseFirewallConfig(request.config);
       if (config === undefined) return previous;
-      const wish = { ...config, network: request.network, subnets: subnetsOf(previous) };
-      using(open(node), (nft) => ensureForward(nft, wish));
+      const forwarded = { ...config, subnets: subnetsOf(previous) };
+      using(open(node), (nft) => ensureForward(nft, { ...forwarded, network: request.network }));
+      node.records?.amend(attachment, { forwarded });
       return previous;
     },
     del: () => undefined,
     check: (call, previous) => using(open(call.node), (nft) => checkForward(nft, call, previous)),
     status: (call) => using(open(call.node), (nft) => requireForward(nft, call)),
     gc: (call) => {
-      if (isWithoutPods(call))
-        using(open(call.node), (nft) => removeForward(nft, call.request.network));
+      const used = isWithoutPods(call) ? [] : usedSubnets(call);
+      if (used === undefined) return;
+      using(open(call.node), (nft) => removeForward(nft, call.request.network, used));
     },
   };
 }
@@ -90,6 +92,18 @@ function isWithoutPods({ request, node, isValidContainer }: GcCall): boolean {
   if (parseValidAttachments(request.config)?.length !== 0) return false;
   const owners = node.ipam.owners(request.network, dataDirOf(request));
   return !owners.some(({ containerId }) => isValidContainer(containerId));
+}
+
+/** Of the valid attachments; undefined when those of one of them are not known. */
+function usedSubnets({ request, node }: GcCall): readonly Cidr[] | undefined {
+  const { network, config } = request;
+  const subnets: Cidr[] = [];
+  for (const valid of parseValidAttachments(config) ?? []) {
+    const forwarded = node.records?.read({ network, ...valid })?.forwarded;
+    if (forwarded === undefined) return undefined;
+    subnets.push(...forwarded.subnets);
+  }
+  return subnets.length === 0 ? undefined : subnets;
 }
 
 function dataDirOf({ config }: Request): string | undefined {

@@ -75,13 +75,23 @@ export function ensureForward(nft: ForwardTables, wish: ForwardWish): void {
   }
 }
 
-/** Takes a network's rules back, and with the last network's the chain and the way to it. */
-export function removeForward(nft: ForwardTables, network: string): void {
+/**
+ * Takes a network's rules back, but those of subnets in use, and with the last rule of any network
+ * the chain and the way to it.
+ */
+export function removeForward(
+  nft: ForwardTables,
+  network: string,
+  used: readonly Cidr[] = [],
+): void {
+  const kept = new Set(
+    families.flatMap((family) => rulesFor(family, network, used)).map(({ comment }) => comment),
+  );
   for (const family of families) {
     retrying(nft, (generation) => {
       const state = readForward(nft, family);
       if (state === undefined || !state.hasWeftChain) return;
-      nft.commit(removals(state, family, network), { generation });
+      nft.commit(removals(state, family, { network, kept }), { generation });
     });
   }
 }
@@ -121,9 +131,14 @@ function additions(state: ForwardState, family: IPFamily, wish: ForwardWish): Tr
   return transaction;
 }
 
-function removals(state: ForwardState, family: IPFamily, network: string): Transaction {
+function removals(
+  state: ForwardState,
+  family: IPFamily,
+  { network, kept }: { readonly network: string; readonly kept: ReadonlySet<string> },
+): Transaction {
   const prefix = commentPrefix(network);
-  const isOwn = ({ comment }: ObservedRule) => comment?.startsWith(prefix) === true;
+  const isOwn = ({ comment }: ObservedRule) =>
+    comment?.startsWith(prefix) === true && !kept.has(comment);
   const others = state.rules.filter((rule) => !isOwn(rule));
   const transaction = new Transaction(filterTables[family]);
   if (others.some(({ comment }) => isSubnetComment(comment))) {

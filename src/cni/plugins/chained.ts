@@ -13,6 +13,7 @@ export function chained(member: ChainMember): Plugin {
       return member.isWanted(call.request) ? member.add(call, previous, undo) : previous;
     },
     del: (call) => member.del(call),
+    ...(member.delMany === undefined ? {} : { delMany: member.delMany }),
     check: (call) => {
       const previous = requirePreviousResult(call.request);
       if (member.isWanted(call.request)) member.check(call, previous);

@@ -1,10 +1,14 @@
+import { addressOf } from '../../net/cidr.ts';
 import { joinErrors } from '../../util/errors.ts';
 import { type BridgeConfig, parseBridgeConfig, parseTeardownConfig } from '../bridge/config.ts';
 import type { HostLocalConfig } from '../bridge/raw-config.ts';
-import type { IpamPlugin } from '../plugin.ts';
+import type { Lease } from '../node.ts';
+import type { IpamPlugin, PluginCall } from '../plugin.ts';
+import { podOf } from '../protocol/args.ts';
 import { CniError, cniErrorCode } from '../protocol/errors.ts';
 import { isJsonObject, memberOf } from '../protocol/json.ts';
 import type { Request } from '../protocol/request.ts';
+import { netnsIdAt } from '../upkeep/machine.ts';
 
 /** Address reservations for the plugin that executes us; its configuration arrives unchanged. */
 export const hostLocal: IpamPlugin = {
@@ -14,10 +18,13 @@ export const hostLocal: IpamPlugin = {
     const { cniVersion } = request;
     const lease = node.ipam.reserve(attachment, ipam, { requestedIPs, cniVersion });
     undo.push(() => node.ipam.release(attachment, ipam.dataDir));
+    rememberLease({ request, node, attachment }, lease, ipam.dataDir);
+    undo.push(() => node.records?.remove(attachment));
     return { interfaces: [], ips: lease.ips, routes, dns: lease.dns };
   },
   del: ({ request, node, attachment }) => {
     node.ipam.release(attachment, parseTeardownConfig(request.config).dataDir);
+    node.records?.remove(attachment);
   },
   check: ({ request, node, attachment }) => {
     const { ipam } = parseConfig(request);
@@ -39,7 +46,9 @@ export const hostLocal: IpamPlugin = {
         ifName === undefined ? isValidContainer(containerId) : isValid({ containerId, ifName });
       if (stays) continue;
       try {
-        node.ipam.release({ network, containerId, ifName: ifName ?? '' }, dataDir);
+        const attachment = { network, containerId, ifName: ifName ?? '' };
+        node.ipam.release(attachment, dataDir);
+        node.records?.remove(attachment);
       } catch (thrown) {
         errors.push(thrown);
       }
@@ -48,6 +57,23 @@ export const hostLocal: IpamPlugin = {
     if (error !== undefined) throw error;
   },
 };
+
+/** Of a namespace that can be seen from here, so that a missed DEL is noticed. */
+function rememberLease(
+  { request, node, attachment }: PluginCall,
+  { ips }: Lease,
+  dataDir: string | undefined,
+): void {
+  const id = netnsIdAt(request.netnsPath);
+  if (id === undefined) return;
+  node.records?.write({
+    attachment,
+    netns: { path: request.netnsPath, id },
+    pod: podOf(request.args),
+    addresses: ips.map(({ address }) => addressOf(address)),
+    ipam: { type: 'host-local', ...(dataDir === undefined ? {} : { dataDir }) },
+  });
+}
 
 type AddressConfig = Pick<BridgeConfig, 'routes' | 'requestedIPs'> & {
   readonly ipam: HostLocalConfig;

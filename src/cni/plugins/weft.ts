@@ -53,22 +53,20 @@ function deleteMany(
   main: Plugin,
   members: readonly ChainMember[],
 ): readonly (Error | undefined)[] {
-  const ofMembers = calls.map((call) => failures(members.map((member) => () => member.del(call))));
-  const ofMain = deleteEach(main, calls);
+  const outcomes = [...members, main].map((part) => deleteEach(part, calls));
   return calls.map((_call, index) => {
-    const last = ofMain[index];
-    const errors = [...(ofMembers[index] ?? []), ...(last === undefined ? [] : [last])];
+    const errors = outcomes.flatMap((ofPart) => ofPart[index] ?? []);
     return joinErrors(errors, incomplete('DEL'));
   });
 }
 
-/** `delMany` of a plugin, one by one when it has none. */
+/** `delMany` of a plugin or member, one by one when it has none. */
 export function deleteEach(
-  plugin: Plugin,
+  part: Pick<Plugin, 'del' | 'delMany'>,
   calls: readonly DelCall[],
 ): readonly (Error | undefined)[] {
-  if (plugin.delMany !== undefined && calls.length > 1) return plugin.delMany(calls);
-  return calls.map((call) => failures([() => plugin.del(call)])[0]);
+  if (part.delMany !== undefined && calls.length > 1) return part.delMany(calls);
+  return calls.map((call) => failures([() => part.del(call)])[0]);
 }
 
 /**

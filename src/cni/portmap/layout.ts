@@ -19,6 +19,7 @@
 import { type Cidr, cidrFamily, hostCidr, parseCidr } from '../../net/cidr.ts';
 import { type IPFamily, ipFamily, parseIP } from '../../net/ip.ts';
 import { ipBytes, portBytes, protocolBytes, u8Bytes, u32Bytes } from '../../nftables/bytes.ts';
+import { hookPriority } from '../../nftables/hook-priorities.ts';
 import type { Chain, Element, NamedSet, Rule, TableDefinition } from '../../nftables/model.ts';
 import { ct, fib, ip, ip6, meta, th } from '../../nftables/selectors.ts';
 import {
@@ -64,9 +65,7 @@ const loopback6 = hostCidr(parseIP('::1'));
 const localAddressTimeoutMs = 60_000;
 const mostLocalAddresses = 65_535;
 
-const priorityOfRaw = -300;
-const priorityBeforeDestinationNat = -101;
-const priorityOfSourceNat = 100;
+const priorityBeforeDestinationNat = hookPriority.destinationNat - 1;
 
 const masqueradeAllChain = 'masquerade-all';
 
@@ -88,7 +87,7 @@ export const hostPortTable: TableDefinition = {
     natChain('output'),
     {
       name: 'postrouting',
-      base: { type: 'nat', hook: 'postrouting', priority: priorityOfSourceNat },
+      base: { type: 'nat', hook: 'postrouting', priority: hookPriority.sourceNat },
       rules: [rule([matchBits(ct.status, ctStatusDnat, '!=', 0), jump('masquerading')])],
     },
   ],
@@ -231,7 +230,7 @@ function loopbackGuard(): Chain {
   const isOutside = match(meta.iif, '!=', u32Bytes(loopbackIndex));
   return {
     name: 'loopback-guard',
-    base: { type: 'filter', hook: 'prerouting', priority: priorityOfRaw },
+    base: { type: 'filter', hook: 'prerouting', priority: hookPriority.raw },
     rules: [ip.daddr, ip.saddr].map((address) =>
       rule([isFamily(4), isOutside, matchCidr(address, '==', loopback), drop]),
     ),

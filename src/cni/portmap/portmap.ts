@@ -1,14 +1,17 @@
 import { isDeepStrictEqual } from 'node:util';
 import { errorCode, joinErrors, toError } from '../../util/errors.ts';
 import { type Attachment, attachmentKey, attachmentLabel } from '../attachment.ts';
+import { hostPortChains } from '../iptables/chains.ts';
+import { hostPortRules } from '../iptables/reference.ts';
+import { removeForeignRules } from '../iptables/remove.ts';
 import { type CniNode, withNftables } from '../node.ts';
-import type { ChainMember, GcCall, NetnsCall, StatusCall } from '../plugin.ts';
+import type { ChainMember, DelCall, GcCall, NetnsCall, StatusCall } from '../plugin.ts';
 import { CniError, cniErrorCode } from '../protocol/errors.ts';
 import type { Result } from '../protocol/result.ts';
 import type { UndoList } from '../undo.ts';
 import { parsePortmapConfig } from './config.ts';
 import { endLedFlows, endStaleFlows } from './flows.ts';
-import { publish, withdraw, withoutNftables } from './kernel-table.ts';
+import { publish, replaceTable, withdraw, withoutNftables } from './kernel-table.ts';
 import { hostPortTable, recordElements } from './layout.ts';
 import { enableRouteLocalnet, findLoopbackLink } from './loopback.ts';
 import { buildRecord, type HostPortRecord, portText, usesLoopback } from './record.ts';
@@ -26,7 +29,7 @@ export const portmap: ChainMember = {
   capability: 'portMappings',
   isWanted: ({ config }) => parsePortmapConfig(config).mappings.length > 0,
   add: addHostPorts,
-  del: ({ node, attachment }) => removeHostPorts(node, attachment),
+  del: deleteHostPorts,
   check: checkHostPorts,
   status: requireNftables,
   gc: removeInvalid,
@@ -35,8 +38,23 @@ export const portmap: ChainMember = {
 /** Removes everything an attachment publishes; usable for one that nobody sends a DEL for. */
 export function removeHostPorts(node: CniNode, attachment: Attachment): void {
   const { hostPorts } = node;
+  if (hostPorts.isSpoilt(attachment)) discardSpoilt(node, attachment);
   if (hostPorts.record(attachment) === undefined && !hostPorts.isUnfinished()) return;
   hostPorts.locked((ledger) => removeLocked(node, attachment, ledger));
+}
+
+/** Without a record of ours the reference's portmap may have made them. */
+function deleteHostPorts({ node, attachment }: DelCall): void {
+  const isRecorded = node.hostPorts.record(attachment) !== undefined;
+  removeHostPorts(node, attachment);
+  if (isRecorded) return;
+  const left = {
+    chains: hostPortChains(attachment),
+    tables: hostPortRules(attachment),
+    // A pod of ours without host ports is the usual one.
+    mayBeLegacy: node.records?.read(attachment) === undefined,
+  };
+  withNftables(node.kernel, (nft) => removeForeignRules(node.kernel, nft, left));
 }
 
 function addHostPorts(call: NetnsCall, previous: Result, undo: UndoList): Result {
@@ -66,6 +84,15 @@ function recordOf({ request, node, attachment }: NetnsCall, previous: Result): H
   const pod = record.ports.find(({ family }) => family === 4)?.target;
   const loopbackLink = findLoopbackLink(node.kernel, previous, pod);
   return loopbackLink === undefined ? record : { ...record, loopbackLink };
+}
+
+/** Nobody knows any more what it published: the table is made anew of what the others do. */
+function discardSpoilt(node: CniNode, attachment: Attachment): void {
+  node.hostPorts.locked((ledger) => {
+    ledger.discard(attachment);
+    const others = ownedRecords(node.hostPorts.records(), ledger);
+    withNftables(node.kernel, (nft) => replaceTable(nft, others));
+  });
 }
 
 /** The record goes last: until then the next DEL or GC finds what is left. */

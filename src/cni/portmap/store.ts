@@ -25,6 +25,8 @@ import { type Claim, decodeClaims, decodeRecord } from './record-json.ts';
 export interface HostPortStore {
   /** What the attachment publishes. Needs no lock. */
   record(attachment: Attachment): HostPortRecord | undefined;
+  /** There is a record of the attachment that cannot be understood. Needs no lock. */
+  isSpoilt(attachment: Attachment): boolean;
   /** Somebody is writing, or was killed while writing: `locked` clears that. Needs no lock. */
   isUnfinished(): boolean;
   /** All records; files that cannot be understood are left out. */
@@ -53,6 +55,8 @@ export interface HostPortLedger {
    */
   owned(record: HostPortRecord): HostPortRecord;
   remove(record: HostPortRecord): void;
+  /** Removes a spoilt record, with the claims that cannot be understood either. */
+  discard(attachment: Attachment): void;
 }
 
 /** Opens the store in `directory`, which need not exist. */
@@ -67,10 +71,15 @@ export function openHostPortStore(directory: string, lock: LockOptions): HostPor
     add: (record) => addRecord(files, record),
     owned: (record) => ownedPart(files, record),
     remove: (record) => removeRecord(files, record),
+    discard: (attachment) => discardRecord(files, attachmentKey(attachment)),
   };
   return {
     record: (attachment) => readRecord(files, attachmentKey(attachment)),
     records: () => listRecords(files),
+    isSpoilt: (attachment) => {
+      const key = attachmentKey(attachment);
+      return existsSync(join(files.records, key)) && readRecord(files, key) === undefined;
+    },
     isUnfinished: () => existsSync(files.unfinished),
     locked: (job) => {
       writing(directory, () => {
@@ -153,6 +162,15 @@ function removeRecord(files: Files, record: HostPortRecord): void {
     writeClaims(files, name, others);
   }
   writing(files.records, () => rmSync(join(files.records, own), { force: true }));
+}
+
+function discardRecord(files: Files, key: string): void {
+  for (const name of readdirSync(files.claims)) {
+    const claims = decodeClaims(readText(join(files.claims, name)) ?? '') ?? [];
+    const others = claims.filter(({ attachment }) => attachment !== key);
+    if (claims.length === 0 || others.length < claims.length) writeClaims(files, name, others);
+  }
+  writing(files.records, () => rmSync(join(files.records, key), { force: true }));
 }
 
 function portClaimName({ family, protocol, port }: HostPort): string {

@@ -6,7 +6,7 @@
 import { type ClientHttp2Stream, connect, constants } from 'node:http2';
 import { connect as connectSocket } from 'node:net';
 import { DecodeError, IoError } from '../../util/errors.ts';
-import type { Sandboxes } from './sweep.ts';
+import type { Sandboxes } from './sweep-model.ts';
 
 const method = '/runtime.v1.RuntimeService/ListPodSandbox';
 

@@ -1,5 +1,5 @@
-import { statSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import type { StoreOptions } from '../../ipam/store.ts';
 import type { Link } from '../../kernel/types.ts';
 import { attachmentKey, hostVethName } from '../attachment.ts';
@@ -9,7 +9,7 @@ import { type CniNode, type Nftables, type UpkeepNode, withNftables, withRtnl } 
 import { findNetnses, netnsIdAt, readBootedAtMs, readUsedAddresses } from './machine.ts';
 import type { AttachmentRecord } from './records.ts';
 import { configuredDataDirs, listReservations } from './stores.ts';
-import type { RecordFacts, Sandboxes, SweepFacts, UnfinishedAdd } from './sweep.ts';
+import type { RecordFacts, Sandboxes, SweepFacts, UnfinishedAdd } from './sweep-model.ts';
 
 /** What the facts are read from. */
 export interface FactSources {
@@ -87,10 +87,16 @@ function recordFacts(
     const { netns, attachment } = record;
     return {
       record,
-      isNetnsAtPath: netnsIdAt(netns.path) === netns.id,
+      isNetnsAtPath:
+        record.plan === undefined ? !isGone(netns.path) : netnsIdAt(netns.path) === netns.id,
       hasLink: veths.has(hostVethName(attachment)),
     };
   });
+}
+
+/** Nothing is there any more, in a directory that can be seen from here. */
+function isGone(path: string): boolean {
+  return netnsIdAt(path) === undefined && existsSync(dirname(path));
 }
 
 /** An entry that vanishes while it is read belonged to an ADD that ended just now. */

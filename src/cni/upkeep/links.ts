@@ -29,7 +29,7 @@ export function decideLinkRepairs(
   const byName = new Map(links.map((link) => [link.name, link]));
   const plans = records
     .toSorted((a, b) => a.createdAtMs - b.createdAtMs)
-    .flatMap(({ plan }) => (byName.has(plan.host.name) ? [plan] : []));
+    .flatMap(({ plan }) => (plan !== undefined && byName.has(plan.host.name) ? [plan] : []));
   const repairHolder = (plan: Holder): readonly LinkRepair[] => {
     const link = byName.get(plan.name);
     const present = addresses.filter((own) => own.link === link?.index);

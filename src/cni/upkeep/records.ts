@@ -1,10 +1,12 @@
 import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readText } from '../../ipam/store-files.ts';
+import type { Cidr } from '../../net/cidr.ts';
 import type { IP } from '../../net/ip.ts';
 import { errorCode, IoError, toError } from '../../util/errors.ts';
 import { type Attachment, attachmentKey } from '../attachment.ts';
 import type { AttachmentPlan } from '../bridge/plan.ts';
+import type { Environment } from '../protocol/request.ts';
 
 /** What an attachment is, for whoever has to find out later whether it lives and what it needs. */
 export interface AttachmentEntry {
@@ -14,15 +16,34 @@ export interface AttachmentEntry {
   readonly pod: PodIdentity;
   readonly addresses: readonly IP[];
   /** The configuration's IPAM; absent for a layer 2 network. */
-  readonly ipam?: { readonly type: string; readonly dataDir?: string };
-  /** What it needs of the node. */
-  readonly plan: NodePlan;
+  readonly ipam?: RecordedIpam;
+  /** What it needs of the node; absent when another plugin makes the interface and asks us for addresses. */
+  readonly plan?: NodePlan;
+}
+
+export interface RecordedIpam {
+  readonly type: string;
+  readonly dataDir?: string;
+  /** For another plugin: what it is executed with to take the addresses back. */
+  readonly execution?: {
+    readonly stdin: string;
+    /** CNI_* and PATH. */
+    readonly env: Environment;
+    /** Directories of CNI_PATH. */
+    readonly path: readonly string[];
+  };
+}
+
+/** What the firewall member has let through for an attachment. */
+export interface ForwardedSubnets {
+  readonly adminChain: string;
+  readonly subnets: readonly Cidr[];
 }
 
 /** The part of a plan that concerns the node and not the inside of the pod. */
 export type NodePlan = Pick<
   AttachmentPlan,
-  'label' | 'bridge' | 'vlanGateway' | 'host' | 'forwarding' | 'masquerade'
+  'label' | 'bridge' | 'vlanGateway' | 'host' | 'forwarding' | 'masquerade' | 'iptablesMasquerade'
 >;
 
 /** From CNI_ARGS, as far as the runtime told. */
@@ -37,6 +58,8 @@ export interface AttachmentRecord extends AttachmentEntry {
   readonly bootId: string;
   /** Milliseconds since the epoch. */
   readonly createdAtMs: number;
+  /** Absent: packets are forwarded without rules of ours. */
+  readonly forwarded?: ForwardedSubnets;
 }
 
 /**
@@ -47,6 +70,8 @@ export interface AttachmentRecords {
   /** Replaces the attachment's former record. Throws IoError. */
   write(entry: AttachmentEntry): void;
   read(attachment: Attachment): AttachmentRecord | undefined;
+  /** Adds to the attachment's record; without one nothing is kept. Throws IoError. */
+  amend(attachment: Attachment, change: Pick<AttachmentRecord, 'forwarded'>): void;
   /** No record is no error. */
   remove(attachment: Attachment): void;
   /** All of them; files that cannot be understood are left out. */
@@ -67,15 +92,19 @@ const unfinishedSuffix = '.new';
 /** Opens the records in `directory`, which need not exist. */
 export function openRecords(directory: string, { bootId, now }: RecordsOptions): AttachmentRecords {
   const fileOf = (key: string) => join(directory, key);
+  const save = (record: AttachmentRecord) => {
+    const file = fileOf(attachmentKey(record.attachment));
+    try {
+      replace(directory, file, JSON.stringify({ format, ...record }));
+    } catch (cause) {
+      throw new IoError(`record in ${file}: ${toError(cause).message}`, { cause });
+    }
+  };
   return {
-    write: (entry) => {
-      const file = fileOf(attachmentKey(entry.attachment));
-      const text = JSON.stringify({ format, ...entry, bootId: bootId(), createdAtMs: now() });
-      try {
-        replace(directory, file, text);
-      } catch (cause) {
-        throw new IoError(`record in ${file}: ${toError(cause).message}`, { cause });
-      }
+    write: (entry) => save({ ...entry, bootId: bootId(), createdAtMs: now() }),
+    amend: (attachment, change) => {
+      const record = readRecord(directory, attachmentKey(attachment));
+      if (record !== undefined) save({ ...record, ...change });
     },
     read: (attachment) => readRecord(directory, attachmentKey(attachment)),
     remove: (attachment) => {
@@ -89,9 +118,10 @@ export function openRecords(directory: string, { bootId, now }: RecordsOptions):
 
 /** As a plan has more than a record keeps. */
 export function nodePlanOf(plan: AttachmentPlan): NodePlan {
-  const { label, bridge, vlanGateway, host, forwarding, masquerade } = plan;
+  const { label, bridge, vlanGateway, host, forwarding, masquerade, iptablesMasquerade } = plan;
   const gateway = vlanGateway === undefined ? {} : { vlanGateway };
-  return { label, bridge, ...gateway, host, forwarding, masquerade };
+  const iptables = iptablesMasquerade === undefined ? {} : { iptablesMasquerade };
+  return { label, bridge, ...gateway, host, forwarding, masquerade, ...iptables };
 }
 
 /** Whole or not at all, also when the process is killed; a leftover goes with the next ADD or DEL. */

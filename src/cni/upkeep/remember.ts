@@ -3,13 +3,13 @@ import type { AttachmentPlan } from '../bridge/plan.ts';
 import type { NetnsCall } from '../plugin.ts';
 import { podOf } from '../protocol/args.ts';
 import type { UndoList } from '../undo.ts';
-import { type AttachmentEntry, nodePlanOf } from './records.ts';
+import { nodePlanOf, type RecordedIpam } from './records.ts';
 
 /** Writes the record of an attachment that is about to be made. Throws IoError. */
 export function remember(
   { request, node, attachment, netns }: NetnsCall,
   plan: AttachmentPlan,
-  ipam: AttachmentEntry['ipam'],
+  ipam: RecordedIpam | undefined,
   undo: UndoList,
 ): void {
   const { records } = node;

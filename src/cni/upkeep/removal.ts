@@ -4,20 +4,22 @@ import { assertNever } from '../../util/errors.ts';
 import type { Attachment } from '../attachment.ts';
 import { removeMasquerade } from '../bridge/masquerade.ts';
 import { unguardPorts } from '../bridge/spoof.ts';
-import { type UpkeepNode, withNftables } from '../node.ts';
+import { type ForeignIpam, type UpkeepNode, withNftables } from '../node.ts';
 import type { Plugin } from '../plugin.ts';
 import { removeHostPorts } from '../portmap/portmap.ts';
 import type { Request } from '../protocol/request.ts';
 import { endFlowsOf } from './flows.ts';
 import type { AttachmentRecord } from './records.ts';
 import { releaseReservation } from './stores.ts';
-import type { Removal } from './sweep.ts';
+import type { Removal } from './sweep-model.ts';
 
 /** What removals work with. */
 export interface RemovalTools {
   readonly node: UpkeepNode;
   /** Whose DEL removes an attachment, with everything any chain member made. */
   readonly plugin: Plugin;
+  /** For addresses of plugins that are executed. */
+  readonly foreignIpam: ForeignIpam;
   readonly store: StoreOptions;
   /** Stores in which an attachment without a record may hold addresses. */
   readonly dataDirsOf: (attachment: Attachment) => readonly string[];
@@ -61,9 +63,16 @@ function endFlows(node: UpkeepNode, addresses: readonly IP[]): void {
 function removeAttachment(
   attachment: Attachment,
   record: AttachmentRecord | undefined,
-  { node, plugin, dataDirsOf }: RemovalTools,
+  { node, plugin, foreignIpam, dataDirsOf }: RemovalTools,
 ): boolean {
   if (node.records.read(attachment)?.createdAtMs !== record?.createdAtMs) return false;
+  // First, because the record goes with the DEL: when it fails, the next sweep tries again.
+  if (record?.ipam?.execution !== undefined) {
+    const { type, execution } = record.ipam;
+    const stdin = Buffer.from(execution.stdin);
+    const request = { ...deletionOf(attachment, record, undefined), ...execution, stdin };
+    foreignIpam.del(request, type);
+  }
   const dataDirs = record?.ipam === undefined ? dataDirsOf(attachment) : [record.ipam.dataDir];
   // Once more without a store of its own: links and elements are to go in any case.
   for (const dataDir of dataDirs.length === 0 ? [undefined] : dataDirs) {
@@ -74,17 +83,14 @@ function removeAttachment(
   return true;
 }
 
-/**
- * The DEL a runtime would send. Addresses of IPAM plugins that have to be executed stay: only the
- * runtime can call those with their own configuration.
- */
+/** The DEL a runtime would send, as far as it concerns this process. */
 function deletionOf(
   { network, containerId, ifName }: Attachment,
   record: AttachmentRecord | undefined,
   dataDir: string | undefined,
 ): Request {
   const ipam = { type: 'host-local', ...(dataDir === undefined ? {} : { dataDir }) };
-  const { bridge, vlanGateway, masquerade } = record?.plan ?? {};
+  const { bridge, vlanGateway, masquerade, iptablesMasquerade } = record?.plan ?? {};
   const config = {
     cniVersion: '1.1.0',
     name: network,
@@ -92,6 +98,7 @@ function deletionOf(
     ...(bridge === undefined ? {} : { bridge: bridge.name }),
     ...(vlanGateway === undefined ? {} : { vlan: vlanGateway.vlan }),
     ipMasq: masquerade !== undefined && masquerade.length > 0,
+    ...(iptablesMasquerade === undefined ? {} : { ipMasqBackend: 'iptables' }),
     ipam,
   };
   return {
@@ -108,4 +115,25 @@ function deletionOf(
     env: {},
     stdin: Buffer.from(JSON.stringify(config)),
   };
+}
+
+/** One line of log per removal tells what it was and why. */
+export function fieldsOf(removal: Removal): object {
+  const { kind, reason } = removal;
+  switch (removal.kind) {
+    case 'attachment': {
+      const { pod, addresses } = removal.record ?? {};
+      return { kind, reason, ...removal.attachment, ...pod, addresses };
+    }
+    case 'hostPorts':
+      return { kind, reason, ...removal.attachment };
+    case 'reservation': {
+      const { network, address, containerId, ifName } = removal.reservation;
+      return { kind, reason, network, address, containerId, ifName };
+    }
+    case 'masquerade':
+      return { kind, reason, address: removal.address };
+    case 'guardedPort':
+      return { kind, reason, port: removal.port };
+  }
 }

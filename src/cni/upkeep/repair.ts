@@ -1,5 +1,6 @@
 import type { LinkEvent } from '../../kernel/link-monitor.ts';
 import type { Link, NodeRtnl } from '../../kernel/types.ts';
+import { cidrFamily } from '../../net/cidr.ts';
 import type { NftablesConnection } from '../../nftables/connection.ts';
 import { assertNever, joinErrors } from '../../util/errors.ts';
 import { attachmentKey } from '../attachment.ts';
@@ -7,6 +8,13 @@ import { ensureBridge } from '../bridge/ensure-bridge.ts';
 import { linkAddress } from '../bridge/gateway-addresses.ts';
 import { configurePort, ensureVlanGateway } from '../bridge/port.ts';
 import { applySysctls, type SysctlSetting } from '../bridge/sysctls.ts';
+import {
+  ensureForward,
+  type ForwardWish,
+  families,
+  missingRules,
+  readForward,
+} from '../firewall/forward.ts';
 import { type CniNode, type UpkeepNode, withRtnl } from '../node.ts';
 import { repairHostPorts } from '../portmap/repair.ts';
 import { decideLinkRepairs, type LinkRepair } from './links.ts';
@@ -21,7 +29,8 @@ export type RepairKind =
   | 'bridge'
   | 'address'
   | 'port'
-  | 'forwarding';
+  | 'forwarding'
+  | 'forwardRules';
 
 /** One thing that was wrong and is right again. */
 export interface Repair {
@@ -44,10 +53,12 @@ export interface RepairOptions {
 export function repair(options: RepairOptions): {
   readonly repairs: readonly Repair[];
   readonly error: Error | undefined;
+  /** Tables of iptables are looked at, too. */
+  readonly usesIptables: boolean;
 } {
   const { node, connection } = options;
   const records = livingRecords(options);
-  const plans = records.map(({ plan }) => plan);
+  const plans = records.flatMap(({ plan }) => plan ?? []);
   const repairs: Repair[] = [];
   const errors: unknown[] = [];
   const attempt = (step: () => readonly Repair[]) => {
@@ -60,6 +71,7 @@ export function repair(options: RepairOptions): {
   attempt(() => repairForwarding(node, plans));
   attempt(() => repairTable(connection, 'masquerade', masqueradeOf(plans)));
   attempt(() => repairTable(connection, 'guard', guardsOf(plans)));
+  attempt(() => repairForward(connection, records));
   attempt(() => repairPorts(options));
   withRtnl(node.kernel, undefined, (host) => {
     const found = { links: host.links(), addresses: host.addresses() };
@@ -67,7 +79,8 @@ export function repair(options: RepairOptions): {
       attempt(() => [repairLink(step, host, node)]);
     }
   });
-  return { repairs, error: joinErrors(errors, 'repair was not complete') };
+  const usesIptables = records.some(({ forwarded }) => forwarded !== undefined);
+  return { repairs, error: joinErrors(errors, 'repair was not complete'), usesIptables };
 }
 
 /**
@@ -123,6 +136,37 @@ function repairTable(
   if (wanted === undefined || !healTable(connection, wanted)) return [];
   const { family, name } = wanted.definition.table;
   return [{ kind, what: `${family} ${name}` }];
+}
+
+/** Where nothing drops what is forwarded no rule is missing. */
+function repairForward(
+  connection: NftablesConnection,
+  records: readonly AttachmentRecord[],
+): readonly Repair[] {
+  return wishesOf(records).flatMap((wish): readonly Repair[] => {
+    const isMissing = families
+      .filter((family) => wish.subnets.some((subnet) => cidrFamily(subnet) === family))
+      .some((family) => {
+        const state = readForward(connection, family);
+        return state !== undefined && missingRules(state, family, wish).length > 0;
+      });
+    if (!isMissing) return [];
+    ensureForward(connection, wish);
+    return [{ kind: 'forwardRules', what: `iptables rules of network ${wish.network}` }];
+  });
+}
+
+/** One per network and chain of its administrator. */
+function wishesOf(records: readonly AttachmentRecord[]): readonly ForwardWish[] {
+  const wishes = records.flatMap(({ attachment: { network }, forwarded }) => {
+    return forwarded === undefined ? [] : [{ network, ...forwarded }];
+  });
+  const byChain = Map.groupBy(wishes, ({ network, adminChain }) => `${network} ${adminChain}`);
+  return [...byChain.values()].flatMap(([first, ...others]) => {
+    if (first === undefined) return [];
+    const subnets = [first, ...others].flatMap((wish) => wish.subnets);
+    return [{ ...first, subnets: [...new Set(subnets)] }];
+  });
 }
 
 function repairPorts({ node, connection }: RepairOptions): readonly Repair[] {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { ReservationStore, type StoreOptions, storeDirectory } from '../../ipam/store.ts';
 import { errorCode } from '../../util/errors.ts';
 import { isJsonObject, memberOf } from '../protocol/json.ts';
-import type { StoredReservation } from './sweep.ts';
+import type { StoredReservation } from './sweep-model.ts';
 
 /**
  * Reservations of all networks below these directories. Throws BusyError when the lock of one is not

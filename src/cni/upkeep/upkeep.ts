@@ -14,21 +14,19 @@ import { BoundedFrequencyRunner } from '../../util/runner.ts';
 import type { Attachment } from '../attachment.ts';
 import { masqueradeTable } from '../bridge/masquerade.ts';
 import { spoofTable } from '../bridge/spoof.ts';
-import type { UpkeepNode } from '../node.ts';
+import { openExecPlugin } from '../exec-plugin.ts';
+import { filterTables } from '../firewall/layout.ts';
+import { openForeignIpam } from '../foreign-ipam.ts';
+import type { ForeignIpam, UpkeepNode } from '../node.ts';
 import { hostPortTable } from '../portmap/layout.ts';
 import { fallback } from '../registry.ts';
 import { listSandboxes } from './cri.ts';
 import { type FactSources, gatherFacts, withUsedAddresses } from './facts.ts';
 import { readBootId } from './machine.ts';
-import { remove } from './removal.ts';
+import { fieldsOf, remove } from './removal.ts';
 import { mayNeedRepair, type RepairKind, repair } from './repair.ts';
-import {
-  decideSweep,
-  type Removal,
-  type Sandboxes,
-  type SweepDecision,
-  type SweepFacts,
-} from './sweep.ts';
+import { decideSweep } from './sweep.ts';
+import type { Removal, Sandboxes, SweepDecision, SweepFacts } from './sweep-model.ts';
 
 export interface UpkeepMetrics {
   /** Something of nobody's was removed. */
@@ -62,6 +60,9 @@ const defaultSweepIntervalMs = 60_000;
 const criTimeoutMs = 5_000;
 const lockTimeoutMs = 1_000;
 
+/** How long an IPAM plugin may take for an address that nobody asks for any more. */
+const execTimeoutMs = 5_000;
+
 /** Changes come in bursts; a repair every so often keeps within a second. */
 const repairPauseMs = 250;
 const repairRetryMs = 5_000;
@@ -76,6 +77,11 @@ const ownTables: ReadonlySet<string> = new Set(
   [masqueradeTable, spoofTable, hostPortTable.table].map(tableText),
 );
 
+const ownAndFilterTables: ReadonlySet<string> = new Set([
+  ...ownTables,
+  ...Object.values(filterTables).map(tableText),
+]);
+
 /**
  * The agent's own care of attachments: removes what belongs to none that lives, at start and every
  * minute, and brings back what somebody took from those that do, within a second.
@@ -83,6 +89,7 @@ const ownTables: ReadonlySet<string> = new Set(
 export class Upkeep {
   readonly #options: UpkeepOptions;
   readonly #sources: FactSources;
+  readonly #foreignIpam: ForeignIpam;
   readonly #sweeper: BoundedFrequencyRunner;
   readonly #repairer: BoundedFrequencyRunner;
   readonly #watches: readonly { close(): void }[];
@@ -90,11 +97,15 @@ export class Upkeep {
   /** Processes that changed our tables since the last repair. */
   #authors = new Set<string>();
   #suspected = 0;
+  /** A change of these is a reason to look. */
+  #watched = ownTables;
 
   private constructor(options: UpkeepOptions) {
     const { clock, log, sweepIntervalMs = defaultSweepIntervalMs } = options;
     this.#options = options;
     this.#sources = sourcesOf(options);
+    const { pause } = options.node.kernel;
+    this.#foreignIpam = openForeignIpam(openExecPlugin({ timeoutMs: execTimeoutMs, pause }));
     this.#sweeper = new BoundedFrequencyRunner(() => this.#sweep(), {
       minIntervalMs: Math.min(1_000, sweepIntervalMs),
       retryIntervalMs: sweepIntervalMs,
@@ -157,10 +168,12 @@ export class Upkeep {
   #remove(removal: Removal, facts: SweepFacts): void {
     const { log, metrics, node } = this.#options;
     const { store } = this.#sources;
-    const fields = describe(removal);
+    const foreignIpam = this.#foreignIpam;
+    const fields = fieldsOf(removal);
     const dataDirsOf = (attachment: Attachment) => storesOf(attachment, facts);
     try {
-      if (!remove(removal, { node, plugin: fallback.plugin, store, dataDirsOf })) return;
+      if (!remove(removal, { node, plugin: fallback.plugin, foreignIpam, store, dataDirsOf }))
+        return;
       metrics.leaked(removal.kind);
       log.warn(fields, 'leak removed');
     } catch (thrown) {
@@ -183,7 +196,12 @@ export class Upkeep {
     const by = [...this.#authors];
     this.#authors = new Set();
     this.#connection ??= NftablesConnection.open();
-    const { repairs, error } = repair({ node, connection: this.#connection, bootId });
+    const { repairs, error, usesIptables } = repair({
+      node,
+      connection: this.#connection,
+      bootId,
+    });
+    this.#watched = usesIptables ? ownAndFilterTables : ownTables;
     for (const { kind, what } of repairs) {
       metrics.repaired(kind);
       log.warn({ kind, what, ...(by.length === 0 ? {} : { by }) }, 'repaired');
@@ -209,11 +227,15 @@ export class Upkeep {
   /** Our own calls and those of the standalone are many, and right. */
   #onTables(event: TableEvent | 'overflow', ownName: string): void {
     if (event !== 'overflow') {
-      if (event.byProcess === ownName || !hasOwn(event.tables)) return;
+      if (event.byProcess === ownName || !hasAny(event.tables, this.#watched)) return;
       this.#authors.add(event.byProcess);
     }
     this.#repairer.trigger();
   }
+}
+
+function hasAny(tables: ReadonlySet<string>, wanted: ReadonlySet<string>): boolean {
+  return Array.from(tables).some((name) => wanted.has(name));
 }
 
 function sourcesOf(options: UpkeepOptions): FactSources {
@@ -236,10 +258,6 @@ function sourcesOf(options: UpkeepOptions): FactSources {
   };
 }
 
-function hasOwn(tables: ReadonlySet<string>): boolean {
-  return Array.from(tables).some((name) => ownTables.has(name));
-}
-
 /** Where a killed ADD without a record holds addresses. */
 function storesOf(attachment: Attachment, { reservations }: SweepFacts): readonly string[] {
   const own = reservations.filter(({ network, containerId, ifName }) => {
@@ -247,25 +265,4 @@ function storesOf(attachment: Attachment, { reservations }: SweepFacts): readonl
     return ifName === undefined || ifName === attachment.ifName;
   });
   return [...new Set(own.map(({ dataDir }) => dataDir))];
-}
-
-/** One line of log per removal tells what it was and why. */
-function describe(removal: Removal): object {
-  const { kind, reason } = removal;
-  switch (removal.kind) {
-    case 'attachment': {
-      const { pod, addresses } = removal.record ?? {};
-      return { kind, reason, ...removal.attachment, ...pod, addresses };
-    }
-    case 'hostPorts':
-      return { kind, reason, ...removal.attachment };
-    case 'reservation': {
-      const { network, address, containerId, ifName } = removal.reservation;
-      return { kind, reason, network, address, containerId, ifName };
-    }
-    case 'masquerade':
-      return { kind, reason, address: removal.address };
-    case 'guardedPort':
-      return { kind, reason, port: removal.port };
-  }
 }

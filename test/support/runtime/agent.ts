@@ -1,8 +1,8 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, rmSync } from 'node:fs';
+import { until } from '../until.ts';
 import type { RuntimeNode } from './runtime-node.ts';
-import { until } from './wait.ts';
 
 const socket = '/run/weft/cni.sock';
 const servedLine = /"verb":"(\w+)".*"msg":"cni request served"/g;

@@ -1,10 +1,10 @@
 /** containerd with runc and its CRI plugin on a RuntimeNode. */
 import { existsSync, writeFileSync } from 'node:fs';
+import { until } from '../until.ts';
 import { CriClient } from './cri.ts';
 import type { SandboxConfig } from './cri-messages.ts';
 import { writeProgramImage } from './image.ts';
 import { buildWorkload, RuntimeNode } from './runtime-node.ts';
-import { until } from './wait.ts';
 
 export const pauseImage = 'localhost/weft/pause:test';
 export const workloadImage = 'localhost/weft/workload:test';

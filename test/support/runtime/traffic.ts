@@ -1,7 +1,7 @@
 /** Connections to workloads, from inside namespaces. */
 import type { TestNetns } from '../netns.ts';
+import { until } from '../until.ts';
 import type { RuntimeNode } from './runtime-node.ts';
-import { until } from './wait.ts';
 
 /** Starts the workload's server in a namespace below the node's /run/netns. */
 export function serveIn(node: RuntimeNode, netnsName: string, port: number): void {

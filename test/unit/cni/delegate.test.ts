@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { type Ended, type Execution, findPlugin } from '../../../src/cni/delegate.ts';
 import { needsExec, openForeignIpam } from '../../../src/cni/foreign-ipam.ts';
+import { needsOwnProcess } from '../../../src/cni/own-process.ts';
 import type { Verb } from '../../../src/cni/protocol/request.ts';
 import { request } from './builders.ts';
 
@@ -26,7 +27,7 @@ function delegate(answers: Partial<Record<Verb, Ended>>) {
 const verbs: readonly Verb[] = ['ADD', 'DEL', 'CHECK', 'STATUS', 'GC'];
 const call = request({ env, stdin, path: ['/usr/lib/cni', '/opt/cni/bin'] });
 
-describe('finding a plugin (case 35)', () => {
+describe('finding a plugin [35]', () => {
   const exec = { isRegularFile: (path: string) => path.startsWith('/b/') || path === '/c/x' };
   test.each([
     ['x', ['/a', '/b', '/c'], '/b/x'],
@@ -46,7 +47,7 @@ describe('finding a plugin (case 35)', () => {
 });
 
 describe('what a delegate is told', () => {
-  test('everything as it came, but the verb and our own name (case 36)', () => {
+  test('everything as it came, but the verb and our own name [36]', () => {
     const { calls, ipam } = delegate({ ADD: { ...silent, stdout: lease } });
     ipam.add(call, 'dhcp');
     expect(calls).toEqual([
@@ -63,7 +64,7 @@ describe('what a delegate is told', () => {
     ['check', 'CHECK'],
     ['status', 'STATUS'],
     ['gc', 'GC'],
-  ] as const)('%s runs %s although the environment says ADD (case 40)', (method, verb) => {
+  ] as const)('%s runs %s although the environment says ADD [40]', (method, verb) => {
     const { calls, ipam } = delegate({});
     ipam[method](call, 'dhcp');
     expect(calls.map((execution) => execution.env['CNI_COMMAND'])).toEqual([verb]);
@@ -72,10 +73,11 @@ describe('what a delegate is told', () => {
 
 describe('what its answer means', () => {
   test.each([
-    ['in the configuration’s version (39)', lease],
-    ['without a version (39)', '{"ips":[{"address":"10.1.2.3/24"}]}'],
+    ['in the configuration’s version [39]', lease],
+    ['without a version [39]', '{"ips":[{"address":"10.1.2.3/24"}]}'],
     ['in an older version', '{"cniVersion":"0.2.0","ip4":{"ip":"10.1.2.3/24"}}'],
-    ['with an interface', '{"ips":[{"address":"10.1.2.3/24","interface":0}]}'],
+    ['with an interface [71]', '{"ips":[{"address":"10.1.2.3/24","interface":7}]}'],
+    ['with an interface of null [72]', '{"ips":[{"address":"10.1.2.3/24","interface":null}]}'],
   ])('addresses %s', (_name, stdout) => {
     const { ipam } = delegate({ ADD: { ...silent, stdout } });
     expect(ipam.add(call, 'dhcp')).toEqual({
@@ -105,23 +107,23 @@ describe('what its answer means', () => {
     ['a code of its own', { ...failed, stdout: '{"code":107,"msg":"x"}' }, { cniCode: 107 }],
     ['code 0', { ...failed, stdout: '{"msg":"x"}' }, { cniCode: 999, message: 'x' }],
     [
-      'only stderr (37)',
+      'only stderr [37]',
       { ...failed, stderr: 'panic: "x"' },
       { cniCode: 999, message: 'netplugin failed: "panic: \\"x\\"": exit status 1' },
     ],
-    ['nothing (37)', failed, { message: 'netplugin failed with no error message: exit status 1' }],
+    ['nothing [37]', failed, { message: 'netplugin failed with no error message: exit status 1' }],
     [
-      'something else (37)',
+      'something else [37]',
       { ...failed, stdout: 'oops' },
       { message: expect.stringMatching(/^netplugin failed but error parsing its .*"oops": /) },
     ],
     [
-      'it was killed (41)',
+      'it was killed [41]',
       { exitCode: undefined, stdout: '', stderr: '', problem: 'no answer within 100 s' },
       { message: 'netplugin failed with no error message: no answer within 100 s' },
     ],
     [
-      'a result that is none (25)',
+      'a result that is none [25]',
       { ...silent, stdout: 'x' },
       { cniCode: 6, message: expect.stringMatching(/^invalid result of the IPAM plugin: /) },
     ],
@@ -157,6 +159,19 @@ describe('where it is executed', () => {
     [{ ipam: { type: 5 } }, false],
   ])('%j needs another executable: %s', (config, want) => {
     expect(needsExec(request({ config }))).toBe(want);
+  });
+
+  test.each([
+    ['ADD', {}, false],
+    ['ADD', { ipam: { type: 'dhcp' } }, true],
+    ['STATUS', { ipMasqBackend: 'nftables' }, false],
+    ['STATUS', { ipMasqBackend: 'iptables' }, true],
+    ['DEL', { IPMasqBackend: 'iptables' }, true],
+    ['ADD', { enabledad: true }, true],
+    ['ADD', { enabledad: false }, false],
+    ['DEL', { enabledad: true }, false],
+  ] as const)('%s with %j needs a process of its own: %s', (verb, config, want) => {
+    expect(needsOwnProcess(request({ verb, config }))).toBe(want);
   });
 
   test('never without leave to', () => {

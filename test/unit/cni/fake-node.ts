@@ -68,12 +68,14 @@ export class FakeNode implements CniNode {
       commit: (transaction: Transaction) => this.#commit(transaction),
       tables: () => (this.chains.size > 0 ? [masqueradeTable] : []),
       chains: () => [],
+      hasChain: () => false,
       rules: () => [],
       generation: () => this.commits,
       elements: (_table, { name }) => this.#observed(name),
       close: () => undefined,
     }),
     openConntrack: () => ({ flows: () => [], deleteFlows: () => 0, close: () => undefined }),
+    claimNetns: () => () => undefined,
     pause: () => undefined,
   };
 
@@ -81,6 +83,7 @@ export class FakeNode implements CniNode {
     record: () => undefined,
     records: () => [],
     isUnfinished: () => false,
+    isSpoilt: () => false,
     locked: (): never => {
       throw new Error('no host ports here');
     },

@@ -191,11 +191,15 @@ describe('what is told about a call', () => {
 describe('several calls', () => {
   test('what arrived together is served together', async () => {
     let batches = 0;
-    const { openNftables } = node.kernel;
+    const { openRtnl } = node.kernel;
     Object.assign(node.kernel, {
-      openNftables: () => {
-        batches += 1;
-        return openNftables();
+      openRtnl: (...args: Parameters<typeof openRtnl>) => {
+        const rtnl = openRtnl(...args);
+        const deleteLinks: typeof rtnl.deleteLinks = (links) => {
+          batches += 1;
+          rtnl.deleteLinks(links);
+        };
+        return { ...rtnl, deleteLinks };
       },
     });
     const clients = Array.from({ length: 5 }, () => connect());

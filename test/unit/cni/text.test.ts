@@ -66,11 +66,11 @@ describe('versions', () => {
     ['', '0.1.0', true],
     ['', '0.2.0', false],
     ['1', '1.0.0', true],
-  ] as const)('%j is at least %s: %s (case 31)', (version, minimum, want) => {
+  ] as const)('%j is at least %s: %s [31]', (version, minimum, want) => {
     expect(isAtLeast(version, minimum)).toBe(want);
   });
 
-  test.each(['1.0.0.0', 'a.b.c', '1.-1.0', '1..0'])('%j is malformed (case 31)', (version) => {
+  test.each(['1.0.0.0', 'a.b.c', '1.-1.0', '1..0'])('%j is malformed [31]', (version) => {
     expect(() => isAtLeast(version, '1.0.0')).toThrow('failed to parse CNI version');
   });
 
@@ -81,7 +81,7 @@ describe('versions', () => {
   });
 });
 
-describe('CNI_ARGS (case 30)', () => {
+describe('CNI_ARGS [30]', () => {
   const kubernetes =
     'IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=web;K8S_POD_INFRA_CONTAINER_ID=abc;K8S_POD_UID=1';
   test.each<[string, unknown]>([
@@ -117,7 +117,7 @@ test.each<[string, unknown]>([
   expect(podOf(text)).toEqual(want);
 });
 
-describe('error codes', () => {
+describe('error codes [17]', () => {
   test.each([
     [new ConfigError('mtu', 'mtu is odd'), 7, 'mtu is odd'],
     [new ConfigError('ipam.subnet', 'is odd'), 7, 'ipam.subnet: is odd'],
@@ -133,7 +133,7 @@ describe('error codes', () => {
     expect({ cniCode, text }).toEqual({ cniCode: code, text: message });
   });
 
-  test('the cause becomes the details', () => {
+  test('[29] the cause becomes the details', () => {
     const error = new IoError('outer', { cause: new Error('inner') });
     expect(toCniError(error).details).toBe('inner');
   });

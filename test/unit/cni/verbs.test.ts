@@ -117,7 +117,7 @@ describe('ADD', () => {
     expect(node.unfinished.size).toBe(0);
   });
 
-  test('the namespace of the node itself is refused before anything is touched (case 19)', () => {
+  test('the namespace of the node itself is refused before anything is touched [19]', () => {
     const node = new FakeNode();
     expect(errorOf(run(node, 'ADD', { CNI_NETNS: 'host' }))).toMatchObject({
       code: 8,
@@ -135,7 +135,7 @@ describe('ADD', () => {
     expect(node.footprint).toEqual(empty);
   });
 
-  test.each(['0.1.0', '0.2.0'])('layer 2 has no result in %s and makes nothing (78)', (version) => {
+  test.each(['0.1.0', '0.2.0'])('layer 2 has no result in %s and makes nothing [78]', (version) => {
     const node = new FakeNode();
     const conf = { name: 'net', cniVersion: version, ipMasq: true };
     expect(errorOf(run(node, 'ADD', {}, conf))).toMatchObject({
@@ -145,7 +145,7 @@ describe('ADD', () => {
   });
 });
 
-describe('bridge addresses (84)', () => {
+describe('bridge addresses [84]', () => {
   function addWith(present: string, prefixLength: number, change: object = {}) {
     const node = new FakeNode();
     run(node, 'ADD', {}, { cniVersion: '1.0.0', name: 'net' });
@@ -186,9 +186,20 @@ describe('DEL', () => {
     expect(errorOf(run(node, 'DEL', change))).toBe('success');
   });
 
-  test('of something never added succeeds (81)', () => {
+  test('of something never added succeeds [81]', () => {
     expect(errorOf(run(new FakeNode(), 'DEL'))).toBe('success');
   });
+
+  test.each([null, 'x', {}, { cniVersion: '9.9.9' }, { ips: [{ address: 'x' }] }])(
+    '[43] does not need prevResult %j',
+    (prevResult) => {
+      const node = new FakeNode();
+      run(node, 'ADD');
+      const outcome = run(node, 'DEL', { CNI_NETNS: '' }, { ...config, prevResult });
+      expect(outcome).toMatchObject({ exitCode: 0, stdout: '' });
+      expect(node.footprint).toEqual(new FakeNode().footprint);
+    },
+  );
 
   test('does not look at ranges', () => {
     const node = new FakeNode();
@@ -196,6 +207,27 @@ describe('DEL', () => {
     const broken = { ...config, mtu: 'x', ipam: { type: 'host-local', ranges: 5 } };
     expect(errorOf(run(node, 'DEL', { CNI_ARGS: 'x' }, broken))).toBe('success');
     expect(node.footprint).toEqual(empty);
+  });
+
+  test('waits once for an ADD in a pod, whatever the number of its interfaces', () => {
+    const node = new FakeNode();
+    let claims = 0;
+    let releases = 0;
+    Object.assign(node.kernel, {
+      claimNetns: () => {
+        claims += 1;
+        return () => {
+          releases += 1;
+        };
+      },
+    });
+    const invocations = ['eth0', 'eth1'].map((ifName) => ({
+      env: { ...env, CNI_COMMAND: 'DEL', CNI_IFNAME: ifName },
+      readStdin: () => Buffer.from(JSON.stringify(config)),
+    }));
+    const outcomes = runVerbs(invocations, node);
+    expect(outcomes.map(({ exitCode }) => exitCode)).toEqual([0, 0]);
+    expect([claims, releases]).toEqual([1, 1]);
   });
 
   test('spares the link of another pod that the path leads to by now', () => {
@@ -271,7 +303,7 @@ describe('CHECK', () => {
     ['0.4.0', undefined, { code: 7, msg: 'Required prevResult missing' }],
     ['0.4.0', { cniVersion: '1.0.0' }, { code: 6 }],
     ['1.0.0', 5, { code: 6, msg: 'could not parse prevResult: result: must be an object' }],
-  ])('%s with prevResult %j (case 11, 34)', (version, prevResult, want) => {
+  ])('%s with prevResult %j [11, 34]', (version, prevResult, want) => {
     expect(checked(version, prevResult)).toMatchObject(want);
   });
 
@@ -284,14 +316,14 @@ describe('CHECK', () => {
 describe('GC and STATUS', () => {
   const conf = { ...config, cniVersion: '1.1.0' };
 
-  test.each(['GC', 'STATUS'])('%s needs 1.1.0 (case 11)', (command) => {
+  test.each(['GC', 'STATUS'])('%s needs 1.1.0 [11]', (command) => {
     expect(errorOf(run(new FakeNode(), command))).toMatchObject({
       code: 1,
       msg: `config version does not allow ${command}`,
     });
   });
 
-  test('GC without a list does nothing (47)', () => {
+  test('GC without a list does nothing [47]', () => {
     const node = new FakeNode();
     run(node, 'ADD');
     const before = node.footprint;
@@ -308,7 +340,7 @@ describe('GC and STATUS', () => {
     expect(node.footprint).toEqual(before);
   });
 
-  test('a code of STATUS passes unchanged (48)', () => {
+  test('a code of STATUS passes unchanged [48]', () => {
     const node = new FakeNode();
     node.foreignIpam = {
       ...node.foreignIpam,
@@ -394,7 +426,7 @@ describe('other commands', () => {
     expect(node.unfinished.size).toBe(1);
   });
 
-  test('VERSION and the about text do not read stdin (14, 16)', () => {
+  test('VERSION and the about text do not read stdin [14, 16]', () => {
     const readStdin = () => {
       throw new Error('read');
     };

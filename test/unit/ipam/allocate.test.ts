@@ -33,7 +33,7 @@ function listed(store: ReservationStore): string[] {
 const dual: RangesConfig = { ranges: [[{ subnet: '10.0.0.0/24' }], [{ subnet: 'fd00::/64' }]] };
 
 describe.each(kinds)('keepsIndex $keepsIndex', (kind) => {
-  test('case 107: ADD and DEL write and remove the exact files, bytes and modes', () => {
+  test('[107] ADD and DEL write and remove the exact files, bytes and modes', () => {
     const { directory, store, sets } = setUp(dual, kind);
     const umask = process.umask(0o077);
     try {
@@ -64,14 +64,14 @@ describe.each(kinds)('keepsIndex $keepsIndex', (kind) => {
     });
   });
 
-  test('case 104: a released address is not the next one given', () => {
+  test('[104] a released address is not the next one given', () => {
     const { store, add } = setUp({ subnet: '10.0.0.0/29' }, kind);
     expect(add('c1')).toEqual(['10.0.0.2/29']);
     release(store, owner('c1'));
     expect(add('c1')).toEqual(['10.0.0.3/29']);
   });
 
-  test('case 102: only the last address is free', () => {
+  test('[102] only the last address is free', () => {
     const { directory, add } = setUp({ subnet: '10.0.0.0/29' }, kind);
     put(directory, {
       '10.0.0.2': 'x\r\neth0',
@@ -91,7 +91,7 @@ describe.each(kinds)('keepsIndex $keepsIndex', (kind) => {
     expect(add('c2')).toEqual(['10.0.0.3/29']);
   });
 
-  test('case 105: requested addresses', () => {
+  test('[105] requested addresses', () => {
     const { directory, add } = setUp(
       { subnet: '10.0.0.0/24', rangeStart: '10.0.0.5', rangeEnd: '10.0.0.9', gateway: '10.0.0.6' },
       kind,
@@ -112,7 +112,7 @@ describe.each(kinds)('keepsIndex $keepsIndex', (kind) => {
     expect(add('c2')).toEqual(['10.0.0.9/24']);
   });
 
-  test('case 114: custom addresses of several families; an unused one rolls everything back', () => {
+  test('[114] custom addresses of several families; an unused one rolls everything back', () => {
     const { store, add } = setUp(dual, kind);
     expect(add('c1', 'fd00::77', '10.0.0.77')).toEqual(['10.0.0.77/24', 'fd00::77/64']);
     expect(() => add('c2', '10.0.0.78', '10.0.0.79', '203.0.113.1')).toThrow(
@@ -121,7 +121,7 @@ describe.each(kinds)('keepsIndex $keepsIndex', (kind) => {
     expect(listed(store).sort()).toEqual(['10.0.0.77', 'fd00::77']);
   });
 
-  test('case 106: exhaustion of one range and of several', () => {
+  test('[106] exhaustion of one range and of several', () => {
     const single = setUp({ subnet: '10.0.0.0/30' }, kind);
     single.add('c1');
     expect(() => single.add('c2')).toThrow(
@@ -149,7 +149,7 @@ describe.each(kinds)('keepsIndex $keepsIndex', (kind) => {
     expect(listed(store).sort()).toEqual(['fd00::2', 'fd00::3']);
   });
 
-  test('case 109: a second ADD of one attachment fails, another container gets the next', () => {
+  test('[109] a second ADD of one attachment fails, another container gets the next', () => {
     const { add } = setUp({ subnet: '10.0.0.0/24' }, kind);
     expect(add('c1')).toEqual(['10.0.0.2/24']);
     expect(() => add('c1')).toThrow(
@@ -163,14 +163,14 @@ describe.each(kinds)('keepsIndex $keepsIndex', (kind) => {
     expect(add('c2')).toEqual(['10.0.0.3/24']);
   });
 
-  test('case 108: two interfaces of one container are independent', () => {
+  test('[108] two interfaces of one container are independent', () => {
     const { store, sets } = setUp({ subnet: '10.0.0.0/24' }, kind);
     for (const ifName of ['eth0', 'eth1']) allocate(sets, store, owner('c1', ifName));
     expect(release(store, owner('c1', 'eth0'))).toEqual(['10.0.0.2']);
     expect(reservedAddresses(store, owner('c1', 'eth1'))).toEqual(['10.0.0.3']);
   });
 
-  test('cases 110 and 112: one-line files and white space', () => {
+  test('[110, 112] one-line files and white space', () => {
     const { directory, store, add } = setUp({ subnet: '10.0.0.0/24' }, kind);
     put(directory, { '10.0.0.2': 'old\n', '10.0.0.3': ' c3 \n', '10.0.0.4': '\tc4\r\neth0 \n' });
     expect(() => add('old')).toThrow('duplicate allocation is not allowed');
@@ -189,7 +189,7 @@ describe.each(kinds)('keepsIndex $keepsIndex', (kind) => {
     expect(listed(store)).toEqual(['10.0.0.4']);
   });
 
-  test('case 111: DEL of an unknown container, also without any directory', () => {
+  test('[111] DEL of an unknown container, also without any directory', () => {
     const { directory, store, add } = setUp({ subnet: '10.0.0.0/24' }, kind);
     expect(release(store, owner('c1'))).toEqual([]);
     expect(() => readdirSync(directory)).toThrow('ENOENT');
@@ -199,7 +199,7 @@ describe.each(kinds)('keepsIndex $keepsIndex', (kind) => {
     expect(listed(store)).toEqual(['10.0.0.2']);
   });
 
-  test('case 117: leftovers of crashes are free again, foreign files stay and are skipped', () => {
+  test('[117] leftovers of crashes are free again, foreign files stay and are skipped', () => {
     const { directory, store, add } = setUp({ subnet: '10.0.0.0/29' }, kind);
     put(directory, {
       '10.0.0.2': '',

@@ -16,7 +16,7 @@ async function holdElsewhere(path: string): Promise<number | undefined> {
   return child.pid;
 }
 
-test('case 115: a lock held by another process is waited for and its holder named', async () => {
+test('[115] a lock held by another process is waited for and its holder named', async () => {
   const directory = temporaryDataDirectory();
   const pid = await holdElsewhere(join(directory, 'lock'));
   expect(() => withDirectoryLock(directory, options, () => 'ran')).toThrow(
@@ -27,7 +27,7 @@ test('case 115: a lock held by another process is waited for and its holder name
   );
 });
 
-test('case 115: the lock shuts out flock(1) on the file while the job runs, and no longer', () => {
+test('[115] the lock shuts out flock(1) on the file while the job runs, and no longer', () => {
   const directory = temporaryDataDirectory();
   const isFree = () =>
     withDirectoryLock(directory, { ...options, timeoutMs: 1 }, () => 'free') === 'free';

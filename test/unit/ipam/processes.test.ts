@@ -54,7 +54,7 @@ function startReference(dataDirectory: string, id: string): Running {
   return running;
 }
 
-test('case 117: 200 parallel allocations by five processes and the reference are unique', async () => {
+test('[117] 200 parallel allocations by five processes and the reference are unique', async () => {
   const data = temporaryDataDirectory();
   const directory = join(data, 'n');
   mkdirSync(directory);
@@ -79,7 +79,7 @@ test('case 117: 200 parallel allocations by five processes and the reference are
   expect(openStore(directory).list()).toHaveLength(count);
 }, 60_000);
 
-test('case 117: SIGKILL at any instant leaves a store that all can go on with', async () => {
+test('[117] SIGKILL at any instant leaves a store that all can go on with', async () => {
   const data = temporaryDataDirectory();
   const directory = join(data, 'n');
   const store = openStore(directory);

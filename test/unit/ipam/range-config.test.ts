@@ -17,7 +17,7 @@ const built6 = {
   gateway: 'fd00:10::1',
 };
 
-describe('5.8 case 97: every form of configuration gives the same structures', () => {
+describe('[97] every form of configuration gives the same structures', () => {
   test.each<{
     name: string;
     ipam: RangesConfig;
@@ -69,7 +69,7 @@ describe('5.8 case 97: every form of configuration gives the same structures', (
   );
 });
 
-describe('5.8 cases 99 and 100: rejected with the reference words and the key', () => {
+describe('[99, 100] rejected with the reference words and the key', () => {
   test.each<{ ipam: RangesConfig; runtime?: RangeConfig[][]; key: string; message: string }>([
     { ipam: {}, key: 'ipam.ranges', message: 'no IP ranges specified' },
     { ipam: { ranges: [] }, key: 'ipam.ranges', message: 'no IP ranges specified' },
@@ -187,7 +187,7 @@ describe('5.8 cases 99 and 100: rejected with the reference words and the key', 
   });
 });
 
-describe('5.8 case 98: requested addresses', () => {
+describe('[59, 98] requested addresses', () => {
   test('come from three places in order, without prefix and once each', () =>
     expect(
       requestedAddresses({

@@ -3,7 +3,7 @@ import { parseResolvConf, readResolvConf } from '../../../src/ipam/resolv-conf.t
 
 const empty = { nameservers: [], domain: undefined, search: [], options: [] };
 
-describe('5.8 case 116: resolv.conf', () => {
+describe('[116] resolv.conf', () => {
   test.each([
     [
       'simple',

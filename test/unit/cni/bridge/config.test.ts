@@ -59,6 +59,7 @@ describe('parseBridgeConfig', () => {
     ['ipam of another type', { ipam: { type: 'dhcp' } }, { foreignIpam: 'dhcp' }],
     ['capabilities of others', { runtimeConfig: { portMappings: [{ hostPort: 80 }] } }, {}],
     ['nftables back end', { ipMasqBackend: 'nftables' }, {}],
+    ['iptables back end', { ipMasqBackend: 'iptables' }, { ipMasqBackend: 'iptables' }],
     ['unknown keys and prevResult', { capabilities: { x: true }, prevResult: 5, foo: [] }, {}],
     [
       'routes',
@@ -123,7 +124,6 @@ describe('parseBridgeConfig', () => {
       'cannot set hairpin mode and promiscuous mode at the same time',
     ],
     ['unknown back end', { ipMasqBackend: 'x' }, 7, 'unknown ipmasq backend "x"'],
-    ['iptables back end', { ipMasqBackend: 'iptables' }, 2, 'ipMasqBackend = "iptables"'],
     ['95: vlan', { vlan: 5000 }, 7, 'invalid VLAN ID 5000 (must be between 0 and 4094)'],
     ['96: trunk', { vlanTrunk: [{ id: 0 }] }, 7, 'incorrect trunk id parameter'],
     [
@@ -133,7 +133,7 @@ describe('parseBridgeConfig', () => {
       'cannot use IPAM when DisableContainerInterface flag is set',
     ],
     ['foreign type', { type: 'macvlan' }, 2, 'type = "macvlan"'],
-  ])('%s is refused', (_name, config, code, message) => {
+  ])('[86] %s is refused', (_name, config, code, message) => {
     expect(errorOf(() => parseBridgeConfig(request({ config })))).toEqual({
       code,
       msg: expect.stringContaining(message),
@@ -169,8 +169,9 @@ test.each([
     { bridge: 'br1', isMasqueraded: true, dataDir: '/y' },
   ],
   [{ vlan: 7 }, { bridge: 'cni0', isMasqueraded: false, vlan: 7 }],
+  [{ IPMasqBackend: 'iptables' }, { bridge: 'cni0', isMasqueraded: false, usesIptables: true }],
 ])('teardown reads what it can of %j', (config, want) => {
-  expect(parseTeardownConfig(config)).toEqual(want);
+  expect(parseTeardownConfig(config)).toEqual({ usesIptables: false, ...want });
 });
 
 test.each(['10-weft.conflist', '10-weft-dual-stack.conflist'])('%s is accepted', (name) => {

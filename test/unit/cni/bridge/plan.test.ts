@@ -135,7 +135,7 @@ describe('the result', () => {
     ]);
   });
 
-  test('80: names the gateway of the VLAN last', () => {
+  test('[80] names the gateway of the VLAN last', () => {
     const vlan = plan({ isGateway: true, vlan: 100, ipam });
     const { interfaces } = result(vlan, { vlanGateway: { mac, mtu: 1500 } });
     expect(interfaces.map(({ name }) => name).slice(2)).toEqual(['eth0', 'cni0.100']);
@@ -149,7 +149,7 @@ describe('the result', () => {
   });
 });
 
-describe('80: the gateway of a VLAN', () => {
+describe('[80] the gateway of a VLAN', () => {
   test('holds the addresses instead of the bridge', () => {
     const { bridge, vlanGateway } = plan({ isGateway: true, vlan: 100, ipam });
     expect([bridge.addresses, vlanGateway?.addresses]).toEqual([[], ['10.1.2.1/24']]);
@@ -167,7 +167,7 @@ describe('80: the gateway of a VLAN', () => {
   });
 });
 
-test('69: two routes to one destination are two routes', () => {
+test('[69] two routes to one destination are two routes', () => {
   const routes = ['10.1.2.7', '10.1.2.8'].map((gw) => ({ dst: '10.9.0.0/16', gw }));
   expect(plan({ ipam: { ...ipam, routes } }).pod.routes.map(({ gateway }) => gateway)).toEqual([
     '10.1.2.7',
@@ -175,7 +175,7 @@ test('69: two routes to one destination are two routes', () => {
   ]);
 });
 
-test('68: every attribute of a route reaches the pod', () => {
+test('[68] every attribute of a route reaches the pod', () => {
   const attributes = { mtu: 1300, advmss: 1200, priority: 9, table: 100, scope: 0 };
   const routes = [{ dst: '10.9.0.0/16', gw: '192.168.7.1', onlink: true, ...attributes }];
   expect(plan({ ipam: { ...ipam, routes } }).pod.routes).toEqual([

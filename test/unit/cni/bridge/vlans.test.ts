@@ -7,7 +7,7 @@ import {
   type TrunkEntry,
 } from '../../../../src/cni/bridge/vlans.ts';
 
-describe('95: vlan', () => {
+describe('[95] vlan', () => {
   test.each([
     [undefined, undefined],
     [0, undefined],
@@ -22,7 +22,7 @@ describe('95: vlan', () => {
   });
 });
 
-describe('96: vlanTrunk', () => {
+describe('[96] vlanTrunk', () => {
   test.each<[string, readonly TrunkEntry[], readonly object[]]>([
     ['nothing', [], []],
     ['an empty entry', [{}], []],

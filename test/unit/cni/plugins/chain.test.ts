@@ -64,7 +64,7 @@ function chainOf(parts: Parts): Plugin {
   return wholeChain('weft', parts.main, parts.members);
 }
 
-describe('the whole chain', () => {
+describe('the whole chain [2]', () => {
   test.each([
     [{}, ['main']],
     [{ a: true, c: true }, ['main', 'a', 'c']],
@@ -120,6 +120,27 @@ describe('the whole chain', () => {
     expect(parts.asked.filter((asked) => asked === 'a del')).toHaveLength(3);
   });
 
+  test('a member with a wait of its own has one for all of them', () => {
+    const chain = new Parts();
+    const [a, ...others] = chain.members;
+    if (a === undefined) throw new Error('no members');
+    const shared: ChainMember = {
+      ...a,
+      delMany: (calls) => {
+        chain.ask('a', `del ${calls.length}`);
+        return calls.map((_one, index) => (index === 0 ? new Error('a failed') : undefined));
+      },
+    };
+    const plugin = wholeChain('weft', chain.main, [shared, ...others]);
+    const errors = deleteEach(plugin, [call(), call()]);
+    expect(errors.map((error) => error?.message)).toEqual(['a failed', undefined]);
+    expect(chain.asked).toEqual([
+      ...['c del', 'c del', 'b del', 'b del', 'a del 2', 'main del', 'main del'],
+    ]);
+    expect(deleteEach(chained(shared), [call(), call()])).toHaveLength(2);
+    expect(chain.asked.at(-1)).toBe('a del 2');
+  });
+
   test('CHECK asks who is wanted, with the final result', () => {
     const chain = new Parts();
     chainOf(chain).check(call({ b: true, prevResult }));
@@ -153,7 +174,7 @@ describe('the whole chain', () => {
   });
 });
 
-describe('a member of its own (case 53)', () => {
+describe('a member of its own [53]', () => {
   const alone = (chain: Parts) => chained(chain.member('a'));
 
   test('adds to prevResult', () => {

@@ -32,7 +32,7 @@ function resultOf({ stdout }: Outcome): unknown {
   return JSON.parse(stdout);
 }
 
-describe('loopback (case 131)', () => {
+describe('loopback [131]', () => {
   function podWithLoopback(...extra: string[]): FakeNode {
     const node = new FakeNode();
     const link = node.links.find(({ netns, name }) => netns === 'pod' && name === 'lo')?.index ?? 0;
@@ -169,7 +169,7 @@ describe('host-local as an executable', () => {
   });
 });
 
-describe('static (case 132)', () => {
+describe('static [132]', () => {
   const addresses = [{ address: '10.1.2.3/24', gateway: '10.1.2.1' }, { address: 'fd00::3/64' }];
   const add = (ipam: object, more: Config = {}, env: object = {}) =>
     runner('static', new FakeNode())('ADD', { ipam: { type: 'static', ...ipam }, ...more }, env);

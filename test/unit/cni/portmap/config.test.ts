@@ -5,7 +5,7 @@ import { toCniError } from '../../../../src/cni/protocol/errors.ts';
 const withMapping = (entry: unknown) => ({ runtimeConfig: { portMappings: [entry] } });
 const valid = { hostPort: 8080, containerPort: 80, protocol: 'tcp' };
 
-describe('mappings', () => {
+describe('[118] mappings', () => {
   const plain = { protocol: 'tcp', hostPort: 8080, containerPort: 80, families: [4, 6] };
   test.each([
     { name: 'as runtimes send it', entry: valid, want: plain },
@@ -136,7 +136,7 @@ describe('errors', () => {
     { config: { conditionsV4: ['-s', '10.0.0.0/8'] }, code: 2, text: 'conditionsV4 = ["-s"' },
     { config: { conditionsV6: ['ip6'] }, code: 2, text: 'conditionsV6 = ["ip6"]' },
     { config: { conditionsV4: 'x' }, code: 7, text: 'conditionsV4: must be an array' },
-  ])('$text', ({ entry, config, code, text }) => {
+  ])('[119] $text', ({ entry, config, code, text }) => {
     const parse = () => parsePortmapConfig(config ?? withMapping(entry));
     let thrown: unknown;
     try {

@@ -43,7 +43,7 @@ const build = (
 
 const mapping = (change: object = {}) => ({ hostPort: 8080, containerPort: 80, ...change });
 
-describe('addresses of the pod', () => {
+describe('[118] addresses of the pod', () => {
   test.each([
     {
       name: 'both families',

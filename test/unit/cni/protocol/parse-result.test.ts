@@ -32,7 +32,7 @@ const current = {
 };
 
 describe('a result is read in its own version', () => {
-  test.each(['0.1.0', '0.2.0'])('%s: an address per family, routes joined (case 21)', (version) => {
+  test.each(['0.1.0', '0.2.0'])('%s: an address per family, routes joined [21]', (version) => {
     expect(parseResult({ cniVersion: version, ...legacy }, version)).toEqual({
       interfaces: [],
       ips: [{ address: '10.1.2.3/24', gateway: '10.1.2.1' }, { address: 'fd00::3/64' }],
@@ -46,7 +46,7 @@ describe('a result is read in its own version', () => {
   });
 
   test.each(['0.3.0', '0.3.1', '0.4.0', '1.0.0', '1.1.0'])(
-    '%s keeps every attribute, `interface: 0` among them (case 24)',
+    '%s keeps every attribute, `interface: 0` among them [24]',
     (version) => {
       expect(parseResult({ cniVersion: version, ...current }, version)).toEqual(current);
     },
@@ -90,12 +90,7 @@ describe('a result is read in its own version', () => {
       'ips[0].address: parse IP with prefix',
     ],
     ['1.1.0', { ips: [{}] }, 'no address', 'ips[0].address: parse IP'],
-    [
-      '1.1.0',
-      { ips: [{ address: '10.1.2.03/24' }] },
-      'octet (case 28)',
-      'ips[0].address: parse IP',
-    ],
+    ['1.1.0', { ips: [{ address: '10.1.2.03/24' }] }, 'octet [28]', 'ips[0].address: parse IP'],
     [
       '1.1.0',
       { ips: [{ address: '10.1.2.3/24', interface: '0' }] },
@@ -108,22 +103,22 @@ describe('a result is read in its own version', () => {
     [
       '1.1.0',
       { cniVersion: '0.4.0' },
-      'older family (case 26)',
+      'older family [26]',
       'result type supports [1.0.0 1.1.0] but unmarshalled CNIVersion is "0.4.0"',
     ],
     [
       '0.4.0',
       { cniVersion: '1.0.0' },
-      'newer family (case 26)',
+      'newer family [26]',
       'result type supports [0.3.0 0.3.1 0.4.0] but unmarshalled CNIVersion is "1.0.0"',
     ],
     [
       '0.2.0',
       { cniVersion: '0.3.0' },
-      'other shape (case 26)',
+      'other shape [26]',
       'result type supports [0.1.0 0.2.0] but unmarshalled CNIVersion is "0.3.0"',
     ],
-    ['9.9.9', {}, 'unknown version (case 34)', 'unsupported CNI result version "9.9.9"'],
+    ['9.9.9', {}, 'unknown version [34]', 'unsupported CNI result version "9.9.9"'],
   ])('%s %j: wrong %s', (version, value, _what, message) => {
     expect(() => parseResult(value, version)).toThrow(message);
   });
@@ -140,25 +135,22 @@ describe('what was read is printed again', () => {
     '1.1.0': { ...current, dns: legacy.dns },
   };
 
-  test.each(supportedVersions)('%s survives text to value to text (case 22)', (version) => {
+  test.each(supportedVersions)('%s survives text to value to text [22, 28]', (version) => {
     const once = formatResult(parseResult(texts[version], version), version);
     expect(formatResult(parseResult(JSON.parse(once), version), version)).toBe(once);
   });
 
-  test.each(supportedVersions)(
-    'from 1.1.0 to %s and back loses no address (case 21)',
-    (version) => {
-      const octet = fc.integer({ min: 1, max: 254 });
-      fc.assert(
-        fc.property(octet, octet, (a, b) => {
-          const ips = [{ address: `10.1.${a}.${b}/16` }, { address: `fd00::${a}:${b}/64` }];
-          const text = formatResult(parseResult({ ips }, '1.1.0'), version);
-          expect(parseResult(JSON.parse(text), version).ips).toEqual(ips);
-        }),
-        { numRuns: 20 },
-      );
-    },
-  );
+  test.each(supportedVersions)('from 1.1.0 to %s and back loses no address [21]', (version) => {
+    const octet = fc.integer({ min: 1, max: 254 });
+    fc.assert(
+      fc.property(octet, octet, (a, b) => {
+        const ips = [{ address: `10.1.${a}.${b}/16` }, { address: `fd00::${a}:${b}/64` }];
+        const text = formatResult(parseResult({ ips }, '1.1.0'), version);
+        expect(parseResult(JSON.parse(text), version).ips).toEqual(ips);
+      }),
+      { numRuns: 20 },
+    );
+  });
 
   test('a route of a family without an address is dropped below 0.3.0', () => {
     const value = { ips: [{ address: '10.1.2.3/24' }], routes: [{ dst: '::/0', gw: 'fd00::1' }] };
@@ -167,7 +159,7 @@ describe('what was read is printed again', () => {
   });
 });
 
-describe('prevResult (case 34)', () => {
+describe('prevResult [34]', () => {
   test.each([
     ['absent', {}, undefined],
     ['null', { prevResult: null }, undefined],

@@ -23,7 +23,7 @@ function outcome(run: () => unknown): unknown {
   }
 }
 
-describe('environment (5.1 cases 3-9, 16)', () => {
+describe('environment [3, 4, 5, 6, 7, 8, 9, 16]', () => {
   const invalid = (msg: string, details?: string) => ({
     code: 4,
     msg,
@@ -118,7 +118,7 @@ describe('environment (5.1 cases 3-9, 16)', () => {
   });
 });
 
-describe('stdin (5.1 cases 10-13, 15)', () => {
+describe('stdin [10, 11, 12, 13, 15, 32]', () => {
   test.each<[string, string, string, unknown]>([
     ['good', 'ADD', config, 'accepted'],
     [
@@ -213,7 +213,7 @@ describe('stdin (5.1 cases 10-13, 15)', () => {
     expect(outcome(run)).toEqual(want);
   });
 
-  test('a request carries everything the verbs read (case 1)', () => {
+  test('a request carries everything the verbs read [1]', () => {
     expect(parseRequest('ADD', complete, Buffer.from(config))).toMatchObject({
       verb: 'ADD',
       containerId: 'pod-1',
@@ -234,7 +234,7 @@ describe('stdin (5.1 cases 10-13, 15)', () => {
     ['1', true],
     ['yes', false],
     ['', false],
-  ])('CNI_NETNS_OVERRIDE=%s (case 19)', (value, want) => {
+  ])('CNI_NETNS_OVERRIDE=%s [19]', (value, want) => {
     const env = { ...complete, CNI_NETNS_OVERRIDE: value };
     expect(parseRequest('ADD', env, Buffer.from(config)).mayUseOwnNetns).toBe(want);
   });

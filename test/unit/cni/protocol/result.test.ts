@@ -51,7 +51,7 @@ const results: readonly [string, Result][] = [
   ],
 ];
 
-describe.each(supportedVersions)('result of %s (cases 20, 21, 24)', (version) => {
+describe.each(supportedVersions)('result of %s [20, 21, 24]', (version) => {
   test.each(results)('%s', (name, result) => {
     const text = formatResult(result, version);
     expect(text).toBe(golden(`result-${name}-${version}.json`, text));
@@ -61,7 +61,7 @@ describe.each(supportedVersions)('result of %s (cases 20, 21, 24)', (version) =>
 
 const none: Result = { interfaces, ips: [], routes: [], dns: {} };
 
-test.each(['0.1.0', '0.2.0'] as const)('%s cannot tell a result without addresses (23)', (v) => {
+test.each(['0.1.0', '0.2.0'] as const)('%s cannot tell a result without addresses [23]', (v) => {
   expect(() => formatResult(none, v)).toThrow('cannot convert: no valid IP addresses');
 });
 

@@ -4,7 +4,7 @@ import { parseValidAttachments } from '../../../../src/cni/protocol/valid-attach
 const one = [{ containerID: 'a', ifname: 'eth0' }];
 const parsed = [{ containerId: 'a', ifName: 'eth0' }];
 
-describe('what GC is told (case 47)', () => {
+describe('what GC is told [47]', () => {
   test.each<[string, Readonly<Record<string, unknown>>, unknown]>([
     ['no list says nothing', {}, undefined],
     ['null says nothing', { 'cni.dev/valid-attachments': null }, undefined],

@@ -1,12 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type Attachment, attachmentLabel } from '../../../../src/cni/attachment.ts';
+import { decideSweep } from '../../../../src/cni/upkeep/sweep.ts';
 import type {
   RecordFacts,
   StoredReservation,
   SweepFacts,
-} from '../../../../src/cni/upkeep/sweep.ts';
-import { decideSweep } from '../../../../src/cni/upkeep/sweep.ts';
+} from '../../../../src/cni/upkeep/sweep-model.ts';
 import { type IP, parseIP } from '../../../../src/net/ip.ts';
 import { recordOf } from './builders.ts';
 
@@ -82,6 +82,66 @@ interface Row {
   readonly facts: Partial<SweepFacts>;
   readonly want: readonly string[];
 }
+
+/** Of addresses that another plugin asked for: without a plan. */
+function leased(change: Parameters<typeof recorded>[0]): RecordFacts {
+  const { record, ...facts } = recorded(change);
+  const { plan: _, ...lease } = record;
+  return { ...facts, record: lease };
+}
+
+describe('addresses that another plugin asked for', () => {
+  const reservations = [reserved()];
+  test.each<Row>([
+    {
+      name: 'its namespace is there',
+      facts: { records: [leased({ path: true })], reservations },
+      want: [],
+    },
+    {
+      name: 'its namespace is gone, and the addresses are nowhere',
+      facts: { records: [leased({})], reservations },
+      want: ['attachment namespace'],
+    },
+    {
+      name: 'its namespace is gone, but an address is somewhere',
+      facts: { records: [leased({})], reservations, usedAddresses: used('10.0.0.2') },
+      want: [],
+    },
+    { name: 'young', facts: { records: [leased({ at: young })], reservations }, want: [] },
+    {
+      name: 'the runtime has it ready',
+      facts: { records: [leased({})], reservations, sandboxes: sandboxes(['a']) },
+      want: [],
+    },
+    {
+      name: 'the runtime does not know it, and the addresses are nowhere',
+      facts: { records: [leased({ path: true })], reservations, sandboxes: sandboxes([]) },
+      want: ['attachment runtime'],
+    },
+    {
+      name: 'the runtime does not know it, but an address is somewhere',
+      facts: {
+        records: [leased({ path: true })],
+        reservations,
+        sandboxes: sandboxes([]),
+        usedAddresses: used('10.0.0.2'),
+      },
+      want: [],
+    },
+  ])('$name', ({ facts, want }) => {
+    expect(outcome(facts)).toEqual(want);
+  });
+
+  test.each([
+    { path: true, looks: false },
+    { path: false, looks: true },
+  ])('the addresses are looked for when it is in doubt: $looks', ({ path, looks }) => {
+    const { usedAddresses: _, ...unseen } = nobody;
+    const facts = { ...unseen, records: [leased({ path })], reservations };
+    expect(decideSweep(facts)).toMatchObject({ removals: [], needsAddresses: looks });
+  });
+});
 
 describe('recorded attachments', () => {
   test.each<Row>([

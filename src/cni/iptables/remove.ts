@@ -1,0 +1,158 @@
+/**
+ * Rules in tables that are not ours, of pods that the reference plugins made or for which
+ * `ipMasqBackend: iptables` did. Whether there are any is seen in nf_tables without executing
+ * anything; only then are the programs of iptables run.
+ */
+import type { Iptables, IptablesVariant } from '../../kernel/iptables.ts';
+import type { IP, IPFamily } from '../../net/ip.ts';
+import type { Table } from '../../nftables/model.ts';
+import { Transaction } from '../../nftables/transaction.ts';
+import { BusyError, errorCode, toError } from '../../util/errors.ts';
+import { type CniNode, type Nftables, withNftables } from '../node.ts';
+import { isMasqueradeChain, masqueradeChain, removalOf } from './chains.ts';
+import { ownerOfRule } from './masquerade.ts';
+
+/** What to look for: a container's chains of iptables, and its rules in tables of nf_tables. */
+export interface ForeignRules {
+  readonly chains: readonly string[];
+  /** Packets from these are still for a living interface of the container. */
+  readonly kept?: () => ReadonlySet<IP>;
+  readonly tables: readonly CommentedRules[];
+  /** Whether rules of iptables-legacy may be theirs: those are only seen by executing a program. */
+  readonly mayBeLegacy: boolean;
+}
+
+/** Rules of chains of one table, known by their comment. */
+export interface CommentedRules {
+  readonly table: Table;
+  readonly chains: readonly string[];
+  isOwn(comment: string): boolean;
+}
+
+/** Where iptables-nft keeps table `nat`. */
+const natTables: Readonly<Record<IPFamily, Table>> = {
+  4: { family: 'ip', name: 'nat' },
+  6: { family: 'ip6', name: 'nat' },
+};
+
+const families: readonly IPFamily[] = [4, 6];
+
+/** Bounds the race with others who change the same rules. */
+const maxAttempts = 5;
+
+/** What nf_tables says where the kernel has none of it. */
+const withoutNftables: readonly string[] = ['EPROTONOSUPPORT', 'EAFNOSUPPORT', 'ENOTSUP'];
+
+/** Removes what is there of them; nothing being there is success. */
+export function removeForeignRules(
+  { iptables }: CniNode['kernel'],
+  nft: Nftables,
+  rules: ForeignRules,
+): void {
+  const tables = tablesOf(nft);
+  for (const some of rules.tables) {
+    if (hasTable(tables, some.table)) removeCommented(nft, some);
+  }
+  if (iptables === undefined) return;
+  for (const family of families) {
+    const table = natTables[family];
+    const isThere = (chain: string) => hasTable(tables, table) && nft.hasChain(table, chain);
+    if (rules.chains.some(isThere)) removeChains(iptables, { family, variant: 'nft' }, rules);
+    if (rules.mayBeLegacy && iptables.hasLegacyNat(family)) {
+      removeChains(iptables, { family, variant: 'legacy' }, rules);
+    }
+  }
+}
+
+/** GC: chains of masquerade rules whose comment names a container that is not valid any more. */
+export function removeInvalidChains(
+  { kernel }: Pick<CniNode, 'kernel'>,
+  isInvalid: (network: string, containerId: string) => boolean,
+): void {
+  const { iptables } = kernel;
+  if (iptables === undefined) return;
+  for (const where of placesOfMasquerade(kernel, iptables)) {
+    const saved = iptables.save(where.family, where.variant) ?? '';
+    const owners = saved.split('\n').flatMap((line) => ownerOfRule(line) ?? []);
+    const chains = owners
+      .filter(({ network, containerId }) => isInvalid(network, containerId))
+      .map(masqueradeChain);
+    if (chains.length > 0) removeChains(iptables, where, { chains: [...new Set(chains)] });
+  }
+}
+
+interface Place {
+  readonly family: IPFamily;
+  readonly variant: IptablesVariant;
+}
+
+function placesOfMasquerade(kernel: CniNode['kernel'], iptables: Iptables): readonly Place[] {
+  const places: Place[] = [];
+  withNftables(kernel, (nft) => {
+    const tables = tablesOf(nft);
+    for (const family of families) {
+      const table = natTables[family];
+      if (!hasTable(tables, table)) continue;
+      const isThere = nft.chains(table).some(({ name }) => isMasqueradeChain(name));
+      if (isThere) places.push({ family, variant: 'nft' });
+    }
+  });
+  const legacy = families.filter((family) => iptables.hasLegacyNat(family));
+  return [...places, ...legacy.map((family) => ({ family, variant: 'legacy' }) as const)];
+}
+
+/** A listing is acted on at once; when somebody was faster, the next one shows what is left. */
+function removeChains(
+  iptables: Iptables,
+  { family, variant }: Place,
+  { chains, kept }: Pick<ForeignRules, 'chains' | 'kept'>,
+): void {
+  let failure: Error | undefined;
+  for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
+    // Without the programs nobody on this node knows of the rules: they are left alone.
+    const saved = iptables.save(family, variant);
+    const text = saved === undefined ? undefined : removalOf(saved, chains, kept?.());
+    if (text === undefined) return;
+    try {
+      iptables.restore(family, text, variant);
+      return;
+    } catch (thrown) {
+      failure = toError(thrown);
+    }
+  }
+  throw new BusyError(`chains ${chains.join(', ')} of table nat are not removed`, {
+    cause: failure,
+  });
+}
+
+function removeCommented(nft: Nftables, { table, chains, isOwn }: CommentedRules): void {
+  for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
+    const transaction = new Transaction(table);
+    for (const chain of chains) {
+      for (const { handle, comment = '' } of nft.rules(table, chain)) {
+        if (isOwn(comment)) transaction.deleteRule(chain, handle);
+      }
+    }
+    try {
+      nft.commit(transaction);
+      return;
+    } catch (thrown) {
+      // Somebody else has removed one of them.
+      if (errorCode(thrown) !== 'ENOENT') throw thrown;
+    }
+  }
+  throw new BusyError(`rules of table ${table.name} keep changing`);
+}
+
+function tablesOf(nft: Nftables): readonly Table[] {
+  try {
+    return nft.tables();
+  } catch (thrown) {
+    if (withoutNftables.includes(errorCode(thrown) ?? '')) return [];
+    throw thrown;
+  }
+}
+
+function hasTable(tables: readonly Table[], { family, name }: Table): boolean {
+  return tables.some((table) => table.family === family && table.name === name);
+}

@@ -1,0 +1,98 @@
+/** The agent's care of what is kept elsewhere: addresses of other IPAM plugins, rules of iptables. */
+import { copyFileSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { UpkeepNode } from './cni-upkeep-lab.ts';
+
+let node: UpkeepNode;
+beforeEach(() => {
+  node = new UpkeepNode();
+});
+afterEach(async () => {
+  await node.stopAgent();
+  node.remove();
+});
+
+const eager = { graceMs: 0, sweepMs: 100 };
+
+function reserved(): readonly string[] {
+  return readdirSync(join(node.dataDir, 'net1')).filter((name) => /^\d/.test(name));
+}
+
+test('addresses of a plugin that is executed go back to it when the namespace is gone', async () => {
+  const bin = join(node.directory, 'bin');
+  mkdirSync(bin);
+  copyFileSync('/usr/lib/cni/host-local', join(bin, 'addresses'));
+  const ipam = { type: 'addresses', dataDir: node.dataDir, subnet: '10.22.0.0/24' };
+  const call = {
+    command: 'ADD',
+    env: { CNI_PATH: bin },
+    stdin: node.conf({ ipam, cniVersion: '1.0.0' }),
+  };
+  const [lost, kept] = [node.pod(), node.pod()];
+  node.result({ ...call, id: 'lost', netns: lost });
+  node.result({ ...call, id: 'kept', netns: kept });
+  expect(reserved()).toHaveLength(2);
+  lost.remove();
+  await node.startAgent(eager);
+  await node.until(() => node.count('leaked', 'attachment') === 1);
+  expect(reserved()).toEqual(['10.22.0.3']);
+});
+
+test('addresses that the reference bridge asked us for are free when its pod is gone', async () => {
+  const bin = join(node.directory, 'bin');
+  mkdirSync(bin);
+  const ours = `#!/bin/sh\nWEFT_ARGV0=host-local exec ${node.standalone.join(' ')}\n`;
+  writeFileSync(join(bin, 'host-local'), ours, { mode: 0o755 });
+  const stdin = node.conf({ type: 'bridge', cniVersion: '1.0.0', isDefaultGateway: true });
+  const call = { stdin, env: { CNI_PATH: bin }, plugin: ['/usr/lib/cni/bridge'] };
+  const [lost, kept, gone] = [node.pod(), node.pod(), node.pod()];
+  node.result({ command: 'ADD', ...call, id: 'lost', netns: lost });
+  node.result({ command: 'ADD', ...call, id: 'kept', netns: kept });
+  node.result({ command: 'ADD', ...call, id: 'gone', netns: gone });
+  node.result({ command: 'DEL', ...call, id: 'gone', netns: gone });
+  lost.remove();
+  await node.startAgent(eager);
+  await node.until(() => node.count('leaked', 'attachment') === 1);
+  await node.until(() => node.log.includes('"reason":"namespace"'));
+  expect(readdirSync(join(node.dataDir, 'net1')).filter((name) => /^\d|:/.test(name))).toEqual([
+    '10.22.0.3',
+    'fd22::3',
+  ]);
+  // What the bridge made for it in iptables is gone, too.
+  expect(node.host.run('iptables-save', '-t', 'nat')).not.toContain('lost');
+  expect(kept.attempt('ping', ['-c1', '-W1', '10.22.0.1']).status).toBe(0);
+});
+
+test('GC takes back the rules of subnets that no valid attachment uses', () => {
+  const rules = () => node.host.run('iptables', '-S').match(/(?<=: from )[^"]+/gm);
+  node.host.run('iptables', '-P', 'FORWARD', 'DROP');
+  const pod = node.pod();
+  node.attach(pod, 'old', { firewall: true });
+  node.detach('old', pod);
+  const ipam = { type: 'host-local', dataDir: node.dataDir, subnet: '10.23.0.0/24' };
+  node.attach(node.pod(), 'young', { firewall: true, ipam, forceAddress: true });
+  expect(rules()).toEqual(['10.22.0.0/24', '10.23.0.0/24']);
+  const valid = [{ containerID: 'young', ifname: 'eth0' }];
+  const stdin = node.conf({ ipam, 'cni.dev/valid-attachments': valid });
+  node.result({ command: 'GC', stdin });
+  expect(rules()).toEqual(['10.23.0.0/24']);
+});
+
+test('rules of the firewall member come back when somebody has removed them', async () => {
+  const rules = () => node.host.run('iptables', '-S').match(/^-A.*$/gm) ?? [];
+  node.host.run('iptables', '-P', 'FORWARD', 'DROP');
+  node.host.run('ip6tables', '-P', 'FORWARD', 'DROP');
+  node.attach(node.pod(), 'one', { firewall: true });
+  const before = rules();
+  expect(before).toHaveLength(4);
+  await node.startAgent();
+  node.host.run('iptables', '-F', 'FORWARD');
+  await node.until(() => node.count('repaired', 'forwardRules') === 1, 1_000);
+  expect(rules()).toEqual(before);
+  // Another process's iptables makes the chain anew after everything was flushed.
+  node.nft('flush', 'ruleset');
+  node.host.run('iptables', '-P', 'FORWARD', 'DROP');
+  await node.until(() => rules().length === 4, 2_000);
+  expect(rules().sort()).toEqual(before.toSorted());
+});
