@@ -1,20 +1,6 @@
-import { type DecodeMode, ObjectReader } from './fields.ts';
-import { interned } from './interned.ts';
-import type {
-  Endpoint,
-  EndpointConditions,
-  EndpointHints,
-  EndpointPort,
-  EndpointSlice,
-  KubernetesObject,
-  Node,
-  ObjectMeta,
-  Protocol,
-  Service,
-  ServicePort,
-  ServiceSpec,
-  ServiceStatus,
-} from './types.ts';
+import { endpointSliceDecoder, nodeDecoder, serviceCIDRDecoder, serviceDecoder } from './decode.ts';
+import type { DecodeMode } from './fields.ts';
+import type { EndpointSlice, KubernetesObject, Node, Service, ServiceCIDR } from './types.ts';
 
 /** Label that hands a Service to another proxy. */
 export const SERVICE_PROXY_NAME_LABEL = 'service.kubernetes.io/service-proxy-name';
@@ -24,6 +10,13 @@ export const HEADLESS_LABEL = 'service.kubernetes.io/headless';
 export const SERVICE_NAME_LABEL = 'kubernetes.io/service-name';
 /** Annotation with the time of the change that caused the latest update of a slice (RFC 3339). */
 export const TRIGGER_TIME_ANNOTATION = 'endpoints.kubernetes.io/last-change-trigger-time';
+/** Annotation that says how connections are spread over endpoints. */
+export const BALANCE_ANNOTATION = 'weft.dev/balance';
+/** Annotation that gives endpoints different shares of the connections. */
+export const WEIGHTS_ANNOTATION = 'weft.dev/weights';
+
+/** A second copy of the whole object. */
+const KUBECTL_COPY_ANNOTATION = 'kubectl.kubernetes.io/last-applied-configuration';
 
 /** Where the API serves a kind of object and which objects are wanted. */
 export interface ResourceKind {
@@ -44,6 +37,10 @@ export interface Resource<T extends KubernetesObject> extends ResourceKind {
   readonly isSelected: (object: T) => boolean;
   /** Checks the fields the agent reads and drops all others. Throws FieldError. */
   readonly decode: (value: unknown, mode: DecodeMode) => T;
+  /** What an object counts when a list drops many at once; absent leaves the kind unguarded. */
+  readonly weigh?: (object: T) => number;
+  /** Older API servers do not serve the kind: it then counts as empty. */
+  readonly isOptional?: boolean;
 }
 
 /** Services this proxy is responsible for; the selection is kube-proxy's. */
@@ -57,7 +54,11 @@ export const services: Resource<Service> = {
   fieldSelector: 'spec.clusterIP!=None',
   isSelected: ({ metadata, spec }) =>
     metadata.labels?.[SERVICE_PROXY_NAME_LABEL] === undefined && spec.clusterIP !== 'None',
-  decode: decodeService,
+  decode: serviceDecoder({
+    isLabelKept: (key) => key === SERVICE_PROXY_NAME_LABEL,
+    isAnnotationKept: (key) => key === BALANCE_ANNOTATION || key === WEIGHTS_ANNOTATION,
+  }),
+  weigh: () => 1,
 };
 
 /** EndpointSlices of Services that have a virtual address; the selection is kube-proxy's. */
@@ -69,7 +70,23 @@ export const endpointSlices: Resource<EndpointSlice> = {
   isNamespaced: true,
   labelSelector: `!${HEADLESS_LABEL}`,
   isSelected: ({ metadata }) => metadata.labels?.[HEADLESS_LABEL] === undefined,
-  decode: decodeEndpointSlice,
+  decode: endpointSliceDecoder({
+    isLabelKept: (key) => key === SERVICE_NAME_LABEL || key === HEADLESS_LABEL,
+    isAnnotationKept: (key) => key === TRIGGER_TIME_ANNOTATION,
+  }),
+  weigh: ({ endpoints }) => endpoints.length,
+};
+
+/** The ranges of cluster IPs; served since Kubernetes 1.33. */
+export const serviceCIDRs: Resource<ServiceCIDR> = {
+  group: 'networking.k8s.io',
+  version: 'v1',
+  plural: 'servicecidrs',
+  kind: 'ServiceCIDR',
+  isNamespaced: false,
+  isSelected: () => true,
+  decode: serviceCIDRDecoder({ isLabelKept: () => false, isAnnotationKept: () => false }),
+  isOptional: true,
 };
 
 const allNodes: Resource<Node> = {
@@ -79,7 +96,10 @@ const allNodes: Resource<Node> = {
   kind: 'Node',
   isNamespaced: false,
   isSelected: () => true,
-  decode: decodeNode,
+  decode: nodeDecoder({
+    isLabelKept: () => true,
+    isAnnotationKept: (key) => key !== KUBECTL_COPY_ANNOTATION,
+  }),
 };
 
 /** All Nodes, or the one called `name`. */
@@ -100,166 +120,4 @@ export function objectKey({ metadata }: KubernetesObject): string {
 /** `v1` or `<group>/<version>`, as objects spell it. */
 export function apiVersionOf(resource: ResourceKind): string {
   return resource.group === '' ? resource.version : `${resource.group}/${resource.version}`;
-}
-
-const MAX_PORT = 65_535;
-const MAX_INT32 = 2_147_483_647;
-const PROTOCOLS: readonly Protocol[] = ['TCP', 'UDP', 'SCTP'];
-const KUBECTL_COPY_ANNOTATION = 'kubectl.kubernetes.io/last-applied-configuration';
-
-interface Kept {
-  readonly isNamespaced: boolean;
-  readonly isLabelKept: (key: string) => boolean;
-  readonly isAnnotationKept: (key: string) => boolean;
-}
-
-/** Reads `metadata`; a namespaced object that names no namespace is in `default`, as for kubectl. */
-function decodeMeta(object: ObjectReader, kept: Kept): ObjectMeta {
-  const meta = object.object('metadata');
-  return {
-    name: meta.string('name'),
-    namespace: kept.isNamespaced ? interned(meta.optionalString('namespace') || 'default') : '',
-    uid: meta.optionalString('uid'),
-    resourceVersion: meta.optionalString('resourceVersion'),
-    labels: meta.optionalStringMap('labels', kept.isLabelKept),
-    annotations: meta.optionalStringMap('annotations', kept.isAnnotationKept),
-    creationTimestamp: meta.optionalString('creationTimestamp'),
-    deletionTimestamp: meta.optionalString('deletionTimestamp'),
-  };
-}
-
-const keptOfService: Kept = {
-  isNamespaced: true,
-  isLabelKept: (key) => key === SERVICE_PROXY_NAME_LABEL,
-  isAnnotationKept: (key) => key !== KUBECTL_COPY_ANNOTATION,
-};
-
-function decodeService(value: unknown, mode: DecodeMode): Service {
-  const object = new ObjectReader(value, mode);
-  return {
-    metadata: decodeMeta(object, keptOfService),
-    spec: decodeServiceSpec(object.object('spec')),
-    status: decodeServiceStatus(object.optionalObject('status')),
-  };
-}
-
-function decodeServiceSpec(spec: ObjectReader): ServiceSpec {
-  const clientIP = spec.optionalObject('sessionAffinityConfig')?.optionalObject('clientIP');
-  const timeoutSeconds = clientIP?.optionalInteger('timeoutSeconds', 0, MAX_INT32);
-  return {
-    type: spec.optionalChoice('type', ['ClusterIP', 'NodePort', 'LoadBalancer', 'ExternalName']),
-    clusterIP: spec.optionalString('clusterIP'),
-    clusterIPs: spec.optionalStrings('clusterIPs'),
-    ipFamilies: spec.optionalStrings('ipFamilies'),
-    ports: spec.optionalObjects('ports')?.map(decodeServicePort),
-    externalIPs: spec.optionalStrings('externalIPs'),
-    loadBalancerSourceRanges: spec.optionalStrings('loadBalancerSourceRanges'),
-    sessionAffinity: spec.optionalChoice('sessionAffinity', ['None', 'ClientIP']),
-    sessionAffinityConfig:
-      timeoutSeconds === undefined ? undefined : { clientIP: { timeoutSeconds } },
-    internalTrafficPolicy: spec.optionalChoice('internalTrafficPolicy', ['Cluster', 'Local']),
-    externalTrafficPolicy: spec.optionalChoice('externalTrafficPolicy', ['Cluster', 'Local']),
-    healthCheckNodePort: spec.optionalInteger('healthCheckNodePort', 0, MAX_PORT),
-  };
-}
-
-function decodeServicePort(port: ObjectReader): ServicePort {
-  return {
-    name: port.optionalString('name'),
-    protocol: port.optionalClosedChoice('protocol', PROTOCOLS) ?? 'TCP',
-    port: port.integer('port', 1, MAX_PORT),
-    nodePort: port.optionalInteger('nodePort', 0, MAX_PORT),
-  };
-}
-
-function decodeServiceStatus(status: ObjectReader | undefined): ServiceStatus | undefined {
-  const ingress = status?.optionalObject('loadBalancer')?.optionalObjects('ingress');
-  if (ingress === undefined || ingress.length === 0) return undefined;
-  return {
-    loadBalancer: {
-      ingress: ingress.map((entry) => ({
-        ip: entry.optionalString('ip'),
-        ipMode: entry.optionalChoice('ipMode', ['VIP', 'Proxy']),
-      })),
-    },
-  };
-}
-
-const keptOfEndpointSlice: Kept = {
-  isNamespaced: true,
-  isLabelKept: (key) => key === SERVICE_NAME_LABEL || key === HEADLESS_LABEL,
-  isAnnotationKept: (key) => key === TRIGGER_TIME_ANNOTATION,
-};
-
-function decodeEndpointSlice(value: unknown, mode: DecodeMode): EndpointSlice {
-  const object = new ObjectReader(value, mode);
-  return {
-    metadata: decodeMeta(object, keptOfEndpointSlice),
-    addressType: object.choice('addressType', ['IPv4', 'IPv6', 'FQDN']),
-    endpoints: object.optionalObjects('endpoints')?.map(decodeEndpoint) ?? [],
-    ports: object.optionalObjects('ports')?.map(decodeEndpointPort) ?? [],
-  };
-}
-
-function decodeEndpoint(endpoint: ObjectReader): Endpoint {
-  return {
-    addresses: endpoint.optionalStrings('addresses') ?? [],
-    conditions: decodeConditions(endpoint.optionalObject('conditions')),
-    nodeName: interned(endpoint.optionalString('nodeName')),
-    zone: interned(endpoint.optionalString('zone')),
-    hints: decodeHints(endpoint.optionalObject('hints')),
-  };
-}
-
-/** Nearly every endpoint is in this state: one shared value saves megabytes in a large cluster. */
-const RUNNING: EndpointConditions = { ready: true, serving: true, terminating: false };
-
-function decodeConditions(conditions: ObjectReader | undefined): EndpointConditions | undefined {
-  if (conditions === undefined) return undefined;
-  const ready = conditions.optionalBoolean('ready');
-  const serving = conditions.optionalBoolean('serving');
-  const terminating = conditions.optionalBoolean('terminating');
-  if (ready === true && serving === true && terminating === false) return RUNNING;
-  return { ready, serving, terminating };
-}
-
-function decodeHints(hints: ObjectReader | undefined): EndpointHints | undefined {
-  if (hints === undefined) return undefined;
-  const names = (key: string) =>
-    hints.optionalObjects(key)?.map((entry) => ({ name: interned(entry.string('name')) }));
-  return { forZones: names('forZones'), forNodes: names('forNodes') };
-}
-
-function decodeEndpointPort(port: ObjectReader): EndpointPort {
-  return {
-    name: port.optionalString('name'),
-    protocol: port.optionalClosedChoice('protocol', PROTOCOLS) ?? 'TCP',
-    port: port.optionalInteger('port', 0, MAX_PORT),
-  };
-}
-
-const keptOfNode: Kept = {
-  isNamespaced: false,
-  isLabelKept: () => true,
-  isAnnotationKept: (key) => key !== KUBECTL_COPY_ANNOTATION,
-};
-
-function decodeNode(value: unknown, mode: DecodeMode): Node {
-  const object = new ObjectReader(value, mode);
-  const spec = object.optionalObject('spec');
-  const addresses = object.optionalObject('status')?.optionalObjects('addresses');
-  return {
-    metadata: decodeMeta(object, keptOfNode),
-    spec: spec && {
-      podCIDR: spec.optionalString('podCIDR'),
-      podCIDRs: spec.optionalStrings('podCIDRs'),
-      taints: spec.optionalObjects('taints')?.map((taint) => ({ key: taint.string('key') })),
-    },
-    status: addresses && {
-      addresses: addresses.map((entry) => ({
-        type: entry.string('type'),
-        address: entry.string('address'),
-      })),
-    },
-  };
 }

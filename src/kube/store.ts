@@ -1,6 +1,7 @@
 import { toError, WeftError } from '../util/errors.ts';
 import { objectKey } from './resources.ts';
 import type { ObjectHandlers } from './source.ts';
+import { Turn } from './turn.ts';
 import type { KubernetesObject } from './types.ts';
 
 /** A consumer's handler threw. Never retried: see ObjectHandlers. */
@@ -10,13 +11,16 @@ export class HandlerError extends WeftError {
   }
 }
 
+export type IsSame<T> = (a: T, b: T) => boolean;
+
 /** The objects of one kind by key (`namespace/name`); tells its handlers of every real difference. */
 export class ObjectStore<T extends KubernetesObject> {
   #objects: Map<string, T> = new Map();
+  #changes = 0;
   readonly #handlers: ObjectHandlers<T>;
-  readonly #isSame: (a: T, b: T) => boolean;
+  readonly #isSame: IsSame<T>;
 
-  constructor(handlers: ObjectHandlers<T>, isSame: (a: T, b: T) => boolean) {
+  constructor(handlers: ObjectHandlers<T>, isSame: IsSame<T>) {
     this.#handlers = handlers;
     this.#isSame = isSame;
   }
@@ -25,14 +29,27 @@ export class ObjectStore<T extends KubernetesObject> {
     return this.#objects.size;
   }
 
+  /** Differences told so far: equal numbers mean equal contents. */
+  get changes(): number {
+    return this.#changes;
+  }
+
   get(key: string): T | undefined {
     return this.#objects.get(key);
   }
 
-  set(object: T): void {
+  values(): T[] {
+    return [...this.#objects.values()];
+  }
+
+  entries(): Iterable<[string, T]> {
+    return this.#objects;
+  }
+
+  set(object: T, isSame: IsSame<T> = this.#isSame): void {
     const key = objectKey(object);
     const old = this.#objects.get(key);
-    if (old !== undefined && this.#isSame(old, object)) return;
+    if (old !== undefined && isSame(old, object)) return;
     this.#objects.set(key, object);
     if (old === undefined) this.#tell('add', key, () => this.#handlers.onAdd(object));
     else this.#tell('update', key, () => this.#handlers.onUpdate(object, old));
@@ -46,15 +63,33 @@ export class ObjectStore<T extends KubernetesObject> {
   }
 
   /**
-   * Makes the contents equal to `next`. Deletions come first, so that an address which moved from a
-   * deleted object to a new one is free when the new one arrives.
+   * Makes the contents equal to `next`; nothing else may change the store meanwhile. Deletions come
+   * first, so that an address which moved from a deleted object to a new one is free when the new
+   * one arrives. The differences are told together unless there are so many that others must get
+   * their turn in between.
    */
-  replace(next: ReadonlyMap<string, T>): void {
-    for (const key of [...this.#objects.keys()]) if (!next.has(key)) this.delete(key);
-    for (const object of next.values()) this.set(object);
+  async replace(next: ReadonlyMap<string, T>, isSame: IsSame<T> = this.#isSame): Promise<void> {
+    const searching = new Turn();
+    const gone = [...this.#objects.keys()].filter((key) => !next.has(key));
+    const changed: T[] = [];
+    for (const [key, object] of next) {
+      const old = this.#objects.get(key);
+      if (old === undefined || !isSame(old, object)) changed.push(object);
+      if (searching.isOver) await searching.next();
+    }
+    const telling = new Turn();
+    for (const key of gone) {
+      this.delete(key);
+      if (telling.isOver) await telling.next();
+    }
+    for (const object of changed) {
+      this.set(object, isSame);
+      if (telling.isOver) await telling.next();
+    }
   }
 
   #tell(event: string, key: string, call: () => void): void {
+    this.#changes++;
     try {
       call();
     } catch (thrown) {

@@ -124,3 +124,8 @@ export interface Node extends KubernetesObject {
     | undefined;
   readonly status?: { readonly addresses?: readonly NodeAddress[] | undefined } | undefined;
 }
+
+/** networking.k8s.io/v1 ServiceCIDR: ranges that cluster IPs are allocated from. */
+export interface ServiceCIDR extends KubernetesObject {
+  readonly spec: { readonly cidrs: readonly string[] };
+}

@@ -19,8 +19,6 @@ export interface Change {
   readonly after: ApiObject | undefined;
 }
 
-export type Selector = (object: ApiObject) => boolean;
-
 /** The objects and their history, with one version counter for everything, as etcd has. */
 export class ApiObjects {
   readonly #objects = new Map<string, Map<string, ApiObject>>();
@@ -50,11 +48,23 @@ export class ApiObjects {
     return this.#record({ version: ++this.#version, plural, before, after: undefined });
   }
 
-  list(plural: string): ApiObject[] {
-    const entries = [...this.#ofKind(plural)].sort(([a], [b]) => (a < b ? -1 : 1));
+  get(plural: string, key: string): ApiObject | undefined {
+    return this.#ofKind(plural).get(key);
+  }
+
+  /** The objects of a kind as of a version, which must not be compacted; sorted by key. */
+  list(plural: string, version: number = this.#version): ApiObject[] {
+    const objects = new Map(this.#ofKind(plural));
+    for (const { plural: changed, before, after } of this.changesAfter(version).toReversed()) {
+      if (changed !== plural) continue;
+      if (after !== undefined) objects.delete(keyOf(after));
+      if (before !== undefined) objects.set(keyOf(before), before);
+    }
+    const entries = [...objects].sort(([a], [b]) => (a < b ? -1 : 1));
     return entries.map(([, object]) => object);
   }
 
+  /** In order; those after a version that is compacted are not all there. */
   changesAfter(version: number): readonly Change[] {
     return this.#changes.filter((change) => change.version > version);
   }
@@ -69,6 +79,16 @@ export class ApiObjects {
     this.advance();
     this.oldestVersion = this.#version;
     this.#changes = [];
+  }
+
+  /** Goes back to an earlier version and forgets the rest, as a restore from a backup does. */
+  rewind(version: number): void {
+    for (const plural of this.#objects.keys()) {
+      const objects = this.list(plural, version).map((object) => [keyOf(object), object] as const);
+      this.#objects.set(plural, new Map(objects));
+    }
+    this.#changes = this.#changes.filter((change) => change.version <= version);
+    this.#version = version;
   }
 
   #ofKind(plural: string): Map<string, ApiObject> {
@@ -86,52 +106,4 @@ export class ApiObjects {
 /** `namespace/name`, or the name alone. */
 export function keyOf({ metadata: { namespace, name } }: ApiObject): string {
   return namespace === undefined ? name : `${namespace}/${name}`;
-}
-
-/** The watch event a selector makes of a change: an object that stops matching is DELETED. */
-export function eventOf(
-  { version, before, after }: Change,
-  isSelected: Selector,
-): { type: string; object: ApiObject } | undefined {
-  const wasSeen = before !== undefined && isSelected(before);
-  if (after !== undefined && isSelected(after)) {
-    return { type: wasSeen ? 'MODIFIED' : 'ADDED', object: after };
-  }
-  if (!wasSeen) return undefined;
-  const metadata = { ...before.metadata, resourceVersion: String(version) };
-  return { type: 'DELETED', object: { ...before, metadata } };
-}
-
-/** Label selectors `!key`, `key`, `key=value`, `key!=value`; field selectors the last two. */
-export function parseSelectors(labels: string | null, fields: string | null): Selector {
-  const byLabel = splitTerms(labels).map((term) => parseTerm(term, labelOf));
-  const byField = splitTerms(fields).map((term) => parseTerm(term, fieldOf));
-  return (object) => [...byLabel, ...byField].every((matches) => matches(object));
-}
-
-function splitTerms(text: string | null): string[] {
-  return text === null || text === '' ? [] : text.split(',');
-}
-
-function parseTerm(
-  term: string,
-  read: (object: ApiObject, key: string) => string | undefined,
-): Selector {
-  if (term.startsWith('!')) return (object) => read(object, term.slice(1)) === undefined;
-  const [, key = term, operator, value] = /^([^!=]+)(!=|==?)(.*)$/.exec(term) ?? [];
-  if (operator === undefined) return (object) => read(object, key) !== undefined;
-  return (object) => (read(object, key) === value) === (operator !== '!=');
-}
-
-function labelOf(object: ApiObject, key: string): string | undefined {
-  return object.metadata.labels?.[key];
-}
-
-function fieldOf(object: ApiObject, path: string): string | undefined {
-  let value: unknown = object;
-  for (const key of path.split('.')) {
-    // Only objects are entered; a test may put anything here.
-    value = typeof value === 'object' && value !== null ? (value as ApiObject)[key] : undefined;
-  }
-  return value === undefined ? '' : String(value);
 }

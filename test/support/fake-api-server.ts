@@ -1,104 +1,79 @@
 import { writeFileSync } from 'node:fs';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createSecureServer, type ServerHttp2Session } from 'node:http2';
 import { createServer } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
-import type { TLSSocket } from 'node:tls';
+import type { AddressInfo, Server, Socket } from 'node:net';
 import { createAuthority, type TestAuthority } from './certificates.ts';
-import {
-  type ApiObject,
-  ApiObjects,
-  type Change,
-  eventOf,
-  parseSelectors,
-  type Selector,
-} from './fake-api-objects.ts';
+import { FakeApi, type FakeApiOptions } from './fake-api.ts';
 
 export type { ApiObject } from './fake-api-objects.ts';
 
-export interface FakeApiServerOptions {
+export interface FakeApiServerOptions extends FakeApiOptions {
   /** Address to listen on; 127.0.0.1 when absent. */
   readonly host?: string;
   /** Further subjectAltName entries (`DNS:api.example`). */
   readonly names?: readonly string[];
-  /** Required Authorization header; undefined lets everybody in. */
-  readonly authorization?: string;
-  readonly requiresClientCertificate?: boolean;
-  /** Answers field selectors with 400. */
-  readonly refusesFieldSelectors?: boolean;
-  /** How a resource version that was compacted is refused. */
-  readonly expiredWatch?: 'status' | 'event';
-}
-
-export interface LoggedRequest {
-  readonly path: string;
-  readonly query: URLSearchParams;
-  readonly isWatch: boolean;
-  readonly userAgent: string;
-  readonly accept: string;
-  readonly authorization: string | undefined;
-  /** Common name of the client certificate. */
-  readonly clientName: string | undefined;
-}
-
-interface Watch {
-  readonly plural: string;
-  readonly isSelected: Selector;
-  readonly response: ServerResponse;
-}
-
-interface PlannedFailure {
-  readonly matches: (request: LoggedRequest) => boolean;
-  readonly respond: (response: ServerResponse) => void;
+  /** A server of old, or behind an old proxy. */
+  readonly speaksOnlyHttp1?: boolean;
 }
 
 /**
- * A Kubernetes API server in the test's process: HTTPS, LIST in pages, WATCH with the selectors'
- * own events, and every failure a client must live with, on demand. Resources are known by plural.
+ * A Kubernetes API server in the test's process, over HTTPS (HTTP/2 and 1.1): `objects` holds the
+ * data, `watches` mistreats running watches. After `stop` it comes back on the same port.
  */
-export class FakeApiServer {
-  /** Every request in order of arrival. */
-  readonly requests: LoggedRequest[] = [];
+export class FakeApiServer extends FakeApi {
   readonly authority: TestAuthority = createAuthority();
-  readonly objects = new ApiObjects();
-  /** Change it to rotate the token. */
-  authorization: string | undefined;
-  /** Requests are taken and never answered. */
-  isSilent = false;
   readonly #options: FakeApiServerOptions;
-  readonly #server: ReturnType<typeof createServer>;
+  readonly #server: Server;
   readonly #sockets = new Set<Socket>();
-  readonly #watches = new Set<Watch>();
-  #failures: PlannedFailure[] = [];
+  /** And the client's port. */
+  readonly #sessions = new Map<ServerHttp2Session, number | undefined>();
+  #port = 0;
+  #acceptedCount = 0;
 
   constructor(options: FakeApiServerOptions = {}) {
+    super(options);
     this.#options = options;
-    this.authorization = options.authorization;
     const names = [`IP:${options.host ?? '127.0.0.1'}`, ...(options.names ?? [])];
     const { certificate, key } = this.authority.issue('kube-apiserver', names);
-    this.#server = createServer(
-      {
-        cert: certificate,
-        key,
-        ca: this.authority.certificate,
-        requestCert: options.requiresClientCertificate === true,
-        rejectUnauthorized: false,
-      },
-      (request, response) => this.#answer(request, response),
-    );
+    const tlsOptions = {
+      cert: certificate,
+      key,
+      ca: this.authority.certificate,
+      requestCert: options.requiresClientCertificate === true,
+      rejectUnauthorized: false,
+    };
+    this.#server =
+      options.speaksOnlyHttp1 === true
+        ? createServer(tlsOptions, (request, response) => this.answer(request, response))
+        : createSecureServer({ ...tlsOptions, allowHTTP1: true }, (request, response) =>
+            // The compatibility classes of HTTP/2 do all that is used here of the others.
+            this.answer(request as never, response as never),
+          );
+    this.#server.on('session', (session: ServerHttp2Session) => {
+      this.#sessions.set(session, session.socket.remotePort);
+      session.once('close', () => this.#sessions.delete(session));
+    });
     this.#server.on('connection', (socket) => {
+      this.#acceptedCount++;
       this.#sockets.add(socket);
       socket.on('error', () => {});
       socket.once('close', () => this.#sockets.delete(socket));
     });
   }
 
+  /** Listens; after `stop` on the same port again, with the same objects. */
   async start(): Promise<{ readonly url: string; readonly caData: string }> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#server.listen(0, this.#options.host ?? '127.0.0.1', resolve);
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#server.once('error', reject);
+    this.#server.listen(this.#port, this.#options.host ?? '127.0.0.1', resolve);
     await promise;
+    this.#server.off('error', reject);
+    // A TCP server has an address object once it listens.
+    this.#port = (this.#server.address() as AddressInfo).port;
     return { url: this.url, caData: this.caData };
   }
 
+  /** Cuts all connections and refuses new ones; nothing if it does not listen. */
   async stop(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#server.close(() => resolve());
@@ -107,9 +82,7 @@ export class FakeApiServer {
   }
 
   get url(): string {
-    // A TCP server has an address object once it listens.
-    const { port } = this.#server.address() as AddressInfo;
-    return `https://${this.#options.host ?? '127.0.0.1'}:${port}`;
+    return `https://${this.#options.host ?? '127.0.0.1'}:${this.#port}`;
   }
 
   /** The CA certificate as kubeconfigs hold it. */
@@ -135,201 +108,30 @@ export class FakeApiServer {
     return path;
   }
 
-  /** Creates or replaces an object and tells the watches. */
-  put(plural: string, object: ApiObject): void {
-    this.#tell(this.objects.put(plural, object));
+  /** Connections open now. */
+  get connectionCount(): number {
+    return this.#sockets.size;
   }
 
-  /** `key` is `namespace/name`, or the name alone. */
-  delete(plural: string, key: string): void {
-    this.#tell(this.objects.delete(plural, key));
+  /** Connections since the start. */
+  get acceptedCount(): number {
+    return this.#acceptedCount;
   }
 
-  /** Changes objects without telling anybody, as during a partition. */
-  putSilently(plural: string, object: ApiObject): void {
-    this.objects.put(plural, object);
+  /** Asks clients for new HTTP/2 connections (GOAWAY), as a server does before it ends. */
+  sayGoAway(): void {
+    for (const session of this.#sessions.keys()) session.close();
   }
 
-  deleteSilently(plural: string, key: string): void {
-    this.objects.delete(plural, key);
-  }
-
-  /** Moves the version on and sends it to every watch; gives the version. */
-  sendBookmarks(): string {
-    this.objects.advance();
-    const resourceVersion = String(this.objects.version);
-    for (const { response } of this.#watches) {
-      writeEvent(response, { type: 'BOOKMARK', object: { metadata: { resourceVersion } } });
-    }
-    return resourceVersion;
-  }
-
-  /** Sends an ERROR event into every watch and ends it. */
-  sendError(status: number, reason: string): void {
-    for (const { response } of this.#watches) {
-      writeEvent(response, { type: 'ERROR', object: statusOf(status, reason) });
-      response.end();
-    }
-  }
-
-  /** Sends raw bytes into every watch. */
-  sendRaw(bytes: Buffer): void {
-    for (const { response } of this.#watches) response.write(bytes);
-  }
-
-  /** Ends every watch in good order, as the server does when its time is up. */
-  endWatches(): void {
-    for (const { response } of this.#watches) response.end();
-  }
-
-  get watchCount(): number {
-    return this.#watches.size;
-  }
-
-  /** Cuts all connections without a word. */
+  /**
+   * Cuts all connections. HTTP/2 sessions end themselves: Node crashes when a socket is destroyed
+   * below a session that writes.
+   */
   resetConnections(): void {
-    for (const socket of this.#sockets) socket.resetAndDestroy();
-  }
-
-  /** Answers the next matching request with a failure. */
-  failNext(
-    matches: (request: LoggedRequest) => boolean,
-    status: number,
-    headers: Readonly<Record<string, string>> = {},
-  ): void {
-    const respond = (response: ServerResponse) => writeStatus(response, status, 'Failed', headers);
-    this.#failures.push({ matches, respond });
-  }
-
-  /** Cuts the connection of the next matching request. */
-  resetNext(matches: (request: LoggedRequest) => boolean): void {
-    this.#failures.push({ matches, respond: (response) => response.destroy() });
-  }
-
-  #answer(request: IncomingMessage, response: ServerResponse): void {
-    const logged = describeRequest(request);
-    this.requests.push(logged);
-    if (this.isSilent) return;
-    const failure = this.#failures.find(({ matches }) => matches(logged));
-    if (failure !== undefined) {
-      this.#failures = this.#failures.filter((planned) => planned !== failure);
-      failure.respond(response);
-      return;
+    const ports = new Set(this.#sessions.values());
+    for (const session of this.#sessions.keys()) session.destroy();
+    for (const socket of this.#sockets) {
+      if (!ports.has(socket.remotePort)) socket.resetAndDestroy();
     }
-    const hasCertificate = logged.clientName !== undefined;
-    const isNamed = this.#options.requiresClientCertificate !== true || hasCertificate;
-    const isAuthorized =
-      this.authorization === undefined || logged.authorization === this.authorization;
-    const plural = /^\/apis?\/.*\/([a-z]+)$/.exec(logged.path)?.[1];
-    const hasFieldSelector = logged.query.has('fieldSelector');
-    if (!isNamed || !isAuthorized) writeStatus(response, 401, 'Unauthorized');
-    else if (plural === undefined) writeStatus(response, 404, 'NotFound');
-    else if (hasFieldSelector && this.#options.refusesFieldSelectors === true) {
-      writeStatus(response, 400, 'BadRequest');
-    } else if (logged.isWatch) this.#watch(logged, plural, response);
-    else this.#list(logged, plural, response);
   }
-
-  #list({ path, query }: LoggedRequest, plural: string, response: ServerResponse): void {
-    const [version = String(this.objects.version), start = '0'] =
-      query.get('continue')?.split(':') ?? [];
-    if (Number(version) < this.objects.oldestVersion) {
-      writeStatus(response, 410, 'Expired');
-      return;
-    }
-    const isSelected = parseSelectors(query.get('labelSelector'), query.get('fieldSelector'));
-    const selected = this.objects.list(plural).filter(isSelected);
-    const limit = Number(query.get('limit') ?? 0) || selected.length;
-    const end = Number(start) + limit;
-    const hasMore = end < selected.length;
-    writeJson(response, 200, {
-      kind: `${selected[0]?.kind ?? ''}List`,
-      apiVersion: path.split('/').slice(2, -1).join('/'),
-      metadata: {
-        resourceVersion: version,
-        ...(hasMore ? { continue: `${version}:${end}` } : {}),
-      },
-      items: selected.slice(Number(start), end),
-    });
-  }
-
-  #watch({ query }: LoggedRequest, plural: string, response: ServerResponse): void {
-    const since = Number(query.get('resourceVersion') ?? 0);
-    const isExpired = since < this.objects.oldestVersion;
-    if (isExpired && this.#options.expiredWatch === 'status') {
-      writeStatus(response, 410, 'Expired');
-      return;
-    }
-    response.writeHead(200, { 'content-type': 'application/json' });
-    response.flushHeaders();
-    if (isExpired) {
-      writeEvent(response, { type: 'ERROR', object: statusOf(410, 'Expired') });
-      response.end();
-      return;
-    }
-    const isSelected = parseSelectors(query.get('labelSelector'), query.get('fieldSelector'));
-
-    const watch: Watch = { plural, isSelected, response };
-    for (const change of this.objects.changesAfter(since)) tell(watch, change);
-    this.#watches.add(watch);
-    const timer = setTimeout(() => response.end(), Number(query.get('timeoutSeconds')) * 1000);
-    timer.unref();
-    response.once('close', () => {
-      clearTimeout(timer);
-      this.#watches.delete(watch);
-    });
-  }
-
-  #tell(change: Change): void {
-    for (const watch of this.#watches) tell(watch, change);
-  }
-}
-
-function tell({ plural, isSelected, response }: Watch, change: Change): void {
-  if (change.plural !== plural) return;
-  const event = eventOf(change, isSelected);
-  if (event !== undefined) writeEvent(response, event);
-}
-
-function describeRequest(request: IncomingMessage): LoggedRequest {
-  const url = new URL(request.url ?? '/', 'https://fake');
-  // Requests reach an HTTPS server through TLS sockets only.
-  const socket = request.socket as TLSSocket;
-  const subject = socket.authorized ? socket.getPeerCertificate().subject : undefined;
-  return {
-    path: url.pathname,
-    query: url.searchParams,
-    isWatch: url.searchParams.get('watch') === '1',
-    userAgent: request.headers['user-agent'] ?? '',
-    accept: request.headers.accept ?? '',
-    authorization: request.headers.authorization,
-    clientName: typeof subject?.CN === 'string' ? subject.CN : undefined,
-  };
-}
-
-function writeEvent(response: ServerResponse, event: unknown): void {
-  response.write(`${JSON.stringify(event)}\n`);
-}
-
-function writeJson(
-  response: ServerResponse,
-  status: number,
-  body: unknown,
-  headers: Readonly<Record<string, string>> = {},
-): void {
-  response.writeHead(status, { 'content-type': 'application/json', ...headers });
-  response.end(JSON.stringify(body));
-}
-
-function writeStatus(
-  response: ServerResponse,
-  status: number,
-  reason: string,
-  headers: Readonly<Record<string, string>> = {},
-): void {
-  writeJson(response, status, statusOf(status, reason), headers);
-}
-
-function statusOf(code: number, reason: string) {
-  return { kind: 'Status', apiVersion: 'v1', status: 'Failure', code, reason, message: 'forced' };
 }

@@ -13,6 +13,8 @@ export interface Credential {
 export interface Credentials {
   /** Throws IoError or ConfigError; the messages never hold secrets. */
   current(): Promise<Credential>;
+  /** The CA bundle alone (PEM); works without network. Throws IoError. */
+  authority(): Promise<string | undefined>;
   /** The server refused the last credential (401): the next call reads everything anew. */
   invalidate(): void;
 }

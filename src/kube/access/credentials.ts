@@ -56,6 +56,10 @@ export class CombinedCredentials implements Credentials {
     };
   }
 
+  async authority(): Promise<string | undefined> {
+    return this.#parts.certificateAuthority?.read();
+  }
+
   invalidate(): void {
     const { certificateAuthority, clientCertificate, clientKey, token, exec } = this.#parts;
     for (const part of [certificateAuthority, clientCertificate, clientKey, token, exec]) {

@@ -7,6 +7,8 @@ export class ApiError extends WeftError {
   readonly reason: string;
   /** How long the server asks to stay away. */
   readonly retryAfterMs: number | undefined;
+  /** `ResourceVersionTooLarge`, ...: details.causes of the Status. */
+  readonly causes: readonly string[];
   /** Reported inside a running watch, not as the answer to a request. */
   readonly isWatchEvent: boolean;
 
@@ -15,12 +17,18 @@ export class ApiError extends WeftError {
     this.status = failure.status;
     this.reason = failure.reason;
     this.retryAfterMs = failure.retryAfterMs;
+    this.causes = failure.causes ?? [];
     this.isWatchEvent = failure.isWatchEvent === true;
   }
 
   /** The resource version or continue token is too old: only a new list helps. */
   get isExpired(): boolean {
     return this.status === 410 || this.reason === 'Expired' || this.reason === 'Gone';
+  }
+
+  /** The resource version is one the server has not reached: it holds older data than before. */
+  get isAhead(): boolean {
+    return this.causes.includes('ResourceVersionTooLarge');
   }
 }
 
@@ -29,6 +37,7 @@ export interface ApiFailure {
   readonly reason: string;
   readonly message: string;
   readonly retryAfterMs?: number | undefined;
+  readonly causes?: readonly string[];
   readonly isWatchEvent?: boolean;
 }
 
@@ -40,14 +49,22 @@ export function parseStatus(value: unknown, httpStatus: number): ApiFailure {
     return { status: httpStatus, reason: '', message: String(value).slice(0, MAX_MESSAGE_LENGTH) };
   }
   // Any object may lack these properties; each is checked before use.
-  const { code, reason, message } = value as {
+  const { code, reason, message, details } = value as {
     code?: unknown;
     reason?: unknown;
     message?: unknown;
+    details?: { causes?: unknown } | null;
   };
   return {
     status: typeof code === 'number' ? code : httpStatus,
     reason: typeof reason === 'string' ? reason : '',
     message: typeof message === 'string' ? message.slice(0, MAX_MESSAGE_LENGTH) : '',
+    causes: parseCauses(details?.causes),
   };
+}
+
+function parseCauses(causes: unknown): string[] {
+  if (!Array.isArray(causes)) return [];
+  // metav1.StatusCause calls it `reason` in JSON.
+  return causes.map((cause: { reason?: unknown } | null) => String(cause?.reason ?? ''));
 }

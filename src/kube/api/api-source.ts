@@ -2,10 +2,13 @@ import type { Clock } from '../../util/clock.ts';
 import type { Logger } from '../../util/log.ts';
 import type { Resource } from '../resources.ts';
 import type { ObjectHandlers, ObjectSource, Subscription } from '../source.ts';
+import { LastKnownObjects, type Snapshot } from '../state/last-known.ts';
 import type { KubernetesObject } from '../types.ts';
+import { listPath } from './api-path.ts';
 import type { BackoffLimits } from './backoff.ts';
 import type { ApiClient } from './client.ts';
 import { Reflector, type ReflectorCounts } from './reflector.ts';
+import type { Replica } from './replica.ts';
 
 export interface ApiSourceOptions {
   readonly client: ApiClient;
@@ -14,51 +17,123 @@ export interface ApiSourceOptions {
   readonly random: () => number;
   readonly log: Logger;
   readonly backoff?: BackoffLimits;
+  /** Lists that take away more than half of the Services or endpoints are believed at once. */
+  readonly allowMassDeletion?: boolean;
+  /** How long the deletions of such a list are held back otherwise. */
+  readonly massDeletionHoldMs?: number;
+  /** Where the objects are kept for a start without API server; nowhere when absent. */
+  readonly stateDirectory?: string;
+  /** How long to wait for the API server before the kept objects are used. */
+  readonly restoreAfterMs?: number;
+  /** Shortest time between two writes of the kept objects. */
+  readonly saveEveryMs?: number;
 }
 
+const MASS_DELETION_HOLD_MS = 300_000;
+const RESTORE_AFTER_MS = 5_000;
+
+/** What a source does with a reflector, whatever its type of objects. */
 interface AnyReflector {
-  readonly hasSynced: boolean;
   readonly counts: ReflectorCounts;
+  readonly replica: Pick<
+    Replica<KubernetesObject>,
+    'hasSynced' | 'changes' | 'objects' | 'restore' | 'size'
+  >;
   run(signal: AbortSignal): Promise<void>;
+}
+
+interface Registration {
+  readonly plural: string;
+  /** Tells the lists of a state file apart. */
+  readonly list: string;
+  readonly reflector: AnyReflector;
 }
 
 /** Objects from an API server, one list and watch per registration. */
 export class ApiSource implements ObjectSource {
   readonly #options: ApiSourceOptions;
-  readonly #reflectors: { readonly plural: string; readonly reflector: AnyReflector }[] = [];
+  readonly #registrations: Registration[] = [];
+  readonly #lastKnown: LastKnownObjects | undefined;
   #signal: AbortSignal | undefined;
 
   constructor(options: ApiSourceOptions) {
     this.#options = options;
+    const { client, stateDirectory: directory } = options;
+    if (directory === undefined) return;
+    this.#lastKnown = new LastKnownObjects({
+      ...options,
+      directory,
+      clusterIdentity: () => client.clusterIdentity(),
+      snapshot: () => this.#snapshot(),
+    });
   }
 
   watch<T extends KubernetesObject>(
     resource: Resource<T>,
     handlers: ObjectHandlers<T>,
   ): Subscription {
-    const reflector = new Reflector({ ...this.#options, resource, handlers });
-    this.#reflectors.push({ plural: resource.plural, reflector });
-    if (this.#signal !== undefined) runToEnd(reflector, this.#signal);
-    return reflector;
+    const { allowMassDeletion, massDeletionHoldMs = MASS_DELETION_HOLD_MS } = this.#options;
+    const holdMs = allowMassDeletion === true ? 0 : massDeletionHoldMs;
+    const reflector = new Reflector({ ...this.#options, resource, handlers, holdMs });
+    const list = listPath({ resource, usesFieldSelector: true }, 0, '');
+    const registration = { plural: resource.plural, list, reflector };
+    this.#registrations.push(registration);
+    if (this.#signal !== undefined) this.#run(registration, this.#signal);
+    return { synced: reflector.replica.synced };
   }
 
   start(signal: AbortSignal): void {
     this.#signal = signal;
-    for (const { reflector } of this.#reflectors) runToEnd(reflector, signal);
+    for (const registration of this.#registrations) this.#run(registration, signal);
+    this.#lastKnown?.start(signal);
     signal.addEventListener('abort', () => this.#options.client.close(), { once: true });
   }
 
   hasSynced(): boolean {
-    return this.#reflectors.every(({ reflector }) => reflector.hasSynced);
+    return this.#registrations.every(({ reflector }) => reflector.replica.hasSynced);
   }
 
   /** One entry per registration, in order; for metrics. */
   counts(): readonly { readonly plural: string; readonly counts: ReflectorCounts }[] {
-    return this.#reflectors.map(({ plural, reflector }) => ({ plural, counts: reflector.counts }));
+    return this.#registrations.map(({ plural, reflector }) => ({
+      plural,
+      counts: reflector.counts,
+    }));
   }
-}
 
-/** A rejection is a bug in a handler and must end the process, so it is left unhandled on purpose. */
-function runToEnd(reflector: AnyReflector, signal: AbortSignal): void {
-  void reflector.run(signal);
+  /** Writes the objects for a later start without API server; failures are logged. For shutdown. */
+  async saveState(): Promise<void> {
+    await this.#lastKnown?.save();
+  }
+
+  /** A rejection is a bug in a handler and must end the process, so it is left unhandled on purpose. */
+  #run(registration: Registration, signal: AbortSignal): void {
+    void registration.reflector.run(signal);
+    const { clock, restoreAfterMs = RESTORE_AFTER_MS } = this.#options;
+    if (this.#lastKnown === undefined) return;
+    const cancel = clock.schedule(restoreAfterMs, () => void this.#restore(registration, signal));
+    signal.addEventListener('abort', cancel, { once: true });
+  }
+
+  async #restore({ list, plural, reflector }: Registration, signal: AbortSignal): Promise<void> {
+    if (reflector.replica.hasSynced) return;
+    const values = await this.#lastKnown?.read(list);
+    if (values === undefined || signal.aborted || reflector.replica.hasSynced) return;
+    await reflector.replica.restore(values);
+    this.#options.log.warn(
+      { resource: plural, objects: reflector.replica.size },
+      'no API server yet, going on with the last known objects',
+    );
+  }
+
+  /** Nothing before every kind was read once: a partial file would replace a whole one. */
+  #snapshot(): Snapshot | undefined {
+    const isRestored = this.#registrations.some(({ reflector }) => reflector.counts.isRestored);
+    if (!this.hasSynced() || isRestored) return undefined;
+    const lists = this.#registrations.map(
+      ({ list, reflector }) => [list, reflector.replica.objects()] as const,
+    );
+    const revision = this.#registrations.map(({ reflector }) => reflector.replica.changes).join();
+    return { revision, lists: new Map(lists) };
+  }
 }

@@ -1,19 +1,16 @@
-import type { IncomingMessage } from 'node:http';
+import { createHash } from 'node:crypto';
 import type { Clock } from '../../util/clock.ts';
-import { IoError } from '../../util/errors.ts';
+import { DecodeError, IoError } from '../../util/errors.ts';
 import type { ClusterAccess } from '../access/access.ts';
+import { inSteps, JsonListSplitter } from '../json-list.ts';
+import { Turn } from '../turn.ts';
 import { ApiError, parseStatus } from './api-error.ts';
 import { listPath, type Selection, watchPath } from './api-path.ts';
 import { readBody } from './body.ts';
+import type { Answer, ApiRequest } from './connection.ts';
 import { LineSplitter } from './lines.ts';
 import { Transport } from './transport.ts';
-import {
-  type ListPage,
-  parseJson,
-  parseListPage,
-  parseWatchEvent,
-  type WatchEvent,
-} from './watch-event.ts';
+import { parseJson, parseListHead, parseWatchEvent, type WatchEvent } from './watch-event.ts';
 
 export interface ClientTimings {
   /** One list page or a watch's head. */
@@ -44,14 +41,23 @@ export interface ClientOptions {
   readonly timings?: Partial<ClientTimings>;
   /** Objects per list page. */
   readonly pageSize?: number;
+  readonly onAnswer?: (answer: AnsweredRequest) => void;
+}
+
+/** One request, as far as its answer's head. */
+export interface AnsweredRequest {
+  readonly method: 'GET' | 'POST';
+  /** Status, or `<error>` when there was no answer, as in client-go's metrics. */
+  readonly code: string;
+  readonly seconds: number;
 }
 
 export interface ListRequest extends Selection {
   readonly signal: AbortSignal;
 }
 
-export interface ObjectList<T> {
-  readonly objects: readonly T[];
+export interface ConvertedList<V> {
+  readonly objects: readonly V[];
   /** Where a watch that continues this list starts. */
   readonly resourceVersion: string;
 }
@@ -64,10 +70,13 @@ export interface WatchRequest extends Selection {
 
 const PAGE_SIZE = 500;
 /** etcd refuses objects beyond 1.5 MB; JSON and a full managedFields stay far below this. */
-const MAX_WATCH_LINE_BYTES = 32 << 20;
+const MAX_OBJECT_BYTES = 32 << 20;
+/** A list without pages may be large and come slowly; silence is noticed sooner. */
+const MAX_LIST_MS = 600_000;
+const CREATE_TIMEOUT_MS = 10_000;
 const ERROR_BODY_BYTES = 64 << 10;
 
-/** Lists and watches over JSON. Every method throws ApiError, IoError, BusyError or DecodeError. */
+/** Lists, watches and creates over JSON. Every method throws ApiError, IoError, BusyError or DecodeError. */
 export class ApiClient {
   readonly #options: ClientOptions;
   readonly #timings: ClientTimings;
@@ -80,18 +89,18 @@ export class ApiClient {
   }
 
   /**
-   * All objects, page by page; `convert` makes the value to keep from each raw object, so that at
-   * most one page of raw objects is in memory. When the server drops the snapshot between two pages
+   * All objects, page by page; `convert` makes the value to keep from each raw object, so that only
+   * one raw object is in memory at a time. When the server drops the snapshot between two pages
    * (410), everything is read again without pages, which cannot expire.
    */
-  async list<V>(request: ListRequest, convert: (object: unknown) => V): Promise<ObjectList<V>> {
+  async list<V>(request: ListRequest, convert: (object: unknown) => V): Promise<ConvertedList<V>> {
     let limit = this.#options.pageSize ?? PAGE_SIZE;
     let objects: V[] = [];
     let token = '';
     for (;;) {
       try {
-        const page = await this.#page(listPath(request, limit, token), request.signal);
-        for (const item of page.items) objects.push(convert(item));
+        const path = listPath(request, limit, token);
+        const page = await this.#page(path, request.signal, (raw) => objects.push(convert(raw)));
         token = page.continueToken;
         if (token === '') return { objects, resourceVersion: page.resourceVersion };
       } catch (thrown) {
@@ -111,56 +120,111 @@ export class ApiClient {
     const { min, max } = this.#timings.watchSeconds;
     const seconds = Math.round(min + this.#options.random() * (max - min));
     const path = watchPath(request, request.resourceVersion, seconds);
-    const response = await this.#get(path, request.signal);
-    const lines = new LineSplitter(MAX_WATCH_LINE_BYTES);
+    const answer = await this.#get(path, request.signal);
+    const lines = new LineSplitter(MAX_OBJECT_BYTES);
     const { watchIdleMs: idleMs } = this.#timings;
     // The server ends the watch by itself; the margin is for one that does not.
     const limits = { path, idleMs, totalMs: seconds * 1000 + idleMs };
-    await readBody(response, limits, this.#options.clock, (chunk) => {
-      for (const line of lines.push(chunk)) request.onEvent(parseWatchEvent(line, path));
-    });
+    const turn = new Turn();
+    for await (const chunk of readBody(answer, limits, this.#options.clock)) {
+      for (const line of lines.push(chunk)) {
+        request.onEvent(parseWatchEvent(line, path));
+        if (turn.isOver) await turn.next();
+        if (request.signal.aborted) return;
+      }
+    }
     const rest = lines.rest();
     if (rest !== '') throw new IoError(`get ${path}: connection closed within an event`);
+  }
+
+  /** Creates one object (POST to a collection's `path`). */
+  async create(path: string, object: unknown, signal: AbortSignal): Promise<void> {
+    const headTimeoutMs = Math.min(this.#timings.requestTimeoutMs, CREATE_TIMEOUT_MS);
+    const body = JSON.stringify(object);
+    const answer = await this.#authorized({ path, signal, headTimeoutMs, body });
+    await this.#checked(answer, path, [200, 201, 202]);
+    answer.body.resume();
+  }
+
+  /** Tells clusters apart: the server's URL and the authority that vouches for it. Throws IoError. */
+  async clusterIdentity(): Promise<string> {
+    const { server, credentials } = this.#options.access;
+    const authority = (await credentials.authority()) ?? '';
+    return `${server.href} ${createHash('sha256').update(authority).digest('hex')}`;
   }
 
   close(): void {
     this.#transport.close();
   }
 
-  async #page(path: string, signal: AbortSignal): Promise<ListPage> {
-    const response = await this.#get(path, signal);
-    return parseListPage(await this.#text(response, path), path);
+  /** Reads one page, handing over its objects one by one as they arrive. */
+  async #page(path: string, signal: AbortSignal, onObject: (raw: unknown) => void) {
+    const answer = await this.#get(path, signal);
+    const list = new JsonListSplitter(MAX_OBJECT_BYTES);
+    const limits = { path, idleMs: this.#timings.requestTimeoutMs, totalMs: MAX_LIST_MS };
+    const turn = new Turn();
+    for await (const chunk of readBody(answer, limits, this.#options.clock)) {
+      for (const step of inSteps(chunk)) {
+        for (const { bytes } of list.push(step)) {
+          const raw = parseJson(bytes.toString('utf8'));
+          if (raw === undefined) throw new DecodeError(`get ${path}: an item is not JSON`);
+          onObject(raw);
+        }
+        if (turn.isOver) await turn.next();
+      }
+    }
+    return parseListHead(list.rest(), path);
   }
 
-  /** A successful answer; 401 reloads the credentials once. */
-  async #get(path: string, signal: AbortSignal): Promise<IncomingMessage> {
+  async #get(path: string, signal: AbortSignal): Promise<Answer> {
     const request = { path, signal, headTimeoutMs: this.#timings.requestTimeoutMs };
-    const first = await this.#transport.get(request);
-    if (first.statusCode !== 401) return this.#checked(first, path);
-    first.resume();
-    this.#transport.invalidateCredentials();
-    return this.#checked(await this.#transport.get(request), path);
+    return this.#checked(await this.#authorized(request), path, [200]);
   }
 
-  async #checked(response: IncomingMessage, path: string): Promise<IncomingMessage> {
-    const status = response.statusCode ?? 0;
-    if (status === 200) return response;
-    const text = await this.#text(response, path, ERROR_BODY_BYTES);
+  /** Any answer but 401, if fresh credentials can help it. */
+  async #authorized(request: ApiRequest): Promise<Answer> {
+    const first = await this.#send(request);
+    if (first.status !== 401) return first;
+    first.body.resume();
+    this.#transport.invalidateCredentials();
+    return this.#send(request);
+  }
+
+  async #send(request: ApiRequest): Promise<Answer> {
+    const { clock, onAnswer } = this.#options;
+    const method = request.body === undefined ? 'GET' : 'POST';
+    const startedAtMs = clock.now();
+    const report = (code: string) =>
+      onAnswer?.({ method, code, seconds: (clock.now() - startedAtMs) / 1000 });
+    try {
+      const answer = await this.#transport.send(request);
+      report(String(answer.status));
+      return answer;
+    } catch (thrown) {
+      report('<error>');
+      throw thrown;
+    }
+  }
+
+  async #checked(answer: Answer, path: string, good: readonly number[]): Promise<Answer> {
+    const { status } = answer;
+    if (good.includes(status)) return answer;
+    const text = await this.#errorText(answer, path);
     const failure = parseStatus(parseJson(text) ?? text, status);
-    const retryAfter = Number(response.headers['retry-after']);
+    const retryAfter = Number(answer.retryAfter);
     const retryAfterMs = retryAfter > 0 ? retryAfter * 1000 : undefined;
     throw new ApiError(`get ${path}`, { ...failure, status, retryAfterMs });
   }
 
-  async #text(response: IncomingMessage, path: string, maxBytes = Infinity): Promise<string> {
+  async #errorText(answer: Answer, path: string): Promise<string> {
     const chunks: Buffer[] = [];
     let length = 0;
     const { requestTimeoutMs: totalMs } = this.#timings;
     const limits = { path, idleMs: totalMs, totalMs };
-    await readBody(response, limits, this.#options.clock, (chunk) => {
+    for await (const chunk of readBody(answer, limits, this.#options.clock)) {
       length += chunk.length;
-      if (length <= maxBytes) chunks.push(chunk);
-    });
+      if (length <= ERROR_BODY_BYTES) chunks.push(chunk);
+    }
     return Buffer.concat(chunks).toString('utf8');
   }
 }

@@ -1,26 +1,15 @@
 import type { Clock } from '../../util/clock.ts';
-import { BusyError, DecodeError, IoError, toError } from '../../util/errors.ts';
+import { toError } from '../../util/errors.ts';
 import type { Logger } from '../../util/log.ts';
-import { objectKey, type Resource } from '../resources.ts';
+import type { Resource } from '../resources.ts';
 import type { ObjectHandlers } from '../source.ts';
-import { HandlerError, ObjectStore } from '../store.ts';
+import { HandlerError } from '../store.ts';
 import type { KubernetesObject } from '../types.ts';
 import { ApiError } from './api-error.ts';
 import { Backoff, type BackoffLimits, REFLECTOR_BACKOFF } from './backoff.ts';
 import type { ApiClient } from './client.ts';
-import { asRecord, type WatchEvent } from './watch-event.ts';
-
-export type FailureReason =
-  | 'unauthorized'
-  | 'forbidden'
-  | 'expired'
-  | 'throttled'
-  | 'client'
-  | 'server'
-  | 'timeout'
-  | 'connection'
-  | 'decode'
-  | 'credentials';
+import { type FailureReason, failureReason, isListNeeded } from './failure.ts';
+import { Replica } from './replica.ts';
 
 /** Counted since the start. */
 export interface ReflectorCounts {
@@ -29,6 +18,10 @@ export interface ReflectorCounts {
   readonly events: number;
   /** Objects held now. */
   readonly objects: number;
+  /** Of these, the ones a list dropped and the deletion guard keeps. */
+  readonly withheld: number;
+  /** The objects are those of the last run; the server was not reached yet. */
+  readonly isRestored: boolean;
   readonly failures: Readonly<Partial<Record<FailureReason, number>>>;
 }
 
@@ -41,25 +34,26 @@ export interface ReflectorOptions<T extends KubernetesObject> {
   readonly random: () => number;
   readonly log: Logger;
   readonly backoff?: BackoffLimits;
+  /** See Replica; 0 holds nothing back. */
+  readonly holdMs?: number;
 }
 
 /** A watch that lived this long shows that the server is well, even if it brought nothing. */
 const HEALTHY_WATCH_MS = 5_000;
+/** A kind that is not served today may be after an upgrade. */
+const OPTIONAL_RETRY_MS = 600_000;
 
 /**
- * Keeps a copy of one resource: lists, then watches, then watches again from where the last watch
- * ended; lists anew when that point is too old (410) or the server reports an error in the watch.
- * Resource versions are opaque and only compared for equality.
+ * Keeps a replica of one resource up to date: lists, then watches, then watches again from where the
+ * last watch ended; lists anew when that point is of no use any longer, the server reports an error in
+ * the watch, or the replica asks for it.
  */
 export class Reflector<T extends KubernetesObject> {
-  readonly synced: Promise<void>;
+  readonly replica: Replica<T>;
   readonly #options: ReflectorOptions<T>;
-  readonly #store: ObjectStore<T>;
   readonly #backoff: Backoff;
   readonly #counts = { lists: 0, watches: 0, events: 0 };
   readonly #failures: Partial<Record<FailureReason, number>> = {};
-  #resolveSynced: () => void = () => {};
-  #hasSynced = false;
   #isWatching = false;
   #usesFieldSelector = true;
   /** Where the next watch starts; undefined when only a list helps. */
@@ -67,24 +61,17 @@ export class Reflector<T extends KubernetesObject> {
 
   constructor(options: ReflectorOptions<T>) {
     this.#options = options;
-    this.#store = new ObjectStore(
-      options.handlers,
-      (a, b) =>
-        a.metadata.resourceVersion !== undefined &&
-        a.metadata.resourceVersion === b.metadata.resourceVersion,
-    );
-    this.#backoff = new Backoff(options.backoff ?? REFLECTOR_BACKOFF, options.random);
-    this.synced = new Promise((resolve) => {
-      this.#resolveSynced = resolve;
+    this.replica = new Replica({
+      ...options,
+      holdMs: options.holdMs ?? 0,
+      onUnreadable: () => this.#count('decode'),
     });
-  }
-
-  get hasSynced(): boolean {
-    return this.#hasSynced;
+    this.#backoff = new Backoff(options.backoff ?? REFLECTOR_BACKOFF, options.random);
   }
 
   get counts(): ReflectorCounts {
-    return { ...this.#counts, objects: this.#store.size, failures: { ...this.#failures } };
+    const { size: objects, withheldCount: withheld, isRestored } = this.replica;
+    return { ...this.#counts, objects, withheld, isRestored, failures: { ...this.#failures } };
   }
 
   /** Runs until the signal; rejects only with HandlerError. `synced` stays pending if it comes first. */
@@ -118,62 +105,46 @@ export class Reflector<T extends KubernetesObject> {
   }
 
   async #list(signal: AbortSignal): Promise<void> {
-    const { client, resource } = this.#options;
+    const { client, resource, log } = this.#options;
     this.#counts.lists++;
-    const list = await client.list(this.#request(signal), (raw) => this.#decode(raw));
-    const next = new Map<string, T>();
-    for (const object of list.objects) {
-      if (object !== undefined && resource.isSelected(object)) next.set(objectKey(object), object);
-    }
-    this.#store.replace(next);
+    const list = await client.list(this.#request(signal), (raw) => this.replica.decode(raw));
+    if (signal.aborted) return;
+    await this.replica.applyList(list);
     this.#resourceVersion = list.resourceVersion;
-    this.#options.log.debug({ kind: resource.kind, objects: next.size }, 'objects listed');
-    if (this.#hasSynced) return;
-    this.#hasSynced = true;
-    this.#resolveSynced();
+    log.debug({ kind: resource.kind, objects: this.replica.size }, 'objects listed');
   }
 
+  /** Ends early, and with a list to follow, when the replica wants one. */
   async #watch(resourceVersion: string, signal: AbortSignal): Promise<void> {
+    const { client, clock } = this.#options;
+    const { relistAt } = this.replica;
+    const ending = new AbortController();
+    const end = () => ending.abort();
+    const isDue = () => relistAt !== undefined && clock.now() >= relistAt;
+    const cancel = relistAt === undefined ? () => {} : clock.schedule(relistAt - clock.now(), end);
+    signal.addEventListener('abort', end, { once: true });
     this.#counts.watches++;
-    await this.#options.client.watch({
-      ...this.#request(signal),
-      resourceVersion,
-      onEvent: (event) => this.#onEvent(event),
-    });
+    try {
+      await client.watch({
+        ...this.#request(ending.signal),
+        resourceVersion,
+        onEvent: (event) => {
+          this.#counts.events++;
+          this.#resourceVersion = this.replica.applyEvent(event);
+        },
+      });
+    } catch (thrown) {
+      if (!ending.signal.aborted || thrown instanceof HandlerError) throw thrown;
+    } finally {
+      cancel();
+      signal.removeEventListener('abort', end);
+      if (isDue()) this.#resourceVersion = undefined;
+    }
   }
 
   #request(signal: AbortSignal) {
     const { resource } = this.#options;
     return { resource, usesFieldSelector: this.#usesFieldSelector, signal };
-  }
-
-  #onEvent({ type, object: raw }: WatchEvent): void {
-    this.#counts.events++;
-    if (type !== 'BOOKMARK') this.#change(type, raw);
-    const { resourceVersion } = asRecord(asRecord(raw)['metadata']);
-    if (typeof resourceVersion === 'string') this.#resourceVersion = resourceVersion;
-  }
-
-  #change(type: 'ADDED' | 'MODIFIED' | 'DELETED', raw: unknown): void {
-    const object = this.#decode(raw);
-    if (object === undefined) return;
-    const isGone = type === 'DELETED' || !this.#options.resource.isSelected(object);
-    if (isGone) this.#store.delete(objectKey(object));
-    else this.#store.set(object);
-  }
-
-  /** An object that cannot be read is reported and stands as it was last known. */
-  #decode(raw: unknown): T | undefined {
-    const { resource, log } = this.#options;
-    try {
-      return resource.decode(raw, 'lenient');
-    } catch (thrown) {
-      this.#count('decode');
-      const { name, namespace } = asRecord(asRecord(raw)['metadata']);
-      log.warn({ kind: resource.kind, name, namespace, err: toError(thrown) }, 'object unreadable');
-      if (typeof name !== 'string') return undefined;
-      return this.#store.get(typeof namespace === 'string' ? `${namespace}/${name}` : name);
-    }
   }
 
   async #recover(error: Error, signal: AbortSignal): Promise<void> {
@@ -186,14 +157,27 @@ export class Reflector<T extends KubernetesObject> {
       log.info({ kind: resource.kind, err: error }, 'field selector refused, filtering locally');
       return;
     }
-    if (error instanceof ApiError && isListNeeded(error)) this.#resourceVersion = undefined;
+    if (isListNeeded(error)) this.#resourceVersion = undefined;
+    const delayMs = this.#delayAfter(error, reason);
+    if (this.#isNotServed(reason)) {
+      log.info({ kind: resource.kind, reason, delayMs }, 'kind is not served, going on without it');
+      this.replica.markSynced();
+    } else log.warn({ kind: resource.kind, reason, delayMs, err: error }, 'list or watch failed');
+    await this.#sleep(delayMs, signal);
+  }
+
+  #delayAfter(error: Error, reason: FailureReason): number {
     // The common case, a resume point that grew too old, is answered at once, but not twice in a row.
     const isPlainExpiry = reason === 'expired' && this.#isWatching && this.#backoff.isFresh;
     const backoffMs = this.#backoff.next();
+    if (this.#isNotServed(reason)) return OPTIONAL_RETRY_MS;
     const retryAfterMs = (error instanceof ApiError ? error.retryAfterMs : undefined) ?? 0;
-    const delayMs = isPlainExpiry ? 0 : Math.max(backoffMs, retryAfterMs);
-    log.warn({ kind: resource.kind, reason, delayMs, err: error }, 'list or watch failed');
-    await this.#sleep(delayMs, signal);
+    return isPlainExpiry ? 0 : Math.max(backoffMs, retryAfterMs);
+  }
+
+  #isNotServed(reason: FailureReason): boolean {
+    const { isOptional = false } = this.#options.resource;
+    return isOptional && (reason === 'missing' || reason === 'forbidden');
   }
 
   #isFieldSelectorRefused(error: Error): boolean {
@@ -217,30 +201,4 @@ export class Reflector<T extends KubernetesObject> {
       signal.addEventListener('abort', finish, { once: true });
     });
   }
-}
-
-/**
- * Whether the resume point must be given up. Overload and server faults pass by themselves, and a
- * list from every node is what an overloaded server needs least.
- */
-function isListNeeded(error: ApiError): boolean {
-  if (error.isExpired || error.isWatchEvent) return true;
-  return error.status >= 400 && error.status < 500 && ![401, 403, 408, 429].includes(error.status);
-}
-
-/** Sorts an error into the bounded set of reasons that metrics can carry. */
-function failureReason(error: Error): FailureReason {
-  if (error instanceof BusyError) return 'timeout';
-  if (error instanceof DecodeError) return 'decode';
-  if (error instanceof ApiError) return apiFailureReason(error);
-  if (error instanceof IoError) return 'connection';
-  return 'credentials';
-}
-
-function apiFailureReason(error: ApiError): FailureReason {
-  if (error.isExpired) return 'expired';
-  if (error.status === 401) return 'unauthorized';
-  if (error.status === 403) return 'forbidden';
-  if (error.status === 429) return 'throttled';
-  return error.status >= 500 ? 'server' : 'client';
 }

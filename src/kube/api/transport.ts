@@ -1,27 +1,39 @@
-import http, { type IncomingMessage } from 'node:http';
-import https from 'node:https';
+import type { OutgoingHttpHeaders } from 'node:http';
+import { isIP } from 'node:net';
+import tls, { type TLSSocket } from 'node:tls';
 import type { Clock } from '../../util/clock.ts';
-import { BusyError, errorCode, IoError, toError } from '../../util/errors.ts';
+import { BusyError, errorCode } from '../../util/errors.ts';
 import type { ClusterAccess, Credential } from '../access/access.ts';
+import {
+  type Answer,
+  type ApiRequest,
+  type Connection,
+  failedRequest,
+  StaleConnectionError,
+  tooSlow,
+} from './connection.ts';
+import { Http1Connection } from './http1.ts';
+import { Http2Connection } from './http2.ts';
 
-export interface GetRequest {
-  /** Path and query below the server's own path prefix. */
-  readonly path: string;
-  /** Time until the answer's head has arrived. */
-  readonly headTimeoutMs: number;
-  readonly signal: AbortSignal;
+const TCP_KEEP_ALIVE_MS = 30_000;
+const HANDSHAKE_TIMEOUT_MS = 10_000;
+
+interface Opened {
+  /** The certificates it was opened with. */
+  readonly material: string;
+  readonly connection: Promise<Connection>;
 }
 
 /**
- * HTTP GET over kept-alive connections to one API server. The connection pool is replaced when the
- * certificates change; answers in progress finish on the old one.
+ * Requests to one API server: over one HTTP/2 connection where the server speaks it. The connection
+ * is replaced when it broke or the certificates change; answers in progress finish on the old one.
  */
 export class Transport {
   readonly #access: ClusterAccess;
   readonly #clock: Clock;
   readonly #userAgent: string;
-  #agent: http.Agent | undefined;
-  #agentMaterial = '';
+  #opened: Opened | undefined;
+  #isClosed = false;
 
   constructor(access: ClusterAccess, clock: Clock, userAgent: string) {
     this.#access = access;
@@ -33,14 +45,14 @@ export class Transport {
    * The answer's head with its body still to be read, whatever the status. Throws IoError when the
    * server cannot be reached, BusyError when it is silent; the causes hold no headers.
    */
-  async get(request: GetRequest): Promise<IncomingMessage> {
+  async send(request: ApiRequest): Promise<Answer> {
     const credential = await this.#access.credentials.current();
-    const agent = this.#agentFor(credential);
-    const first = await this.#send(request, agent, credential);
-    if (first !== 'stale connection') return first;
-    const second = await this.#send(request, agent, credential);
-    if (second !== 'stale connection') return second;
-    throw new IoError(`get ${request.path}: connection closed by the server`);
+    try {
+      return await this.#attempt(request, credential);
+    } catch (thrown) {
+      if (!(thrown instanceof StaleConnectionError)) throw thrown;
+      return this.#attempt(request, credential);
+    }
   }
 
   /** The server refused the credential (401). */
@@ -49,84 +61,117 @@ export class Transport {
   }
 
   close(): void {
-    this.#agent?.destroy();
-    this.#agent = undefined;
+    this.#isClosed = true;
+    this.#opened?.connection.then((connection) => connection.close()).catch(() => {});
+    this.#opened = undefined;
   }
 
-  #agentFor(credential: Credential): http.Agent {
+  async #attempt(request: ApiRequest, credential: Credential): Promise<Answer> {
+    const connection = await this.#connected(request, credential);
+    const { server } = this.#access;
+    const url = new URL(server.pathname.replace(/\/+$/, '') + request.path, server);
+    return connection.send(request, url, this.#headers(request, credential));
+  }
+
+  #headers({ body }: ApiRequest, { authorization }: Credential): OutgoingHttpHeaders {
+    return {
+      accept: 'application/json',
+      'user-agent': this.#userAgent,
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...this.#access.headers,
+      ...(authorization ? { authorization } : {}),
+    };
+  }
+
+  /** The connection for these certificates; requests that come while it is opened share it. */
+  async #connected(request: ApiRequest, credential: Credential): Promise<Connection> {
     const { certificateAuthority, clientCertificate, clientKey } = credential;
     const material = [certificateAuthority, clientCertificate, clientKey].join('\n');
-    if (this.#agent !== undefined && material === this.#agentMaterial) return this.#agent;
-    // Only idle connections may be cut: destroy() would end watches that are still fine.
-    for (const sockets of Object.values(this.#agent?.freeSockets ?? {})) {
-      for (const socket of sockets ?? []) socket.destroy();
+    const known = this.#opened;
+    if (known !== undefined && known.material === material) {
+      const connection = await this.#inTime(known.connection, request);
+      if (connection.isUsable) return connection;
     }
-    this.#agentMaterial = material;
-    this.#agent = buildAgent(this.#access, credential);
-    return this.#agent;
+    // Unless somebody else has opened one meanwhile, for the same reason.
+    const opened = this.#opened === known ? this.#reopen(material, credential) : this.#opened;
+    return this.#inTime((opened ?? this.#reopen(material, credential)).connection, request);
   }
 
-  #send(
-    { path, headTimeoutMs, signal }: GetRequest,
-    agent: http.Agent,
-    credential: Credential,
-  ): Promise<IncomingMessage | 'stale connection'> {
-    const { server, headers } = this.#access;
-    const url = new URL(server.pathname.replace(/\/+$/, '') + path, server);
-    const send = server.protocol === 'https:' ? https.request : http.request;
+  #reopen(material: string, credential: Credential): Opened {
+    this.#opened?.connection.then((connection) => connection.retire()).catch(() => {});
+    const opened = { material, connection: this.#open(credential) };
+    this.#opened = opened;
+    opened.connection.catch(() => {
+      if (this.#opened === opened) this.#opened = undefined;
+    });
+    return opened;
+  }
+
+  async #open(credential: Credential): Promise<Connection> {
+    const { server, proxyUrl } = this.#access;
+    try {
+      if (server.protocol === 'https:' && proxyUrl === undefined) {
+        const socket = await this.#handshake(credential);
+        if (socket.alpnProtocol === 'h2') return new Http2Connection(server, socket, this.#clock);
+        socket.destroy();
+      }
+      return new Http1Connection(this.#access, credential, this.#clock);
+    } catch (thrown) {
+      // A certificate read between the two halves of its rotation does not fit its key.
+      if (errorCode(thrown)?.startsWith('ERR_OSSL')) this.invalidateCredentials();
+      throw thrown;
+    }
+  }
+
+  #handshake(credential: Credential): Promise<TLSSocket> {
+    const { server, tlsServerName, isTlsVerified } = this.#access;
+    const host = server.hostname.replace(/^\[|\]$/g, '');
+    const name = tlsServerName ?? (isIP(host) === 0 ? host : undefined);
     return new Promise((resolve, reject) => {
-      const sent = send(url, {
-        agent,
-        signal,
-        headers: {
-          Accept: 'application/json',
-          'User-Agent': this.#userAgent,
-          ...headers,
-          ...(credential.authorization ? { Authorization: credential.authorization } : {}),
-        },
+      const socket = tls.connect({
+        host,
+        port: Number(server.port || 443),
+        ALPNProtocols: ['h2', 'http/1.1'],
+        rejectUnauthorized: isTlsVerified,
+        ca: credential.certificateAuthority,
+        cert: credential.clientCertificate,
+        key: credential.clientKey,
+        ...(name === undefined ? {} : { servername: name }),
       });
-      const cancelTimer = this.#clock.schedule(headTimeoutMs, () => {
-        sent.destroy(new BusyError(`get ${path}: no answer within ${headTimeoutMs} ms`));
+      socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
+      socket.setNoDelay(true);
+      const cancelTimer = this.#clock.schedule(HANDSHAKE_TIMEOUT_MS, () => {
+        const reason = `no TLS connection within ${HANDSHAKE_TIMEOUT_MS} ms`;
+        socket.destroy(new BusyError(`connect to ${server.origin}: ${reason}`));
       });
-      sent.once('response', (response) => {
+      const fail = (error: Error) => {
         cancelTimer();
-        resolve(response);
-      });
-      sent.once('error', (error) => {
+        reject(error);
+      };
+      socket.once('error', fail);
+      socket.once('secureConnect', () => {
         cancelTimer();
-        const isClosed = ['ECONNRESET', 'EPIPE'].includes(errorCode(error) ?? '');
-        if (sent.reusedSocket && isClosed && !signal.aborted) {
-          resolve('stale connection');
-        } else {
-          reject(error instanceof BusyError ? error : failedRequest(path, error));
-        }
+        socket.off('error', fail);
+        if (this.#isClosed) socket.destroy();
+        resolve(socket);
       });
-      sent.end();
     });
   }
-}
 
-function failedRequest(path: string, thrown: unknown): IoError {
-  return new IoError(`get ${path}: ${toError(thrown).message}`, { cause: thrown });
-}
-
-function buildAgent(access: ClusterAccess, credential: Credential): http.Agent {
-  const { proxyUrl } = access;
-  const options = {
-    keepAlive: true,
-    // Also turns on TCP keep-alive, which finds dead peers under a quiet watch.
-    keepAliveMsecs: 30_000,
-    ...(proxyUrl === undefined
-      ? {}
-      : { proxyEnv: { HTTPS_PROXY: proxyUrl, HTTP_PROXY: proxyUrl } }),
-  };
-  if (access.server.protocol === 'http:') return new http.Agent(options);
-  return new https.Agent({
-    ...options,
-    rejectUnauthorized: access.isTlsVerified,
-    ca: credential.certificateAuthority,
-    cert: credential.clientCertificate,
-    key: credential.clientKey,
-    ...(access.tlsServerName === undefined ? {} : { servername: access.tlsServerName }),
-  });
+  /** Waits for a connection no longer than the request may take. */
+  async #inTime(connection: Promise<Connection>, request: ApiRequest): Promise<Connection> {
+    const { promise, reject } = Promise.withResolvers<never>();
+    const { signal, headTimeoutMs } = request;
+    const cancelTimer = this.#clock.schedule(headTimeoutMs, () => reject(tooSlow(request)));
+    const abort = () => reject(failedRequest(request, signal.reason));
+    signal.addEventListener('abort', abort, { once: true });
+    try {
+      return await Promise.race([connection, promise]);
+    } catch (thrown) {
+      throw failedRequest(request, thrown);
+    } finally {
+      cancelTimer();
+      signal.removeEventListener('abort', abort);
+    }
+  }
 }

@@ -8,8 +8,8 @@ export interface WatchEvent {
   readonly object: unknown;
 }
 
-export interface ListPage {
-  readonly items: readonly unknown[];
+/** What a list answer says besides its items. */
+export interface ListHead {
   /** Empty on the last page. */
   readonly continueToken: string;
   readonly resourceVersion: string;
@@ -27,15 +27,14 @@ export function parseWatchEvent(line: string, path: string): WatchEvent {
   throw new DecodeError(`watch ${path}: not an event`);
 }
 
-/** The body of a list answer. Throws DecodeError. */
-export function parseListPage(text: string, path: string): ListPage {
-  const list = asRecord(parseJson(text));
-  const { resourceVersion, continue: token } = asRecord(list['metadata']);
+/** A list answer without its items. Throws DecodeError. */
+export function parseListHead(text: string, path: string): ListHead {
+  const { metadata, items } = asRecord(parseJson(text));
+  const { resourceVersion, continue: token } = asRecord(metadata);
   if (typeof resourceVersion !== 'string') throw new DecodeError(`get ${path}: not a list`);
   // Go encodes an empty list of some kinds as null.
-  const items = list['items'] ?? [];
-  if (!Array.isArray(items)) throw new DecodeError(`get ${path}: items is not a list`);
-  return { items, continueToken: typeof token === 'string' ? token : '', resourceVersion };
+  if (!Array.isArray(items ?? [])) throw new DecodeError(`get ${path}: items is not a list`);
+  return { continueToken: typeof token === 'string' ? token : '', resourceVersion };
 }
 
 /** The value of a JSON text, undefined for any other text. */

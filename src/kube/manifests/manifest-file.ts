@@ -3,7 +3,9 @@ import { DecodeError, toError } from '../../util/errors.ts';
 import { parseJson } from '../api/watch-event.ts';
 import { FieldError, type FieldPath, formatPath, ObjectReader } from '../fields.ts';
 import { apiVersionOf, objectKey, type Resource, type ResourceKind } from '../resources.ts';
+import { Turn } from '../turn.ts';
 import type { KubernetesObject } from '../types.ts';
+import { type ItemKind, type Piece, splitManifest } from './manifest-pieces.ts';
 
 /** What of a resource it takes to read a file. */
 export type Decoder = Pick<Resource<KubernetesObject>, 'decode'>;
@@ -18,11 +20,15 @@ export interface ManifestObject {
   readonly object: KubernetesObject;
 }
 
-export interface ParsedManifest {
+/** What one piece of a manifest holds. */
+export interface ParsedPiece {
   readonly objects: readonly ManifestObject[];
   /** Ids of kinds found but not wanted. */
   readonly ignoredKinds: ReadonlySet<string>;
 }
+
+/** By digest, in the order of the text. */
+export type ParsedManifest = ReadonlyMap<string, ParsedPiece>;
 
 /** A manifest is not usable; `line` and `column` count from 1. */
 export class ManifestError extends DecodeError {
@@ -46,90 +52,62 @@ export function kindId(resource: ResourceKind): string {
 
 /**
  * Reads YAML or JSON with any number of documents; lists (`kind: List`, `ServiceList`, ...) count as
- * their items. `pause` is awaited from time to time: large YAML takes seconds. Throws ManifestError
- * for the first thing that is wrong.
+ * their items. Pieces whose digest is in `known` are taken from there; others are parsed one after
+ * the other, with turns for everybody else. Throws ManifestError for the first thing that is wrong.
  */
 export async function parseManifest(
   text: string,
   wanted: WantedKinds,
-  pause: () => Promise<void>,
+  known: ParsedManifest = new Map(),
 ): Promise<ParsedManifest> {
-  return parseAsJson(text, wanted) ?? parseAsYaml(text, wanted, pause);
+  const parsed = new Map<string, ParsedPiece>();
+  const turn = new Turn();
+  for (const piece of await splitManifest(text)) {
+    parsed.set(piece.digest, known.get(piece.digest) ?? parsePiece(piece, wanted));
+    if (turn.isOver) await turn.next();
+  }
+  return parsed;
+}
+
+function parsePiece(piece: Piece, wanted: WantedKinds): ParsedPiece {
+  return parseAsJson(piece, wanted) ?? parseAsYaml(piece, wanted);
 }
 
 /**
  * JSON is YAML too, but JSON.parse is many times faster. Undefined for everything that is not
  * flawless: only the YAML parser knows positions.
  */
-function parseAsJson(text: string, wanted: WantedKinds): ParsedManifest | undefined {
-  if (!/^\s*[[{]/.test(text)) return undefined;
-  const value = parseJson(text);
+function parseAsJson(piece: Piece, wanted: WantedKinds): ParsedPiece | undefined {
+  if (!/^\s*[[{]/.test(piece.text)) return undefined;
+  const value = parseJson(piece.text);
   if (value === undefined) return undefined;
   const found = new Collected(wanted);
   try {
-    found.collect(value, []);
+    found.collect(value, piece.path, piece.itemKind);
   } catch (thrown) {
     if (thrown instanceof FieldError) return undefined;
     throw thrown;
   }
-  return found;
+  return found.result();
 }
 
-/** Some 30 ms of parsing. */
-const PAUSE_CHARACTERS = 64 << 10;
-
-async function parseAsYaml(
-  text: string,
-  wanted: WantedKinds,
-  pause: () => Promise<void>,
-): Promise<ParsedManifest> {
+function parseAsYaml(piece: Piece, wanted: WantedKinds): ParsedPiece {
   const found = new Collected(wanted);
-  let characters = 0;
-  for (const piece of splitDocuments(text)) {
-    characters += piece.text.length;
-    if (characters > PAUSE_CHARACTERS) {
-      characters = 0;
-      await pause();
-    }
-    collectPiece(piece, found);
-  }
-  return found;
-}
-
-interface Piece {
-  readonly text: string;
-  /** Lines before it. */
-  readonly line: number;
-}
-
-/**
- * Cuts before each document marker, which YAML 1.2 section 9.1 gives that meaning wherever it
- * starts a line. A text with directives or document end markers stays whole: these belong to both
- * sides of a cut.
- */
-function splitDocuments(text: string): Piece[] {
-  if (/^(?:%|\.\.\.(?:\s|$))/m.test(text)) return [{ text, line: 0 }];
-  const pieces: Piece[] = [];
-  let line = 0;
-  for (const piece of text.split(/^(?=---(?:\s|$))/m)) {
-    pieces.push({ text: piece, line });
-    line += piece.split('\n').length - 1;
-  }
-  return pieces;
-}
-
-function collectPiece({ text, line }: Piece, found: Collected): void {
   const lineCounter = new LineCounter();
-  const documents = parseAllDocuments(text, { lineCounter, prettyErrors: false, merge: true });
+  const options = { lineCounter, prettyErrors: false, merge: true };
   try {
     // An empty stream is an array with a property, and has no documents.
-    for (const document of [...documents]) collectDocument(document, found);
+    for (const document of [...parseAllDocuments(piece.text, options)]) {
+      collectDocument(document, piece, found);
+    }
   } catch (thrown) {
     if (!(thrown instanceof PlacedError)) throw thrown;
-    const place = lineCounter.linePos(thrown.offset);
-    const at = { line: line + place.line, column: place.col, key: thrown.key };
-    throw new ManifestError(at, thrown.reason);
+    const { line, col } = lineCounter.linePos(thrown.offset);
+    const { lines, characters } = piece.before();
+    const column = line === 1 ? characters + col : col;
+    throw new ManifestError({ line: lines + line, column, key: thrown.key }, thrown.reason);
   }
+  return found.result();
 }
 
 /** What is wrong at a character offset. */
@@ -146,15 +124,15 @@ class PlacedError extends DecodeError {
   }
 }
 
-function collectDocument(document: Document.Parsed, found: Collected): void {
+function collectDocument(document: Document.Parsed, piece: Piece, found: Collected): void {
   const broken = document.errors[0];
   if (broken !== undefined) throw new PlacedError(broken.pos[0], '', broken.message);
   try {
     const value: unknown = document.toJS();
-    if (value !== null && value !== undefined) found.collect(value, []);
+    if (value !== null && value !== undefined) found.collect(value, piece.path, piece.itemKind);
   } catch (thrown) {
     if (thrown instanceof FieldError) {
-      const offset = offsetOf(document, thrown.path);
+      const offset = offsetOf(document, thrown.path.slice(piece.path.length));
       throw new PlacedError(offset, formatPath(thrown.path), thrown.reason);
     }
     // Aliases without an anchor, or too many of them.
@@ -171,17 +149,25 @@ function offsetOf(document: Document.Parsed, path: FieldPath): number {
   return document.contents?.range?.[0] ?? document.range[0];
 }
 
-class Collected implements ParsedManifest {
-  readonly objects: ManifestObject[] = [];
-  readonly ignoredKinds = new Set<string>();
+/** Most pieces ignore nothing: one shared value saves megabytes. */
+const NOTHING: ReadonlySet<string> = new Set();
+
+class Collected {
+  readonly #objects: ManifestObject[] = [];
+  readonly #ignoredKinds = new Set<string>();
   readonly #wanted: WantedKinds;
 
   constructor(wanted: WantedKinds) {
     this.#wanted = wanted;
   }
 
+  result(): ParsedPiece {
+    const ignoredKinds = this.#ignoredKinds.size === 0 ? NOTHING : this.#ignoredKinds;
+    return { objects: this.#objects, ignoredKinds };
+  }
+
   /** Takes an object or list; `fallback` names the kind of list items that do not say. */
-  collect(value: unknown, path: FieldPath, fallback?: { apiVersion: string; kind: string }): void {
+  collect(value: unknown, path: FieldPath, fallback?: ItemKind): void {
     const reader = new ObjectReader(value, 'strict', path);
     const apiVersion = reader.optionalString('apiVersion') ?? fallback?.apiVersion;
     const kind = reader.optionalString('kind') ?? fallback?.kind;
@@ -195,11 +181,11 @@ class Collected implements ParsedManifest {
     const id = `${apiVersion} ${kind}`;
     const resource = this.#wanted.get(id);
     if (resource === undefined) {
-      this.ignoredKinds.add(id);
+      this.#ignoredKinds.add(id);
       return;
     }
     const object = decodeAt(resource, value, path);
-    this.objects.push({ kindId: id, key: objectKey(object), object });
+    this.#objects.push({ kindId: id, key: objectKey(object), object });
   }
 
   #collectList(list: ObjectReader, apiVersion: string, kind: string): void {

@@ -1,9 +1,10 @@
 import { toError } from '../../util/errors.ts';
 import type { KubernetesObject } from '../types.ts';
+import { ManifestClaims, type ObjectChange } from './claims.ts';
 import type { FileStamp, FileStamps, ReadFile } from './manifest-directory.ts';
 import {
   ManifestError,
-  type ManifestObject,
+  type ParsedManifest,
   parseManifest,
   type WantedKinds,
 } from './manifest-file.ts';
@@ -19,92 +20,93 @@ export interface ManifestProblem {
   readonly reason: string;
 }
 
-/** Objects of one kind by `namespace/name`. */
-export type ObjectsByKey = ReadonlyMap<string, KubernetesObject>;
-
 interface FileState {
   readonly stamp: FileStamp;
   /** Of the last version that could be read. */
-  readonly objects: readonly ManifestObject[];
-  readonly ignoredKinds: ReadonlySet<string>;
+  readonly parsed: ParsedManifest;
   readonly problem: ManifestProblem | undefined;
+}
+
+export interface SetUpdate {
+  readonly stamps: FileStamps;
+  readonly read: ReadonlyMap<string, ReadFile>;
+  readonly wanted: WantedKinds;
+  /** False when other kinds are wanted than before: nothing parsed before is of use. */
+  readonly isReusing: boolean;
 }
 
 /** What all manifest files together say. A broken file counts as it was when it last was whole. */
 export class ManifestSet {
-  #files: Map<string, FileState> = new Map();
+  readonly #files: Map<string, FileState> = new Map();
+  readonly #claims = new ManifestClaims();
 
   /** The version last seen of a file, whole or broken. */
   stamp(file: string): FileStamp | undefined {
     return this.#files.get(file)?.stamp;
   }
 
-  /** Takes over files that were read and forgets those no longer in `stamps`; true if there were any. `pause` as for parseManifest. */
-  async update(
-    stamps: FileStamps,
-    read: ReadonlyMap<string, ReadFile>,
-    wanted: WantedKinds,
-    pause: () => Promise<void>,
-  ): Promise<boolean> {
-    const before = this.#files;
-    const files = new Map<string, FileState>();
-    for (const name of stamps.keys()) {
-      const old = this.#files.get(name);
-      const file = read.get(name);
-      const state =
-        file === undefined ? old : await readState({ name, ...file }, old, wanted, pause);
-      if (state !== undefined) files.set(name, state);
+  /** Takes over files that were read, forgets those no longer in `stamps`; gives what changed. */
+  async update({ stamps, read, wanted, isReusing }: SetUpdate): Promise<readonly ObjectChange[]> {
+    for (const name of [...this.#files.keys()]) {
+      if (stamps.has(name)) continue;
+      this.#files.delete(name);
+      this.#claims.setFile(name, []);
     }
-    this.#files = files;
-    return read.size > 0 || [...before.keys()].some((name) => !files.has(name));
+    for (const [name, file] of read) {
+      const old = this.#files.get(name);
+      const state = await readState({ name, ...file }, old, wanted, isReusing);
+      this.#files.set(name, state);
+      if (state.parsed === old?.parsed) continue;
+      this.#claims.setFile(
+        name,
+        [...state.parsed.values()].flatMap(({ objects }) => objects),
+      );
+    }
+    return this.#claims.takeChanges();
   }
 
-  /**
-   * The objects per kind id. Of an object that several files hold, or one file twice, the first in
-   * the order of file names counts; the others are problems.
-   */
-  merge(): {
-    readonly kinds: ReadonlyMap<string, ObjectsByKey>;
-    readonly problems: readonly ManifestProblem[];
-  } {
-    const kinds = new Map<string, Map<string, KubernetesObject>>();
-    const owners = new Map<string, string>();
-    const problems: ManifestProblem[] = [];
-    for (const [file, { objects, problem }] of this.#files) {
-      if (problem !== undefined) problems.push(problem);
-      for (const { kindId, key, object } of objects) {
-        const id = `${kindId} ${key}`;
-        const owner = owners.get(id);
-        if (owner !== undefined) {
-          problems.push({ file, key: '', reason: `${id} is already in ${owner}, ignored here` });
-          continue;
-        }
-        owners.set(id, file);
-        const ofKind = kinds.get(kindId) ?? new Map<string, KubernetesObject>();
-        kinds.set(kindId, ofKind.set(key, object));
-      }
-    }
-    return { kinds, problems };
+  /** All objects of a kind by `namespace/name`, as of the last update. */
+  objectsOf(kindId: string): Promise<ReadonlyMap<string, KubernetesObject>> {
+    return this.#claims.objectsOf(kindId);
+  }
+
+  /** In the order of file names, then the objects that are there twice. */
+  problems(): readonly ManifestProblem[] {
+    const ofFiles = [...this.#files.keys()].sort().map((name) => this.#files.get(name)?.problem);
+    const duplicates = this.#claims.duplicates().map(({ file, id, owner }) => ({
+      file,
+      key: '',
+      reason: `${id} is already in ${owner}, ignored here`,
+    }));
+    return [...ofFiles.filter((problem) => problem !== undefined), ...duplicates];
   }
 
   ignoredKinds(): ReadonlySet<string> {
-    return new Set([...this.#files.values()].flatMap(({ ignoredKinds }) => [...ignoredKinds]));
+    const ignored = new Set<string>();
+    for (const { parsed } of this.#files.values()) {
+      for (const { ignoredKinds } of parsed.values()) {
+        for (const kind of ignoredKinds) ignored.add(kind);
+      }
+    }
+    return ignored;
   }
 }
+
+const NOTHING: ParsedManifest = new Map();
 
 async function readState(
   { name, stamp, text }: ReadFile & { readonly name: string },
   old: FileState | undefined,
   wanted: WantedKinds,
-  pause: () => Promise<void>,
+  isReusing: boolean,
 ): Promise<FileState> {
+  const before = old?.parsed ?? NOTHING;
   try {
     if (text instanceof Error) throw text;
-    const { objects, ignoredKinds } = await parseManifest(text, wanted, pause);
-    return { stamp, objects, ignoredKinds, problem: undefined };
+    const parsed = await parseManifest(text, wanted, isReusing ? before : NOTHING);
+    return { stamp, parsed, problem: undefined };
   } catch (thrown) {
-    const { objects = [], ignoredKinds = new Set<string>() } = old ?? {};
-    return { stamp, objects, ignoredKinds, problem: problemOf(name, thrown) };
+    return { stamp, parsed: before, problem: problemOf(name, thrown) };
   }
 }
 

@@ -1,17 +1,17 @@
-import { type FSWatcher, watch } from 'node:fs';
-import { stat } from 'node:fs/promises';
-import { setImmediate } from 'node:timers/promises';
-import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../../util/clock.ts';
-import { errorCode, toError } from '../../util/errors.ts';
+import { toError } from '../../util/errors.ts';
 import type { Logger } from '../../util/log.ts';
 import type { Resource } from '../resources.ts';
+import { isSameValue } from '../same.ts';
 import type { ObjectHandlers, ObjectSource, Subscription } from '../source.ts';
 import { HandlerError, ObjectStore } from '../store.ts';
+import { Turn } from '../turn.ts';
 import type { KubernetesObject } from '../types.ts';
+import type { ObjectChange } from './claims.ts';
+import { DirectoryWatch } from './directory-watch.ts';
 import { type FileStamp, readDirectory } from './manifest-directory.ts';
 import { type Decoder, kindId } from './manifest-file.ts';
-import { type ManifestProblem, ManifestSet, type ObjectsByKey } from './manifest-set.ts';
+import { type ManifestProblem, ManifestSet } from './manifest-set.ts';
 
 export interface ManifestTimings {
   /** A scan happens at least this often; change notifications only make it sooner. */
@@ -38,7 +38,11 @@ interface AnySubscription {
   readonly kindId: string;
   readonly decoder: Decoder;
   isSynced: boolean;
-  replace(objects: ObjectsByKey): void;
+  /** Takes over all objects of the kind. */
+  replace(objects: ReadonlyMap<string, KubernetesObject>): Promise<void>;
+  delete(key: string): void;
+  /** Takes over one object of the kind; deletes it if it is not selected. */
+  set(key: string, object: KubernetesObject): void;
 }
 
 /**
@@ -49,6 +53,7 @@ interface AnySubscription {
 export class ManifestSource implements ObjectSource {
   readonly #options: ManifestSourceOptions;
   readonly #timings: ManifestTimings;
+  readonly #watch: DirectoryWatch;
   readonly #set = new ManifestSet();
   readonly #subscriptions: AnySubscription[] = [];
   readonly #loggedKinds = new Set<string>();
@@ -56,14 +61,11 @@ export class ManifestSource implements ObjectSource {
   #problems: readonly ManifestProblem[] = [];
   /** Kinds were added: files already read may hold objects of them. */
   #isRereadNeeded = false;
-  #watcher: { readonly inode: bigint; readonly handle: FSWatcher } | undefined;
-  /** Something changed since the last scan began. */
-  #isWoken = false;
-  #onWake: () => void = () => {};
 
   constructor(options: ManifestSourceOptions) {
     this.#options = options;
     this.#timings = { ...MANIFEST_TIMINGS, ...options.timings };
+    this.#watch = new DirectoryWatch({ ...options, debounceMs: this.#timings.debounceMs });
   }
 
   /** What is wrong with the files as of the last scan. */
@@ -75,23 +77,31 @@ export class ManifestSource implements ObjectSource {
     resource: Resource<T>,
     handlers: ObjectHandlers<T>,
   ): Subscription {
-    const store = new ObjectStore(handlers, isDeepStrictEqual);
+    const store = new ObjectStore(handlers, isSameValue);
     const { promise: synced, resolve } = Promise.withResolvers<void>();
     const subscription: AnySubscription = {
       kindId: kindId(resource),
       decoder: resource,
       isSynced: false,
-      replace: (objects) => {
+      replace: async (objects) => {
         // All objects of a kind id were made by a decoder of that kind.
         const ofKind = objects as ReadonlyMap<string, T>;
-        store.replace(new Map([...ofKind].filter(([, object]) => resource.isSelected(object))));
+        const selected = [...ofKind].filter(([, object]) => resource.isSelected(object));
+        await store.replace(new Map(selected));
         subscription.isSynced = true;
         resolve();
+      },
+      delete: (key) => store.delete(key),
+      set: (key, object) => {
+        // As above.
+        const ofKind = object as T;
+        if (resource.isSelected(ofKind)) store.set(ofKind);
+        else store.delete(key);
       },
     };
     this.#subscriptions.push(subscription);
     this.#isRereadNeeded = true;
-    this.#wake();
+    this.#watch.wake();
     return { synced };
   }
 
@@ -107,7 +117,7 @@ export class ManifestSource implements ObjectSource {
   async #run(signal: AbortSignal): Promise<void> {
     const { clock } = this.#options;
     while (!signal.aborted) {
-      this.#isWoken = false;
+      this.#watch.begin();
       const startedAt = clock.now();
       const outcome = await this.#scanAndReport();
       // A directory whose mere inspection is slow is inspected less often.
@@ -116,15 +126,14 @@ export class ManifestSource implements ObjectSource {
         outcome === 'unsettled'
           ? this.#timings.debounceMs
           : Math.max(this.#timings.rescanMs, 10 * costMs);
-      if (!signal.aborted) await this.#rest(delayMs, signal);
+      if (!signal.aborted) await this.#watch.rest(delayMs, signal);
     }
-    this.#watcher?.handle.close();
-    this.#watcher = undefined;
+    this.#watch.close();
   }
 
   async #scanAndReport(): Promise<ScanOutcome> {
     try {
-      await this.#watchDirectory();
+      await this.#watch.follow();
       return await this.#scan();
     } catch (thrown) {
       if (thrown instanceof HandlerError) throw thrown;
@@ -147,18 +156,43 @@ export class ManifestSource implements ObjectSource {
       return false;
     });
     const wanted = new Map(subscriptions.map(({ kindId: id, decoder }) => [id, decoder]));
-    const isChanged = await this.#set.update(reading.stamps, reading.files, wanted, setImmediate);
-    if (isChanged || !subscriptions.every(({ isSynced }) => isSynced)) this.#apply(subscriptions);
+    const changes = await this.#set.update({
+      stamps: reading.stamps,
+      read: reading.files,
+      wanted,
+      isReusing: !isReread,
+    });
+    const isChanged = reading.files.size > 0 || changes.length > 0;
+    if (isChanged) {
+      this.#fileProblems = this.#set.problems();
+      this.#logIgnoredKinds();
+    }
     this.#report(this.#fileProblems);
+    await this.#apply(subscriptions, changes);
     if (!isSettled) return 'unsettled';
     return isChanged ? 'changed' : 'unchanged';
   }
 
-  #apply(subscriptions: readonly AnySubscription[]): void {
-    const { kinds, problems } = this.#set.merge();
-    this.#fileProblems = problems;
-    this.#logIgnoredKinds();
-    for (const { kindId: id, replace } of subscriptions) replace(kinds.get(id) ?? new Map());
+  /** Deletions come first, as in ObjectStore.replace; few changes are told without a pause. */
+  async #apply(
+    subscriptions: readonly AnySubscription[],
+    changes: readonly ObjectChange[],
+  ): Promise<void> {
+    const synced = subscriptions.filter(({ isSynced }) => isSynced);
+    const isDeletion = ({ object }: ObjectChange) => object === undefined;
+    const turn = new Turn();
+    for (const change of [...changes].sort((a, b) => +isDeletion(b) - +isDeletion(a))) {
+      for (const subscription of synced) {
+        if (subscription.kindId !== change.kindId) continue;
+        if (change.object === undefined) subscription.delete(change.key);
+        else subscription.set(change.key, change.object);
+      }
+      if (turn.isOver) await turn.next();
+    }
+    for (const subscription of subscriptions) {
+      if (subscription.isSynced) continue;
+      await subscription.replace(await this.#set.objectsOf(subscription.kindId));
+    }
   }
 
   /** A renamed file is whole; one that grows in place, or is new, may not be yet. */
@@ -186,48 +220,5 @@ export class ManifestSource implements ObjectSource {
       this.#loggedKinds.add(kind);
       this.#options.log.debug({ kind }, 'manifest kind ignored');
     }
-  }
-
-  /** Notifications are an accelerator: without them (no inotify watches left) rescans remain. */
-  async #watchDirectory(): Promise<void> {
-    const { directory, log } = this.#options;
-    const { ino: inode } = await stat(directory, { bigint: true });
-    if (this.#watcher?.inode === inode) return;
-    this.#watcher?.handle.close();
-    this.#watcher = undefined;
-    try {
-      const handle = watch(directory, { persistent: false }, () => this.#wake());
-      handle.on('error', (err) => log.debug({ err }, 'directory notifications failed'));
-      this.#watcher = { inode, handle };
-    } catch (thrown) {
-      log.debug({ err: toError(thrown), code: errorCode(thrown) }, 'no directory notifications');
-    }
-  }
-
-  #wake(): void {
-    this.#isWoken = true;
-    this.#onWake();
-  }
-
-  /** Until the time is up or, after the debounce time, something changed. */
-  #rest(delayMs: number, signal: AbortSignal): Promise<void> {
-    const { clock } = this.#options;
-    return new Promise((resolve) => {
-      let cancelDebounce = () => {};
-      const finish = () => {
-        cancel();
-        cancelDebounce();
-        this.#onWake = () => {};
-        signal.removeEventListener('abort', finish);
-        resolve();
-      };
-      const cancel = clock.schedule(delayMs, finish);
-      signal.addEventListener('abort', finish, { once: true });
-      this.#onWake = () => {
-        this.#onWake = () => {};
-        cancelDebounce = clock.schedule(this.#timings.debounceMs, finish);
-      };
-      if (this.#isWoken) this.#onWake();
-    });
   }
 }

@@ -36,7 +36,7 @@ describe('Service', () => {
           uid: 'u1',
           resourceVersion: '7',
           labels: { app: 'web', 'service.kubernetes.io/service-proxy-name': 'other' },
-          annotations: { 'kubectl.kubernetes.io/last-applied-configuration': '{}', team: 'x' },
+          annotations: { team: 'x', 'weft.dev/balance': 'source-hash' },
           managedFields: [{ manager: 'kubectl' }],
         },
         spec: {
@@ -55,7 +55,7 @@ describe('Service', () => {
         uid: 'u1',
         resourceVersion: '7',
         labels: { 'service.kubernetes.io/service-proxy-name': 'other' },
-        annotations: { team: 'x' },
+        annotations: { 'weft.dev/balance': 'source-hash' },
       },
       spec,
       status,

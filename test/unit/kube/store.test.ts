@@ -16,15 +16,15 @@ const contents = fc
     return new Map(objects.map((object) => [object.metadata.name, object]));
   });
 
-test('handlers hold what the store holds, and are told of each difference once', () => {
-  fc.assert(
-    fc.property(fc.array(contents), (states) => {
+test('handlers hold what the store holds, and are told of each difference once', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(contents), async (states) => {
       const handlers = new RecordingHandlers<KubernetesObject>();
       const store = new ObjectStore(handlers, isSame);
       let before = new Map<string, KubernetesObject>();
       for (const state of states) {
         handlers.take();
-        store.replace(state);
+        await store.replace(state);
         expect(Object.fromEntries(handlers.objects)).toEqual(Object.fromEntries(state));
         const keys = new Set([...before.keys(), ...state.keys()]);
         const isDifferent = (key: string) => {
@@ -38,11 +38,11 @@ test('handlers hold what the store holds, and are told of each difference once',
   );
 });
 
-test('deletions come before additions', () => {
+test('deletions come before additions', async () => {
   const handlers = new RecordingHandlers<KubernetesObject>();
   const store = new ObjectStore(handlers, isSame);
   store.set({ metadata: { name: 'old', namespace: 'x' } });
-  store.replace(new Map([['x/new', { metadata: { name: 'new', namespace: 'x' } }]]));
+  await store.replace(new Map([['x/new', { metadata: { name: 'new', namespace: 'x' } }]]));
   expect(handlers.events).toEqual(['add x/old', 'delete x/old', 'add x/new']);
 });
 

@@ -48,9 +48,9 @@ describe('back-off', () => {
   test('slows down when the server ends watches at once', async () => {
     const { clock, delays } = impatientClock();
     await watchServices({ clock });
-    server.endWatches();
+    server.watches.end();
     await until(() => watchRequests().length === 2 && server.watchCount === 1);
-    server.endWatches();
+    server.watches.end();
     await until(() => watchRequests().length === 3);
     expect(delays).toEqual([800, 1600]);
   });
@@ -142,7 +142,7 @@ describe('life', () => {
       log: recordingLog().log,
     });
     await expect(reflector.run(abort.signal)).rejects.toThrow('add handler for default/a: bug');
-    expect(reflector.hasSynced).toBe(false);
+    expect(reflector.replica.hasSynced).toBe(false);
   });
 
   test('a refused token is counted and never logged', async () => {
@@ -158,7 +158,18 @@ describe('life', () => {
   test('counts what happened', async () => {
     const { source } = await watchServices();
     expect(source.counts()).toEqual([
-      { plural: 'services', counts: { lists: 1, watches: 1, events: 0, objects: 2, failures: {} } },
+      {
+        plural: 'services',
+        counts: {
+          lists: 1,
+          watches: 1,
+          events: 0,
+          objects: 2,
+          withheld: 0,
+          isRestored: false,
+          failures: {},
+        },
+      },
     ]);
   });
 });

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach } from 'vitest';
 import { readKubeconfig } from '../../../../src/kube/access/kubeconfig.ts';
-import { ApiSource } from '../../../../src/kube/api/api-source.ts';
+import { ApiSource, type ApiSourceOptions } from '../../../../src/kube/api/api-source.ts';
 import { ApiClient, type ClientTimings } from '../../../../src/kube/api/client.ts';
 import { services } from '../../../../src/kube/resources.ts';
 import type { Service } from '../../../../src/kube/types.ts';
@@ -21,7 +21,7 @@ export function impatientClock(): { clock: Clock; delays: number[] } {
   return { clock: { now: systemClock.now, schedule }, delays };
 }
 
-let directory: string;
+export let directory: string;
 export let server: FakeApiServer;
 export let abort: AbortController;
 
@@ -39,26 +39,37 @@ export function useApiServer(): void {
   });
 }
 
-interface Setup {
+export interface Setup {
   readonly server?: FakeApiServerOptions;
   readonly timings?: Partial<ClientTimings>;
   readonly pageSize?: number;
   /** Waits between attempts only; the client keeps real time. */
   readonly clock?: Clock;
+  readonly clientClock?: Clock;
+  readonly source?: Partial<ApiSourceOptions>;
+  /** Reads the kubeconfig as it was left. */
+  readonly keepsConfig?: boolean;
 }
 
 /** Starts `server` and gives a source for it that has not started. */
 export async function prepare(setup: Setup = {}) {
   server = new FakeApiServer(setup.server);
   await server.start();
-  const access = await readKubeconfig(server.kubeconfig(join(directory, 'config')), {
+  return connect(setup);
+}
+
+/** One more source for the running `server`, as after a restart of the agent. */
+export async function connect(setup: Setup = {}) {
+  const path = join(directory, 'config');
+  if (setup.keepsConfig !== true) server.kubeconfig(path);
+  const access = await readKubeconfig(path, {
     clock: systemClock,
     environment: {},
   });
   const client = new ApiClient({
     access,
     version: '0.0.0-test',
-    clock: systemClock,
+    clock: setup.clientClock ?? systemClock,
     random: () => 0,
     timings: setup.timings ?? {},
     pageSize: setup.pageSize ?? 500,
@@ -70,6 +81,7 @@ export async function prepare(setup: Setup = {}) {
     random: () => 0,
     log: log.log,
     backoff: setup.clock === undefined ? { minMs: 10, maxMs: 40 } : { minMs: 800, maxMs: 30_000 },
+    ...setup.source,
   });
   return { source, log, client };
 }

@@ -49,6 +49,15 @@ describe('list', () => {
     expect(listRequests().map(({ query }) => query.get('limit'))).toEqual(['1', '1', null]);
   });
 
+  test('that is refused as expired is asked for again', async () => {
+    const { source } = await prepare();
+    server.failNext(() => true, 410);
+    const { synced } = source.watch(services, new RecordingHandlers<Service>());
+    source.start(abort.signal);
+    await synced;
+    expect(source.counts()[0]?.counts).toMatchObject({ lists: 2, failures: { expired: 1 } });
+  });
+
   test.each([
     {
       resource: services,
@@ -131,7 +140,7 @@ describe('watch', () => {
     const { handlers } = await watchServices();
     const bookmark = server.sendBookmarks();
     await new Promise((resolve) => setTimeout(resolve, 20));
-    server.endWatches();
+    server.watches.end();
     await until(() => watchRequests().length === 2);
     expect(watchRequests()[1]?.query.get('resourceVersion')).toBe(bookmark);
     expect(listRequests()).toHaveLength(1);
@@ -170,9 +179,10 @@ describe('watch', () => {
   test('reads events however they are cut into chunks', async () => {
     const { handlers } = await watchServices({}, ['a']);
     const object = serviceObject('ü', { externalIPs: ['203.0.113.1'] });
-    const event = { type: 'ADDED', object: { ...object, spec: { ...object['spec']! } } };
+    const metadata = { ...object.metadata, resourceVersion: '2000' };
+    const event = { type: 'ADDED', object: { ...object, metadata } };
     for (const byte of Buffer.from(`${JSON.stringify(event)}\n`)) {
-      server.sendRaw(Buffer.from([byte]));
+      server.watches.sendRaw(Buffer.from([byte]));
       if (byte > 127) await new Promise((resolve) => setTimeout(resolve, 5));
     }
     await until(() => handlers.events.length === 2);
@@ -181,7 +191,7 @@ describe('watch', () => {
 
   test('an unreadable line ends the watch, which resumes', async () => {
     const { source } = await watchServices();
-    server.sendRaw(Buffer.from('{"type":\n'));
+    server.watches.sendRaw(Buffer.from('{"type":\n'));
     await until(() => watchRequests().length === 2);
     expect(source.counts()[0]?.counts.failures).toEqual({ decode: 1 });
     expect(listRequests()).toHaveLength(1);
@@ -230,7 +240,7 @@ describe('relist', () => {
   test('follows an ERROR event of any status', async () => {
     const { handlers } = await watchServices();
     server.deleteSilently('services', 'default/a');
-    server.sendError(500, 'InternalError');
+    server.watches.sendError(500, 'InternalError');
     await until(() => handlers.events.length === 3);
     expect(handlers.events[2]).toBe('delete default/a');
     expect(listRequests()).toHaveLength(2);
@@ -240,7 +250,7 @@ describe('relist', () => {
     const { clock, delays } = impatientClock();
     await watchServices({ clock });
     for (let round = 2; round <= 5; round++) {
-      server.sendError(410, 'Expired');
+      server.watches.sendError(410, 'Expired');
       await until(() => listRequests().length === round && server.watchCount === 1);
     }
     expect(delays).toEqual([0, 1600, 3200, 6400]);
@@ -249,7 +259,7 @@ describe('relist', () => {
   test('is not needed when a watch is answered with a server fault', async () => {
     const { source } = await watchServices();
     server.failNext(({ isWatch }) => isWatch, 503);
-    server.endWatches();
+    server.watches.end();
     await until(() => watchRequests().length === 3);
     expect(listRequests()).toHaveLength(1);
     expect(source.counts()[0]?.counts.failures).toEqual({ server: 1 });

@@ -1,0 +1,52 @@
+import type { OutgoingHttpHeaders } from 'node:http';
+import type { Readable } from 'node:stream';
+import { BusyError, IoError, toError } from '../../util/errors.ts';
+
+export interface ApiRequest {
+  /** Path and query below the server's own path prefix. */
+  readonly path: string;
+  /** Time until the answer's head has arrived. */
+  readonly headTimeoutMs: number;
+  readonly signal: AbortSignal;
+  /** JSON to POST; a GET without it. */
+  readonly body?: string;
+}
+
+/** The head of an answer, with its body still to be read. */
+export interface Answer {
+  readonly status: number;
+  /** As the server wrote it. */
+  readonly retryAfter: string | undefined;
+  readonly body: Readable;
+  /** The body ended too early; tells once the body has ended. */
+  readonly isCut: () => boolean;
+}
+
+/** One server reached in one way with one set of certificates. */
+export interface Connection {
+  /** Throws StaleConnectionError, IoError or BusyError. */
+  send(request: ApiRequest, url: URL, headers: OutgoingHttpHeaders): Promise<Answer>;
+  /** False once it takes no new requests. */
+  readonly isUsable: boolean;
+  /** Takes no more requests; answers in progress are finished. */
+  retire(): void;
+  /** Cuts everything. */
+  close(): void;
+}
+
+/** A connection kept from earlier turned out to be closed: the request never reached the server. */
+export class StaleConnectionError extends IoError {}
+
+export function describeRequest({ path, body }: ApiRequest): string {
+  return `${body === undefined ? 'get' : 'create'} ${path}`;
+}
+
+export function failedRequest(request: ApiRequest, thrown: unknown): IoError | BusyError {
+  if (thrown instanceof BusyError || thrown instanceof IoError) return thrown;
+  const message = `${describeRequest(request)}: ${toError(thrown).message}`;
+  return new IoError(message, { cause: thrown });
+}
+
+export function tooSlow(request: ApiRequest): BusyError {
+  return new BusyError(`${describeRequest(request)}: no answer within ${request.headTimeoutMs} ms`);
+}

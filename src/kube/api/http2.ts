@@ -1,0 +1,123 @@
+import type { OutgoingHttpHeaders } from 'node:http';
+import http2, { type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2';
+import type { TLSSocket } from 'node:tls';
+import type { Clock } from '../../util/clock.ts';
+import { BusyError } from '../../util/errors.ts';
+import {
+  type Answer,
+  type ApiRequest,
+  type Connection,
+  describeRequest,
+  failedRequest,
+  StaleConnectionError,
+  tooSlow,
+} from './connection.ts';
+
+/** client-go's HTTP/2 health check: a ping after 30 s, and 15 s for its answer. */
+const PING_EVERY_MS = 30_000;
+const PING_TIMEOUT_MS = 15_000;
+/** Large lists must not wait for a round trip per 64 KB. */
+const STREAM_WINDOW_BYTES = 1 << 20;
+const SESSION_WINDOW_BYTES = 4 << 20;
+
+/** HTTP/2: all lists and watches of all kinds share one TCP connection. */
+export class Http2Connection implements Connection {
+  readonly #session: ClientHttp2Session;
+  readonly #clock: Clock;
+  #isRetired = false;
+  /** It has answered: a failure of the next request may be one of the connection alone. */
+  #hasAnswered = false;
+  #cancelPing = () => {};
+
+  /** Takes over a socket that negotiated `h2`. */
+  constructor(server: URL, socket: TLSSocket, clock: Clock) {
+    this.#clock = clock;
+    this.#session = http2.connect(server.origin, {
+      createConnection: () => socket,
+      settings: { initialWindowSize: STREAM_WINDOW_BYTES, enablePush: false },
+    });
+    this.#session.once('connect', () => this.#session.setLocalWindowSize(SESSION_WINDOW_BYTES));
+    // Every stream reports it too.
+    this.#session.on('error', () => {});
+    this.#session.once('close', () => this.#cancelPing());
+    this.#schedulePing();
+  }
+
+  get isUsable(): boolean {
+    return !this.#isRetired && !this.#session.closed && !this.#session.destroyed;
+  }
+
+  retire(): void {
+    this.#isRetired = true;
+    this.#session.close();
+  }
+
+  close(): void {
+    this.#isRetired = true;
+    this.#session.destroy();
+  }
+
+  send(request: ApiRequest, url: URL, headers: OutgoingHttpHeaders): Promise<Answer> {
+    const { body } = request;
+    return new Promise((resolve, reject) => {
+      const stream = this.#open(request, {
+        ...headers,
+        ':method': body === undefined ? 'GET' : 'POST',
+        ':path': url.pathname + url.search,
+      });
+      const cancelTimer = this.#clock.schedule(request.headTimeoutMs, () => {
+        stream.destroy(tooSlow(request));
+      });
+      const fail = (thrown: unknown) => {
+        cancelTimer();
+        const isStale = this.#hasAnswered && !this.isUsable && !request.signal.aborted;
+        const closed = `${describeRequest(request)}: connection closed by the server`;
+        reject(isStale ? new StaleConnectionError(closed) : failedRequest(request, thrown));
+      };
+      stream.once('error', fail);
+      stream.once('close', () => fail(new Error('connection closed')));
+      stream.once('response', (head) => {
+        cancelTimer();
+        this.#hasAnswered = true;
+        resolve(answerOf(stream, Number(head[':status']), head['retry-after']));
+      });
+      if (body !== undefined) stream.end(body);
+    });
+  }
+
+  #open(request: ApiRequest, headers: OutgoingHttpHeaders): ClientHttp2Stream {
+    const { signal, body } = request;
+    try {
+      return this.#session.request(headers, { endStream: body === undefined, signal });
+    } catch (thrown) {
+      throw failedRequest(request, thrown);
+    }
+  }
+
+  #schedulePing(): void {
+    this.#cancelPing = this.#clock.schedule(PING_EVERY_MS, () => {
+      if (this.#session.destroyed) return;
+      this.#cancelPing = this.#clock.schedule(PING_TIMEOUT_MS, () => {
+        const reason = `connection: no answer to a ping within ${PING_TIMEOUT_MS} ms`;
+        this.#session.destroy(new BusyError(reason));
+      });
+      this.#session.ping((error) => {
+        this.#cancelPing();
+        if (error === null && !this.#session.destroyed) this.#schedulePing();
+      });
+    });
+  }
+}
+
+function answerOf(
+  stream: ClientHttp2Stream,
+  status: number,
+  retryAfter: string | undefined,
+): Answer {
+  return {
+    status,
+    retryAfter,
+    body: stream,
+    isCut: () => stream.aborted || stream.rstCode !== http2.constants.NGHTTP2_NO_ERROR,
+  };
+}

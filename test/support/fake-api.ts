@@ -1,0 +1,208 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { type ApiObject, ApiObjects } from './fake-api-objects.ts';
+import { parseSelectors } from './fake-api-selectors.ts';
+import { FakeApiWatches } from './fake-api-watches.ts';
+import {
+  cutConnection,
+  describeRequest,
+  type LoggedRequest,
+  readJson,
+  statusOf,
+  writeEvent,
+  writeJson,
+  writeSlowly,
+  writeStatus,
+} from './fake-api-wire.ts';
+
+export interface FakeApiOptions {
+  /** Required Authorization header; undefined lets everybody in. */
+  readonly authorization?: string;
+  readonly requiresClientCertificate?: boolean;
+  /** Answers field selectors with 400. */
+  readonly refusesFieldSelectors?: boolean;
+  /** How a resource version that was compacted is refused. */
+  readonly expiredWatch?: 'status' | 'event';
+  /** A watch from a version not reached yet: waits for it in silence, or is refused (504). */
+  readonly futureWatch?: 'silent' | 'refused';
+}
+
+interface PlannedFailure {
+  readonly matches: (request: LoggedRequest) => boolean;
+  readonly respond: (response: ServerResponse) => void;
+}
+
+/**
+ * What a Kubernetes API server answers: LIST in pages of one snapshot, WATCH with the selectors' own
+ * events, POST, and on demand every failure a client must live with. Resources are known by plural.
+ */
+export class FakeApi {
+  /** Every request in order of arrival. */
+  readonly requests: LoggedRequest[] = [];
+  readonly objects = new ApiObjects();
+  readonly watches = new FakeApiWatches();
+  /** Objects that clients created. */
+  readonly created: { readonly path: string; readonly object: ApiObject }[] = [];
+  /** Change it to rotate the token: the old one is refused from then on. */
+  authorization: string | undefined;
+  /** Requests are taken and never answered. */
+  isSilent = false;
+  /** Lists come in so many pieces with a pause after each. */
+  slowness: { readonly pieces: number; readonly everyMs: number } | undefined;
+  /** Lists leave out what this does not let through. */
+  isListed: (object: ApiObject) => boolean = () => true;
+  /** Plurals this server does not know. */
+  readonly missingKinds = new Set<string>();
+  readonly #options: FakeApiOptions;
+  #failures: PlannedFailure[] = [];
+
+  constructor(options: FakeApiOptions) {
+    this.#options = options;
+    this.authorization = options.authorization;
+  }
+
+  /** Creates or replaces an object and tells the watches. */
+  put(plural: string, object: ApiObject): void {
+    this.watches.tell(this.objects.put(plural, object));
+  }
+
+  /** `key` is `namespace/name`, or the name alone. */
+  delete(plural: string, key: string): void {
+    this.watches.tell(this.objects.delete(plural, key));
+  }
+
+  /** Changes objects without telling anybody, as during a partition. */
+  putSilently(plural: string, object: ApiObject): void {
+    this.objects.put(plural, object);
+  }
+
+  deleteSilently(plural: string, key: string): void {
+    this.objects.delete(plural, key);
+  }
+
+  /** Moves the version on and sends it to every watch; gives the version. */
+  sendBookmarks(): string {
+    this.objects.advance();
+    this.watches.sendBookmarks(this.objects.version);
+    return String(this.objects.version);
+  }
+
+  get watchCount(): number {
+    return this.watches.size;
+  }
+
+  /** Answers the next matching request with a failure. */
+  failNext(
+    matches: (request: LoggedRequest) => boolean,
+    status: number,
+    headers: Readonly<Record<string, string>> = {},
+  ): void {
+    const respond = (response: ServerResponse) => writeStatus(response, status, 'Failed', headers);
+    this.#failures.push({ matches, respond });
+  }
+
+  /** Cuts the connection of the next matching request in the middle of the answer. */
+  cutNext(matches: (request: LoggedRequest) => boolean): void {
+    const respond = (response: ServerResponse) => {
+      response.writeHead(200, { 'content-type': 'application/json' });
+      response.write('{"kind":"List","metadata":{"resourceVersion":"1"},"items":[{"meta', () =>
+        cutConnection(response),
+      );
+    };
+    this.#failures.push({ matches, respond });
+  }
+
+  /** Cuts the connection of the next matching request. */
+  resetNext(matches: (request: LoggedRequest) => boolean): void {
+    this.#failures.push({ matches, respond: cutConnection });
+  }
+
+  answer(request: IncomingMessage, response: ServerResponse): void {
+    const logged = describeRequest(request);
+    this.requests.push(logged);
+    if (this.isSilent) return;
+    const failure = this.#failures.find(({ matches }) => matches(logged));
+    if (failure !== undefined) {
+      this.#failures = this.#failures.filter((planned) => planned !== failure);
+      failure.respond(response);
+      return;
+    }
+    const plural = /^\/apis?\/.*\/([a-z]+)$/.exec(logged.path)?.[1];
+    const hasFieldSelector = logged.query.has('fieldSelector');
+    if (!this.#isAuthorized(logged)) writeStatus(response, 401, 'Unauthorized');
+    else if (plural === undefined || this.missingKinds.has(plural)) {
+      writeStatus(response, 404, 'NotFound');
+    } else if (hasFieldSelector && this.#options.refusesFieldSelectors === true) {
+      writeStatus(response, 400, 'BadRequest');
+    } else if (logged.method === 'POST') void this.#create(logged, plural, request, response);
+    else if (logged.isWatch) this.#watch(logged, plural, response);
+    else this.#list(logged, plural, response);
+  }
+
+  #isAuthorized({ clientName, authorization }: LoggedRequest): boolean {
+    const isNamed = this.#options.requiresClientCertificate !== true || clientName !== undefined;
+    return isNamed && (this.authorization === undefined || authorization === this.authorization);
+  }
+
+  async #create(
+    { path }: LoggedRequest,
+    plural: string,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<void> {
+    // Tests send objects only.
+    const object = (await readJson(request)) as ApiObject;
+    this.created.push({ path, object });
+    this.put(plural, object);
+    writeJson(response, 201, object);
+  }
+
+  #list({ path, query }: LoggedRequest, plural: string, response: ServerResponse): void {
+    const [version = String(this.objects.version), start = '0'] =
+      query.get('continue')?.split(':') ?? [];
+    if (Number(version) < this.objects.oldestVersion) {
+      writeStatus(response, 410, 'Expired');
+      return;
+    }
+    const isSelected = parseSelectors(query.get('labelSelector'), query.get('fieldSelector'));
+    const snapshot = this.objects.list(plural, Number(version));
+    const selected = snapshot.filter((object) => isSelected(object) && this.isListed(object));
+    const limit = Number(query.get('limit') ?? 0) || selected.length;
+    const end = Number(start) + limit;
+    const hasMore = end < selected.length;
+    const list = {
+      kind: `${selected[0]?.kind ?? ''}List`,
+      apiVersion: path.split('/').slice(2, -1).join('/'),
+      metadata: {
+        resourceVersion: version,
+        ...(hasMore ? { continue: `${version}:${end}` } : {}),
+      },
+      items: selected.slice(Number(start), end),
+    };
+    if (this.slowness === undefined) writeJson(response, 200, list);
+    else void writeSlowly(response, JSON.stringify(list), this.slowness);
+  }
+
+  #watch({ query }: LoggedRequest, plural: string, response: ServerResponse): void {
+    const since = Number(query.get('resourceVersion') ?? 0);
+    const isExpired = since < this.objects.oldestVersion;
+    if (isExpired && this.#options.expiredWatch === 'status') {
+      writeStatus(response, 410, 'Expired');
+      return;
+    }
+    if (since > this.objects.version && this.#options.futureWatch === 'refused') {
+      writeJson(response, 504, statusOf(504, 'Timeout', 'ResourceVersionTooLarge'));
+      return;
+    }
+    response.writeHead(200, { 'content-type': 'application/json' });
+    response.flushHeaders();
+    if (isExpired) {
+      writeEvent(response, { type: 'ERROR', object: statusOf(410, 'Expired') });
+      response.end();
+      return;
+    }
+    const isSelected = parseSelectors(query.get('labelSelector'), query.get('fieldSelector'));
+    const watch = { plural, isSelected, since, response };
+    const missed = this.objects.changesAfter(since);
+    this.watches.add(watch, missed, Number(query.get('timeoutSeconds') ?? 1800));
+  }
+}

@@ -1,0 +1,54 @@
+import { expect, test } from 'vitest';
+import { ObjectStore } from '../../../src/kube/store.ts';
+import { Turn } from '../../../src/kube/turn.ts';
+import type { KubernetesObject } from '../../../src/kube/types.ts';
+
+function work(ms: number): void {
+  const end = performance.now() + ms;
+  while (performance.now() < end) {
+    // Holds the event loop, as a consumer does.
+  }
+}
+
+/** Counts how often others had their turn while `act` ran. */
+async function turnsDuring(act: () => Promise<void>): Promise<number> {
+  let turns = 0;
+  let isOver = false;
+  const count = () => {
+    turns++;
+    if (!isOver) setImmediate(count);
+  };
+  setImmediate(count);
+  await act();
+  isOver = true;
+  return turns;
+}
+
+test('a turn is over after its time, and begins again after a wait', async () => {
+  const turn = new Turn();
+  expect(turn.isOver).toBe(false);
+  work(5);
+  expect(turn.isOver).toBe(true);
+  await turn.next();
+  expect(turn.isOver).toBe(false);
+});
+
+const objects = (count: number) =>
+  new Map(
+    Array.from({ length: count }, (_, index) => [
+      `s-${index}`,
+      { metadata: { name: `s-${index}`, namespace: '' } },
+    ]),
+  );
+
+test.each([
+  { name: 'many additions leave others their turn', count: 40, min: 5, max: 1000 },
+  { name: 'few are told together', count: 1, min: 0, max: 1 },
+])('$name', async ({ count, min, max }) => {
+  const handler = () => work(1);
+  const handlers = { onAdd: handler, onUpdate: handler, onDelete: handler };
+  const store = new ObjectStore<KubernetesObject>(handlers, () => true);
+  const turns = await turnsDuring(() => store.replace(objects(count)));
+  expect(turns).toBeGreaterThanOrEqual(min);
+  expect(turns).toBeLessThanOrEqual(max);
+});
