@@ -2,28 +2,34 @@ import { writeFileSync } from 'node:fs';
 import { wire } from '../netlink/wire.ts';
 import { systemClock } from '../util/clock.ts';
 import { ConfigError, toError, WeftError } from '../util/errors.ts';
-import { createLogger } from '../util/log.ts';
+import { createLevelledLogger, type Logger } from '../util/log.ts';
+import { LogSink } from '../util/log-sink.ts';
 import { startCni } from './cni-component.ts';
 import type { AgentConfig } from './config/agent-config.ts';
-import { applyConntrackSysctls } from './conntrack-sysctls.ts';
+import type { ConfigSource } from './config/reload.ts';
 import type { AgentContext } from './context.ts';
-import { serveHttp } from './http.ts';
+import { startServers } from './http/servers.ts';
 import { Lifecycle } from './lifecycle.ts';
-import { createAgentMetrics } from './metrics.ts';
-import { openObjectSource } from './object-source.ts';
-import { type ProxyComponent, startProxy } from './proxy-component.ts';
-import { healthRoutes, metricsRoutes } from './routes.ts';
+import { followConfigFile, LiveConfig } from './live-config.ts';
+import { createAgentMetrics } from './metrics/metrics.ts';
+import { startProxy } from './proxy/component.ts';
+import { applyConntrackSysctls } from './proxy/conntrack-sysctls.ts';
+import { NO_EVENTS } from './proxy/events.ts';
+import { openObjectSource } from './proxy/object-source.ts';
 import { ensureRunDir, lockRunDir } from './run-dir.ts';
 import { WEFT_VERSION } from './version.ts';
 
 /**
- * Runs the configured components until SIGTERM or SIGINT. What is in the kernel stays there when
- * the agent ends, and the next start adopts it. Throws ConfigError for a configuration this version
- * cannot serve, BusyError when another agent has the run directory.
+ * Runs the configured components until SIGTERM or SIGINT, following the file the configuration came
+ * from. What is in the kernel stays there when the agent ends, and the next start adopts it. Throws
+ * ConfigError for a configuration this version cannot serve, BusyError when another agent has the
+ * run directory.
  */
-export async function runAgent(config: AgentConfig): Promise<void> {
+export async function runAgent(config: AgentConfig, file: ConfigSource | undefined): Promise<void> {
   refuseWhatIsNotBuilt(config);
-  const log = createLogger(config.logLevel);
+  const sink = new LogSink(2);
+  process.once('exit', () => sink.flush());
+  const { log, setLevel } = createLevelledLogger(config.logLevel, sink);
   for (const warning of config.warnings) log.warn({ warning }, 'configuration warning');
   ensureRunDir(config.runDir, process.getuid?.() ?? 0);
   const lock = lockRunDir(config.runDir, process.pid, wire.flock);
@@ -34,8 +40,20 @@ export async function runAgent(config: AgentConfig): Promise<void> {
     nodeVersion: process.version,
     hasProcessMetrics: true,
   });
-  const context: AgentContext = { config, log, clock: systemClock, lifecycle, metrics };
+  metrics.observeDroppedLogs(() => sink.dropped);
+  const live = new LiveConfig(config);
+  live.follow(({ logLevel }) => setLevel(logLevel));
+  const context: AgentContext = {
+    config,
+    live,
+    log,
+    setLogLevel: setLevel,
+    clock: systemClock,
+    lifecycle,
+    metrics,
+  };
   await startComponents(context);
+  if (file !== undefined) followFile(context, file);
   log.info(
     { version: WEFT_VERSION, node: config.nodeName, components: [...config.components] },
     'agent started',
@@ -44,59 +62,40 @@ export async function runAgent(config: AgentConfig): Promise<void> {
   if (code !== 0) throw new WeftError('SHUTDOWN', 'the agent did not shut down cleanly');
 }
 
+function followFile({ live, clock, log, lifecycle, metrics }: AgentContext, source: ConfigSource) {
+  const reloaded = metrics.configReloaded;
+  const watch = followConfigFile({ source, live, clock, log, reloaded });
+  lifecycle.onShutdown('configuration file', () => watch.close());
+}
+
 async function startComponents(context: AgentContext): Promise<void> {
-  const { config, lifecycle } = context;
-  if (config.components.has('proxy')) prepareNode(context);
+  const { config, lifecycle, live } = context;
+  if (config.components.has('proxy')) {
+    prepareNode(context.config, context.log);
+    live.follow((changed) => prepareNode(changed, context.log));
+  }
   if (config.isInitOnly) {
     lifecycle.shutdown('--init-only');
     return;
   }
   if (config.components.has('cni')) startCni(context);
-  let proxy: ProxyComponent | undefined;
-  if (config.components.has('proxy')) {
-    const source = await openObjectSource(context);
-    proxy = startProxy(context, source);
-    source.start(lifecycle.signal);
+  if (!config.components.has('proxy')) {
+    await startServers(context, undefined, NO_EVENTS);
+    return;
   }
-  await startServers(context, proxy);
+  const opened = await openObjectSource(context);
+  const proxy = startProxy(context, opened);
+  opened.source.start(lifecycle.signal);
+  await startServers(context, proxy, opened.events);
 }
 
 /** What needs more privileges than serving does. */
-function prepareNode({ config, log }: AgentContext): void {
-  applyConntrackSysctls(config.proxy.conntrack, log);
+function prepareNode({ proxy: { conntrack, oomScoreAdj } }: AgentConfig, log: Logger): void {
+  applyConntrackSysctls(conntrack, log);
   try {
-    writeFileSync('/proc/self/oom_score_adj', String(config.proxy.oomScoreAdj));
+    writeFileSync('/proc/self/oom_score_adj', String(oomScoreAdj));
   } catch (thrown) {
-    const reason = toError(thrown).message;
-    log.warn({ oomScoreAdj: config.proxy.oomScoreAdj, reason }, 'oom score not set');
-  }
-}
-
-async function startServers(
-  context: AgentContext,
-  proxy: ProxyComponent | undefined,
-): Promise<void> {
-  const { config, log, clock, lifecycle, metrics } = context;
-  const { healthzBindAddress, metricsBindAddress, bindAddressHardFail, mode } = config.proxy;
-  const health = healthRoutes(
-    () => ({
-      families: proxy?.health() ?? new Map(),
-      isNodeEligible: proxy?.isNodeEligible() ?? true,
-      syncPeriodMs: config.proxy.syncPeriodMs,
-      nowMs: clock.now(),
-    }),
-    metrics,
-  );
-  const routes = metricsRoutes({ metrics, proxyMode: mode, kubeProxy: config.kubeProxy });
-  for (const { name, address, served } of [
-    { name: 'health', address: healthzBindAddress, served: health },
-    { name: 'metrics', address: metricsBindAddress, served: routes },
-  ]) {
-    if (address === undefined) continue;
-    const options = { name, addresses: [address], routes: served, bindAddressHardFail, clock, log };
-    const server = serveHttp(options);
-    lifecycle.onShutdown(`${name} server`, () => server.close());
-    if (bindAddressHardFail) await server.bound;
+    log.warn({ oomScoreAdj, reason: toError(thrown).message }, 'oom score not set');
   }
 }
 

@@ -14,16 +14,19 @@ const OUR_FAMILIES: readonly string[] = ['ip', 'ip6', 'inet', 'bridge'];
 /** Belong to pods, which live on: the next agent repairs and sweeps by them. */
 const KEPT_ENTRIES: readonly string[] = ['attachments', 'adding', 'hostports', 'released'];
 
+/** Begins the names of the files in the state directory, finished ones and those of a killed writer. */
+const STATE_FILE_PREFIX = 'last-known-objects.';
+
 /**
- * Removes weft's tables and its own files in the run directory, and names each. Links, address
+ * Removes weft's tables and its own files in both directories, and names each. Links, address
  * reservations and records of pods stay: they are the runtime's to remove, with a DEL. Throws
  * BusyError before anything is touched while an agent runs, because it would put everything back.
  */
-export function cleanup(runDir: string): readonly string[] {
-  if (!existsSync(runDir)) return removeTables();
+export function cleanup(runDir: string, stateDir: string): readonly string[] {
+  if (!existsSync(runDir)) return [...removeTables(), ...forget(stateDir)];
   const lock = lockRunDir(runDir, process.pid, wire.flock);
   try {
-    return [...removeTables(), ...clear(runDir)];
+    return [...removeTables(), ...forget(stateDir), ...clear(runDir)];
   } finally {
     lock.release();
   }
@@ -48,9 +51,19 @@ function isOurs({ family, name }: Table): boolean {
   return OUR_FAMILIES.includes(family) && name.startsWith(TABLE_PREFIX);
 }
 
-function clear(directory: string): string[] {
+/** A start without the API server would bring the Services back. */
+function forget(stateDir: string): string[] {
+  if (!existsSync(stateDir)) return [];
+  return remove(stateDir, (entry) => entry.startsWith(STATE_FILE_PREFIX));
+}
+
+function clear(runDir: string): string[] {
+  return remove(runDir, (entry) => !KEPT_ENTRIES.includes(entry));
+}
+
+function remove(directory: string, isRemoved: (entry: string) => boolean): string[] {
   const paths = readdirSync(directory)
-    .filter((entry) => !KEPT_ENTRIES.includes(entry))
+    .filter(isRemoved)
     .map((entry) => join(directory, entry));
   for (const path of paths) rmSync(path, { recursive: true, force: true });
   return paths;

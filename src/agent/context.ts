@@ -1,13 +1,17 @@
 import type { Clock } from '../util/clock.ts';
-import type { Logger } from '../util/log.ts';
+import type { Logger, LogLevel } from '../util/log.ts';
 import type { AgentConfig } from './config/agent-config.ts';
 import type { Lifecycle } from './lifecycle.ts';
-import type { AgentMetrics } from './metrics.ts';
+import type { LiveConfig } from './live-config.ts';
+import type { AgentMetrics } from './metrics/metrics.ts';
 
 /** What every component of one agent process shares. */
 export interface AgentContext {
+  /** As of the start: for what cannot change while the agent runs. */
   readonly config: AgentConfig;
+  readonly live: LiveConfig;
   readonly log: Logger;
+  readonly setLogLevel: (level: LogLevel) => void;
   readonly clock: Clock;
   readonly lifecycle: Lifecycle;
   readonly metrics: AgentMetrics;

@@ -2,16 +2,19 @@
 import yargs, { type Argv } from 'yargs';
 import { declareKubeProxyFlags, type FlagValues } from '../agent/config/kube-proxy-flags.ts';
 import { suggestion } from '../agent/config/nearest.ts';
+import { declareOwnFlags } from '../agent/config/own-settings.ts';
 import {
   AGENT_EPILOGUE,
   CLEANUP_EPILOGUE,
+  DIFF_EPILOGUE,
+  EXPLAIN_EPILOGUE,
   INSTALL_EPILOGUE,
   PROXY_EPILOGUE,
   ROOT_EPILOGUE,
 } from './help-text.ts';
 import { UsageError } from './usage.ts';
 
-type CommandWithFlags = 'agent' | 'proxy' | 'cleanup' | 'install';
+type CommandWithFlags = 'agent' | 'proxy' | 'explain' | 'diff' | 'cleanup' | 'install';
 
 /** Flags by their dashed name, as given; absent ones are absent. */
 export type Invocation =
@@ -33,9 +36,19 @@ const COMMANDS: readonly Command[] = [
     declare: declareProxyFlags,
   },
   {
+    name: 'explain',
+    describe: 'Tell what becomes of a connection to a Service, and why',
+    declare: declareExplainFlags,
+  },
+  {
+    name: 'diff',
+    describe: 'Tell what the agent would change in the kernel now',
+    declare: declareDiffFlags,
+  },
+  {
     name: 'cleanup',
     describe: 'Remove what weft left in the kernel and on disk',
-    declare: (parser) => parser.usage('weft cleanup').epilogue(CLEANUP_EPILOGUE),
+    declare: declareCleanupFlags,
   },
   {
     name: 'install',
@@ -46,6 +59,7 @@ const COMMANDS: readonly Command[] = [
 ];
 const COMMAND_NAMES = COMMANDS.map((command) => command.name);
 const HELP_WIDTH = 100;
+const RUN_DIR = 'Where the agent is [default: $WEFT_RUN_DIR, else /run/weft]';
 
 /**
  * Reads the arguments after the program's name. As in Kubernetes components, `_` in a flag's name
@@ -153,12 +167,46 @@ function declareAgentFlags(parser: Argv): Argv {
   text('run-dir', 'Sockets and lock [default: $WEFT_RUN_DIR, else /run/weft]');
   text('config', 'YAML file with these settings and those of the components');
   text('log-level', 'trace, debug, info, warn, error, fatal or silent [default: info]');
-  return parser;
+  return declareOwnFlags(parser);
 }
 
 function declareProxyFlags(parser: Argv): Argv {
   declareKubeProxyFlags(parser.usage('weft proxy [flags]').epilogue(PROXY_EPILOGUE));
+  declareOwnFlags(parser);
   return parser.option('version', { type: 'boolean', describe: 'Print the version and exit' });
+}
+
+function declareExplainFlags(parser: Argv): Argv {
+  const text = (name: string, describe: string) =>
+    parser.option(name, { type: 'string', requiresArg: true, describe });
+  parser
+    .usage('weft explain --from IP --to IP:PORT [flags]')
+    .epilogue(EXPLAIN_EPILOGUE)
+    .option('json', { type: 'boolean', describe: 'Print the whole answer as JSON' })
+    .option('live', { type: 'boolean', describe: 'Wait for such a packet and tell where it went' });
+  text('from', 'Address of the client');
+  text('to', 'Address and port it connects to; [fd00::1]:80 for IPv6');
+  text('proto', 'tcp, udp or sctp [default: tcp]');
+  text('in-interface', 'Interface it comes in by [default: the one its route leads to]');
+  text('timeout', 'How long --live waits, up to 60s [default: 10s]');
+  text('run-dir', RUN_DIR);
+  return parser;
+}
+
+function declareDiffFlags(parser: Argv): Argv {
+  return parser
+    .usage('weft diff [flags]')
+    .epilogue(DIFF_EPILOGUE)
+    .option('json', { type: 'boolean', describe: 'Print the differences as JSON' })
+    .option('run-dir', { type: 'string', requiresArg: true, describe: RUN_DIR });
+}
+
+function declareCleanupFlags(parser: Argv): Argv {
+  return parser.usage('weft cleanup [flags]').epilogue(CLEANUP_EPILOGUE).option('state-dir', {
+    type: 'string',
+    requiresArg: true,
+    describe: 'Where the last known objects are [default: /var/lib/weft]',
+  });
 }
 
 function declareInstallFlags(parser: Argv): Argv {

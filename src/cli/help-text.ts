@@ -10,6 +10,7 @@ Examples:
   weft agent --manifests ./objects --components proxy  Services from files, no cluster
   weft proxy --config /var/lib/kube-proxy/config.conf  drop-in for kube-proxy
   weft install --drop-in                             existing CNI configurations run weft
+  weft explain --from 10.1.0.2 --to 10.96.0.1:80     what becomes of a connection, and why
   weft cleanup                                       undo what weft left on the node
 
 weft <command> --help tells the flags of one command.
@@ -21,6 +22,7 @@ export const AGENT_EPILOGUE = `A flag replaces the setting of the same name in -
   kubeconfig: /etc/weft/kubeconfig     # or manifests: /etc/weft/objects
   runDir: /run/weft
   logLevel: info
+  stateDir: /var/lib/weft              # and allowMassDeletion, conntrackKillTCP, takeOver
   proxy:                               # the fields of KubeProxyConfiguration
     clusterCIDR: 10.0.0.0/8
     nftables: {minSyncPeriod: 1s}
@@ -29,13 +31,18 @@ export const AGENT_EPILOGUE = `A flag replaces the setting of the same name in -
     confDirectory: /etc/cni/net.d        # names stores elsewhere, for the agent's own sweep
     criSocket: /run/containerd/containerd.sock  # optional: the runtime's list of sandboxes
 
+A change of the file is applied to the running agent where that is possible, else the log names the
+key and the old value stays; a wrong file changes nothing.
+
 Probes: /healthz and /livez on proxy.healthzBindAddress (0.0.0.0:10256); /metrics on
 proxy.metricsBindAddress (127.0.0.1:10249). SIGTERM stops the agent and leaves pods and
 Services working; weft cleanup removes them.`;
 
-export const PROXY_EPILOGUE = `Flags and file are kube-proxy's. With --config the other flags are ignored, except
---hostname-override and those of logging. An empty mode means nftables. The run directory is
-$WEFT_RUN_DIR, else /run/weft.
+export const PROXY_EPILOGUE = `Flags and file are kube-proxy's. With --config its other flags are ignored, except
+--hostname-override and those of logging; --state-dir, --allow-mass-deletion,
+--conntrack-kill-tcp, --endpoint-metrics and --take-over are weft's own and always count. A change
+of the file is applied to the running process where that is possible; a wrong one changes nothing.
+An empty mode means nftables. The run directory is $WEFT_RUN_DIR, else /run/weft.
 
 Examples:
   weft proxy --config /var/lib/kube-proxy/config.conf --hostname-override "$NODE_NAME"
@@ -52,6 +59,22 @@ Examples:
   weft install --drop-in --cni-bin /usr/lib/cni
   weft install --drop-in --undo`;
 
-export const CLEANUP_EPILOGUE = `Removes weft's nftables tables and its files in the run directory, and prints each thing it
-removed. Other programs' rules are not touched, and neither are pods: their links, addresses and
+export const EXPLAIN_EPILOGUE = `Asks the running agent for the decisions it makes for such a connection, in order, and the verdict:
+which map has it, who may answer with which share, and whose address the endpoint sees. They come
+from the values that the rules are made from. --live looks at the rules themselves: it waits for a
+packet from --from to --to, follows it by nftrace, and says whether the model was right.
+
+Examples:
+  weft explain --from 10.1.0.2 --to 10.96.0.1:80
+  weft explain --from 203.0.113.9 --to 192.168.0.1:30080 --proto udp
+  weft explain --from 10.1.0.2 --to 10.96.0.1:80 --live --timeout 30s`;
+
+export const DIFF_EPILOGUE = `Compares the tables in the kernel with what the agent wants them to be, and changes nothing: + is
+missing, - is too much, ~ is there with something else. Changes by somebody else are repaired by
+the agent at once, so what stays listed is worth a look at its log.
+
+Exit codes: 0 no difference, 1 some, 2 failure.`;
+
+export const CLEANUP_EPILOGUE = `Removes weft's nftables tables, its files in the run directory ($WEFT_RUN_DIR, else /run/weft) and
+the last known objects, and prints each thing it removed. Other programs' rules are not touched, and neither are pods: their links, addresses and
 records go with the runtime's DEL. Stop the agent first: a running one puts everything back.`;

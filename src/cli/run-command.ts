@@ -6,9 +6,17 @@ import {
   type Surroundings,
 } from '../agent/config/agent-config.ts';
 import { renderKubeProxyConfig } from '../agent/config/kube-proxy-config.ts';
-import { type FlagValues, readKubeProxyOptions } from '../agent/config/kube-proxy-flags.ts';
+import {
+  type FlagValues,
+  type KubeProxyOptions,
+  readKubeProxyOptions,
+} from '../agent/config/kube-proxy-flags.ts';
+import { DEFAULT_STATE_DIR, readOwnFlags } from '../agent/config/own-settings.ts';
+import type { ConfigSource } from '../agent/config/reload.ts';
 import { ConfigError, errorCode, IoError, toError } from '../util/errors.ts';
 import type { Invocation } from './command-line.ts';
+import { lastText } from './flag-text.ts';
+import { type QuestionEffects, runDiff, runExplain } from './questions.ts';
 import { UsageError } from './usage.ts';
 
 export interface DropInFlags {
@@ -18,74 +26,102 @@ export interface DropInFlags {
 }
 
 /** What a command may touch. */
-export interface CommandEffects {
+export interface CommandEffects extends QuestionEffects {
   readonly surroundings: Surroundings;
   /** The line `weft version` prints. */
   readonly version: string;
-  /** Runs until the agent has stopped. */
-  readonly runAgent: (config: AgentConfig) => Promise<void>;
+  /** Runs until the agent has stopped; follows the file the configuration came from, if any. */
+  readonly runAgent: (config: AgentConfig, source: ConfigSource | undefined) => Promise<void>;
   /** Removes weft's leftovers and names each. */
-  readonly cleanup: () => readonly string[] | Promise<readonly string[]>;
+  readonly cleanup: (stateDir: string) => readonly string[] | Promise<readonly string[]>;
   /** Takes or gives back the names of the reference plugins and tells about each. */
   readonly dropIn: (options: DropInFlags) => readonly string[];
   readonly readFile: (path: string) => string;
   readonly writeFile: (path: string, text: string) => void;
-  readonly print: (text: string) => void;
   readonly printError: (text: string) => void;
 }
 
 /**
  * Runs one command to its end and gives the exit code: 0 done, 1 failure, 2 wrong command line or
- * configuration. Errors become `weft: ` lines on standard error.
+ * configuration. Of `diff`: 0 no difference, 1 some, 2 failure. Errors become `weft: ` lines on
+ * standard error.
  */
 export async function runCommand(
   parse: () => Invocation,
   effects: CommandEffects,
 ): Promise<number> {
+  let invocation: Invocation | undefined;
   try {
-    await run(parse(), effects);
-    return 0;
+    invocation = parse();
+    return await run(invocation, effects);
   } catch (thrown) {
     const lines = toError(thrown).message.split('\n');
     effects.printError(lines.map((line) => `weft: ${line}\n`).join(''));
-    return thrown instanceof UsageError || thrown instanceof ConfigError ? 2 : 1;
+    const isUsage = thrown instanceof UsageError || thrown instanceof ConfigError;
+    return isUsage || invocation?.command === 'diff' ? 2 : 1;
   }
 }
 
-async function run(invocation: Invocation, effects: CommandEffects): Promise<void> {
+async function run(invocation: Invocation, effects: CommandEffects): Promise<number> {
   switch (invocation.command) {
     case 'help':
       effects.print(`${invocation.text}\n`);
-      return;
+      break;
     case 'version':
       effects.print(`${effects.version}\n`);
-      return;
+      break;
     case 'cleanup':
-      await runCleanup(effects);
-      return;
+      await runCleanup(invocation.flags, effects);
+      break;
     case 'install':
       runInstall(invocation.flags, effects);
-      return;
+      break;
+    case 'explain':
+      await runExplain(invocation.flags, effects);
+      break;
+    case 'diff':
+      return runDiff(invocation.flags, effects);
     case 'agent':
-      await effects.runAgent(configOfAgent(invocation.flags, effects));
-      return;
+      await startAgent(invocation.flags, configOfAgent, effects);
+      break;
     case 'proxy':
       await runProxy(invocation.flags, effects);
   }
+  return 0;
 }
 
 async function runProxy(flags: FlagValues, effects: CommandEffects): Promise<void> {
-  const options = readKubeProxyOptions(flags, (path) => readText('--config', path, effects));
+  const options = kubeProxyOptions(flags, effects);
   if (options.isCleanup) {
-    await runCleanup(effects);
-    return;
+    await runCleanup(flags, effects);
+  } else if (options.writeConfigTo === undefined) {
+    await startAgent(flags, configOfProxy, effects);
+  } else {
+    // What is written has passed the same checks as what is run.
+    configOfProxy(flags, effects);
+    effects.writeFile(options.writeConfigTo, renderKubeProxyConfig(options.config));
   }
-  const config = agentConfigFromKubeProxy(options, effects.surroundings);
-  if (options.writeConfigTo === undefined) {
-    await effects.runAgent(config);
-    return;
-  }
-  effects.writeFile(options.writeConfigTo, renderKubeProxyConfig(options.config));
+}
+
+type ReadConfig = (flags: FlagValues, effects: CommandEffects) => AgentConfig;
+
+async function startAgent(
+  flags: FlagValues,
+  readConfig: ReadConfig,
+  effects: CommandEffects,
+): Promise<void> {
+  const path = lastText(flags['config']);
+  const read = () => readConfig(flags, effects);
+  await effects.runAgent(read(), path === undefined ? undefined : { path, read });
+}
+
+function configOfProxy(flags: FlagValues, effects: CommandEffects): AgentConfig {
+  const options = kubeProxyOptions(flags, effects);
+  return agentConfigFromKubeProxy(options, readOwnFlags(flags), effects.surroundings);
+}
+
+function kubeProxyOptions(flags: FlagValues, effects: CommandEffects): KubeProxyOptions {
+  return readKubeProxyOptions(flags, (path) => readText('--config', path, effects));
 }
 
 function runInstall(flags: FlagValues, { dropIn, print }: CommandEffects): void {
@@ -102,8 +138,8 @@ function runInstall(flags: FlagValues, { dropIn, print }: CommandEffects): void 
   for (const line of lines) print(`${line}\n`);
 }
 
-async function runCleanup({ cleanup, print }: CommandEffects): Promise<void> {
-  const removed = await cleanup();
+async function runCleanup(flags: FlagValues, { cleanup, print }: CommandEffects): Promise<void> {
+  const removed = await cleanup(lastText(flags['state-dir']) ?? DEFAULT_STATE_DIR);
   for (const what of removed) print(`removed ${what}\n`);
   if (removed.length === 0) print('nothing of weft is left on this node\n');
 }
@@ -117,6 +153,7 @@ function configOfAgent(values: FlagValues, effects: CommandEffects): AgentConfig
     manifests: text('manifests'),
     runDir: text('run-dir'),
     logLevel: text('log-level'),
+    own: readOwnFlags(values),
   };
   const flags: AgentFlags = Object.fromEntries(
     Object.entries(given).filter(([, value]) => value !== undefined),
@@ -134,10 +171,4 @@ function readText(flag: string, path: string, { readFile }: CommandEffects): str
       cause,
     });
   }
-}
-
-/** The last occurrence of a repeated flag counts. */
-function lastText(given: unknown): string | undefined {
-  if (given === undefined) return undefined;
-  return String(Array.isArray(given) ? given.at(-1) : given);
 }

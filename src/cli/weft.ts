@@ -4,7 +4,8 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { runAgent } from '../agent/agent.ts';
 import { cleanup } from '../agent/cleanup.ts';
-import { dropIn } from '../agent/drop-in.ts';
+import { askAgent } from '../agent/debug/client.ts';
+import { dropIn } from '../agent/drop-in/drop-in.ts';
 import { WEFT_VERSION } from '../agent/version.ts';
 import { defaultRunDirectory } from '../cni/local-node.ts';
 import { pluginNames } from '../cni/registry.ts';
@@ -14,12 +15,15 @@ import { runCommand } from './run-command.ts';
 // Where an installed tree has it, seen from the bundle in opt/weft/lib.
 const shim = join(import.meta.dirname, '../../cni/bin/weft');
 const { argv, env, exit, stderr, stdout } = process;
+const runDir = env['WEFT_RUN_DIR'] || defaultRunDirectory;
 
 const code = await runCommand(() => parseCommandLine(argv.slice(2)), {
   surroundings: { hostname: hostname(), environment: env },
   version: `weft ${WEFT_VERSION} (node ${process.version})`,
   runAgent,
-  cleanup: () => cleanup(env['WEFT_RUN_DIR'] || defaultRunDirectory),
+  cleanup: (stateDir) => cleanup(runDir, stateDir),
+  runDir,
+  askAgent,
   dropIn: (flags) => dropIn({ ...flags, shim, names: pluginNames }),
   readFile: (path) => readFileSync(path, 'utf8'),
   writeFile: (path, text) => writeFileSync(path, text),

@@ -38,9 +38,18 @@ export class ServiceTracker {
     return this.#current.keys();
   }
 
+  entries(): Iterable<readonly [key: string, entry: ServiceEntry]> {
+    return this.#current.entries();
+  }
+
   /** Number of Services that differ from the last sync. */
   get pending(): number {
     return this.#previous.size;
+  }
+
+  /** Their keys. */
+  pendingKeys(): Iterable<string> {
+    return this.#previous.keys();
   }
 
   /** Ends the current round of changes: the keys of the Services that differ from the last one. */
@@ -104,6 +113,11 @@ export class EndpointsTracker {
   /** Number of Services whose slices differ from the last sync. */
   get pending(): number {
     return this.#previous.size;
+  }
+
+  /** Their keys. */
+  pendingKeys(): Iterable<string> {
+    return this.#previous.keys();
   }
 
   /** Number of Services that have slices, with or without the Service itself being known. */

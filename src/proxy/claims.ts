@@ -4,7 +4,7 @@ import type { Protocol, ServiceEntry, ServicePort } from './service.ts';
 /** One place where clients reach a ServicePort. */
 export type Frontend =
   | {
-      readonly kind: 'clusterIP';
+      readonly kind: 'clusterIP' | 'loadBalancerIP' | 'externalIP';
       readonly ip: IP;
       readonly protocol: Protocol;
       readonly port: number;
@@ -17,6 +17,12 @@ interface Claim {
   readonly port: ServicePort;
 }
 
+/** One Service's claims: those for the ports `before` become those of its new entry. */
+interface ClaimChange {
+  readonly before: readonly ServicePort[];
+  readonly after: ServiceEntry | undefined;
+}
+
 /** A frontend that two ServicePorts want: `loser` goes without it. */
 export interface Conflict {
   readonly frontend: string;
@@ -24,12 +30,23 @@ export interface Conflict {
   readonly loser: string;
 }
 
-/** The frontends a ServicePort asks for. */
+/**
+ * The frontends a ServicePort asks for, each address once: one that is an external IP and a load
+ * balancer's address is the load balancer's, whose source ranges hold for it.
+ */
 export function frontendsOf(port: ServicePort): readonly Frontend[] {
-  const { protocol } = port;
-  const clusterIP = { kind: 'clusterIP', ip: port.clusterIP, protocol, port: port.port } as const;
-  if (port.nodePort === 0) return [clusterIP];
-  return [clusterIP, { kind: 'nodePort', protocol, port: port.nodePort }];
+  const { protocol, clusterIP, policy } = port;
+  const addresses = new Map<IP, Exclude<Frontend['kind'], 'nodePort'>>([[clusterIP, 'clusterIP']]);
+  for (const ip of policy.loadBalancerIPs) {
+    if (!addresses.has(ip)) addresses.set(ip, 'loadBalancerIP');
+  }
+  for (const ip of policy.externalIPs) if (!addresses.has(ip)) addresses.set(ip, 'externalIP');
+  const frontends = Array.from(
+    addresses,
+    ([ip, kind]): Frontend => ({ kind, ip, protocol, port: port.port }),
+  );
+  if (port.nodePort !== 0) frontends.push({ kind: 'nodePort', protocol, port: port.nodePort });
+  return frontends;
 }
 
 /** `172.30.0.1 tcp 80` or `tcp 30080`: the identity of a frontend. */
@@ -54,14 +71,17 @@ export class FrontendClaims {
   }
 
   /**
-   * Replaces the claims of one Service: those for the ports `before` by those of its new entry. Gives the keys of all Services that gained or lost a
-   * frontend to another one by it.
+   * Replaces the claims of Services. Gives the keys of all Services that gained a frontend from
+   * another one by that, or lost one to it; one that was given up by the one and taken by the
+   * other counts as well.
    */
-  update(before: readonly ServicePort[], after: ServiceEntry | undefined): ReadonlySet<string> {
+  updateAll(changes: readonly ClaimChange[]): ReadonlySet<string> {
     const owners = new Map<string, Claim | undefined>();
-    for (const port of before) this.#release(port, owners);
-    for (const port of after?.ports ?? []) {
-      this.#take({ createdAt: after?.createdAt ?? '', port }, owners);
+    for (const { before } of changes) for (const port of before) this.#release(port, owners);
+    for (const { after } of changes) {
+      for (const port of after?.ports ?? []) {
+        this.#take({ createdAt: after?.createdAt ?? '', port }, owners);
+      }
     }
     const moved = new Set<string>();
     for (const [key, previous] of owners) {
@@ -71,6 +91,11 @@ export class FrontendClaims {
       moved.add(previous.port.service).add(owner.port.service);
     }
     return moved;
+  }
+
+  /** The same for one Service. */
+  update(before: readonly ServicePort[], after: ServiceEntry | undefined): ReadonlySet<string> {
+    return this.updateAll([{ before, after }]);
   }
 
   /** The frontends of a ServicePort that are really its own. */

@@ -15,6 +15,8 @@ export interface SliceEndpoint {
   readonly isTerminating: boolean;
   /** It runs on this node. */
   readonly isLocal: boolean;
+  readonly nodeName: string | undefined;
+  readonly zone: string | undefined;
   readonly zoneHints: readonly string[];
   readonly nodeHints: readonly string[];
 }
@@ -114,6 +116,8 @@ function parseEndpoint(spec: EndpointSpec, ip: IP, nodeName: string): SliceEndpo
     isServing: conditions?.serving ?? true,
     isTerminating: conditions?.terminating ?? false,
     isLocal: nodeName !== '' && spec.nodeName === nodeName,
+    nodeName: spec.nodeName,
+    zone: spec.zone,
     zoneHints: hintNames(hints?.forZones),
     nodeHints: hintNames(hints?.forNodes),
   };

@@ -1,13 +1,13 @@
 import type { EndpointSlice, Service } from '../kube/types.ts';
+import { type Cidr, cidrFamily } from '../net/cidr.ts';
 import type { IP, IPFamily } from '../net/ip.ts';
 import type { Clock } from '../util/clock.ts';
 import type { Logger } from '../util/log.ts';
-import { BoundedFrequencyRunner } from '../util/runner.ts';
-import { EndpointsTracker, ServiceTracker } from './changes.ts';
-import { FrontendClaims } from './claims.ts';
+import { BoundedFrequencyRunner, type RunnerIntervals } from '../util/runner.ts';
+import type { Commit, CommitListener } from './commit-listener.ts';
 import { sliceIdentity } from './endpoints.ts';
+import { FamilyState } from './family-state.ts';
 import type { ProxyMetrics } from './metrics.ts';
-import { type OpenTable, TableSession, type TableSettings } from './nftables/session.ts';
 import {
   acceptsOnAllAddresses,
   type LocalDetection,
@@ -16,27 +16,32 @@ import {
   type NodePortAddresses,
   nodePortIPs,
 } from './node-addresses.ts';
-import type { ServicePort } from './service.ts';
-import { type ResolvedPort, resolvePort } from './state.ts';
+import type { OpenSession, ServiceSession, SessionSettings } from './session.ts';
+import type { ProxySnapshot } from './snapshot.ts';
 import { TriggerTimes } from './trigger-times.ts';
 
-export interface ProxierOptions {
-  readonly nodeName: string;
+/** What can change while the proxy runs. */
+export interface ProxierSettings {
   /** Undefined: no traffic to a clusterIP counts as coming from outside. */
   readonly localDetection: LocalDetection | undefined;
   readonly nodePortAddresses: NodePortAddresses;
-  /** Whether an object for this node exists or may still arrive; asked at every sync. */
-  readonly hasNodeObjects: () => boolean;
-  /** The addresses of this node's interfaces; asked only when NodePort networks are configured. */
-  readonly localAddresses: () => readonly IP[];
   readonly masqueradesAll: boolean;
   readonly minSyncPeriodMs: number;
   /** Longest time between two syncs. */
   readonly syncPeriodMs: number;
+}
+
+export interface ProxierOptions extends ProxierSettings {
+  readonly nodeName: string;
+  /** Whether an object for this node exists or may still arrive; asked at every sync. */
+  readonly hasNodeObjects: () => boolean;
+  /** The addresses of this node's interfaces; asked only when NodePort networks are configured. */
+  readonly localAddresses: () => readonly IP[];
   readonly clock: Clock;
   readonly log: Logger;
-  readonly openTable: OpenTable;
+  readonly openSession: OpenSession;
   readonly metrics?: ProxyMetrics;
+  readonly listeners?: readonly CommitListener[];
 }
 
 export interface ProxierHealth {
@@ -46,7 +51,6 @@ export interface ProxierHealth {
   readonly updatedAtMs: number | undefined;
 }
 
-const POLICIES = ['internal', 'external'] as const;
 const RETRY_MS = 5_000;
 
 /**
@@ -56,26 +60,16 @@ const RETRY_MS = 5_000;
  */
 export class Proxier {
   readonly family: IPFamily;
-  readonly #options: ProxierOptions;
+  #options: ProxierOptions;
   readonly #log: Logger;
-  readonly #services: ServiceTracker;
-  readonly #endpoints: EndpointsTracker;
+  readonly #state: FamilyState;
   readonly #triggers: TriggerTimes;
-  readonly #claims: FrontendClaims;
-  /** The ports each Service has claims for, as of the last sync. */
-  readonly #claimed = new Map<string, readonly ServicePort[]>();
-  /** Per policy, how many ports of a Service have endpoints but none here. */
-  readonly #withoutLocal = {
-    internal: new Map<string, number>(),
-    external: new Map<string, number>(),
-  };
   readonly #runner: BoundedFrequencyRunner;
   #lastSync: Promise<void> = Promise.resolve();
-  #session: TableSession | undefined;
-  #node: NodeFacts | undefined;
+  #session: ServiceSession | undefined;
+  #serviceCIDRs: readonly Cidr[] = [];
   #isSynced = false;
   #isTableSuspect = false;
-  #isZoneNew = false;
   #queuedAtMs: number | undefined;
   #updatedAtMs: number | undefined;
 
@@ -83,40 +77,32 @@ export class Proxier {
     this.family = family;
     this.#options = options;
     this.#log = options.log.child({ family });
-    this.#services = new ServiceTracker(family);
-    this.#endpoints = new EndpointsTracker(family, options.nodeName, (slice, warnings) =>
-      this.#log.warn({ slice, warnings }, 'endpoints ignored'),
-    );
+    this.#state = new FamilyState(family, options.nodeName, this.#log);
     this.#triggers = new TriggerTimes(options.clock.now());
-    this.#claims = new FrontendClaims((conflict) =>
-      this.#log.warn(conflict, 'frontend claimed twice'),
-    );
     this.#runner = new BoundedFrequencyRunner(() => this.sync(), {
-      minIntervalMs: options.minSyncPeriodMs,
-      retryIntervalMs: Math.min(RETRY_MS, options.syncPeriodMs),
-      maxIntervalMs: options.syncPeriodMs,
+      ...intervalsOf(options),
       clock: options.clock,
       onError: (err) => this.#log.error({ err }, 'sync failed'),
     });
   }
 
   updateService(service: Service): void {
-    if (this.#services.update(service)) this.#noteChange('service');
+    if (this.#state.services.update(service)) this.#noteChange('service');
   }
 
   deleteService(service: Service): void {
-    if (this.#services.delete(service)) this.#noteChange('service');
+    if (this.#state.services.delete(service)) this.#noteChange('service');
   }
 
   updateSlice(slice: EndpointSlice): void {
-    if (!this.#endpoints.update(slice)) return;
+    if (!this.#state.endpoints.update(slice)) return;
     const service = sliceIdentity(slice)?.service;
     if (service !== undefined) this.#triggers.note(service, slice);
     this.#noteChange('endpoint');
   }
 
   deleteSlice(slice: EndpointSlice): void {
-    if (!this.#endpoints.delete(slice)) return;
+    if (!this.#state.endpoints.delete(slice)) return;
     const service = sliceIdentity(slice)?.service;
     if (service !== undefined) this.#triggers.forget(service);
     this.#noteChange('endpoint');
@@ -124,8 +110,18 @@ export class Proxier {
 
   /** Takes what is now known of this node; undefined when its object is gone. */
   updateNode(node: NodeFacts | undefined): void {
-    if (node?.zone !== this.#node?.zone) this.#isZoneNew = true;
-    this.#node = node;
+    this.#state.updateNode(node);
+    this.#requestSync();
+  }
+
+  /** Takes the networks, of both families, that clusterIPs are given from. */
+  updateServiceCIDRs(cidrs: readonly Cidr[]): void {
+    this.#serviceCIDRs = cidrs.filter((cidr) => cidrFamily(cidr) === this.family);
+    this.#requestSync();
+  }
+
+  /** `localAddresses` gives others than before: NodePorts may answer on them. */
+  onLocalAddressesChange(): void {
     this.#requestSync();
   }
 
@@ -135,10 +131,33 @@ export class Proxier {
     this.#requestSync();
   }
 
+  /** Works by other settings from the next sync on, which reads the table back. */
+  reconfigure(settings: ProxierSettings): void {
+    this.#options = { ...this.#options, ...settings };
+    this.#runner.setIntervals(intervalsOf(settings));
+    this.resync();
+  }
+
   /** Has the next sync read the table back: something else may have changed it. */
   resync(): void {
     this.#isTableSuspect = true;
-    this.#requestSync();
+    this.#requestSync({ isUrgent: true });
+  }
+
+  /** What it knows now, for questions; what is pending is in it as if it were committed. */
+  snapshot(): ProxySnapshot {
+    return {
+      family: this.family,
+      isSynced: this.#isSynced,
+      pending: new Set([
+        ...this.#state.services.pendingKeys(),
+        ...this.#state.endpoints.pendingKeys(),
+      ]),
+      settings: this.#settings(),
+      node: this.#state.nodeView(),
+      services: () => this.#state.services.entries(),
+      slices: (service) => this.#state.endpoints.slices(service),
+    };
   }
 
   get health(): ProxierHealth {
@@ -179,72 +198,51 @@ export class Proxier {
   }
 
   async #program(): Promise<'full' | 'partial'> {
-    if (this.#isTableSuspect) this.#closeSession();
-    this.#isTableSuspect = false;
     const settings = this.#settings();
-    this.#session ??= TableSession.open(this.#options.openTable, settings);
+    if (this.#isTableSuspect || !this.#session?.fits(settings)) this.#closeSession();
+    this.#isTableSuspect = false;
+    this.#session ??= this.#options.openSession(settings);
     const session = this.#session;
     const isFull = !session.isComplete;
-    await session.program(settings, this.#takeChanges(isFull), (key) => this.#resolve(key));
-    session.dropUnusedChains(this.#options.clock.now(), (chain, err) => {
+    const { listeners = [], metrics } = this.#options;
+    const changes = this.#state.takeChanges(isFull);
+    metrics?.changesTaken('service', this.#state.services.pending);
+    metrics?.changesTaken('endpoint', this.#state.endpoints.pending);
+    await session.program(settings, changes, (key) => {
+      const ports = this.#state.resolve(key);
+      for (const listener of listeners) listener.programming(this.family, key, ports);
+      return ports;
+    });
+    const { layout, nodePortIPs } = settings;
+    const commit: Commit = {
+      isFull,
+      nodePortIPs: layout.acceptsOnAllAddresses ? 'anyLocal' : nodePortIPs,
+    };
+    for (const listener of listeners) listener.committed(this.family, commit);
+    await session.dropUnusedChains(this.#options.clock.now(), (chain, err) => {
       this.#log.debug({ chain, err }, 'unused chain kept');
-      this.#options.metrics?.cleanupFailed(this.family);
+      metrics?.cleanupFailed(this.family);
     });
     return isFull ? 'full' : 'partial';
   }
 
-  /**
-   * The Services to program now, in groups for one transaction each: first all those between which
-   * a frontend changes hands, as nobody may remove what another has just added; then the others
-   * one by one.
-   */
-  #takeChanges(isFull: boolean): readonly (readonly string[])[] {
-    const isAll = isFull || this.#isZoneNew;
-    this.#isZoneNew = false;
-    const handovers = new Set<string>();
-    const changed = this.#services.drain();
-    const touched = new Set([...this.#endpoints.drain(), ...changed]);
-    for (const key of changed) {
-      const before = this.#claimed.get(key) ?? [];
-      const entry = this.#services.get(key);
-      for (const moved of this.#claims.update(before, entry)) handovers.add(moved);
-      if (entry === undefined) this.#claimed.delete(key);
-      else this.#claimed.set(key, entry.ports);
-    }
-    if (isAll) for (const key of this.#claimed.keys()) touched.add(key);
-    this.#options.metrics?.changesTaken('service', this.#services.pending);
-    this.#options.metrics?.changesTaken('endpoint', this.#endpoints.pending);
-    const groups = [...touched].filter((key) => !handovers.has(key)).map((key) => [key]);
-    return handovers.size === 0 ? groups : [[...handovers], ...groups];
-  }
-
-  #resolve(service: string): readonly ResolvedPort[] {
-    const locality = { nodeName: this.#options.nodeName, zone: this.#node?.zone };
-    const slices = [...this.#endpoints.slices(service)];
-    const ports = (this.#claimed.get(service) ?? []).map((port) =>
-      resolvePort(port, slices, this.#claims, locality),
-    );
-    for (const policy of POLICIES) {
-      const names = ports.filter(({ policiesWithoutLocal }) =>
-        policiesWithoutLocal.includes(policy),
-      );
-      if (names.length > 0) this.#withoutLocal[policy].set(service, names.length);
-      else this.#withoutLocal[policy].delete(service);
-    }
-    return ports;
-  }
-
-  #settings(): TableSettings {
+  #settings(): SessionSettings {
     const { nodePortAddresses, hasNodeObjects, localDetection, masqueradesAll } = this.#options;
     const { family } = this;
     return {
       layout: {
         family,
         acceptsOnAllAddresses: acceptsOnAllAddresses(nodePortAddresses, family, hasNodeObjects()),
-        localDetector: localDetector(localDetection, family, this.#node),
+        localDetector: localDetector(localDetection, family, this.#state.node),
         masqueradesAll,
+        serviceCIDRs: this.#serviceCIDRs,
       },
-      nodePortIPs: nodePortIPs(nodePortAddresses, family, this.#node, this.#options.localAddresses),
+      nodePortIPs: nodePortIPs(
+        nodePortAddresses,
+        family,
+        this.#state.node,
+        this.#options.localAddresses,
+      ),
     };
   }
 
@@ -254,29 +252,35 @@ export class Proxier {
     this.#updatedAtMs = now;
     metrics?.syncCommitted(this.family, now);
     for (const at of triggers) metrics?.endpointsProgrammed(this.family, (now - at) / 1000);
-    for (const policy of POLICIES) {
-      const counts = [...this.#withoutLocal[policy].values()];
-      const total = counts.reduce((sum, count) => sum + count, 0);
-      metrics?.withoutLocalEndpoints(this.family, policy, total);
+    for (const [policy, count] of this.#state.withoutLocal()) {
+      metrics?.withoutLocalEndpoints(this.family, policy, count);
     }
   }
 
   #noteChange(kind: 'service' | 'endpoint'): void {
-    const tracker = kind === 'service' ? this.#services : this.#endpoints;
+    const tracker = kind === 'service' ? this.#state.services : this.#state.endpoints;
     this.#options.metrics?.changesTracked(kind, tracker.pending);
     this.#requestSync();
   }
 
-  #requestSync(): void {
+  #requestSync(options?: { readonly isUrgent: boolean }): void {
     if (!this.#isSynced) return;
     const now = this.#options.clock.now();
     this.#queuedAtMs ??= now;
     this.#options.metrics?.syncQueued(this.family, now);
-    this.#runner.trigger();
+    this.#runner.trigger(options);
   }
 
   #closeSession(): void {
     this.#session?.close();
     this.#session = undefined;
   }
+}
+
+function intervalsOf({ minSyncPeriodMs, syncPeriodMs }: ProxierSettings): RunnerIntervals {
+  return {
+    minIntervalMs: minSyncPeriodMs,
+    retryIntervalMs: Math.min(RETRY_MS, syncPeriodMs),
+    maxIntervalMs: syncPeriodMs,
+  };
 }

@@ -1,8 +1,17 @@
+import { objectKey } from '../kube/resources.ts';
 import type { EndpointSlice, Node, Service } from '../kube/types.ts';
+import type { Cidr } from '../net/cidr.ts';
 import type { IPFamily } from '../net/ip.ts';
+import { parseBalancing } from './balancing.ts';
 import { sliceIdentity } from './endpoints.ts';
 import { parseNode } from './node-addresses.ts';
-import { Proxier, type ProxierHealth, type ProxierOptions } from './proxier.ts';
+import {
+  Proxier,
+  type ProxierHealth,
+  type ProxierOptions,
+  type ProxierSettings,
+} from './proxier.ts';
+import type { ProxySnapshot } from './snapshot.ts';
 
 export interface ServiceProxyOptions extends ProxierOptions {
   readonly families: readonly IPFamily[];
@@ -14,7 +23,9 @@ export interface ServiceProxyOptions extends ProxierOptions {
  */
 export class ServiceProxy {
   readonly #proxiers: readonly Proxier[];
-  readonly #options: Omit<ServiceProxyOptions, 'families'>;
+  #options: Omit<ServiceProxyOptions, 'families'>;
+  /** By Service, what is wrong with its annotations. */
+  readonly #balancingProblems = new Map<string, string>();
 
   constructor({ families, ...options }: ServiceProxyOptions) {
     this.#options = options;
@@ -22,6 +33,7 @@ export class ServiceProxy {
   }
 
   onServiceAdd(service: Service): void {
+    this.#warnOfBalancing(service);
     for (const proxier of this.#proxiers) proxier.updateService(service);
   }
 
@@ -30,6 +42,7 @@ export class ServiceProxy {
   }
 
   onServiceDelete(service: Service): void {
+    this.#balancingProblems.delete(objectKey(service));
     for (const proxier of this.#proxiers) proxier.deleteService(service);
   }
 
@@ -65,6 +78,11 @@ export class ServiceProxy {
     for (const proxier of this.#proxiers) proxier.updateNode(undefined);
   }
 
+  /** Takes all networks that clusterIPs are given from; what nobody has in them is discarded. */
+  onServiceCIDRs(cidrs: readonly Cidr[]): void {
+    for (const proxier of this.#proxiers) proxier.updateServiceCIDRs(cidrs);
+  }
+
   /** To be called once after the first complete reading of Services and EndpointSlices. */
   setSynced(): void {
     const { nodePortAddresses, hasNodeObjects, log } = this.#options;
@@ -72,6 +90,17 @@ export class ServiceProxy {
       log.info('no Node objects, NodePorts answer on all addresses');
     }
     for (const proxier of this.#proxiers) proxier.setSynced();
+  }
+
+  /** The node has other addresses than before; `localAddresses` gives them. */
+  onLocalAddressesChange(): void {
+    for (const proxier of this.#proxiers) proxier.onLocalAddressesChange();
+  }
+
+  /** Works by other settings from now on; nothing that works is interrupted. */
+  reconfigure(settings: ProxierSettings): void {
+    this.#options = { ...this.#options, ...settings };
+    for (const proxier of this.#proxiers) proxier.reconfigure(settings);
   }
 
   /** Has the next sync of a family (default: all) read its table back and repair it. */
@@ -86,6 +115,11 @@ export class ServiceProxy {
     for (const proxier of this.#proxiers) await proxier.sync();
   }
 
+  /** What is known of each family now, for questions. */
+  snapshots(): ReadonlyMap<IPFamily, ProxySnapshot> {
+    return new Map(this.#proxiers.map((proxier) => [proxier.family, proxier.snapshot()]));
+  }
+
   get health(): ReadonlyMap<IPFamily, ProxierHealth> {
     return new Map(this.#proxiers.map((proxier) => [proxier.family, proxier.health]));
   }
@@ -93,5 +127,16 @@ export class ServiceProxy {
   /** Waits for syncs in progress; what is in the kernel stays and goes on working. */
   async stop(): Promise<void> {
     await Promise.all(this.#proxiers.map((proxier) => proxier.stop()));
+  }
+
+  /** Once for each mistake, not for each update of a Service that keeps it. */
+  #warnOfBalancing(service: Service): void {
+    const { problems } = parseBalancing(service);
+    const key = objectKey(service);
+    const text = problems.join('; ');
+    if (text === (this.#balancingProblems.get(key) ?? '')) return;
+    if (text === '') this.#balancingProblems.delete(key);
+    else this.#balancingProblems.set(key, text);
+    if (text !== '') this.#options.log.warn({ service: key, problems }, 'annotation ignored');
   }
 }

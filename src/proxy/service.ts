@@ -6,6 +6,7 @@ import { objectKey, SERVICE_PROXY_NAME_LABEL } from '../kube/resources.ts';
 import type { Protocol as ApiProtocol, Service, ServiceSpec } from '../kube/types.ts';
 import { type Cidr, cidrFamily, parseSloppyCidr, prefixLength } from '../net/cidr.ts';
 import { type IP, type IPFamily, ipFamily, parseSloppyIP } from '../net/ip.ts';
+import { type Balance, parseBalancing, type WeightRule } from './balancing.ts';
 
 export type Protocol = 'tcp' | 'udp' | 'sctp';
 
@@ -18,6 +19,9 @@ export interface ServicePolicy {
   readonly sourceRanges: readonly Cidr[];
   /** Set for `sessionAffinity: ClientIP`. */
   readonly affinitySeconds: number | undefined;
+  readonly balance: Balance;
+  /** By address, node or zone; empty: all endpoints get the same share. */
+  readonly weights: readonly WeightRule[];
   readonly isInternalLocal: boolean;
   /** True only when the Service is of a type that outside clients can reach. */
   readonly isExternalLocal: boolean;
@@ -47,6 +51,7 @@ export interface ServiceEntry {
 }
 
 const DEFAULT_AFFINITY_SECONDS = 10_800;
+const MOST_AFFINITY_SECONDS = 86_400;
 
 /** The API's protocol in the spelling of rules and frontends. */
 export const PROTOCOLS: Readonly<Record<ApiProtocol, Protocol>> = {
@@ -108,7 +113,9 @@ function clusterIPOf(spec: ServiceSpec, family: IPFamily): IP | undefined {
   return text === undefined ? undefined : sloppyIPs([text], family)[0];
 }
 
-function parsePolicy({ spec, status }: Service, family: IPFamily): ServicePolicy {
+function parsePolicy(service: Service, family: IPFamily): ServicePolicy {
+  const { spec, status } = service;
+  const { balance, weights } = parseBalancing(service);
   const ingress = status?.loadBalancer?.ingress ?? [];
   const vips = ingress.flatMap(({ ip, ipMode }) =>
     ip !== undefined && (ipMode ?? 'VIP') === 'VIP' ? [ip] : [],
@@ -126,12 +133,19 @@ function parsePolicy({ spec, status }: Service, family: IPFamily): ServicePolicy
     sourceRanges: sourceRangesOf(spec.loadBalancerSourceRanges ?? [], family),
     affinitySeconds:
       spec.sessionAffinity === 'ClientIP'
-        ? (spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? DEFAULT_AFFINITY_SECONDS)
+        ? affinitySeconds(spec.sessionAffinityConfig?.clientIP?.timeoutSeconds)
         : undefined,
+    balance,
+    weights,
     isInternalLocal: spec.internalTrafficPolicy === 'Local',
     isExternalLocal,
     healthCheckNodePort: hasHealthCheck ? healthCheckNodePort : undefined,
   };
+}
+
+/** The API server admits nothing outside of these bounds; a file of manifests may. */
+function affinitySeconds(configured = DEFAULT_AFFINITY_SECONDS): number {
+  return Math.min(Math.max(configured, 1), MOST_AFFINITY_SECONDS);
 }
 
 function sloppyIPs(texts: readonly string[], family: IPFamily): readonly IP[] {

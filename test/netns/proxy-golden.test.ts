@@ -1,12 +1,19 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { netnses } from '../../src/kernel/netns.ts';
 import type { Netns } from '../../src/kernel/types.ts';
+import type { EndpointSlice, Service } from '../../src/kube/types.ts';
 import { parseCidr } from '../../src/net/cidr.ts';
 import { parseIP } from '../../src/net/ip.ts';
 import type { ServiceProxyOptions } from '../../src/proxy/service-proxy.ts';
 import { createNetns, type TestNetns } from '../support/netns.ts';
 import { createProxy } from '../support/proxy-lab.ts';
-import { service, slice } from '../support/proxy-objects.ts';
+import {
+  hashedServices,
+  pickingServices,
+  pickingSlices,
+  services,
+  slices,
+} from './proxy-golden-objects.ts';
 
 let node: TestNetns;
 let other: TestNetns;
@@ -23,37 +30,6 @@ afterAll(() => {
   node.remove();
   other.remove();
 });
-
-const ports = [
-  { name: 'http', protocol: 'TCP', port: 80, nodePort: 30080 },
-  { name: 'dns', protocol: 'UDP', port: 53 },
-  { name: 'sip', protocol: 'SCTP', port: 5060 },
-] as const;
-const services = [
-  service('web', '172.30.0.1', {
-    type: 'NodePort',
-    ports,
-    clusterIPs: ['172.30.0.1', 'fd00:172::1'],
-    ipFamilies: ['IPv4', 'IPv6'],
-  }),
-  service('empty', '172.30.0.2'),
-  service('local', '172.30.0.3', { internalTrafficPolicy: 'Local' }),
-];
-const targets = ports.map(
-  ({ nodePort, ...port }: { nodePort?: number } & (typeof ports)[number]) => ({
-    ...port,
-    port: port.port + 8000,
-  }),
-);
-const slices = [
-  slice({
-    service: 'web',
-    endpoints: [{ ip: '10.1.0.3', nodeName: 'node-a' }, '10.2.0.2'],
-    ports: targets,
-  }),
-  slice({ service: 'web', suffix: '6', endpoints: ['fd00:10:2::2'], ports: targets }),
-  slice({ service: 'local', endpoints: ['10.2.0.2'] }),
-];
 
 const cases: readonly { readonly name: string; readonly options: Partial<ServiceProxyOptions> }[] =
   [
@@ -72,15 +48,22 @@ const cases: readonly { readonly name: string; readonly options: Partial<Service
     { name: 'masquerade-all', options: { masqueradesAll: true } },
   ];
 
+async function program(
+  objects: readonly Service[],
+  endpoints: readonly EndpointSlice[],
+  options: Partial<ServiceProxyOptions> = {},
+): Promise<void> {
+  const proxy = createProxy(nodeNetns, options);
+  for (const object of objects) proxy.onServiceAdd(object);
+  for (const object of endpoints) proxy.onEndpointSliceAdd(object);
+  proxy.onServiceCIDRs(['172.30.0.0/16', 'fd00:172::/112'].map(parseCidr));
+  proxy.setSynced();
+  await proxy.sync();
+  await proxy.stop();
+}
+
 describe.each(cases)('$name', ({ name, options }) => {
-  beforeAll(async () => {
-    const proxy = createProxy(nodeNetns, options);
-    for (const object of services) proxy.onServiceAdd(object);
-    for (const object of slices) proxy.onEndpointSliceAdd(object);
-    proxy.setSynced();
-    await proxy.sync();
-    await proxy.stop();
-  });
+  beforeAll(() => program(services, slices, options));
 
   test('is listed as in the golden file', async () => {
     await expect(node.run('nft', 'list', 'ruleset')).toMatchFileSnapshot(
@@ -94,4 +77,23 @@ describe.each(cases)('$name', ({ name, options }) => {
     other.run('sh', '-c', `nft -f - <<'END'\n${listing}\nEND`);
     expect(other.run('nft', 'list', 'ruleset')).toBe(listing);
   });
+});
+
+test('rules that name registers are listed in part, without an abort', async () => {
+  await program(pickingServices, pickingSlices);
+  await expect(node.run('nft', 'list', 'ruleset')).toMatchFileSnapshot(
+    '../golden/proxy/picking.nft',
+  );
+  expect(node.run('nft', '--json', 'list', 'ruleset')).toContain('n2-affinity-600');
+});
+
+test('a consistent hash is listed', async () => {
+  await program(hashedServices, pickingSlices);
+  const rules = node.run('nft', 'list', 'ruleset').match(/dnat .* jhash .* map @endpoints/g);
+  expect([...new Set(rules)]).toEqual(
+    ['ip', 'ip6'].map(
+      (family) =>
+        `dnat ${family} to ${family} daddr . meta l4proto . th dport . jhash ${family} saddr mod 251 seed 0x77656674 map @endpoints`,
+    ),
+  );
 });

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { netnses } from '../../src/kernel/netns.ts';
 import type { Netns } from '../../src/kernel/types.ts';
+import type { Service } from '../../src/kube/types.ts';
 import { parseCidr } from '../../src/net/cidr.ts';
 import type { ServiceProxy, ServiceProxyOptions } from '../../src/proxy/service-proxy.ts';
 import { createNetns, type TestNetns } from '../support/netns.ts';
@@ -101,6 +102,30 @@ test('a change of local detection is one small transaction on the table in use',
   expect(handles()).toEqual(before);
   expect(listing()).toContain('ip saddr 10.0.0.0/9 return');
 });
+
+test.each(['while it runs', 'after a pause'])(
+  'source ranges within and around those before, %s',
+  async (when) => {
+    const allowing = (range: string): Service => ({
+      ...service('lb', '172.30.0.1', { type: 'LoadBalancer', loadBalancerSourceRanges: [range] }),
+      status: { loadBalancer: { ingress: [{ ip: '198.51.100.1' }] } },
+    });
+    const [first = '', ...others] = ['203.0.113.0/24', '203.0.113.7/32', '203.0.0.0/16'];
+    let { proxy } = await start({ services: [allowing(first)], slices: [] });
+    for (const range of [...others, first]) {
+      if (when === 'after a pause') {
+        await proxy.stop();
+        proxy = (await start({ services: [allowing(range)], slices: [] })).proxy;
+      } else {
+        proxy.onServiceUpdate(allowing(range));
+        await proxy.sync();
+      }
+      const address = range.replace('/32', '');
+      expect(listing()).toContain(`elements = { 198.51.100.1 . tcp . 80 . ${address} }`);
+    }
+    await proxy.stop();
+  },
+);
 
 test('10,000 Services with 5 endpoints each', async () => {
   const cluster = clusterOf(10_000);

@@ -2,7 +2,9 @@
 import type { ObservedTable, TableChange } from '../../src/nftables/applier.ts';
 import { readU32Bytes } from '../../src/nftables/bytes.ts';
 import type { Chain, Element, TableDefinition } from '../../src/nftables/model.ts';
+import { elementIdentity } from '../../src/proxy/nftables/observed.ts';
 import type { ServiceTable } from '../../src/proxy/nftables/session.ts';
+import { isSlotChain } from '../../src/proxy/nftables/slot-chains.ts';
 
 export class FakeKernelError extends Error {
   readonly code: string;
@@ -98,12 +100,17 @@ export class FakeKernel {
     for (const { set, remove, add } of change.elements) {
       const elements = this.sets.get(set);
       if (elements === undefined) throw new FakeKernelError('ENOENT', `no set ${set}`);
-      for (const { key } of remove) {
-        if (!elements.delete(key)) throw new FakeKernelError('ENOENT', `no element in ${set}`);
+      for (const element of remove) {
+        if (!elements.delete(elementIdentity(element)))
+          throw new FakeKernelError('ENOENT', `no element in ${set}`);
       }
       for (const element of add) {
-        if (elements.has(element.key)) throw new FakeKernelError('EEXIST', `element of ${set}`);
-        elements.set(element.key, element);
+        const identity = elementIdentity(element);
+        if (set === 'source-ranges' && [...elements.values()].some(overlaps(element))) {
+          throw new FakeKernelError('EEXIST', `range of ${set}`);
+        }
+        if (elements.has(identity)) throw new FakeKernelError('EEXIST', `element of ${set}`);
+        elements.set(identity, element);
       }
     }
     for (const name of change.removedChains ?? []) this.chains.delete(name);
@@ -112,22 +119,33 @@ export class FakeKernel {
 
   /** Every verdict leads to a chain, and behind every chain of N slots there are N of them. */
   #checkReferences(): void {
-    for (const [map, slotMap] of [
-      ['service-ips', 'endpoints'],
-      ['service-nodeports', 'nodeport-endpoints'],
-    ] as const) {
-      const slots = countSlots(this.sets.get(slotMap));
+    const slotsOf = new Map<string, Map<string, Set<number>>>();
+    for (const [map, slotMap] of VERDICT_MAPS) {
+      const slots = slotsOf.get(slotMap) ?? countSlots(this.sets.get(slotMap));
+      slotsOf.set(slotMap, slots);
       for (const { key, data } of this.sets.get(map)?.values() ?? []) {
         const chain = data?.replace('goto ', '') ?? '';
+        if (chain === 'accept') continue;
         if (!this.chains.has(chain)) throw new FakeKernelError('EBUSY', `no chain ${chain}`);
+        if (!isSlotChain(chain)) continue;
         const found = slots.get(key) ?? new Set();
-        for (let slot = 0; slot < Number(chain.slice(1)); slot++) {
+        for (let slot = 0; slot < Number(/\d+/.exec(chain)?.[0]); slot++) {
           if (!found.has(slot)) throw new FakeKernelError('HOLE', `${map}: no slot ${slot}`);
         }
       }
     }
   }
 }
+
+/** Maps with verdicts that lead to slots, and the maps with these. */
+const VERDICT_MAPS = [
+  ['service-ips', 'endpoints'],
+  ['checked-services', 'endpoints'],
+  ['outside-services', 'local-endpoints'],
+  ['service-nodeports', 'nodeport-endpoints'],
+  ['checked-nodeports', 'nodeport-endpoints'],
+  ['outside-nodeports', 'local-nodeport-endpoints'],
+] as const;
 
 function countSlots(elements: ReadonlyMap<string, Element> | undefined): Map<string, Set<number>> {
   const slots = new Map<string, Set<number>>();
@@ -137,4 +155,10 @@ function countSlots(elements: ReadonlyMap<string, Element> | undefined): Map<str
     slots.set(frontend, found.add(readU32Bytes(key, frontend.length)));
   }
   return slots;
+}
+
+/** Whether ranges of one frontend overlap: keys of all fields but the last are single. */
+function overlaps(added: Element): (there: Element) => boolean {
+  const end = ({ key, keyEnd = key }: Element) => keyEnd;
+  return (there) => there.key <= end(added) && added.key <= end(there);
 }

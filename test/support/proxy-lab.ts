@@ -4,17 +4,21 @@
  *     client 10.1.0.2, pod-a 10.1.0.3, pod-b 10.1.0.4  --br0--  node  --192.168.0.0/24--  remote 10.2.0.2
  *                                                               node  --203.0.113.0/24--  outside
  *
- * with IPv6 twins, and a Service proxy for the node.
+ * with IPv6 twins, and a Service proxy for the node. The outside sends everything else to the node,
+ * load balancer addresses among it; one of those the node itself has, another the other node.
  */
 
+import { openConntrack } from '../../src/kernel/conntrack.ts';
 import { netnses } from '../../src/kernel/netns.ts';
 import type { Netns } from '../../src/kernel/types.ts';
 import { parseCidr } from '../../src/net/cidr.ts';
 import { NftablesConnection } from '../../src/nftables/connection.ts';
 import { kernelTables } from '../../src/proxy/nftables/kernel-table.ts';
+import { tableSessions } from '../../src/proxy/nftables/session.ts';
 import { ServiceProxy, type ServiceProxyOptions } from '../../src/proxy/service-proxy.ts';
 import { systemClock } from '../../src/util/clock.ts';
 import { createLogger } from '../../src/util/log.ts';
+import { IPV4, IPV6, LB_ON_NODE } from './flows/net.ts';
 import { connect, createNetns, type TestNetns } from './netns.ts';
 import { type RunningProgram, startServer } from './workloads.ts';
 
@@ -25,6 +29,8 @@ export interface ProxyLab {
   readonly podB: TestNetns;
   readonly remote: TestNetns;
   readonly outside: TestNetns;
+  /** Makes the node's connection tracking forget all flows, so that none meets an older one. */
+  forgetFlows(): void;
   /** A proxy for the node that was told nothing yet. */
   proxy(options?: Partial<ServiceProxyOptions>): ServiceProxy;
   remove(): Promise<void>;
@@ -65,6 +71,8 @@ export async function createProxyLab(): Promise<ProxyLab> {
   ]);
   addDefaultRoutes(outside, '203.0.113.1', '2001:db8::1');
   addDefaultRoutes(node, '203.0.113.2', '2001:db8::2');
+  addMoreAddresses(node, remote, outside);
+  meetNeighbours(node);
   const servers: RunningProgram[] = await Promise.all([
     startServer(podA.path, 'a', SERVER_PORT),
     startServer(podB.path, 'b', SERVER_PORT),
@@ -73,6 +81,7 @@ export async function createProxyLab(): Promise<ProxyLab> {
   const nodeNetns: Netns = netnses.open(node.path);
   return {
     ...{ node, client, podA, podB, remote, outside },
+    forgetFlows: () => forgetFlows(nodeNetns),
     proxy: (options) => createProxy(nodeNetns, options),
     async remove() {
       for (const server of servers) await server.end('SIGKILL');
@@ -99,13 +108,46 @@ export function createProxy(
     syncPeriodMs: 30_000,
     clock: systemClock,
     log: createLogger('warn'),
-    openTable: kernelTables(() => NftablesConnection.open({ netns })),
+    openSession: tableSessions(kernelTables(() => NftablesConnection.open({ netns }))),
     ...options,
   });
 }
 
+/** What only some flows meet: second addresses, and those of load balancers. */
+function addMoreAddresses(node: TestNetns, remote: TestNetns, outside: TestNetns): void {
+  for (const { family, second, stranger, lb, elsewhere, node: nodeAddress } of [IPV4, IPV6]) {
+    const [host, network] = family === 4 ? [32, 24] : [128, 64];
+    addAddress(node, 'eth0', `${second}/${network}`);
+    addAddress(node, 'lo', `${lb(LB_ON_NODE)}/${host}`);
+    addAddress(outside, 'eth0', `${stranger}/${network}`);
+    addAddress(remote, 'lo', `${elsewhere}/${host}`);
+    const remoteGateway = nodeAddress.replace(/1$/, '2');
+    node.run('ip', 'route', 'add', `${elsewhere}/${host}`, 'via', remoteGateway);
+  }
+}
+
+/** Resolves every neighbour, so that no first packet waits for it. */
+function meetNeighbours(node: TestNetns): void {
+  for (const { podA, podB, client, remote, outside, stranger } of [IPV4, IPV6]) {
+    for (const address of [podA, podB, client, remote, outside, stranger]) {
+      node.run('ping', '-c', '1', '-w', '5', address);
+    }
+  }
+}
+
+function forgetFlows(netns: Netns): void {
+  const conntrack = openConntrack(netns);
+  try {
+    for (const family of [4, 6] as const) conntrack.deleteFlows({ family });
+  } finally {
+    conntrack.close();
+  }
+}
+
 function forward(netns: TestNetns): void {
   netns.run('sysctl', '-qw', 'net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1');
+  // Many clients live in one namespace: the kernel's limit of ICMP errors for each would be met.
+  netns.run('sysctl', '-qw', 'net.ipv4.icmp_ratelimit=0', 'net.ipv6.icmp.ratelimit=0');
 }
 
 function addAddress(netns: TestNetns, dev: string, address: string): void {

@@ -4,9 +4,14 @@ import type { EndpointSlice, Endpoint as EndpointSpec, Service } from '../../src
 type Spec = Partial<Service['spec']>;
 
 /** A Service `ns/name` with one TCP port `http` 80 unless `spec` says otherwise. */
-export function service(name: string, clusterIP: string, spec: Spec = {}): Service {
+export function service(
+  name: string,
+  clusterIP: string,
+  spec: Spec = {},
+  annotations?: Readonly<Record<string, string>>,
+): Service {
   return {
-    metadata: { name, namespace: 'ns' },
+    metadata: { name, namespace: 'ns', ...(annotations === undefined ? {} : { annotations }) },
     spec: {
       clusterIP,
       clusterIPs: [clusterIP],

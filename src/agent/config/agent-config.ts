@@ -1,12 +1,13 @@
 import { posix } from 'node:path';
 import { ConfigError } from '../../util/errors.ts';
-import type { LogLevel } from '../../util/log.ts';
+import { LOG_LEVELS, type LogLevel } from '../../util/log.ts';
 import schema from './agent-config.schema.json' with { type: 'json' };
 import { type KeyPath, type Origin, parseConfigDocument } from './document.ts';
 import proxySchema from './kube-proxy-config.schema.json' with { type: 'json' };
 import { fillDefaults, type KubeProxyConfiguration, type Sparse } from './kube-proxy-config.ts';
 import type { KubeProxyOptions } from './kube-proxy-flags.ts';
 import { suggestion } from './nearest.ts';
+import { type OwnSettings, resolveOwnSettings } from './own-settings.ts';
 import { type ProxySettings, resolveProxySettings } from './proxy-settings.ts';
 import { createSchemaCheck } from './schema-check.ts';
 
@@ -14,8 +15,6 @@ export const COMPONENTS = ['cni', 'proxy', 'fabric'] as const;
 export type Component = (typeof COMPONENTS)[number];
 /** The fabric is part of the command line, not of this version. */
 const DEFAULT_COMPONENTS: readonly Component[] = ['cni', 'proxy'];
-
-export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
 /** Where Services, EndpointSlices and Nodes come from. */
 export type ObjectSourceSettings =
@@ -48,6 +47,7 @@ export interface AgentConfig {
   /** Set up what needs full privileges, then exit. */
   readonly isInitOnly: boolean;
   readonly proxy: ProxySettings;
+  readonly own: OwnSettings;
   readonly cni: CniSettings;
   /** The proxy's configuration as /configz shows it. */
   readonly kubeProxy: KubeProxyConfiguration;
@@ -69,9 +69,10 @@ export interface AgentFlags {
   readonly manifests?: string;
   readonly runDir?: string;
   readonly logLevel?: string;
+  readonly own?: Partial<OwnSettings>;
 }
 
-interface AgentFile {
+interface AgentFile extends Partial<OwnSettings> {
   readonly components?: readonly Component[];
   readonly nodeName?: string;
   readonly kubeconfig?: string;
@@ -115,15 +116,17 @@ export function resolveAgentConfig(
     logLevel: chooseLogLevel(flags.logLevel) ?? settings.logLevel ?? 'info',
     isInitOnly: false,
     proxy: resolveProxySettings(kubeProxy, inProxy),
+    own: resolveOwnSettings(flags.own ?? {}, settings, origin),
     cni: { ...DEFAULT_CNI, ...settings.cni },
     kubeProxy,
     warnings: [],
   };
 }
 
-/** The agent that `weft proxy` is: kube-proxy's options, and only the proxy component. */
+/** The agent that `weft proxy` is: kube-proxy's options and ours, and only the proxy component. */
 export function agentConfigFromKubeProxy(
   options: KubeProxyOptions,
+  own: Partial<OwnSettings>,
   surroundings: Surroundings,
 ): AgentConfig {
   const { config, origin, master } = options;
@@ -136,6 +139,7 @@ export function agentConfigFromKubeProxy(
     logLevel: levelOfVerbosity(config.logging.verbosity),
     isInitOnly: options.isInitOnly,
     proxy: resolveProxySettings(config, origin),
+    own: resolveOwnSettings(own, {}, origin),
     cni: DEFAULT_CNI,
     kubeProxy: config,
     warnings: options.warnings,
@@ -227,7 +231,8 @@ function chooseSource({
   );
 }
 
-function levelOfVerbosity(verbosity: number): LogLevel {
+/** The level that klog's `-v` stands for. */
+export function levelOfVerbosity(verbosity: number): LogLevel {
   if (verbosity >= 6) return 'trace';
   return verbosity >= 4 ? 'debug' : 'info';
 }

@@ -1,6 +1,6 @@
 import type { TableChange } from '../../nftables/applier.ts';
 import type { Chain, Element } from '../../nftables/model.ts';
-import type { SetName } from './layout.ts';
+import type { SetName } from './sets.ts';
 
 interface SetChange {
   readonly remove: Element[];
@@ -18,8 +18,9 @@ export class ChangeBatch {
     return this.#size;
   }
 
-  remove(set: SetName, key: string): void {
-    this.#set(set).remove.push({ key });
+  /** Removes the element of that key or range. */
+  remove(set: SetName, { key, keyEnd }: Element): void {
+    this.#set(set).remove.push(keyEnd === undefined ? { key } : { key, keyEnd });
     this.#size++;
   }
 

@@ -1,125 +1,163 @@
 /** What one ServicePort has in the table: plain values, compact because there are many. */
-import { ipBytes, portBytes, protocolBytes } from '../../nftables/bytes.ts';
+import type { Cidr } from '../../net/cidr.ts';
+import { ipBytes, portBytes, protocolBytes, u32Bytes } from '../../nftables/bytes.ts';
+import { fitComment } from '../../nftables/userdata.ts';
 import type { Frontend } from '../claims.ts';
 import type { Endpoint } from '../endpoints.ts';
-import type { ResolvedPort } from '../state.ts';
-import { REJECT_VERDICT, type SetName, slotChainName } from './layout.ts';
+import type { ServicePort } from '../service.ts';
+import type { Masquerading, ResolvedFrontend, ResolvedPort, Route } from '../state.ts';
+import { maglevSlots } from './maglev.ts';
+import type { SetName } from './sets.ts';
+import type { FrontendKind, Picking, Scope } from './slot-chains.ts';
+import { assignSlots, repeatByWeight } from './slots.ts';
 
-export type FrontendKind = 'address' | 'nodePort';
+/** The endpoints that some clients of a frontend are spread over. */
+export interface Pool {
+  /** Register bytes `address . port` of the endpoint in each slot; empty without endpoints. */
+  readonly slots: readonly string[];
+  readonly whenEmpty: Route['whenEmpty'];
+  readonly picking: Picking;
+}
 
-/** The elements of one frontend. */
-export interface FrontendElements {
+/** What one frontend has in the table. */
+export interface FrontendState {
   readonly kind: FrontendKind;
   /** Register bytes: `address . protocol . port`, or `protocol . port` for a NodePort. */
   readonly key: string;
-  /** Register bytes `address . port` of the endpoint in each slot; empty without endpoints. */
-  readonly slots: readonly string[];
-  /** What the no-endpoint map says; undefined while there are endpoints. */
-  readonly refusal: string | undefined;
-  /** Shown beside the verdict: `namespace/name:port`. */
+  readonly everybody: Pool;
+  /** Undefined: clients outside are served as everybody. */
+  readonly outside: Pool | undefined;
+  readonly masquerading: Masquerading;
+  readonly allowedSources: readonly Cidr[];
+  /** The ServicePort's number; undefined without session affinity. */
+  readonly affinityId: number | undefined;
+  /** Shown beside verdicts: `namespace/name:port`. */
   readonly comment: string;
 }
 
 /** An element that several ServicePorts may need, counted by the renderer. */
 export interface SharedElement {
-  readonly set: Extract<SetName, 'cluster-ips' | 'hairpins' | 'masqueraded-nodeports'>;
+  readonly set: Extract<
+    SetName,
+    'cluster-ips' | 'hairpins' | 'affine-endpoints' | 'affine-local-endpoints'
+  >;
   readonly key: string;
 }
 
 export interface Fragment {
-  readonly frontends: readonly FrontendElements[];
+  readonly frontends: readonly FrontendState[];
   readonly shared: readonly SharedElement[];
 }
 
-/** The four sets that hold the frontends of one kind. */
-export const FRONTEND_SETS = {
-  address: {
-    verdicts: 'service-ips',
-    slots: 'endpoints',
-    refusals: 'no-endpoint-services',
-  },
-  nodePort: {
-    verdicts: 'service-nodeports',
-    slots: 'nodeport-endpoints',
-    refusals: 'no-endpoint-nodeports',
-  },
-} as const satisfies Record<FrontendKind, Record<string, SetName>>;
+/** What the table has of a ServicePort before it is rendered. */
+interface KnownState {
+  /** The slots that a frontend has now, so that endpoints stay in their slots. */
+  slots(kind: FrontendKind, scope: Scope, key: string): readonly string[];
+  /** The ServicePort's number, by which clients are remembered; it keeps it. */
+  affinityId(frontends: readonly FrontendKey[]): number;
+}
 
-/**
- * The fragment of a ServicePort. `previousSlots` gives the slots a frontend (`kind`, key) has now,
- * so that endpoints stay in their slots.
- */
-export function buildFragment(
-  resolved: ResolvedPort,
-  previousSlots: (kind: FrontendKind, key: string) => readonly string[],
-): Fragment {
-  const { port, frontends, localEndpoints } = resolved;
-  // Frontends with the same endpoints share one array of slots.
-  const pools = new Map<readonly Endpoint[], readonly string[]>();
-  const elements = frontends.map(({ frontend, endpoints, whenEmpty }): FrontendElements => {
-    const kind = kindOf(frontend);
-    const key = registerKey(frontend);
-    const slots =
-      pools.get(endpoints) ?? assignSlots(previousSlots(kind, key), endpoints.map(targetBytes));
-    pools.set(endpoints, slots);
-    const refusal = whenEmpty === 'drop' ? 'drop' : REJECT_VERDICT;
-    return {
-      kind,
-      key,
-      slots,
-      refusal: slots.length > 0 ? undefined : refusal,
-      comment: port.name,
-    };
-  });
+interface FrontendKey {
+  readonly kind: FrontendKind;
+  readonly key: string;
+}
+
+/** The fragment of a ServicePort. */
+export function buildFragment(resolved: ResolvedPort, known: KnownState): Fragment {
+  const { port, localEndpoints } = resolved;
+  const keys = resolved.frontends.map(({ frontend }) => frontendKey(frontend));
+  const hasAffinity = port.policy.affinitySeconds !== undefined && keys.length > 0;
+  const affinityId = hasAffinity ? known.affinityId(keys) : undefined;
+  const { isInternalLocal } = port.policy;
+  const pools = new Pools(port, known);
+  const comment = fitComment(port.name);
+  const frontends = resolved.frontends.map((frontend) => ({
+    ...stateOf(frontend, pools, isInternalLocal),
+    affinityId,
+    comment,
+  }));
   const shared: SharedElement[] = [{ set: 'cluster-ips', key: ipBytes(port.clusterIP) }];
-  for (const { kind, key } of elements) {
-    if (kind === 'nodePort') shared.push({ set: 'masqueraded-nodeports', key });
-  }
   for (const ip of new Set(localEndpoints.map(({ target }) => target.ip))) {
     shared.push({ set: 'hairpins', key: ipBytes(ip) + ipBytes(ip) });
   }
-  return { frontends: elements, shared };
+  if (affinityId !== undefined) shared.push(...affineEndpoints(frontends, affinityId));
+  return { frontends, shared };
 }
 
-/** The verdict that sends connections of a frontend to its slots; undefined without endpoints. */
-export function slotVerdict({ kind, slots }: FrontendElements): string | undefined {
-  return slots.length === 0 ? undefined : `goto ${slotChainName(kind, slots.length)}`;
+function stateOf(
+  resolved: ResolvedFrontend,
+  pools: Pools,
+  isInternalLocal: boolean,
+): Omit<FrontendState, 'affinityId' | 'comment'> {
+  const { frontend, route, outside, masquerading, allowedSources } = resolved;
+  const place = frontendKey(frontend);
+  const isLocal = frontend.kind === 'clusterIP' && isInternalLocal;
+  return {
+    ...place,
+    everybody: pools.pool(place, 'everybody', route, isLocal),
+    outside: outside && pools.pool(place, 'outside', outside, true),
+    masquerading,
+    allowedSources,
+  };
 }
 
-/**
- * Assigns `wanted` endpoints to the slots 0 to n - 1 with as few changes to `previous` as there can
- * be: who stays keeps its slot, newcomers take the slots of those who left, then the end of the
- * list fills what holes remain or the list grows.
- */
-export function assignSlots(
-  previous: readonly string[],
-  wanted: readonly string[],
-): readonly string[] {
-  const missing = new Set(wanted);
-  const slots: (string | undefined)[] = previous.map((slot) =>
-    missing.delete(slot) ? slot : undefined,
-  );
-  const newcomers = [...missing];
-  for (let i = 0; i < slots.length; i++) slots[i] ??= newcomers.shift();
-  const filled: string[] = [];
-  for (let i = 0; i < slots.length; i++) {
-    while (slots.length > i && slots.at(-1) === undefined) slots.pop();
-    if (i >= slots.length) break;
-    const slot = slots[i] ?? slots.pop();
-    if (slot !== undefined) filled.push(slot);
+/** Frontends with the same route share one pool. */
+class Pools {
+  readonly #pools = new Map<Route, Pool>();
+  readonly #policy: ServicePort['policy'];
+  readonly #known: KnownState;
+
+  constructor({ policy }: ServicePort, known: KnownState) {
+    this.#policy = policy;
+    this.#known = known;
   }
-  return [...filled, ...newcomers];
+
+  pool(place: FrontendKey, scope: Scope, route: Route, isLocal: boolean): Pool {
+    const shared = this.#pools.get(route);
+    if (shared !== undefined) return shared;
+    const { balance, affinitySeconds } = this.#policy;
+    const isHashed = balance === 'source-hash';
+    const pool = {
+      slots: this.#slots(place, scope, route, isHashed),
+      whenEmpty: route.whenEmpty,
+      picking: { isHashed, affinitySeconds, isLocal },
+    };
+    this.#pools.set(route, pool);
+    return pool;
+  }
+
+  #slots(
+    { kind, key }: FrontendKey,
+    scope: Scope,
+    { endpoints, weights }: Route,
+    isHashed: boolean,
+  ): readonly string[] {
+    const targets = endpoints.map(targetBytes);
+    if (isHashed) return maglevSlots(targets, weights);
+    return assignSlots(this.#known.slots(kind, scope, key), repeatByWeight(targets, weights));
+  }
 }
 
-function kindOf(frontend: Frontend): FrontendKind {
-  return frontend.kind === 'nodePort' ? 'nodePort' : 'address';
+/** Whom clients may remember, for each kind of policy that some frontend has. */
+function affineEndpoints(frontends: readonly FrontendState[], id: number): SharedElement[] {
+  const elements = new Map<string, SharedElement>();
+  for (const pool of frontends.flatMap(({ everybody, outside }) => [everybody, outside])) {
+    for (const slot of pool?.slots ?? []) {
+      const set = pool?.picking.isLocal ? 'affine-local-endpoints' : 'affine-endpoints';
+      elements.set(`${set} ${slot}`, { set, key: u32Bytes(id) + slot });
+    }
+  }
+  return [...elements.values()];
 }
 
-function registerKey(frontend: Frontend): string {
+function frontendKey(frontend: Frontend): FrontendKey {
   const portKey = protocolBytes(frontend.protocol) + portBytes(frontend.port);
-  return frontend.kind === 'nodePort' ? portKey : ipBytes(frontend.ip) + portKey;
+  return frontend.kind === 'nodePort'
+    ? { kind: 'nodePort', key: portKey }
+    : { kind: 'address', key: ipBytes(frontend.ip) + portKey };
 }
 
-function targetBytes({ target, port }: Endpoint): string {
+/** An endpoint as slots hold it: register bytes `address . port`. */
+export function targetBytes({ target, port }: Endpoint): string {
   return ipBytes(target.ip) + portBytes(port);
 }

@@ -1,18 +1,28 @@
 import type { IPFamily } from '../../net/ip.ts';
 import { u32Bytes } from '../../nftables/bytes.ts';
+import type { Element } from '../../nftables/model.ts';
 import type { ResolvedPort } from '../state.ts';
+import { AffinityIds } from './affinity-ids.ts';
+import { readAffinityId } from './affinity-rules.ts';
 import type { ChangeBatch } from './change-batch.ts';
 import {
+  affinityIdSet,
+  chainOf,
+  frontendElements,
+  keyedSets,
+  type PlacedElement,
+} from './elements.ts';
+import {
   buildFragment,
-  FRONTEND_SETS,
   type Fragment,
-  type FrontendElements,
-  type FrontendKind,
+  type FrontendState,
   type SharedElement,
-  slotVerdict,
 } from './fragment.ts';
-import { isSlotChain, type SetName, slotChain, slotChainName } from './layout.ts';
-import type { ObservedElements } from './observed.ts';
+import { elementIdentity, type ObservedElements } from './observed.ts';
+import type { SetName } from './sets.ts';
+import { SharedElements } from './shared-elements.ts';
+import { SlotChainUsers } from './slot-chain-users.ts';
+import { type Scope, slotSet } from './slot-chains.ts';
 
 /** Where the operations of one render call go; to be committed in this order. */
 export interface RenderTarget {
@@ -30,17 +40,33 @@ export interface RenderTarget {
   readonly later: ChangeBatch;
 }
 
+/** Verdicts before the slots they lead to. */
 const SERVICE_SETS: readonly SetName[] = [
-  'no-endpoint-services',
-  'no-endpoint-nodeports',
   'service-ips',
   'service-nodeports',
+  'checked-services',
+  'checked-nodeports',
+  'outside-services',
+  'outside-nodeports',
+  'rejected-sources',
+  'source-ranges',
+  'no-endpoint-services',
+  'no-endpoint-nodeports',
   'cluster-ips',
+  'masqueraded-services',
   'masqueraded-nodeports',
   'hairpins',
+  'affinity-ids',
+  'affinity-nodeport-ids',
+  'affine-endpoints',
+  'affine-local-endpoints',
   'endpoints',
   'nodeport-endpoints',
+  'local-endpoints',
+  'local-nodeport-endpoints',
 ];
+
+const SCOPES: readonly Scope[] = ['everybody', 'outside'];
 
 /**
  * Remembers what the table holds and turns the new state of a Service into the operations that get
@@ -50,18 +76,17 @@ const SERVICE_SETS: readonly SetName[] = [
 export class TableRenderer {
   readonly #family: IPFamily;
   readonly #fragments = new Map<string, ReadonlyMap<string, Fragment>>();
-  readonly #shared = new Map<string, number>();
-  /** Number of frontends that go to each slot chain in the kernel. */
-  readonly #chains = new Map<string, number>();
-  /** Slot chains whose rules are known to be right. */
-  readonly #writtenChains = new Set<string>();
+  readonly #shared = new SharedElements();
+  readonly #chains: SlotChainUsers;
+  readonly #affinityIds: AffinityIds;
   #observed: ObservedElements | undefined;
 
   /** Starts from the elements and chains that are in the kernel. */
   constructor(family: IPFamily, observed: ObservedElements, chains: readonly string[]) {
     this.#family = family;
     this.#observed = observed;
-    for (const name of chains) if (isSlotChain(name)) this.#chains.set(name, 0);
+    this.#affinityIds = new AffinityIds(observedIds(observed));
+    this.#chains = new SlotChainUsers(family, chains);
   }
 
   /** Gives the operations that bring one Service to `ports`; an empty list removes it. */
@@ -70,7 +95,10 @@ export class TableRenderer {
     const after = new Map<string, Fragment>();
     for (const resolved of ports) {
       const id = `${resolved.port.protocol} ${resolved.port.portName}`;
-      after.set(id, this.#build(resolved, before?.get(id)));
+      after.set(id, this.#build(`${service} ${id}`, resolved, before?.get(id)));
+    }
+    for (const [id, fragment] of before ?? []) {
+      if (!after.has(id) && hasAffinity(fragment)) this.#affinityIds.release(`${service} ${id}`);
     }
     this.#diffFrontends(before, after, target);
     for (const { shared } of after.values()) for (const item of shared) this.#acquire(item, target);
@@ -85,7 +113,7 @@ export class TableRenderer {
    * The elements that belong to no Service, once every Service has been rendered; verdicts before
    * the slots they lead to. From here on the kernel holds what was rendered and nothing else.
    */
-  takeLeftovers(): readonly { readonly set: SetName; readonly key: string }[] {
+  takeLeftovers(): readonly (readonly [SetName, Element])[] {
     const leftovers = [...(this.#observed?.rest(SERVICE_SETS) ?? [])];
     this.#observed = undefined;
     return leftovers;
@@ -93,20 +121,32 @@ export class TableRenderer {
 
   /** Slot chains that no frontend goes to. */
   unusedChains(): readonly string[] {
-    return [...this.#chains].flatMap(([name, users]) => (users === 0 ? [name] : []));
+    return this.#chains.unused();
   }
 
   /** Takes note that a slot chain is gone from the kernel. */
   forgetChain(name: string): void {
-    this.#chains.delete(name);
-    this.#writtenChains.delete(name);
+    this.#chains.forget(name);
   }
 
-  #build(resolved: ResolvedPort, before: Fragment | undefined): Fragment {
-    return buildFragment(resolved, (kind, key) => {
-      const known = before?.frontends.find((frontend) => isSame(frontend, { kind, key }));
-      return known?.slots ?? this.#observed?.peekSlots(FRONTEND_SETS[kind].slots, key) ?? [];
+  #build(owner: string, resolved: ResolvedPort, before: Fragment | undefined): Fragment {
+    const observed = this.#observed;
+    const fragment = buildFragment(resolved, {
+      slots: (kind, scope, key) => {
+        const known = before?.frontends.find((state) => state.key === key && state.kind === kind);
+        if (known !== undefined) return known[scope]?.slots ?? [];
+        return observed?.peekSlots(slotSet(kind, scope), key) ?? [];
+      },
+      affinityId: (frontends) => {
+        const remembered = frontends.flatMap(({ kind, key }) => {
+          const data = observed?.peek(affinityIdSet(kind), key)?.data;
+          return data === undefined ? [] : [readAffinityId(data)];
+        });
+        return this.#affinityIds.idOf(owner, remembered);
+      },
     });
+    if (hasAffinity(before) && !hasAffinity(fragment)) this.#affinityIds.release(owner);
+    return fragment;
   }
 
   #diffFrontends(
@@ -114,7 +154,7 @@ export class TableRenderer {
     after: ReadonlyMap<string, Fragment>,
     target: RenderTarget,
   ): void {
-    const gone = new Map<string, FrontendElements>();
+    const gone = new Map<string, FrontendState>();
     for (const { frontends } of before?.values() ?? []) {
       for (const frontend of frontends) gone.set(frontend.key, frontend);
     }
@@ -124,98 +164,121 @@ export class TableRenderer {
         gone.delete(frontend.key);
       }
     }
-    for (const frontend of gone.values()) this.#removeFrontend(frontend, target);
+    const { now, later } = target;
+    for (const frontend of gone.values()) {
+      this.#diffFrontend(frontend, undefined, { now, verdicts: now, later });
+    }
   }
 
   #diffFrontend(
-    before: FrontendElements | undefined,
-    after: FrontendElements,
-    { now, verdicts, later }: RenderTarget,
+    before: FrontendState | undefined,
+    after: FrontendState | undefined,
+    target: RenderTarget,
   ): void {
-    const sets = FRONTEND_SETS[after.kind];
-    const { key, slots } = after;
-    const count = Math.max(slots.length, before?.slots.length ?? 0);
-    for (let slot = 0; slot < count; slot++) {
-      const data = slots[slot];
-      const batch = data === undefined && slots.length > 0 ? later : now;
-      this.#put(batch, sets.slots, key + u32Bytes(slot), before?.slots[slot], data);
+    for (const scope of SCOPES) {
+      this.#diffSlots(before, after, scope, target);
+      const [left, entered] = [before && chainOf(before, scope), after && chainOf(after, scope)];
+      if (entered !== undefined) this.#chains.add(entered, target.now);
+      if (left !== undefined) this.#chains.remove(left);
     }
-    const change = [before && slotVerdict(before), slotVerdict(after)] as const;
-    this.#useChain(after.kind, slots.length, now);
-    if (before !== undefined) this.#unuseChain(before);
-    const comments = [before?.comment, after.comment] as const;
-    this.#put(verdicts, sets.verdicts, key, ...change, comments);
-    this.#put(verdicts, sets.refusals, key, before?.refusal, after.refusal, comments);
+    const known =
+      before === undefined ? this.#observedElements(after) : frontendElements(this.#family, before);
+    const wanted = after === undefined ? [] : frontendElements(this.#family, after);
+    this.#diffElements(known, wanted, target.verdicts);
   }
 
-  #removeFrontend(frontend: FrontendElements, { now }: RenderTarget): void {
-    const { verdicts, refusals, slots } = FRONTEND_SETS[frontend.kind];
-    this.#put(now, verdicts, frontend.key, slotVerdict(frontend), undefined);
-    this.#put(now, refusals, frontend.key, frontend.refusal, undefined);
-    frontend.slots.forEach((data, slot) => {
-      this.#put(now, slots, frontend.key + u32Bytes(slot), data, undefined);
-    });
-    this.#unuseChain(frontend);
+  /** What the kernel has of a frontend that is rendered for the first time. */
+  #observedElements(frontend: FrontendState | undefined): readonly PlacedElement[] {
+    if (this.#observed === undefined || frontend === undefined) return [];
+    const { kind, key } = frontend;
+    const placed: PlacedElement[] = [];
+    for (const set of keyedSets(kind)) {
+      const element = this.#observed.take(set, { key });
+      if (element !== undefined) placed.push({ set, element });
+    }
+    if (kind === 'nodePort') return placed;
+    // Those not wanted go with what comes: the kernel refuses ranges that overlap.
+    for (const element of this.#observed.takeSourceRanges(key)) {
+      placed.push({ set: 'source-ranges', element });
+    }
+    return placed;
   }
 
-  /** Brings one element from its known (or observed) data to `after`; undefined means absent. */
+  #diffSlots(
+    before: FrontendState | undefined,
+    after: FrontendState | undefined,
+    scope: Scope,
+    { now, later }: RenderTarget,
+  ): void {
+    const frontend = after ?? before;
+    if (frontend === undefined) return;
+    const had = before?.[scope]?.slots ?? [];
+    const slots = after?.[scope]?.slots ?? [];
+    const set = slotSet(frontend.kind, scope);
+    for (let slot = 0; slot < Math.max(had.length, slots.length); slot++) {
+      const key = frontend.key + u32Bytes(slot);
+      const [old, data] = [had[slot], slots[slot]];
+      const batch = data === undefined && slots.length > 0 ? later : now;
+      this.#put(
+        batch,
+        set,
+        old === undefined ? undefined : { key, data: old },
+        data === undefined ? undefined : { key, data },
+      );
+    }
+  }
+
+  #diffElements(
+    before: readonly PlacedElement[],
+    after: readonly PlacedElement[],
+    batch: ChangeBatch,
+  ): void {
+    const gone = new Map(before.map((placed) => [placedIdentity(placed), placed]));
+    for (const placed of after) {
+      const id = gone.size === 0 ? '' : placedIdentity(placed);
+      this.#put(batch, placed.set, gone.get(id)?.element, placed.element);
+      gone.delete(id);
+    }
+    for (const { set, element } of gone.values()) this.#put(batch, set, element, undefined);
+  }
+
+  /** Brings one element from what it is (undefined: from what was observed) to `after`. */
   #put(
     batch: ChangeBatch,
     set: SetName,
-    key: string,
-    before: string | undefined,
-    after: string | undefined,
-    [commentBefore, comment]: readonly [string | undefined, string | undefined] = [
-      undefined,
-      undefined,
-    ],
+    before: Element | undefined,
+    after: Element | undefined,
   ): void {
-    const observed = before === undefined ? this.#observed?.take(set, key) : undefined;
-    const data = before ?? observed?.data;
-    if (data === undefined && after === undefined) return;
-    const knownComment = before === undefined ? observed?.comment : commentBefore;
-    if (data === after && knownComment === comment) return;
-    if (data !== undefined) batch.remove(set, key);
-    if (after === undefined) return;
-    batch.add(set, comment === undefined ? { key, data: after } : { key, data: after, comment });
+    const known = before ?? (after && this.#observed?.take(set, after));
+    if (known?.data === after?.data && known?.comment === after?.comment && known && after) return;
+    if (known !== undefined) batch.remove(set, known);
+    if (after !== undefined) batch.add(set, after);
   }
 
-  #useChain(kind: FrontendKind, count: number, batch: ChangeBatch): void {
-    if (count === 0) return;
-    const name = slotChainName(kind, count);
-    if (!this.#writtenChains.has(name)) batch.putChain(slotChain(this.#family, kind, count));
-    this.#writtenChains.add(name);
-    this.#chains.set(name, (this.#chains.get(name) ?? 0) + 1);
-  }
-
-  #unuseChain({ kind, slots }: FrontendElements): void {
-    if (slots.length === 0) return;
-    const name = slotChainName(kind, slots.length);
-    this.#chains.set(name, (this.#chains.get(name) ?? 1) - 1);
-  }
-
-  #acquire({ set, key }: SharedElement, { now, verdicts }: RenderTarget): void {
-    const id = `${set} ${key}`;
-    const users = this.#shared.get(id) ?? 0;
-    this.#shared.set(id, users + 1);
-    if (users > 0) return;
-    if (this.#observed?.take(set, key) !== undefined) return;
+  #acquire(item: SharedElement, { now, verdicts }: RenderTarget): void {
+    const { set, key } = item;
+    if (!this.#shared.add(item) || this.#observed?.take(set, { key }) !== undefined) return;
     // A clusterIP in the set before its verdicts are there would be refused.
     (set === 'cluster-ips' ? verdicts : now).add(set, { key });
   }
 
-  #release({ set, key }: SharedElement, { now }: RenderTarget): void {
-    const id = `${set} ${key}`;
-    const users = this.#shared.get(id) ?? 0;
-    if (users > 1) this.#shared.set(id, users - 1);
-    else this.#shared.delete(id);
-    if (users === 1) now.remove(set, key);
+  #release(item: SharedElement, { now }: RenderTarget): void {
+    if (this.#shared.remove(item)) now.remove(item.set, { key: item.key });
   }
 }
 
-function isSame(
-  frontend: FrontendElements,
-  other: { readonly kind: FrontendKind; readonly key: string },
-): boolean {
-  return frontend.key === other.key && frontend.kind === other.kind;
+function hasAffinity(fragment: Fragment | undefined): boolean {
+  return fragment?.frontends.some(({ affinityId }) => affinityId !== undefined) ?? false;
+}
+
+function placedIdentity({ set, element }: PlacedElement): string {
+  return `${set} ${elementIdentity(element)}`;
+}
+
+function* observedIds(observed: ObservedElements): Iterable<number> {
+  for (const kind of ['address', 'nodePort'] as const) {
+    for (const { data } of observed.values(affinityIdSet(kind))) {
+      if (data !== undefined) yield readAffinityId(data);
+    }
+  }
 }

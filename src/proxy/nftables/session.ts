@@ -1,11 +1,12 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { IP } from '../../net/ip.ts';
 import type { ObservedTable, TableChange } from '../../nftables/applier.ts';
 import { ipBytes } from '../../nftables/bytes.ts';
 import type { TableDefinition } from '../../nftables/model.ts';
+import type { OpenSession, ServiceSession, SessionSettings } from '../session.ts';
 import type { ResolvedPort } from '../state.ts';
 import { ChangeBatch } from './change-batch.ts';
-import { type LayoutOptions, offClusterChain, tableDefinition } from './layout.ts';
+import { tableDefinition } from './layout.ts';
+import { nodeChains } from './node-chains.ts';
 import { ObservedElements } from './observed.ts';
 import { type RenderTarget, TableRenderer } from './renderer.ts';
 
@@ -23,13 +24,6 @@ export interface ServiceTable {
 /** Opens the table that `definition` describes, without touching it yet. */
 export type OpenTable = (definition: TableDefinition) => ServiceTable;
 
-/** What the table needs to know besides Services. */
-export interface TableSettings {
-  readonly layout: LayoutOptions;
-  /** Content of `nodeport-ips`; of no meaning when NodePorts answer on all addresses. */
-  readonly nodePortIPs: readonly IP[];
-}
-
 /** Operations per transaction: large enough to be fast, small enough to let others have a turn. */
 const BATCH_SIZE = 1_000;
 /**
@@ -40,35 +34,40 @@ const VERDICT_BATCH_SIZE = 2_500;
 /** Before kernel 6.2 a chain stays busy for a while after the last verdict to it is deleted. */
 const UNUSED_CHAIN_MS = 5_000;
 
-/**
- * One stretch of time in which the content of the kernel's table is known: from reading it to the
- * first failure. After an exception from any method the session is over.
- */
-export class TableSession {
+/** Sessions of the nftables mode. */
+export function tableSessions(openTable: OpenTable): OpenSession {
+  return (settings) => TableSession.open(openTable, settings);
+}
+
+/** A session whose rules are a table of our own. After an exception from any method it is over. */
+export class TableSession implements ServiceSession {
   readonly #table: ServiceTable;
   readonly #renderer: TableRenderer;
   readonly #unusedSince = new Map<string, number>();
   /** A table of another make is there: it serves until the whole new content takes its place. */
   #isReplacing: boolean;
   #isComplete = false;
+  /** All of the layout that the table's definition depends on. */
+  readonly #acceptsOnAllAddresses: boolean;
   #nodePortIPs: ReadonlySet<string> = new Set();
-  /** The off-cluster chain as last sent; it is sent once per session at least. */
-  #offCluster: string | undefined;
+  /** The chains that follow the node, as last sent; each is sent once per session at least. */
+  readonly #nodeChains = new Map<string, string>();
 
-  private constructor(table: ServiceTable, { layout }: TableSettings) {
+  private constructor(table: ServiceTable, { layout }: SessionSettings) {
     const observed = table.observe();
     const isMissing = observed.chains.length === 0;
-    if (isMissing) table.replace({ chains: [offClusterChain(layout)], elements: [] });
+    if (isMissing) table.replace({ chains: nodeChains(layout), elements: [] });
     const elements = isMissing ? new Map<string, never[]>() : observed.elements;
     const chains = observed.isAsDefined ? observed.chains.map(({ name }) => name) : [];
     this.#table = table;
+    this.#acceptsOnAllAddresses = layout.acceptsOnAllAddresses;
     this.#isReplacing = !isMissing && !observed.isAsDefined;
     this.#renderer = new TableRenderer(layout.family, new ObservedElements(elements), chains);
     this.#nodePortIPs = new Set(elements.get('nodeport-ips')?.map(({ key }) => key));
   }
 
   /** Opens the table, creates its structure if it is missing, and reads its elements. */
-  static open(openTable: OpenTable, settings: TableSettings): TableSession {
+  static open(openTable: OpenTable, settings: SessionSettings): TableSession {
     const table = openTable(tableDefinition(settings.layout));
     try {
       return new TableSession(table, settings);
@@ -78,21 +77,18 @@ export class TableSession {
     }
   }
 
-  /**
-   * True once the table has been brought in line with every Service, so that from then on only
-   * changes need to be programmed.
-   */
+  /** The table's definition depends on one of the settings. */
+  fits({ layout }: SessionSettings): boolean {
+    return layout.acceptsOnAllAddresses === this.#acceptsOnAllAddresses;
+  }
+
   get isComplete(): boolean {
     return this.#isComplete;
   }
 
-  /**
-   * Programs Services, in groups whose operations belong into one transaction. Long work is cut
-   * into several transactions with a turn of the event loop in between. A session's first call has
-   * to name every Service there is: elements that none of them wants are removed.
-   */
+  /** Long work is cut into several transactions with a turn of the event loop in between. */
   async program(
-    settings: TableSettings,
+    settings: SessionSettings,
     groups: Iterable<readonly string[]>,
     resolve: (service: string) => readonly ResolvedPort[],
   ): Promise<void> {
@@ -104,8 +100,8 @@ export class TableSession {
     }
     this.#commit(target);
     target = this.#newTarget();
-    for (const { set, key } of this.#renderer.takeLeftovers()) {
-      target.now.remove(set, key);
+    for (const [set, element] of this.#renderer.takeLeftovers()) {
+      target.now.remove(set, element);
       target = await this.#commitWhenFull(target);
     }
     this.#commit(target);
@@ -113,8 +109,7 @@ export class TableSession {
   }
 
   /**
-   * Deletes slot chains that nothing has gone to for a while; `now` in milliseconds. One chain per
-   * transaction: a busy one is no reason to keep the others, and fails nothing else.
+   * One chain per transaction: a busy one is no reason to keep the others, and fails nothing else.
    */
   dropUnusedChains(now: number, onFailure: (chain: string, error: unknown) => void): void {
     const unused = new Set(this.#renderer.unusedChains());
@@ -140,14 +135,16 @@ export class TableSession {
     this.#table.close();
   }
 
-  #renderSettings({ layout, nodePortIPs }: TableSettings, batch: ChangeBatch): void {
-    const offCluster = offClusterChain(layout);
-    const text = JSON.stringify(offCluster);
-    if (text !== this.#offCluster) batch.putChain(offCluster);
-    this.#offCluster = text;
+  #renderSettings({ layout, nodePortIPs }: SessionSettings, batch: ChangeBatch): void {
+    for (const chain of nodeChains(layout)) {
+      const text = JSON.stringify(chain.rules);
+      if (text !== this.#nodeChains.get(chain.name)) batch.putChain(chain);
+      this.#nodeChains.set(chain.name, text);
+    }
     if (layout.acceptsOnAllAddresses) return;
     const wanted = new Set(nodePortIPs.map(ipBytes));
-    for (const key of this.#nodePortIPs) if (!wanted.has(key)) batch.remove('nodeport-ips', key);
+    for (const key of this.#nodePortIPs)
+      if (!wanted.has(key)) batch.remove('nodeport-ips', { key });
     for (const key of wanted) if (!this.#nodePortIPs.has(key)) batch.add('nodeport-ips', { key });
     this.#nodePortIPs = wanted;
   }

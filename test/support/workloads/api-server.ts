@@ -1,7 +1,8 @@
 /**
  * api-server.ts KUBECONFIG: a fake API server inside whatever namespace this runs in. Writes a
  * kubeconfig for it, prints `ready`, then obeys one JSON command per line of stdin:
- * {"put":[plural, object]}, {"delete":[plural, "namespace/name"]}, {"reset":true}.
+ * {"put":[plural, object]}, {"delete":[plural, "namespace/name"]}, {"reset":true}; {"created":true}
+ * prints what clients have created.
  */
 import { createInterface } from 'node:readline';
 import { FakeApiServer } from '../fake-api-server.ts';
@@ -16,6 +17,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   if (command.put) server.put(command.put[0], command.put[1]);
   if (command.delete) server.delete(command.delete[0], command.delete[1]);
   if (command.reset) server.resetConnections();
+  if (command.created) process.stdout.write(`${JSON.stringify(server.created)}\n`);
   process.stdout.write('done\n');
 }
 await server.stop();

@@ -3,7 +3,7 @@ import type { AgentConfig } from '../../../src/agent/config/agent-config.ts';
 import { parseKubeProxyConfig } from '../../../src/agent/config/kube-proxy-config.ts';
 import { parseCommandLine } from '../../../src/cli/command-line.ts';
 import { type CommandEffects, runCommand } from '../../../src/cli/run-command.ts';
-import { IoError } from '../../../src/util/errors.ts';
+import { ConfigError, IoError } from '../../../src/util/errors.ts';
 
 const KUBE_PROXY_FILE =
   'apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\nmode: nftables\n';
@@ -27,6 +27,8 @@ async function run(line: string, overrides: Partial<CommandEffects> = {}): Promi
     version: 'weft 1.2.3',
     runAgent: async (config) => void outcome.configs.push(config),
     cleanup: () => ['table ip weft-proxy', 'table ip6 weft-proxy'],
+    runDir: '/run/default',
+    askAgent: () => Promise.reject(new Error('no agent')),
     dropIn: (flags) => [JSON.stringify(flags)],
     readFile: (path) => {
       const text = files.get(path);
@@ -64,6 +66,43 @@ describe('agent', () => {
       runAgent: () => Promise.reject(new IoError('create directory /run/weft: EROFS')),
     });
     expect([code, err]).toEqual([1, 'weft: create directory /run/weft: EROFS\n']);
+  });
+});
+
+describe('the file is read again by the agent', () => {
+  test.each([
+    [
+      'agent --config weft.yaml --run-dir /run/flag',
+      'weft.yaml',
+      'components: [cni]\nlogLevel: warn\n',
+    ],
+    ['proxy --config config.conf', 'config.conf', `${KUBE_PROXY_FILE}logging: {verbosity: 4}\n`],
+  ])('%s', async (line, path, text) => {
+    const levels: string[] = [];
+    const { files } = await run(line, {
+      runAgent: async (config, source) => {
+        expect(source?.path).toBe(path);
+        levels.push(config.logLevel);
+        readAgain = () => source?.read();
+      },
+    });
+    files.set(path, text);
+    levels.push(readAgain()?.logLevel ?? '');
+    files.set(path, 'components: nonsense\n');
+    expect(readAgain).toThrow(ConfigError);
+    files.delete(path);
+    expect(readAgain).toThrow(IoError);
+    expect(levels).toEqual(['info', line.startsWith('agent') ? 'warn' : 'debug']);
+  });
+
+  let readAgain: () => AgentConfig | undefined = () => undefined;
+
+  test('flags alone are not followed', async () => {
+    const sources: unknown[] = [];
+    await run('agent --components cni', {
+      runAgent: async (_config, source) => void sources.push(source),
+    });
+    expect(sources).toEqual([undefined]);
   });
 });
 
@@ -112,6 +151,21 @@ describe('proxy', () => {
       [],
     ]);
   });
+});
+
+test.each([
+  ['cleanup', '/var/lib/weft'],
+  ['cleanup --state-dir /state', '/state'],
+  ['proxy --cleanup --state-dir /state', '/state'],
+])('%s forgets what is in %s', async (line, want) => {
+  const directories: string[] = [];
+  await run(line, {
+    cleanup: (stateDir) => {
+      directories.push(stateDir);
+      return [];
+    },
+  });
+  expect(directories).toEqual([want]);
 });
 
 test('cleanup with nothing left', async () => {

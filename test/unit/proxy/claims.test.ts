@@ -50,6 +50,24 @@ describe('two Services want one frontend', () => {
     expect(owned(claims, b)).toEqual([`${VIP} tcp 80`]);
   });
 
+  test.each(['giver first', 'taker first'])(
+    'what one gives up and the other takes at the same time changes hands: %s',
+    (order) => {
+      const conflicts: Conflict[] = [];
+      const claims = new FrontendClaims((conflict) => conflicts.push(conflict));
+      const [before, after] = [entry('a', VIP, { nodePort: 30080 }), entry('a', VIP)];
+      const b = entry('b', '172.30.0.2', { nodePort: 30080 });
+      claims.update([], before);
+      const changes = [
+        { before: before.ports, after },
+        { before: [], after: b },
+      ];
+      const moved = claims.updateAll(order === 'giver first' ? changes : changes.toReversed());
+      expect([moved, conflicts]).toEqual([new Set(['ns/a', 'ns/b']), []]);
+      expect(owned(claims, b)).toEqual(['172.30.0.2 tcp 80', 'tcp 30080']);
+    },
+  );
+
   test('the conflict is reported', () => {
     const conflicts: Conflict[] = [];
     const claims = new FrontendClaims((conflict) => conflicts.push(conflict));

@@ -4,6 +4,7 @@ import type { Node } from '../../../src/kube/types.ts';
 import { parseIP } from '../../../src/net/ip.ts';
 import { ipBytes, portBytes, protocolBytes, readIPBytes } from '../../../src/nftables/bytes.ts';
 import type { ProxyMetrics } from '../../../src/proxy/metrics.ts';
+import { tableSessions } from '../../../src/proxy/nftables/session.ts';
 import { ServiceProxy, type ServiceProxyOptions } from '../../../src/proxy/service-proxy.ts';
 import { createLogger } from '../../../src/util/log.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
@@ -31,8 +32,9 @@ function start(options: Partial<ServiceProxyOptions> = {}) {
     syncPeriodMs: 30_000,
     clock: new FakeClock(),
     log: createLogger('silent'),
-    openTable: (definition) =>
+    openSession: tableSessions((definition) =>
       (definition.table.family === 'ip' ? kernels.ip : kernels.ip6).open(definition),
+    ),
     ...options,
   });
   return kernels;
@@ -226,4 +228,23 @@ describe('metrics', () => {
     expect(of('syncFinished').map(([, , kind]) => kind)).toEqual(['full', 'partial']);
     expect(of('syncFailed')).toEqual([[4]]);
   });
+});
+
+test('a mistake in an annotation is told once, and again when it is another one', () => {
+  const lines: Record<string, unknown>[] = [];
+  start({ log: createLogger('warn', { write: (line: string) => lines.push(JSON.parse(line)) }) });
+  const balancedBy = (balance: string) => ({
+    ...dual,
+    metadata: { ...dual.metadata, annotations: { 'weft.dev/balance': balance } },
+  });
+  for (const balance of ['first', 'first', 'random', 'first']) {
+    proxy.onServiceUpdate(balancedBy(balance));
+  }
+  expect(lines.map(({ msg, service: key, problems }) => [msg, key, problems])).toEqual(
+    Array(2).fill([
+      'annotation ignored',
+      'ns/web',
+      ['weft.dev/balance is "first": use random or source-hash'],
+    ]),
+  );
 });

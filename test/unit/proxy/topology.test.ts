@@ -25,6 +25,8 @@ function endpoint(text: string): Endpoint {
       isLocal: has('L'),
       zoneHints: hints('z'),
       nodeHints: hints('h'),
+      nodeName: undefined,
+      zone: undefined,
     },
   };
 }

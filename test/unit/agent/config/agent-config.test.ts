@@ -5,6 +5,7 @@ import {
   resolveAgentConfig,
 } from '../../../../src/agent/config/agent-config.ts';
 import { readKubeProxyOptions } from '../../../../src/agent/config/kube-proxy-flags.ts';
+import { readOwnFlags } from '../../../../src/agent/config/own-settings.ts';
 import { ConfigError } from '../../../../src/util/errors.ts';
 
 const outside = { hostname: 'Node-A', environment: {} };
@@ -26,6 +27,12 @@ describe('resolveAgentConfig', () => {
       isInitOnly: false,
       cni: { ipamDirectory: '/var/lib/cni/networks' },
       proxy: { mode: 'nftables', syncPeriodMs: 30_000 },
+      own: {
+        stateDir: '/var/lib/weft',
+        allowMassDeletion: false,
+        conntrackKillTCP: false,
+        takeOver: true,
+      },
       warnings: [],
     });
   });
@@ -169,10 +176,39 @@ cni:
   });
 });
 
+describe("weft's own settings", () => {
+  test('flags over the file over defaults', () => {
+    const text = 'stateDir: /file\ntakeOver: false\nallowMassDeletion: true\n';
+    const own = readOwnFlags({ 'state-dir': ['/a', '/b'], 'allow-mass-deletion': false });
+    expect(resolve({ own }, text).own).toMatchObject({
+      stateDir: '/b',
+      allowMassDeletion: false,
+      conntrackKillTCP: false,
+      takeOver: false,
+    });
+  });
+
+  test('they count for weft proxy beside --config', () => {
+    const file = 'apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n';
+    const values = { config: 'f', 'conntrack-kill-tcp': true };
+    const options = readKubeProxyOptions(values, () => file);
+    const config = agentConfigFromKubeProxy(options, readOwnFlags(values), inCluster);
+    expect([config.own.conntrackKillTCP, config.warnings]).toEqual([true, []]);
+  });
+
+  test.each<[AgentFlags, string | undefined, RegExp]>([
+    [{ own: { stateDir: 'relative' } }, undefined, /^--state-dir: expected an absolute path/],
+    [{}, 'logLevel: info\nstateDir: relative\n', /^weft.yaml:2: stateDir: expected an absolute/],
+    [{}, 'takeOver: 1\n', /^weft.yaml:1: takeOver: expected boolean/],
+  ])('%j %j', (flags, text, want) => {
+    expect(() => resolve(flags, text)).toThrow(want);
+  });
+});
+
 describe('agentConfigFromKubeProxy', () => {
   const from = (values: Record<string, unknown>, hostname = 'Node-A') => {
     const options = readKubeProxyOptions(values, () => '');
-    return agentConfigFromKubeProxy(options, { hostname, environment: {} });
+    return agentConfigFromKubeProxy(options, {}, { hostname, environment: {} });
   };
 
   test('only the proxy, on an API server', () => {

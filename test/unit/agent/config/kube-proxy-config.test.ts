@@ -1,4 +1,7 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { findDoubts } from '../../../../src/agent/config/doubts.ts';
 import schema from '../../../../src/agent/config/kube-proxy-config.schema.json' with {
   type: 'json',
 };
@@ -7,6 +10,7 @@ import {
   parseKubeProxyConfig,
   renderKubeProxyConfig,
 } from '../../../../src/agent/config/kube-proxy-config.ts';
+import { resolveProxySettings } from '../../../../src/agent/config/proxy-settings.ts';
 import { ConfigError } from '../../../../src/util/errors.ts';
 
 const HEADER = 'apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n';
@@ -313,6 +317,19 @@ interface SchemaNode {
   readonly type?: string | readonly string[];
   readonly properties?: Readonly<Record<string, SchemaNode>>;
 }
+
+test('the sample configuration is valid, says what it does, and has the defaults', () => {
+  const file = join(import.meta.dirname, '../../../../cni-conf/kube-proxy-config.yaml');
+  const { config, warnings, origin } = parseKubeProxyConfig(readFileSync(file, 'utf8'), file);
+  const settings = resolveProxySettings(config, origin);
+  expect([warnings, findDoubts(settings)]).toEqual([[], []]);
+  expect(config).toEqual({
+    ...fillDefaults({ mode: 'nftables' }),
+    clusterCIDR: '10.244.0.0/16',
+    detectLocalMode: 'ClusterCIDR',
+    nodePortAddresses: ['primary'],
+  });
+});
 
 /** For each field of the schema a value no type of it allows. */
 function wrongValues(

@@ -1,0 +1,108 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { AgentConfig } from './agent-config.ts';
+import type { KeyPath } from './document.ts';
+import type { KubeProxyConfiguration } from './kube-proxy-config.ts';
+import { resolveProxySettings } from './proxy-settings.ts';
+
+/** The file a configuration came from, to be read again with the same flags. */
+export interface ConfigSource {
+  readonly path: string;
+  /** Throws ConfigError when the file is wrong, IoError when it cannot be read. */
+  read(): AgentConfig;
+}
+
+export interface ReloadPlan {
+  /** What to run with from now on. */
+  readonly config: AgentConfig;
+  /** Keys whose new value it has. */
+  readonly applied: readonly string[];
+  /** Keys whose old value it keeps until the agent starts again. */
+  readonly kept: readonly string[];
+}
+
+/** Fields of KubeProxyConfiguration, or whole sections, that a running proxy can take over. */
+const LIVE_FIELDS: ReadonlySet<string> = new Set([
+  'bindAddress',
+  'clusterCIDR',
+  'configSyncPeriod',
+  'conntrack',
+  'detectLocal',
+  'detectLocalMode',
+  'iptables.masqueradeAll',
+  'iptables.minSyncPeriod',
+  'iptables.syncPeriod',
+  'logging',
+  'nftables.masqueradeAll',
+  'nftables.minSyncPeriod',
+  'nftables.syncPeriod',
+  'nodePortAddresses',
+  'oomScoreAdj',
+]);
+
+/** Settings outside of KubeProxyConfiguration that need a new start, by the names users know. */
+const FIXED_SETTINGS = [
+  ['components', 'components'],
+  ['nodeName', 'nodeName'],
+  ['kubeconfig or manifests', 'source'],
+  ['runDir', 'runDir'],
+  ['cni', 'cni'],
+] as const;
+
+/**
+ * What a changed file means for a running agent: fields that can change under it are taken over,
+ * the others stay as they are. Throws ConfigError when the mixture is not valid.
+ */
+export function planReload(running: AgentConfig, wanted: AgentConfig): ReloadPlan {
+  const paths = differences(running.kubeProxy, wanted.kubeProxy, []);
+  const live = paths.filter(isLive);
+  const kubeProxy = live.reduce(
+    // Copying a leaf between two trees of one type keeps the type.
+    (tree, path) => copyLeaf(tree, wanted.kubeProxy, path) as KubeProxyConfiguration,
+    running.kubeProxy,
+  );
+  const isLevelNew = running.logLevel !== wanted.logLevel;
+  const named = live.map((path) => path.join('.'));
+  return {
+    config: {
+      ...running,
+      kubeProxy,
+      logLevel: wanted.logLevel,
+      proxy: resolveProxySettings(kubeProxy, (path) => path.join('.')),
+    },
+    applied: isLevelNew && !named.some(isLogging) ? ['logLevel', ...named] : named,
+    kept: [
+      ...FIXED_SETTINGS.filter(([, key]) => !isDeepStrictEqual(running[key], wanted[key])).map(
+        ([name]) => name,
+      ),
+      ...differences(running.own, wanted.own, []).map((path) => path.join('.')),
+      ...paths.filter((path) => !isLive(path)).map((path) => path.join('.')),
+    ],
+  };
+}
+
+function isLive(path: KeyPath): boolean {
+  return LIVE_FIELDS.has(path[0] ?? '') || LIVE_FIELDS.has(path.slice(0, 2).join('.'));
+}
+
+function isLogging(name: string): boolean {
+  return name.startsWith('logging.');
+}
+
+/** Paths of the leaves (lists are leaves) in which two trees differ. */
+function differences(left: unknown, right: unknown, path: KeyPath): readonly KeyPath[] {
+  if (!isTree(left) || !isTree(right)) return isDeepStrictEqual(left, right) ? [] : [path];
+  const keys = new Set([...Object.keys(left), ...Object.keys(right)]);
+  return [...keys].flatMap((key) => differences(left[key], right[key], [...path, key]));
+}
+
+/** `into` with the leaf at `path` as `from` has it, which may be: not at all. */
+function copyLeaf(into: unknown, from: unknown, [step, ...rest]: KeyPath): unknown {
+  if (step === undefined || !isTree(from)) return from;
+  const { [step]: old, ...others } = isTree(into) ? into : {};
+  const value = copyLeaf(old, from[step], rest);
+  return value === undefined ? others : { ...(isTree(into) ? into : {}), [step]: value };
+}
+
+function isTree(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,187 @@
+/** An explanation in words, for the terminal. */
+import { ipFamily } from '../../net/ip.ts';
+import type {
+  Candidate,
+  Decision,
+  Explanation,
+  MasqueradeReason,
+  Packet,
+} from '../../proxy/verdict/explanation.ts';
+import { assertNever } from '../../util/errors.ts';
+import type { ExplainAnswer } from './explain.ts';
+import { liveText } from './live-text.ts';
+
+const MOST_CANDIDATES = 20;
+
+/** What `weft explain` prints: numbered decisions, the verdict, and where to look next. */
+export function explainText({ explanation, pending, live }: ExplainAnswer): string {
+  const { packet, decisions, verdict } = explanation;
+  const lines = [
+    `A new connection from ${packet.source} to ${packet.destination} port ${packet.port} (${packet.protocol})`,
+    '',
+  ];
+  decisions.forEach((decision, i) => {
+    lines.push(`${String(i + 1).padStart(2)}. ${decisionText(decision, explanation)}`);
+    if (decision.kind === 'endpoints' && verdict.kind === 'dnat') {
+      lines.push(...candidateLines(verdict.candidates));
+    }
+  });
+  lines.push('', `Verdict: ${verdictText(explanation)}`, `Next: ${nextStep(explanation)}`);
+  if (pending > 0) {
+    lines.push(`Note: changes of ${pending} Services are on their way to the kernel.`);
+  }
+  if (live !== undefined) lines.push('', ...liveText(live));
+  return `${lines.join('\n')}\n`;
+}
+
+function decisionText(decision: Decision, { packet }: Explanation): string {
+  switch (decision.kind) {
+    case 'origin':
+      return originText(decision, packet);
+    case 'frontend':
+      return `Map ${decision.map} has ${decision.key}: the ${FRONTENDS[decision.frontend]} of ${decision.servicePort}.`;
+    case 'sourceRanges':
+      return decision.admittedBy === undefined
+        ? `loadBalancerSourceRanges: ${packet.source} is in none of ${decision.ranges.join(', ')}.`
+        : `loadBalancerSourceRanges: ${packet.source} is in ${decision.admittedBy}.`;
+    case 'noFrontend':
+      return noFrontendText(decision);
+    case 'clusterIP':
+      return `It is the clusterIP of ${decision.servicePorts.join(', ')}: its other ports are refused.`;
+    case 'serviceCIDR':
+      return `It is in ${decision.cidr}, where only clusterIPs are, and no Service has it.`;
+    case 'trafficPolicy':
+      return policyText(decision);
+    case 'noEndpoints':
+      return decision.scope === 'cluster'
+        ? 'No endpoint is ready, and none that is terminating still serves.'
+        : decision.answer === 'drop'
+          ? 'No endpoint on this node; other nodes have some.'
+          : 'No endpoint is ready on any node.';
+    case 'affinity':
+      return `sessionAffinity ClientIP: a client that was here within ${decision.seconds} s goes where it went, if that is still there.`;
+    case 'endpoints':
+      return endpointsText(decision);
+    case 'masquerade':
+      return masqueradeText(decision);
+    default:
+      return assertNever(decision, 'decision');
+  }
+}
+
+const FRONTENDS = {
+  clusterIP: 'clusterIP',
+  loadBalancerIP: 'load balancer address',
+  externalIP: 'external IP',
+  nodePort: 'NodePort',
+} as const;
+
+function originText(
+  { sign }: Extract<Decision, { kind: 'origin' }>,
+  { source, inInterface }: Packet,
+): string {
+  switch (sign.kind) {
+    case 'nodeAddress':
+      return `From this node: ${source} is one of its addresses.`;
+    case 'podCIDR':
+      return `From a pod: ${source} is in ${sign.cidr}, a network of pods.`;
+    case 'podInterface':
+      return `From a pod: it comes in by ${sign.name}, an interface of pods.`;
+    case 'noDetector':
+      return `From elsewhere: nothing tells the pods of this node apart (clusterCIDR, detectLocalMode).`;
+    case 'noMatch':
+      return `From outside: ${source} is neither of this node nor ${inInterface === undefined ? 'in a network' : `behind an interface (${inInterface})`} of pods.`;
+    default:
+      return assertNever(sign, 'origin');
+  }
+}
+
+function noFrontendText({ key, nodePortOf }: Extract<Decision, { kind: 'noFrontend' }>): string {
+  const missed = `Map service-ips has no ${key}`;
+  return nodePortOf === undefined
+    ? `${missed}, and no NodePort has that number.`
+    : `${missed}; ${nodePortOf} has that NodePort, but not on this address (nodePortAddresses).`;
+}
+
+function policyText(decision: Extract<Decision, { kind: 'trafficPolicy' }>): string {
+  const policy = `${decision.policy}TrafficPolicy ${decision.value}`;
+  if (decision.isShortCircuit) {
+    return `${policy}, but clients on this node may use endpoints on every node.`;
+  }
+  return decision.value === 'Local'
+    ? `${policy}: only endpoints on this node may serve it.`
+    : `${policy}: endpoints on every node may serve it.`;
+}
+
+const MASQUERADE: Readonly<Record<MasqueradeReason, string>> = {
+  hairpin: 'a pod that reaches itself would answer itself directly',
+  masqueradeAll: 'masqueradeAll is on',
+  offCluster: 'clients of clusterIPs that are not pods of the cluster may have no way back',
+  externalCluster: 'the reply has to come back through this node',
+  fromNode: "the node's own connections leave by whatever address faces the endpoint",
+  fromPod: 'pods are not masqueraded on the way to a clusterIP',
+  noDetector: 'without a way to tell pods, no client of a clusterIP is masqueraded',
+  sourceKept: 'externalTrafficPolicy Local keeps it',
+};
+
+function endpointsText(decision: Extract<Decision, { kind: 'endpoints' }>): string {
+  if (decision.count === 1) return 'One endpoint:';
+  const { hashSlot } = decision;
+  return hashSlot === undefined
+    ? `${decision.count} endpoints; each new connection draws one at random:`
+    : `${decision.count} endpoints; the hash of the client's address, ${hashSlot.slot} of ${hashSlot.count}, decides (weft.dev/balance: source-hash):`;
+}
+
+function masqueradeText(decision: Extract<Decision, { kind: 'masquerade' }>): string {
+  const whom = decision.endpoints === undefined ? '' : ` (at ${decision.endpoints.join(', ')})`;
+  const whose = decision.isMasqueraded ? "the node's address" : "the client's own address";
+  return `The server${whom} sees ${whose}: ${MASQUERADE[decision.because]}.`;
+}
+
+function candidateLines(candidates: readonly Candidate[]): readonly string[] {
+  const lines = candidates.slice(0, MOST_CANDIDATES).map(({ ip, port, isLocal, probability }) => {
+    const share = `${(probability * 100).toFixed(1)}%`.padStart(9);
+    return `${share}  ${endpointText(ip, port)}  on ${isLocal ? 'this node' : 'another node'}`;
+  });
+  const rest = candidates.length - lines.length;
+  return rest === 0 ? lines : [...lines, `      and ${rest} more (--json tells all)`];
+}
+
+function endpointText(ip: Candidate['ip'], port: number): string {
+  return ipFamily(ip) === 6 ? `[${ip}]:${port}` : `${ip}:${port}`;
+}
+
+function verdictText({ verdict }: Explanation): string {
+  switch (verdict.kind) {
+    case 'dnat':
+      return verdict.candidates.length === 1
+        ? 'it goes to the endpoint above.'
+        : 'it goes to one of the endpoints above.';
+    case 'reject':
+      return 'refused at once (a TCP reset, or an ICMP error).';
+    case 'drop':
+      return 'dropped in silence; the client runs into its timeout.';
+    case 'pass':
+      return 'no Service; the packet goes on as if there were no Service proxy.';
+  }
+}
+
+function nextStep({ packet, decisions, verdict }: Explanation): string {
+  const port = decisions.find((decision) => decision.kind === 'frontend')?.servicePort;
+  const [namespace = '', name = ''] = (port ?? '').split(/[/:]/);
+  switch (verdict.kind) {
+    case 'dnat':
+      return 'if it fails all the same, ask whether this node reaches the endpoint itself; --live shows where a packet goes.';
+    case 'pass':
+      return `ip route get ${packet.destination} tells where it goes.`;
+    default:
+      break;
+  }
+  if (decisions.some(({ kind }) => kind === 'noEndpoints')) {
+    return `kubectl -n ${namespace} get endpointslices -l kubernetes.io/service-name=${name} tells which pods there are, and whether they are ready.`;
+  }
+  if (decisions.some(({ kind }) => kind === 'sourceRanges')) {
+    return `kubectl -n ${namespace} get service ${name} -o yaml shows loadBalancerSourceRanges.`;
+  }
+  return `kubectl get services -A tells who has which address and port.`;
+}

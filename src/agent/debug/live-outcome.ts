@@ -1,0 +1,119 @@
+import type { IP } from '../../net/ip.ts';
+import type { Hook } from '../../nftables/model.ts';
+import type { TraceEvent } from '../../nftables/trace.ts';
+import { CHAIN } from '../../proxy/nftables/chain-names.ts';
+import type { Explanation } from '../../proxy/verdict/explanation.ts';
+
+/** The chains of the trace table, by hook. */
+export const TRACE_CHAIN: Readonly<Record<Hook, string>> = {
+  prerouting: 'weft-trace-in',
+  output: 'weft-trace-out',
+  input: 'weft-trace-delivered',
+  postrouting: 'weft-trace-sent',
+  forward: 'weft-trace-forwarded',
+};
+
+export const TRACE_TABLE_PREFIX = 'weft-trace-';
+const PROXY_TABLE = 'weft-proxy';
+
+/** Where a packet really went. */
+export type LiveOutcome =
+  | {
+      readonly kind: 'sent' | 'delivered';
+      readonly source: IP;
+      readonly destination: IP;
+      readonly port: number | undefined;
+    }
+  | {
+      /** `refused` by our reject chain; what others reject looks like a drop. */
+      readonly kind: 'refused' | 'dropped';
+      /** `ip weft-proxy` */
+      readonly table: string;
+      readonly chain: string;
+    }
+  | { readonly kind: 'unknown' };
+
+export interface LiveAnswer {
+  readonly outcome: LiveOutcome;
+  /** False when the packet belongs to a connection that was there before. */
+  readonly isNewConnection: boolean;
+  /** Undefined where the model says nothing about it. */
+  readonly agreesWithModel: boolean | undefined;
+  /** `ip weft-proxy services -> goto n3`, in order. */
+  readonly steps: readonly string[];
+}
+
+/** Whether nothing more of the packet is to be expected. */
+export function isEndOfTrace({ chain, verdict }: TraceEvent): boolean {
+  return chain === TRACE_CHAIN.input || chain === TRACE_CHAIN.postrouting || verdict === 'drop';
+}
+
+/** What these events of one packet say; undefined without any. */
+export function readTrace(
+  events: readonly TraceEvent[],
+  explanation: Explanation,
+): LiveAnswer | undefined {
+  const [first] = events;
+  if (first === undefined) return undefined;
+  const outcome = outcomeOf(events);
+  const isNewConnection = events.some(
+    ({ table, chain }) => table === PROXY_TABLE && chain.startsWith('nat-'),
+  );
+  return {
+    outcome,
+    isNewConnection,
+    agreesWithModel: isNewConnection ? agrees(outcome, explanation) : undefined,
+    steps: stepsOf(events),
+  };
+}
+
+function outcomeOf(events: readonly TraceEvent[]): LiveOutcome {
+  const last = events.find(isEndOfTrace);
+  if (last === undefined) return { kind: 'unknown' };
+  if (last.verdict === 'drop') {
+    const isOurs = last.table === PROXY_TABLE && last.chain === CHAIN.reject;
+    const table = `${last.family} ${last.table}`;
+    return { kind: isOurs ? 'refused' : 'dropped', table, chain: last.chain };
+  }
+  if (last.packet === undefined) return { kind: 'unknown' };
+  const { source, destination, destinationPort: port } = last.packet;
+  const kind = last.chain === TRACE_CHAIN.input ? 'delivered' : 'sent';
+  return { kind, source, destination, port };
+}
+
+function agrees(
+  outcome: LiveOutcome,
+  { packet, decisions, verdict }: Explanation,
+): boolean | undefined {
+  if (outcome.kind === 'unknown') return undefined;
+  switch (verdict.kind) {
+    case 'reject':
+      return outcome.kind === 'refused';
+    case 'drop':
+      return outcome.kind === 'dropped';
+    case 'pass':
+      return outcome.kind === 'sent' || outcome.kind === 'delivered' ? true : undefined;
+    case 'dnat': {
+      if (!('destination' in outcome)) return false;
+      const { destination, port, source } = outcome;
+      const chosen = verdict.candidates.find((one) => one.ip === destination && one.port === port);
+      if (chosen === undefined) return false;
+      const isRemembered = decisions.some(({ kind }) => kind === 'affinity');
+      if (chosen.probability === 0 && !isRemembered) return false;
+      // The node's own address may be what it would be replaced by.
+      const isOfNode = decisions.some((step) => step.kind === 'origin' && step.origin === 'node');
+      if (isOfNode && chosen.isMasqueraded) return true;
+      return chosen.isMasqueraded === (source !== packet.source);
+    }
+  }
+}
+
+/** Chains of the trace table are how we know, not what happened. */
+function stepsOf(events: readonly TraceEvent[]): readonly string[] {
+  return events
+    .filter(({ table, kind }) => !table.startsWith(TRACE_TABLE_PREFIX) && kind !== 'return')
+    .map(({ family, table, chain, kind, verdict }) => {
+      const what = kind === 'policy' ? `policy ${verdict}` : verdict;
+      return `${family} ${table} ${chain} -> ${what}`;
+    });
+}

@@ -1,0 +1,119 @@
+/**
+ * Questions to a running agent: one line of JSON to `<run directory>/agent.sock`, one line of JSON
+ * back. Requests are `{"command": "explain" | "diff", ...}`, answers `{"result": ...}` or
+ * `{"error": {"code", "message"}}`.
+ */
+import { join } from 'node:path';
+import { type IP, ipFamily, tryParseIP } from '../../net/ip.ts';
+import type { Protocol } from '../../proxy/service.ts';
+import type { Packet } from '../../proxy/verdict/explanation.ts';
+import { WeftError } from '../../util/errors.ts';
+
+export interface ExplainRequest {
+  readonly command: 'explain';
+  readonly packet: Packet;
+  /** Wait for such a packet, and tell where it went. */
+  readonly liveTimeoutMs: number | undefined;
+}
+
+export interface DiffRequest {
+  readonly command: 'diff';
+}
+
+export type DebugRequest = ExplainRequest | DiffRequest;
+
+export type DebugAnswer =
+  | { readonly result: unknown }
+  | { readonly error: { readonly code: string; readonly message: string } };
+
+/** The request is not one; the message names the field and what it wants. */
+export class DebugRequestError extends WeftError {
+  constructor(message: string) {
+    super('EINVAL', message);
+  }
+}
+
+export const MOST_REQUEST_BYTES = 16 * 1024;
+export const MOST_LIVE_MS = 60_000;
+const MOST_INTERFACE_CHARACTERS = 15;
+const PROTOCOLS: readonly Protocol[] = ['tcp', 'udp', 'sctp'];
+
+export function debugSocketPath(runDir: string): string {
+  return join(runDir, 'agent.sock');
+}
+
+/** Reads one line of a client. Throws DebugRequestError. */
+export function parseDebugRequest(line: string): DebugRequest {
+  const fields = parseObject(line);
+  switch (fields['command']) {
+    case 'diff':
+      return { command: 'diff' };
+    case 'explain':
+      return {
+        command: 'explain',
+        packet: parsePacket(asObject(fields['packet'], 'packet')),
+        liveTimeoutMs: parseLiveTimeout(fields['liveTimeoutMs']),
+      };
+    default:
+      throw new DebugRequestError('command: expected explain or diff');
+  }
+}
+
+function parsePacket(fields: Fields): Packet {
+  const source = parseAddress(fields['source'], 'source');
+  const destination = parseAddress(fields['destination'], 'destination');
+  if (ipFamily(source) !== ipFamily(destination)) {
+    throw new DebugRequestError(`source ${source} and destination ${destination}: two families`);
+  }
+  const protocol = PROTOCOLS.find((name) => name === fields['protocol']);
+  if (protocol === undefined) throw new DebugRequestError('protocol: expected tcp, udp or sctp');
+  const port = fields['port'];
+  if (typeof port !== 'number' || !Number.isInteger(port) || port < 1 || port > 65_535) {
+    throw new DebugRequestError('port: expected a number from 1 to 65535');
+  }
+  const inInterface = parseInterface(fields['inInterface']);
+  const packet = { source, destination, protocol, port };
+  return inInterface === undefined ? packet : { ...packet, inInterface };
+}
+
+function parseAddress(value: unknown, name: string): IP {
+  const ip = typeof value === 'string' ? tryParseIP(value) : undefined;
+  if (ip === undefined) throw new DebugRequestError(`${name}: expected an IP address`);
+  return ip;
+}
+
+function parseInterface(value: unknown): string | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value !== 'string' || value === '' || value.length > MOST_INTERFACE_CHARACTERS) {
+    throw new DebugRequestError('inInterface: expected the name of a network interface');
+  }
+  return value;
+}
+
+function parseLiveTimeout(value: unknown): number | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value !== 'number' || !(value > 0 && value <= MOST_LIVE_MS)) {
+    throw new DebugRequestError(`liveTimeoutMs: expected more than 0 and at most ${MOST_LIVE_MS}`);
+  }
+  return value;
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function parseObject(line: string): Fields {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(line);
+  } catch {
+    throw new DebugRequestError('expected one line of JSON');
+  }
+  return asObject(parsed, 'request');
+}
+
+function asObject(value: unknown, name: string): Fields {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new DebugRequestError(`${name}: expected an object`);
+  }
+  // Any object has string keys; every value is checked before it is used.
+  return value as Fields;
+}

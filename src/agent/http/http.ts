@@ -1,0 +1,214 @@
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Clock } from '../../util/clock.ts';
+import { IoError, toError } from '../../util/errors.ts';
+import type { Logger } from '../../util/log.ts';
+import { formatHostPort, type HostPort } from '../config/host-port.ts';
+
+export interface HttpReply {
+  readonly status: number;
+  readonly contentType: string;
+  readonly body: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** What of a request an answer may depend on. */
+export interface HttpQuestion {
+  readonly query: URLSearchParams;
+  /** Read only for routes with a method of their own. */
+  readonly body: string;
+}
+
+/** Exact path, for GET and HEAD, or `PUT /path`, to what answers it. */
+export type HttpRoutes = ReadonlyMap<
+  string,
+  (question: HttpQuestion) => HttpReply | Promise<HttpReply>
+>;
+
+export interface HttpServerOptions {
+  /** For the log: `health` or `metrics`. */
+  readonly name: string;
+  readonly addresses: readonly HostPort[];
+  readonly routes: HttpRoutes;
+  /** A port that cannot be bound fails `bound` instead of being tried again every 5 s. */
+  readonly bindAddressHardFail: boolean;
+  /** Told of every failure to bind. */
+  readonly onBindFailure?: (error: Error) => void;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+export interface RunningHttpServer {
+  /** Settles when every address is bound; rejects with IoError only with bindAddressHardFail. */
+  readonly bound: Promise<void>;
+  /** Bound addresses, with the port the kernel chose where 0 was asked for. */
+  addresses(): readonly HostPort[];
+  /** Stops listening and drops connections. */
+  close(): Promise<void>;
+}
+
+const RETRY_BIND_MS = 5_000;
+const REQUEST_TIMEOUT_MS = 5_000;
+const IDLE_TIMEOUT_MS = 15_000;
+const MAX_CONNECTIONS = 100;
+const MAX_HEADER_BYTES = 16_384;
+const MAX_BODY_BYTES = 1024;
+
+/** Serves `routes` on every address, each connection bounded in time. */
+export function serveHttp(options: HttpServerOptions): RunningHttpServer {
+  const listeners = options.addresses.map((address) => new Listener(address, options));
+  const bound = Promise.all(listeners.map((listener) => listener.bound)).then(() => undefined);
+  // Whoever does not await `bound` must not be killed by its rejection.
+  bound.catch(() => undefined);
+  return {
+    bound,
+    addresses: () => listeners.flatMap((listener) => listener.boundTo ?? []),
+    close: async () => {
+      await Promise.all(listeners.map((listener) => listener.close()));
+    },
+  };
+}
+
+/** One address: binds, binds again after a failure, closes. */
+class Listener {
+  readonly bound: Promise<void>;
+  readonly #address: HostPort;
+  readonly #options: HttpServerOptions;
+  readonly #server: Server;
+  #cancelRetry: (() => void) | undefined;
+
+  constructor(address: HostPort, options: HttpServerOptions) {
+    this.#address = address;
+    this.#options = options;
+    this.#server = createBoundedServer(
+      (request, response) => void answer(request, response, options),
+    );
+    this.bound = new Promise((resolve, reject) => {
+      this.#server.on('listening', () => this.#onListening(resolve));
+      this.#server.on('error', (error) => this.#onError(error, reject));
+    });
+    this.#listen();
+  }
+
+  get boundTo(): HostPort | undefined {
+    const bound = this.#server.address();
+    if (!isAddressInfo(bound)) return undefined;
+    return { host: this.#address.host, port: bound.port };
+  }
+
+  close(): Promise<void> {
+    this.#cancelRetry?.();
+    this.#server.closeAllConnections();
+    return new Promise((resolve) => {
+      // The only error is ERR_SERVER_NOT_RUNNING: it never was bound.
+      this.#server.close(() => resolve());
+    });
+  }
+
+  #listen(): void {
+    this.#server.listen({ host: this.#address.host, port: this.#address.port });
+  }
+
+  #onListening(resolve: () => void): void {
+    const { log, name } = this.#options;
+    log.info({ server: name, address: formatHostPort(this.boundTo ?? this.#address) }, 'listening');
+    resolve();
+  }
+
+  #onError(cause: Error, reject: (error: Error) => void): void {
+    const { bindAddressHardFail, clock, log, name } = this.#options;
+    const address = formatHostPort(this.#address);
+    const error = new IoError(`listen for ${name} on ${address}: ${cause.message}`, { cause });
+    this.#options.onBindFailure?.(error);
+    if (bindAddressHardFail) {
+      reject(error);
+      return;
+    }
+    log.error({ server: name, address, err: error, retryMs: RETRY_BIND_MS }, 'cannot listen');
+    this.#cancelRetry = clock.schedule(RETRY_BIND_MS, () => this.#listen());
+  }
+}
+
+/** A server whose connections are bounded in number and each in time and size. */
+export function createBoundedServer(onRequest: RequestListener): Server {
+  const server = createServer(
+    {
+      headersTimeout: REQUEST_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      keepAliveTimeout: REQUEST_TIMEOUT_MS,
+      connectionsCheckingInterval: REQUEST_TIMEOUT_MS,
+      maxHeaderSize: MAX_HEADER_BYTES,
+    },
+    onRequest,
+  );
+  server.maxConnections = MAX_CONNECTIONS;
+  server.setTimeout(IDLE_TIMEOUT_MS);
+  return server;
+}
+
+function isAddressInfo(address: AddressInfo | string | null): address is AddressInfo {
+  return typeof address === 'object' && address !== null;
+}
+
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { routes, log, name }: HttpServerOptions,
+): Promise<void> {
+  const [path = '/', query = ''] = (request.url ?? '/').split('?', 2);
+  let reply: HttpReply;
+  try {
+    reply = await route(request, path, new URLSearchParams(query), routes);
+  } catch (thrown) {
+    log.error({ server: name, path, err: toError(thrown) }, 'request failed');
+    reply = plainText(500, 'internal error\n');
+  }
+  send(response, reply, request.method === 'HEAD');
+}
+
+async function route(
+  request: IncomingMessage,
+  path: string,
+  query: URLSearchParams,
+  routes: HttpRoutes,
+): Promise<HttpReply> {
+  const { method = '' } = request;
+  const withBody = routes.get(`${method} ${path}`);
+  if (withBody !== undefined) return withBody({ query, body: await readBody(request) });
+  const respond = routes.get(path);
+  if (respond === undefined) return plainText(404, 'not found\n');
+  if (method !== 'GET' && method !== 'HEAD') return plainText(405, 'only GET and HEAD\n');
+  return respond({ query, body: '' });
+}
+
+async function readBody(request: IncomingMessage): Promise<string> {
+  let body = '';
+  for await (const chunk of request.setEncoding('utf8')) {
+    body += chunk;
+    if (body.length > MAX_BODY_BYTES) throw new IoError(`body over ${MAX_BODY_BYTES} bytes`);
+  }
+  return body;
+}
+
+/** Sends a whole reply; nothing of its body to HEAD. */
+export function send(response: ServerResponse, reply: HttpReply, isHead: boolean): void {
+  response.writeHead(reply.status, {
+    'Content-Type': reply.contentType,
+    'Content-Length': Buffer.byteLength(reply.body),
+    'X-Content-Type-Options': 'nosniff',
+    ...reply.headers,
+    ...(reply.status === 405 ? { Allow: 'GET, HEAD' } : {}),
+  });
+  response.end(isHead ? undefined : reply.body);
+}
+
+/** A reply that browsers and curl show as it is. */
+export function plainText(status: number, body: string): HttpReply {
+  return { status, contentType: 'text/plain; charset=utf-8', body };
+}

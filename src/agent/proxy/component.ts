@@ -1,0 +1,208 @@
+import { openFlowSweeper } from '../../kernel/conntrack-sweep.ts';
+import { sysctls } from '../../kernel/sysctls.ts';
+import type { IPFamily } from '../../net/ip.ts';
+import { NftablesConnection } from '../../nftables/connection.ts';
+import { listElements } from '../../nftables/element-listing.ts';
+import type { CommitListener } from '../../proxy/commit-listener.ts';
+import { ConntrackReconciler } from '../../proxy/conntrack/reconciler.ts';
+import { ConnectionCounters } from '../../proxy/counters/counters.ts';
+import { ServiceHealthChecks } from '../../proxy/health.ts';
+import { kernelTables } from '../../proxy/nftables/kernel-table.ts';
+import { proxyTable } from '../../proxy/nftables/layout.ts';
+import { tableSessions } from '../../proxy/nftables/session.ts';
+import type { ProxierSettings } from '../../proxy/proxier.ts';
+import { ServiceProxy } from '../../proxy/service-proxy.ts';
+import { findDoubts } from '../config/doubts.ts';
+import type { ProxySettings } from '../config/proxy-settings.ts';
+import type { AgentContext } from '../context.ts';
+import { startDebug } from '../debug/component.ts';
+import { assessProxyHealth, type HealthFacts, isNodeEligible } from '../http/health.ts';
+import { applyConntrackSysctls, isConntrackLoaded } from './conntrack-sysctls.ts';
+import { repairOnDrift } from './drift.ts';
+import { type EventSink, nodeOf } from './events.ts';
+import { followLocalAddresses, type LocalAddresses } from './local-addresses.ts';
+import { feedObjects, NodeFeed } from './object-feed.ts';
+import type { OpenedSource } from './object-source.ts';
+import { ServiceHealthServers } from './service-health.ts';
+import { TakeOver } from './take-over.ts';
+import { takeOverKernel } from './take-over-kernel.ts';
+
+/** What the health server asks the proxy. */
+export interface ProxyComponent {
+  readonly health: () => HealthFacts;
+}
+
+/**
+ * Starts the Service proxy on a source that is not started yet. Nothing is written before both
+ * Services and EndpointSlices were read whole.
+ */
+export function startProxy(
+  context: AgentContext,
+  { source, events }: OpenedSource,
+): ProxyComponent {
+  const { config, live, clock, log, lifecycle, metrics } = context;
+  for (const doubt of findDoubts(config.proxy)) log.warn({ doubt }, 'configuration doubtful');
+  const families = supportedFamilies();
+  const node = new NodeFeed(config.source.kind === 'apiServer', config.proxy.bindAddress);
+  const health = (): HealthFacts => ({
+    families: proxy.health,
+    isNodeEligible: node.isExpected ? isNodeEligible(node.object) : true,
+    syncPeriodMs: live.current.proxy.syncPeriodMs,
+    nowMs: clock.now(),
+  });
+  const takeOver = openTakeOver(context, events);
+  const isHealthy = () => assessProxyHealth(health()).isLive;
+  const addresses = followLocalAddresses(clock, () => proxy.onLocalAddressesChange());
+  const counters = countConnections(context, families);
+  const { connect, ownPorts } = ownConnections();
+  const proxy = new ServiceProxy({
+    ...settingsOf(config.proxy),
+    families,
+    nodeName: config.nodeName,
+    hasNodeObjects: () => node.isExpected,
+    localAddresses: () => addresses.read(),
+    clock,
+    log: log.child({ component: 'proxy' }),
+    openSession: tableSessions(kernelTables(connect)),
+    metrics: metrics.proxy,
+    listeners: [
+      serveServiceHealth(context, events, isHealthy),
+      reconcileConntrack(context, addresses),
+      counters,
+      completeSysctls(context),
+      ...(config.own.takeOver ? [takeOver] : []),
+    ],
+  });
+  lifecycle.onShutdown('address monitor', () => addresses.close());
+  lifecycle.onShutdown('service proxy', () => proxy.stop());
+  live.follow((changed) => {
+    node.overrideAddress(proxy, changed.proxy.bindAddress);
+    proxy.reconfigure(settingsOf(changed.proxy));
+  });
+  feedObjects(context, proxy, source, node.start(proxy, source, config.nodeName));
+  repairOnDrift(context, {
+    families,
+    proxy,
+    events,
+    ownPorts,
+    onForeignChange: ({ tables }) => takeOver.noteForeignChange(tables),
+    onMessage: (message) => counters.onRulesetMessage(message),
+  });
+  startDebug(context, proxy);
+  sendStarting(context, events);
+  return { health };
+}
+
+/** As kube-proxy does. */
+function sendStarting({ config }: AgentContext, events: EventSink): void {
+  events.send({
+    about: nodeOf(config),
+    type: 'Normal',
+    reason: 'Starting',
+    action: 'StartKubeProxy',
+    note: '',
+  });
+}
+
+function openTakeOver({ config, clock, log, lifecycle }: AgentContext, events: EventSink) {
+  const takeOver = new TakeOver({
+    kernel: takeOverKernel,
+    clock,
+    log,
+    report: (type, note) =>
+      events.send({
+        about: nodeOf(config),
+        type,
+        reason: 'TakeOver',
+        action: 'StartKubeProxy',
+        note,
+      }),
+  });
+  lifecycle.onShutdown('take-over', () => takeOver.close());
+  return takeOver;
+}
+
+/** The kernel loads connection tracking with the first table that needs it: with our first commit. */
+function completeSysctls({ live, log }: AgentContext): CommitListener {
+  let isDue = !isConntrackLoaded();
+  return {
+    programming: () => {},
+    committed: () => {
+      if (isDue) applyConntrackSysctls(live.current.proxy.conntrack, log);
+      isDue = false;
+    },
+  };
+}
+
+/** Deletes flows that point to endpoints which are gone. */
+function reconcileConntrack(
+  { config, clock, log, lifecycle, metrics }: AgentContext,
+  addresses: LocalAddresses,
+): CommitListener {
+  const reconciler = new ConntrackReconciler({
+    killsTcp: config.own.conntrackKillTCP,
+    sweeper: openFlowSweeper(),
+    localAddresses: () => addresses.read(),
+    clock,
+    log: log.child({ component: 'conntrack' }),
+    metrics: metrics.conntrack,
+  });
+  lifecycle.onShutdown('conntrack', () => reconciler.stop());
+  return reconciler;
+}
+
+/** Connections per Service, as metrics. */
+function countConnections(
+  { config, clock, log, metrics }: AgentContext,
+  families: readonly IPFamily[],
+): ConnectionCounters {
+  const counters = new ConnectionCounters({
+    families,
+    hasEndpoints: config.own.endpointMetrics,
+    list: (family, set, onPart) => listElements({}, proxyTable(family), set, onPart),
+    clock,
+    log: log.child({ component: 'counters' }),
+  });
+  metrics.appendText(() => counters.text());
+  return counters;
+}
+
+/** The servers on healthCheckNodePorts, which follow what is in the kernel. */
+function serveServiceHealth(
+  { config, log, lifecycle }: AgentContext,
+  events: EventSink,
+  isProxyHealthy: () => boolean,
+): CommitListener {
+  const { nodeName } = config;
+  const servers = new ServiceHealthServers({ isProxyHealthy, nodeName, events, log });
+  lifecycle.onShutdown('service health servers', () => servers.close());
+  return new ServiceHealthChecks((family, wanted) => servers.update(family, wanted));
+}
+
+/** What of the configuration a running proxy follows. */
+function settingsOf(settings: ProxySettings): ProxierSettings {
+  return {
+    localDetection: settings.localDetection,
+    nodePortAddresses: settings.nodePortAddresses,
+    masqueradesAll: settings.masqueradeAll,
+    minSyncPeriodMs: settings.minSyncPeriodMs,
+    syncPeriodMs: settings.syncPeriodMs,
+  };
+}
+
+/** Connections whose transactions the table monitor can tell from those of others. */
+function ownConnections() {
+  const ownPorts = new Set<number>();
+  const connect = () => {
+    const connection = NftablesConnection.open();
+    ownPorts.add(connection.portId);
+    return connection;
+  };
+  return { connect, ownPorts };
+}
+
+/** IPv6 only where the kernel has it at all. */
+function supportedFamilies(): IPFamily[] {
+  const hasIPv6 = sysctls.read(undefined, 'net/ipv6/conf/all/disable_ipv6') !== undefined;
+  return hasIPv6 ? [4, 6] : [4];
+}

@@ -1,0 +1,141 @@
+import { endpointSlices, nodes, serviceCIDRs, services } from '../../kube/resources.ts';
+import type { ObjectSource } from '../../kube/source.ts';
+import type { Node, ServiceCIDR } from '../../kube/types.ts';
+import { tryParseCidr } from '../../net/cidr.ts';
+import type { IP } from '../../net/ip.ts';
+import type { ServiceProxy } from '../../proxy/service-proxy.ts';
+import type { AgentContext } from '../context.ts';
+
+/** What objects are handed to. */
+export type FedProxy = Pick<
+  ServiceProxy,
+  | 'onServiceAdd'
+  | 'onServiceUpdate'
+  | 'onServiceDelete'
+  | 'onEndpointSliceAdd'
+  | 'onEndpointSliceUpdate'
+  | 'onEndpointSliceDelete'
+  | 'onNodeUpdate'
+  | 'onNodeDelete'
+  | 'onServiceCIDRs'
+  | 'setSynced'
+>;
+
+/** How long kube-proxy waits for its Node's address before it goes on without. */
+const NODE_WAIT_MS = 30_000;
+
+/** Follows this node's object and hands it to the proxy, with the address that replaces its own. */
+export class NodeFeed {
+  #object: Node | undefined;
+  #isExpected: boolean;
+  #override: IP | undefined;
+
+  constructor(isExpected: boolean, override: IP | undefined) {
+    this.#isExpected = isExpected;
+    this.#override = override;
+  }
+
+  /** Undefined before it was read and after it was deleted. */
+  get object(): Node | undefined {
+    return this.#object;
+  }
+
+  /** It exists or may still arrive: an API server has one for us, sooner or later. */
+  get isExpected(): boolean {
+    return this.#isExpected;
+  }
+
+  /** Resolves when the first reading is over. */
+  start(proxy: FedProxy, source: ObjectSource, nodeName: string): Promise<void> {
+    const note = (node: Node) => {
+      this.#isExpected = true;
+      this.#object = node;
+      proxy.onNodeUpdate(withAddress(node, this.#override));
+    };
+    const { synced } = source.watch(nodes(nodeName), {
+      onAdd: note,
+      onUpdate: note,
+      onDelete: (node) => {
+        this.#object = undefined;
+        proxy.onNodeDelete(node);
+      },
+    });
+    return synced;
+  }
+
+  /** Another `bindAddress` is configured. */
+  overrideAddress(proxy: FedProxy, override: IP | undefined): void {
+    if (override === this.#override) return;
+    this.#override = override;
+    if (this.#object !== undefined) proxy.onNodeUpdate(withAddress(this.#object, override));
+  }
+}
+
+/**
+ * Hands Services, EndpointSlices and ServiceCIDRs to the proxy and lets it begin when all were read
+ * whole, and the Node too or not in time: its address and podCIDRs decide about rules.
+ */
+export function feedObjects(
+  { clock, log }: Pick<AgentContext, 'clock' | 'log'>,
+  proxy: FedProxy,
+  source: ObjectSource,
+  nodeRead: Promise<void>,
+): void {
+  const read = [feedServices(proxy, source), feedSlices(proxy, source), feedCIDRs(proxy, source)];
+  const late = Promise.withResolvers<void>();
+  const inTime = Promise.race([nodeRead, late.promise]);
+  void Promise.all(read).then(async () => {
+    const cancel = clock.schedule(NODE_WAIT_MS, () => {
+      log.warn({ waitedMs: NODE_WAIT_MS }, 'node object not read in time, going on without');
+      late.resolve();
+    });
+    await inTime;
+    cancel();
+    log.info('services and endpoints read');
+    proxy.setSynced();
+  });
+}
+
+function feedServices(proxy: FedProxy, source: ObjectSource): Promise<void> {
+  return source.watch(services, {
+    onAdd: (service) => proxy.onServiceAdd(service),
+    onUpdate: (service) => proxy.onServiceUpdate(service),
+    onDelete: (service) => proxy.onServiceDelete(service),
+  }).synced;
+}
+
+function feedSlices(proxy: FedProxy, source: ObjectSource): Promise<void> {
+  return source.watch(endpointSlices, {
+    onAdd: (slice) => proxy.onEndpointSliceAdd(slice),
+    onUpdate: (slice, old) => proxy.onEndpointSliceUpdate(slice, old),
+    onDelete: (slice) => proxy.onEndpointSliceDelete(slice),
+  }).synced;
+}
+
+/** The proxy gets all of them at every change: there are few, and they change rarely. */
+function feedCIDRs(proxy: FedProxy, source: ObjectSource): Promise<void> {
+  const known = new Map<string, readonly string[]>();
+  const tell = () => {
+    const texts = [...known.values()].flat();
+    proxy.onServiceCIDRs(texts.flatMap((text) => tryParseCidr(text) ?? []));
+  };
+  const note = ({ metadata, spec }: ServiceCIDR) => {
+    known.set(metadata.name, spec.cidrs);
+    tell();
+  };
+  return source.watch(serviceCIDRs, {
+    onAdd: note,
+    onUpdate: note,
+    onDelete: ({ metadata }) => {
+      known.delete(metadata.name);
+      tell();
+    },
+  }).synced;
+}
+
+/** kube-proxy's `bindAddress` stands for the Node's address of its family. */
+function withAddress(node: Node, address: IP | undefined): Node {
+  if (address === undefined) return node;
+  const addresses = [{ type: 'InternalIP', address }, ...(node.status?.addresses ?? [])];
+  return { ...node, status: { ...node.status, addresses } };
+}

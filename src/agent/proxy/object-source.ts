@@ -1,0 +1,69 @@
+import { inClusterAccess, readKubeconfig } from '../../kube/access/kubeconfig.ts';
+import { ApiSource } from '../../kube/api/api-source.ts';
+import { ApiClient } from '../../kube/api/client.ts';
+import { ManifestSource } from '../../kube/manifests/manifests.ts';
+import type { ObjectSource } from '../../kube/source.ts';
+import { ConfigError } from '../../util/errors.ts';
+import type { AgentContext } from '../context.ts';
+import { WEFT_VERSION } from '../version.ts';
+import { ApiEvents, type EventSink, NO_EVENTS } from './events.ts';
+
+/** Where objects come from, and where events about them go. */
+export interface OpenedSource {
+  readonly source: ObjectSource;
+  readonly events: EventSink;
+}
+
+/**
+ * Opens the configured source of Kubernetes objects, not started yet. Throws ConfigError when its
+ * credentials are not usable.
+ */
+export async function openObjectSource(context: AgentContext): Promise<OpenedSource> {
+  const { config, clock, log } = context;
+  switch (config.source.kind) {
+    case 'manifests': {
+      const { directory } = config.source;
+      return { source: new ManifestSource({ directory, clock, log }), events: NO_EVENTS };
+    }
+    case 'apiServer':
+      return openApiSource(context, config.source);
+    case 'none':
+      throw new ConfigError('manifests', 'no source of Services: give --kubeconfig or --manifests');
+  }
+}
+
+async function openApiSource(
+  { config, clock, log, metrics, lifecycle }: AgentContext,
+  settings: { readonly kubeconfig: string | undefined; readonly master: string | undefined },
+): Promise<OpenedSource> {
+  const options = { clock, environment: process.env };
+  const found =
+    settings.kubeconfig === undefined
+      ? inClusterAccess(options)
+      : await readKubeconfig(settings.kubeconfig, options);
+  const access =
+    settings.master === undefined ? found : { ...found, server: new URL(settings.master) };
+  const { host } = access.server;
+  const client = new ApiClient({
+    access,
+    version: WEFT_VERSION,
+    clock,
+    random: Math.random,
+    onAnswer: (answer) => metrics.apiAnswered(host, answer),
+  });
+  const source = new ApiSource({
+    client,
+    clock,
+    random: Math.random,
+    log,
+    allowMassDeletion: config.own.allowMassDeletion,
+    stateDirectory: config.own.stateDir,
+  });
+  lifecycle.onShutdown('last known objects', () => source.saveState());
+  metrics.observeKube(() =>
+    source.counts().map(({ plural, counts }) => ({ resource: plural, ...counts })),
+  );
+  const { nodeName } = config;
+  const events = new ApiEvents({ client, nodeName, clock, log, signal: lifecycle.signal });
+  return { source, events };
+}

@@ -1,0 +1,124 @@
+/**
+ * Taking the place of a kube-proxy in nftables mode: its tables serve until ours do, then they go.
+ */
+import type { IPFamily } from '../../net/ip.ts';
+import type { Table } from '../../nftables/model.ts';
+import { tableText } from '../../nftables/text.ts';
+import type { CommitListener } from '../../proxy/commit-listener.ts';
+import type { Clock } from '../../util/clock.ts';
+import { toError } from '../../util/errors.ts';
+import type { Logger } from '../../util/log.ts';
+
+/** What taking over touches, so that tests can stand in for it. */
+export interface TakeOverKernel {
+  hasTable(table: Table): boolean;
+  deleteTable(table: Table): void;
+  hasChain(table: Table, name: string): boolean;
+  /** Process id of a kube-proxy that this namespace of processes shows. */
+  kubeProxyPid(): number | undefined;
+}
+
+export interface TakeOverOptions {
+  readonly kernel: TakeOverKernel;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** A table of kube-proxy's was removed, or cannot be: for people who look at the Node. */
+  readonly report: (type: 'Normal' | 'Warning', note: string) => void;
+}
+
+/** How soon it is looked again for a kube-proxy that was seen to run. */
+const LOOK_AGAIN_MS = 30_000;
+/** A kube-proxy writes its table at least once an hour (its maxInterval); after that it is gone. */
+const SILENCE_MS = 65 * 60_000;
+
+/** Where all of them begin in iptables mode; iptables-nft keeps them in nftables tables. */
+const IPTABLES_CHAIN = 'KUBE-SERVICES';
+
+/** Removes kube-proxy's table of a family after the first commit of ours. */
+export class TakeOver implements CommitListener {
+  readonly #options: TakeOverOptions;
+  readonly #begun = new Set<IPFamily>();
+  readonly #cancels = new Map<IPFamily, () => void>();
+  readonly #warned = new Set<string>();
+
+  constructor(options: TakeOverOptions) {
+    this.#options = options;
+  }
+
+  programming(): void {}
+
+  committed(family: IPFamily): void {
+    if (this.#begun.has(family)) return;
+    this.#begun.add(family);
+    this.#warnOfIptables(family);
+    this.#attempt(family);
+  }
+
+  /** Somebody else changed these tables: a kube-proxy that comes back is left alone. */
+  noteForeignChange(tables: ReadonlySet<string>): void {
+    for (const family of this.#begun) {
+      const table = kubeProxyTable(family);
+      if (!tables.has(tableText(table)) || !this.#options.kernel.hasTable(table)) continue;
+      this.#warn(table, 'kube-proxy writes its table again', {});
+      this.#lookAgain(family, SILENCE_MS);
+    }
+  }
+
+  close(): void {
+    for (const cancel of this.#cancels.values()) cancel();
+  }
+
+  #attempt(family: IPFamily): void {
+    const { kernel, log, report } = this.#options;
+    const table = kubeProxyTable(family);
+    try {
+      if (!kernel.hasTable(table)) return;
+      const pid = kernel.kubeProxyPid();
+      if (pid !== undefined) {
+        this.#warn(table, 'kube-proxy is running, its table stays', { pid });
+        this.#lookAgain(family, LOOK_AGAIN_MS);
+        return;
+      }
+      kernel.deleteTable(table);
+      log.info({ table: tableText(table) }, 'took over from kube-proxy, its table is removed');
+      report('Normal', `took over Services from kube-proxy: removed table ${tableText(table)}`);
+    } catch (thrown) {
+      const reason = toError(thrown).message;
+      log.warn({ table: tableText(table), reason }, "kube-proxy's table not removed");
+      this.#lookAgain(family, LOOK_AGAIN_MS);
+    }
+  }
+
+  #lookAgain(family: IPFamily, delayMs: number): void {
+    this.#cancels.get(family)?.();
+    const cancel = this.#options.clock.schedule(delayMs, () => this.#attempt(family));
+    this.#cancels.set(family, cancel);
+  }
+
+  #warn(table: Table, message: string, facts: object): void {
+    const name = tableText(table);
+    if (this.#warned.has(name)) return;
+    this.#warned.add(name);
+    const cure = 'both balance Services on this node: remove the kube-proxy DaemonSet from it';
+    this.#options.log.warn({ table: name, ...facts, cure }, message);
+    this.#options.report('Warning', `${message} (${name}); ${cure}`);
+  }
+
+  /** Only named: removing them takes iptables, and is kube-proxy's own `--cleanup`. */
+  #warnOfIptables(family: IPFamily): void {
+    const table: Table = { family: family === 4 ? 'ip' : 'ip6', name: 'nat' };
+    const { kernel, log } = this.#options;
+    try {
+      if (!kernel.hasChain(table, IPTABLES_CHAIN)) return;
+      const cure = 'run kube-proxy --cleanup once to remove them';
+      const facts = { table: tableText(table), chain: IPTABLES_CHAIN, cure };
+      log.warn(facts, "chains of kube-proxy's iptables mode are there");
+    } catch (thrown) {
+      log.debug({ reason: toError(thrown).message }, 'iptables chains not looked for');
+    }
+  }
+}
+
+function kubeProxyTable(family: IPFamily): Table {
+  return { family: family === 4 ? 'ip' : 'ip6', name: 'kube-proxy' };
+}

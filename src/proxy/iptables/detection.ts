@@ -1,0 +1,48 @@
+import type { CommandPrefix, IptablesVariant } from '../../kernel/iptables.ts';
+import {
+  findIptables,
+  type IptablesPrograms,
+  NOT_INSTALLED,
+  openIptablesPrograms,
+} from '../../kernel/iptables-restore.ts';
+import type { IPFamily } from '../../net/ip.ts';
+import { IoError } from '../../util/errors.ts';
+import { chooseVariant } from './variant.ts';
+
+/**
+ * Opens the programs for these families, all of the variant that is configured or else the one that
+ * the node uses. Throws IoError when there is none.
+ */
+export async function detectPrograms(
+  families: readonly IPFamily[],
+  options: {
+    readonly variant?: IptablesVariant | undefined;
+    readonly prefix?: CommandPrefix | undefined;
+  } = {},
+): Promise<ReadonlyMap<IPFamily, IptablesPrograms>> {
+  const { prefix = [] } = options;
+  const installed = await findIptables(prefix);
+  const open = (variant: IptablesVariant, family: IPFamily) =>
+    openIptablesPrograms(installed, variant, family, prefix);
+  const listings = new Map<IptablesVariant, string>();
+  for (const variant of options.variant === undefined ? installed.keys() : []) {
+    const texts = await Promise.all(families.map((family) => open(variant, family).save()));
+    listings.set(variant, texts.join('\n'));
+  }
+  const variant = options.variant ?? chooseVariant(listings);
+  if (variant === undefined) {
+    throw new IoError(`iptables ${NOT_INSTALLED}`);
+  }
+  return new Map(families.map((family) => [family, open(variant, family)]));
+}
+
+/** The programs of every variant that is installed: for cleaning up after whoever wrote last. */
+export async function installedPrograms(
+  families: readonly IPFamily[],
+  prefix: CommandPrefix = [],
+): Promise<readonly IptablesPrograms[]> {
+  const installed = await findIptables(prefix);
+  return Array.from(installed.keys()).flatMap((variant) =>
+    families.map((family) => openIptablesPrograms(installed, variant, family, prefix)),
+  );
+}

@@ -1,0 +1,43 @@
+import type { IP } from '../net/ip.ts';
+import type { LayoutOptions } from './nftables/layout-options.ts';
+import type { ResolvedPort } from './state.ts';
+
+/** What the rules need to know besides Services. */
+export interface SessionSettings {
+  readonly layout: LayoutOptions;
+  /** The addresses that accept NodePorts; of no meaning when they answer on all of them. */
+  readonly nodePortIPs: readonly IP[];
+}
+
+/**
+ * One stretch of time in which the rules of a family in the kernel are known, in one of the proxy's
+ * modes: from reading them to the first failure. After an exception from `program` it is over.
+ */
+export interface ServiceSession {
+  /** Whether it can go on with these settings. */
+  fits(settings: SessionSettings): boolean;
+  /**
+   * True once the kernel has been brought in line with every Service, so that from then on only
+   * changes need to be programmed.
+   */
+  readonly isComplete: boolean;
+  /**
+   * Programs Services, in groups that belong into one transaction. A session's first call has to
+   * name every Service there is: what none of them wants is removed.
+   */
+  program(
+    settings: SessionSettings,
+    groups: Iterable<readonly string[]>,
+    resolve: (service: string) => readonly ResolvedPort[],
+  ): Promise<void>;
+  /** Deletes chains that nothing has led to for a while; `now` in milliseconds. */
+  dropUnusedChains(
+    now: number,
+    onFailure: (chain: string, error: unknown) => void,
+  ): void | Promise<void>;
+  /** What is in the kernel stays. */
+  close(): void;
+}
+
+/** Begins a session for the family of these settings; what it throws is tried again later. */
+export type OpenSession = (settings: SessionSettings) => ServiceSession;

@@ -1,0 +1,126 @@
+/** The agent beside an API server: what it tells the server, and a start without it. */
+import type { ChildProcess } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createNetns, type TestNetns } from '../support/netns.ts';
+import { service, slice } from '../support/proxy-objects.ts';
+
+const WEFT = join(import.meta.dirname, '../../src/cli/weft.ts');
+const API_SERVER = join(import.meta.dirname, '../support/workloads/api-server.ts');
+const WAIT = { timeout: 20_000, interval: 100 };
+
+let node: TestNetns;
+let directory: string;
+let api: ChildProcess;
+let answers = '';
+
+beforeAll(async () => {
+  node = createNetns('api');
+  directory = mkdtempSync(join(tmpdir(), 'weft-api-'));
+  const kubeconfig = join(directory, 'kubeconfig');
+  api = node.start(process.execPath, [API_SERVER, kubeconfig]);
+  await new Promise<void>((resolve) => {
+    api.stdout?.on('data', (chunk) => {
+      answers += chunk;
+      if (answers.startsWith('ready')) resolve();
+    });
+  });
+  put('nodes', {
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name: 'node-a' },
+    status: { addresses: [{ type: 'InternalIP', address: '192.168.0.1' }] },
+  });
+  put('servicecidrs', {
+    apiVersion: 'networking.k8s.io/v1',
+    kind: 'ServiceCIDR',
+    metadata: { name: 'kubernetes' },
+    spec: { cidrs: ['172.30.0.0/16'] },
+  });
+  put('services', { apiVersion: 'v1', kind: 'Service', ...service('web', '172.30.0.10') });
+  put('endpointslices', {
+    apiVersion: 'discovery.k8s.io/v1',
+    kind: 'EndpointSlice',
+    ...slice({ service: 'web', endpoints: ['10.0.0.1'] }),
+  });
+});
+
+afterAll(() => {
+  node.remove();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+function send(command: object): void {
+  api.stdin?.write(`${JSON.stringify(command)}\n`);
+}
+
+function put(plural: string, object: object): void {
+  send({ put: [plural, object] });
+}
+
+function startAgent() {
+  const flags = ['--components', 'proxy', '--node-name', 'node-a', '--log-level', 'debug'];
+  const directories = ['--run-dir', join(directory, 'run'), '--state-dir', stateDir()];
+  const source = ['--kubeconfig', join(directory, 'kubeconfig')];
+  const child = node.start(process.execPath, [WEFT, 'agent', ...flags, ...directories, ...source]);
+  let log = '';
+  child.stderr?.on('data', (chunk) => {
+    log += chunk;
+  });
+  const end = async () => {
+    const ended = new Promise((resolve) => child.once('exit', resolve));
+    child.kill('SIGTERM');
+    await ended;
+  };
+  return { end, log: () => log };
+}
+
+const stateDir = () => join(directory, 'state');
+const table = () => node.attempt('nft', ['list', 'table', 'ip', 'weft-proxy']).stdout;
+
+/** Waits until the Events the server has got so far match. */
+async function expectEvent(want: RegExp): Promise<void> {
+  const ask = () => {
+    const seen = answers;
+    answers = '';
+    send({ created: true });
+    return seen;
+  };
+  await expect.poll(ask, WAIT).toMatch(want);
+}
+
+test('Events, ServiceCIDRs and drift', async () => {
+  const agent = startAgent();
+  await expect.poll(table, WAIT).toContain('172.30.0.10');
+  await expect.poll(table, WAIT).toContain('172.30.0.0/16');
+  await expectEvent(
+    /events\.k8s\.io\/v1\/namespaces\/default\/events.*"reason":"Starting".*"name":"node-a"/,
+  );
+  node.run('nft', 'flush', 'ruleset');
+  await expectEvent(
+    /"reason":"ServiceRulesChanged".*"note":"table ip weft-proxy was changed by nft/,
+  );
+  await expect.poll(table, WAIT).toContain('172.30.0.10');
+  const metrics = node.run('curl', '-s', 'http://127.0.0.1:10249/metrics');
+  expect(metrics).toMatch(
+    /^rest_client_requests_total\{code="200",method="GET",host="127[^"]*"\} /m,
+  );
+  expect(metrics).toMatch(/^rest_client_requests_total\{code="20[01]",method="POST",host=/m);
+  await agent.end();
+  expect(agent.log()).not.toContain('event not sent');
+}, 60_000);
+
+test('a node that starts without the API server serves what it last knew', async () => {
+  const file = join(stateDir(), 'last-known-objects.jsonl');
+  expect(readFileSync(file, 'utf8')).toContain('172.30.0.10');
+  const ended = new Promise((resolve) => api.once('exit', resolve));
+  api.kill('SIGKILL');
+  await ended;
+  node.run('nft', 'flush', 'ruleset');
+  const agent = startAgent();
+  await expect.poll(table, WAIT).toContain('172.30.0.10');
+  await expect.poll(table, WAIT).toContain('10.0.0.1');
+  await agent.end();
+}, 60_000);

@@ -1,0 +1,267 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { openFlowSweeper } from '../../src/kernel/conntrack-sweep.ts';
+import { netnses } from '../../src/kernel/netns.ts';
+import { openRtnl } from '../../src/kernel/rtnl.ts';
+import type { Netns } from '../../src/kernel/types.ts';
+import type { EndpointSlice, Service } from '../../src/kube/types.ts';
+import { ConntrackReconciler } from '../../src/proxy/conntrack/reconciler.ts';
+import type { ServiceProxy } from '../../src/proxy/service-proxy.ts';
+import { systemClock } from '../../src/util/clock.ts';
+import { createLogger } from '../../src/util/log.ts';
+import type { TestNetns } from '../support/netns.ts';
+import { createProxyLab, type ProxyLab, SERVER_PORT } from '../support/proxy-lab.ts';
+import { type EndpointText, service, slice } from '../support/proxy-objects.ts';
+import { type RunningProgram, startIn, startServer } from '../support/workloads.ts';
+
+const STREAM = new URL('../support/workloads/udp-stream.ts', import.meta.url).pathname;
+const TCP_STREAM = new URL('../support/workloads/stream.ts', import.meta.url).pathname;
+const SECOND_PORT = 9090;
+const NODE_PORT = 30053;
+const LB = '198.51.100.53';
+const V4 = { vip: '172.30.0.53', a: '10.1.0.3', b: '10.1.0.4', node: '203.0.113.1' };
+const V6 = {
+  vip: 'fd00:172::53',
+  a: 'fd00:10:1::3',
+  b: 'fd00:10:1::4',
+  node: '2001:db8::1',
+};
+
+let lab: ProxyLab;
+let nodeNetns: Netns;
+let second: RunningProgram;
+const streams: RunningProgram[] = [];
+const running: { stop(): Promise<void> }[] = [];
+
+beforeAll(async () => {
+  lab = await createProxyLab();
+  nodeNetns = netnses.open(lab.node.path);
+  second = await startServer(lab.podA.path, 'second', SECOND_PORT);
+});
+
+afterAll(async () => {
+  await second.end('SIGKILL');
+  nodeNetns.close();
+  await lab.remove();
+});
+
+afterEach(async () => {
+  await Promise.all(streams.splice(0).map((stream) => stream.end('SIGKILL')));
+  for (const part of running.splice(0)) await part.stop();
+  lab.node.run('nft', 'flush', 'ruleset');
+  lab.node.run('conntrack', '-F');
+});
+
+function startReconciler(killsTcp = false): ConntrackReconciler {
+  const reconciler = new ConntrackReconciler({
+    killsTcp,
+    sweeper: openFlowSweeper(nodeNetns),
+    localAddresses() {
+      const rtnl = openRtnl(nodeNetns);
+      const addresses = rtnl.addresses().map(({ address }) => address);
+      rtnl.close();
+      return addresses;
+    },
+    clock: systemClock,
+    log: createLogger('warn'),
+  });
+  running.push(reconciler);
+  return reconciler;
+}
+
+async function startProxy(
+  objects: { readonly services: readonly Service[]; readonly slices: readonly EndpointSlice[] },
+  listeners = [startReconciler()],
+): Promise<ServiceProxy> {
+  const proxy = lab.proxy({ listeners });
+  running.unshift(proxy);
+  for (const object of objects.services) proxy.onServiceAdd(object);
+  for (const object of objects.slices) proxy.onEndpointSliceAdd(object);
+  proxy.setSynced();
+  await proxy.sync();
+  return proxy;
+}
+
+const PORT = { name: 'udp', protocol: 'UDP', port: 53, nodePort: NODE_PORT } as const;
+
+function dns(vip: string, hasLoadBalancer = true): Service {
+  const base = service('dns', vip, { type: 'LoadBalancer', ports: [PORT] });
+  const ingress = hasLoadBalancer && !vip.includes(':') ? [{ ip: LB }] : [];
+  return { ...base, status: { loadBalancer: { ingress } } };
+}
+
+const endpoints = (ips: readonly EndpointText[], port = SERVER_PORT, owner = 'dns') =>
+  slice({ service: owner, endpoints: ips, ports: [{ name: 'udp', protocol: 'UDP', port }] });
+
+/** Begins a UDP flow that goes on until the test ends. */
+async function stream(from: TestNetns, host: string, port: number): Promise<RunningProgram> {
+  const started = await startIn(from.path, [process.execPath, STREAM, host, String(port)], 'ready');
+  streams.push(started);
+  return started;
+}
+
+/** Waits until the servers that have answered so far are these. */
+const answeredBy = (program: RunningProgram, ...servers: readonly string[]) =>
+  expect
+    .poll(() => program.output().trim().split('\n').slice(1), { timeout: 5_000, interval: 20 })
+    .toEqual(servers);
+
+const flowIds = (...filter: readonly string[]) =>
+  [
+    ...lab.node.run('conntrack', '-L', '-o', 'id', '-p', 'udp', ...filter).matchAll(/ id=(\d+)/g),
+  ].map(([, id]) => id);
+
+describe('a UDP flow follows the endpoint', () => {
+  test.each([
+    { name: 'clusterIP', from: () => lab.client, to: V4.vip, port: 53, ips: V4 },
+    { name: 'clusterIP of the node itself', from: () => lab.node, to: V4.vip, port: 53, ips: V4 },
+    { name: 'NodePort', from: () => lab.outside, to: V4.node, port: NODE_PORT, ips: V4 },
+    {
+      name: 'NodePort of the node itself',
+      from: () => lab.node,
+      to: V4.node,
+      port: NODE_PORT,
+      ips: V4,
+    },
+    { name: 'load balancer', from: () => lab.outside, to: LB, port: 53, ips: V4 },
+    { name: 'clusterIP over IPv6', from: () => lab.client, to: V6.vip, port: 53, ips: V6 },
+    { name: 'NodePort over IPv6', from: () => lab.outside, to: V6.node, port: NODE_PORT, ips: V6 },
+  ])('$name', async ({ from, to, port, ips }) => {
+    const proxy = await startProxy({ services: [dns(ips.vip)], slices: [endpoints([ips.a])] });
+    const flow = await stream(from(), to, port);
+    await answeredBy(flow, 'a');
+    proxy.onEndpointSliceUpdate(endpoints([ips.b]));
+    await answeredBy(flow, 'a', 'b');
+    // By way of none, as when a pod is made anew.
+    proxy.onEndpointSliceUpdate(endpoints([]));
+    await proxy.sync();
+    proxy.onEndpointSliceUpdate(endpoints([ips.a]));
+    await answeredBy(flow, 'a', 'b', 'a');
+  });
+
+  test('which it would not do by itself', async () => {
+    const proxy = await startProxy({ services: [dns(V4.vip)], slices: [endpoints([V4.a])] }, []);
+    const flow = await stream(lab.client, V4.vip, 53);
+    await answeredBy(flow, 'a');
+    const before = flowIds('-d', V4.vip);
+    proxy.onEndpointSliceUpdate(endpoints([V4.b]));
+    await proxy.sync();
+    const later = await stream(lab.client, V4.vip, 53);
+    await answeredBy(later, 'b');
+    await answeredBy(flow, 'a');
+    expect(flowIds('-d', V4.vip)).toEqual(expect.arrayContaining(before));
+  });
+
+  test('to the new target port', async () => {
+    const proxy = await startProxy({ services: [dns(V4.vip)], slices: [endpoints([V4.a])] });
+    const flow = await stream(lab.client, V4.vip, 53);
+    await answeredBy(flow, 'a');
+    proxy.onEndpointSliceUpdate(endpoints([V4.a], SECOND_PORT));
+    await answeredBy(flow, 'a', 'second');
+  });
+
+  test('from the moment there is one', async () => {
+    const proxy = await startProxy({ services: [dns(V4.vip)], slices: [] });
+    const flow = await stream(lab.client, V4.vip, 53);
+    proxy.onEndpointSliceAdd(endpoints([V4.a]));
+    await answeredBy(flow, 'a');
+  });
+
+  test('and the Service, to an address it gains', async () => {
+    const objects = { services: [dns(V4.vip, false)], slices: [endpoints([V4.a])] };
+    const proxy = await startProxy(objects);
+    // Until then the address is somebody else's, behind the node, who does not answer.
+    const flow = await stream(lab.client, LB, 53);
+    await expect.poll(() => flowIds('-d', LB)).toHaveLength(1);
+    proxy.onServiceUpdate(dns(V4.vip));
+    await answeredBy(flow, 'a');
+  });
+
+  test('when it changed while no agent ran', async () => {
+    const before = await startProxy({ services: [dns(V4.vip)], slices: [endpoints([V4.a])] });
+    const flow = await stream(lab.client, V4.vip, 53);
+    await answeredBy(flow, 'a');
+    await before.stop();
+    await startProxy({ services: [dns(V4.vip)], slices: [endpoints([V4.b])] });
+    await answeredBy(flow, 'a', 'b');
+  });
+});
+
+describe('a flow that is right stays', () => {
+  test('on an endpoint that another one joins, and that then drains', async () => {
+    const otherVip = '172.30.0.54';
+    const other = service('other', otherVip, {
+      ports: [{ name: 'udp', protocol: 'UDP', port: 53 }],
+    });
+    const ofOther = (ip: string) => endpoints([ip], SERVER_PORT, 'other');
+    const proxy = await startProxy({
+      services: [dns(V4.vip), other],
+      slices: [endpoints([V4.a]), ofOther(V4.a)],
+    });
+    const [flow, witness] = [
+      await stream(lab.client, V4.vip, 53),
+      await stream(lab.client, otherVip, 53),
+    ];
+    await answeredBy(flow, 'a');
+    await answeredBy(witness, 'a');
+    const ids = flowIds('-d', V4.vip);
+    proxy.onEndpointSliceUpdate(endpoints([V4.a, V4.b]));
+    await proxy.sync();
+    const conditions = { ready: false, serving: true, terminating: true };
+    proxy.onEndpointSliceUpdate(endpoints([{ ip: V4.a, conditions }, V4.b]));
+    // The flow that does have to go proves that all flows were looked at.
+    proxy.onEndpointSliceUpdate(ofOther(V4.b));
+    await answeredBy(witness, 'a', 'b');
+    await answeredBy(flow, 'a');
+    expect(flowIds('-d', V4.vip)).toEqual(ids);
+  });
+
+  test('to a port that is a NodePort here, on another host', async () => {
+    const server = await startServer(lab.remote.path, 'elsewhere', NODE_PORT);
+    streams.push(server);
+    const proxy = await startProxy({ services: [dns(V4.vip)], slices: [endpoints([V4.a])] });
+    const unrelated = await stream(lab.outside, '10.2.0.2', NODE_PORT);
+    const related = await stream(lab.outside, V4.node, NODE_PORT);
+    await answeredBy(unrelated, 'elsewhere');
+    await answeredBy(related, 'a');
+    const [id] = flowIds('-d', '10.2.0.2');
+    proxy.onEndpointSliceUpdate(endpoints([V4.b]));
+    await answeredBy(related, 'a', 'b');
+    expect(flowIds('-d', '10.2.0.2')).toEqual([id]);
+  });
+});
+
+describe('a TCP connection to an endpoint that is gone', () => {
+  const web = service('web', V4.vip);
+  const to = (...ips: readonly string[]) => slice({ service: 'web', endpoints: ips });
+
+  async function connected(): Promise<RunningProgram> {
+    const command = [process.execPath, TCP_STREAM, V4.vip, '80'];
+    const program = await startIn(lab.client.path, command, 'ready');
+    streams.push(program);
+    return program;
+  }
+
+  test('is reset where that is asked for', async () => {
+    const objects = { services: [web], slices: [to(V4.a)] };
+    const proxy = await startProxy(objects, [startReconciler(true)]);
+    const gone = await connected();
+    proxy.onEndpointSliceUpdate(to(V4.b));
+    await proxy.sync();
+    const right = await connected();
+    await expect.poll(() => gone.output(), { timeout: 5_000 }).toContain('lost');
+    expect(right.output()).toBe('ready\n');
+  });
+
+  test('is left alone by default', async () => {
+    const objects = { services: [web, dns('172.30.0.54')], slices: [to(V4.a), endpoints([V4.a])] };
+    const proxy = await startProxy(objects);
+    const connection = await connected();
+    const flow = await stream(lab.client, '172.30.0.54', 53);
+    await answeredBy(flow, 'a');
+    proxy.onEndpointSliceUpdate(to(V4.b));
+    proxy.onEndpointSliceUpdate(endpoints([V4.b]));
+    // The UDP flow proves that the round has been.
+    await answeredBy(flow, 'a', 'b');
+    expect(connection.output()).toBe('ready\n');
+  });
+});

@@ -1,0 +1,66 @@
+/** Tables of iptables in memory, as far as the proxy changes them. */
+import { isOwnChain } from '../../src/proxy/iptables/chain-names.ts';
+import {
+  guestKey,
+  type ObservedRules,
+  type ServiceRules,
+} from '../../src/proxy/iptables/kernel-rules.ts';
+import { chainKey, type GuestRule, type RulesChange } from '../../src/proxy/iptables/model.ts';
+import { restoreText } from '../../src/proxy/iptables/restore-text.ts';
+import { rulesDigest } from '../../src/proxy/iptables/rule-key.ts';
+
+export class FakeIptables implements ServiceRules {
+  /** By chainKey. */
+  readonly chains = new Map<string, readonly string[]>();
+  readonly guests: GuestRule[] = [];
+  /** What was applied since the last look. */
+  readonly applied: RulesChange[] = [];
+  /** Fails the changes that it is true for. */
+  refuses: (change: RulesChange) => boolean = () => false;
+
+  async observe(): Promise<ObservedRules> {
+    const own = [...this.chains].filter(([key]) => {
+      const [table, name = ''] = key.split(' ');
+      return (
+        (table === 'filter' || table === 'nat' || table === 'mangle') && isOwnChain(table, name)
+      );
+    });
+    return {
+      digests: new Map(own.map(([key, rules]) => [key, rulesDigest(rules)])),
+      hasChain: (key) => this.chains.has(key),
+      guests: new Set(this.guests.map(guestKey)),
+    };
+  }
+
+  async apply(change: RulesChange): Promise<void> {
+    if (restoreText(change) === '') return;
+    if (this.refuses(change)) throw new Error('iptables-restore: line 2 failed');
+    this.applied.push(change);
+    for (const chain of change.newChains ?? []) this.chains.set(chainKey(chain), []);
+    for (const chain of change.chains ?? []) this.chains.set(chainKey(chain), chain.rules);
+    this.guests.push(...(change.guests ?? []));
+    const removed = (change.removedChains ?? []).map(chainKey);
+    for (const key of removed) this.chains.set(key, []);
+    for (const key of removed) this.#remove(key);
+  }
+
+  /** The names of the chains in the changes since the last look, sorted. */
+  takeNames(): readonly string[] {
+    const changes = this.applied.splice(0);
+    const names = (chains: RulesChange['chains' | 'removedChains'], sign: string) =>
+      (chains ?? []).map(({ table, name }) => `${sign}${table} ${name}`);
+    return changes
+      .flatMap(({ chains, removedChains }) => [...names(chains, ''), ...names(removedChains, '-')])
+      .sort();
+  }
+
+  /** Every rule that leads to a chain needs it. */
+  #remove(key: string): void {
+    const [, name = ''] = key.split(' ');
+    const user = [...this.chains].find(([, rules]) =>
+      rules.some((rule) => rule.endsWith(`-j ${name}`)),
+    );
+    if (user !== undefined) throw new Error(`${key} is used by ${user[0]}`);
+    this.chains.delete(key);
+  }
+}

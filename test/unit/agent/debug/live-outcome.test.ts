@@ -1,0 +1,172 @@
+import { describe, expect, test } from 'vitest';
+import { readTrace, TRACE_CHAIN } from '../../../../src/agent/debug/live-outcome.ts';
+import { TraceFollower } from '../../../../src/agent/debug/trace-follower.ts';
+import { parseIP } from '../../../../src/net/ip.ts';
+import type { TraceEvent } from '../../../../src/nftables/trace.ts';
+import type { Explanation, PacketVerdict } from '../../../../src/proxy/verdict/explanation.ts';
+
+const CLIENT = parseIP('10.1.0.2');
+const POD = parseIP('10.1.0.3');
+const NODE = parseIP('10.1.0.1');
+
+function packet(source = CLIENT, destination = parseIP('172.30.0.1'), destinationPort = 80) {
+  return { source, destination, protocol: 6, sourcePort: 40_000, destinationPort };
+}
+
+function event(chain: string, changes: Partial<TraceEvent> = {}): TraceEvent {
+  return {
+    ...{ id: 1, family: 'ip', table: 'weft-proxy', chain, kind: 'rule', verdict: 'accept' },
+    ...{ ruleHandle: 1n, packet: undefined, inLink: 2, outLink: undefined },
+    ...changes,
+  };
+}
+
+const trace = (chain: string, changes: Partial<TraceEvent> = {}) =>
+  event(chain, { table: 'weft-trace-1-1', kind: 'policy', ...changes });
+const start = [
+  trace(TRACE_CHAIN.prerouting, { packet: packet() }),
+  event('nat-prerouting', { verdict: 'jump services' }),
+  event('services', { verdict: 'goto n1' }),
+];
+const sent = (source = CLIENT, destination = POD, port = 8080) =>
+  trace(TRACE_CHAIN.postrouting, { packet: packet(source, destination, port) });
+
+function explanation(verdict: PacketVerdict, origin: 'pod' | 'node' = 'pod'): Explanation {
+  return {
+    packet: { source: CLIENT, destination: parseIP('172.30.0.1'), protocol: 'tcp', port: 80 },
+    decisions: [{ kind: 'origin', origin, sign: { kind: 'nodeAddress' } }],
+    verdict,
+  };
+}
+
+function dnat(isMasqueraded = false, probability = 1): PacketVerdict {
+  const because = isMasqueraded ? 'offCluster' : 'fromPod';
+  const candidate = { ip: POD, port: 8080, isLocal: true, probability, isMasqueraded, because };
+  return { kind: 'dnat', candidates: [{ ...candidate, because }] } as const;
+}
+
+describe('what the events say, and whether the model said so', () => {
+  const dropped = event('f', { table: 'other', verdict: 'drop' });
+  const refused = event('reject-chain', { verdict: 'drop' });
+  test.each([
+    { name: 'to the endpoint', last: sent(), model: dnat(), outcome: 'sent', agrees: true },
+    { name: 'masqueraded', last: sent(NODE), model: dnat(true), outcome: 'sent', agrees: true },
+    {
+      name: 'masqueraded, not said',
+      last: sent(NODE),
+      model: dnat(),
+      outcome: 'sent',
+      agrees: false,
+    },
+    { name: 'not masqueraded', last: sent(), model: dnat(true), outcome: 'sent', agrees: false },
+    {
+      name: 'to somebody else',
+      last: sent(CLIENT, NODE),
+      model: dnat(),
+      outcome: 'sent',
+      agrees: false,
+    },
+    {
+      name: 'another port',
+      last: sent(CLIENT, POD, 80),
+      model: dnat(),
+      outcome: 'sent',
+      agrees: false,
+    },
+    { name: 'not the hash', last: sent(), model: dnat(false, 0), outcome: 'sent', agrees: false },
+    { name: 'dropped', last: dropped, model: dnat(), outcome: 'dropped', agrees: false },
+    {
+      name: 'dropped as said',
+      last: dropped,
+      model: { kind: 'drop' },
+      outcome: 'dropped',
+      agrees: true,
+    },
+    {
+      name: 'refused as said',
+      last: refused,
+      model: { kind: 'reject' },
+      outcome: 'refused',
+      agrees: true,
+    },
+    { name: 'refused', last: refused, model: { kind: 'drop' }, outcome: 'refused', agrees: false },
+    {
+      name: 'passed as said',
+      last: sent(),
+      model: { kind: 'pass' },
+      outcome: 'sent',
+      agrees: true,
+    },
+    {
+      name: 'no Service, and dropped by somebody',
+      last: dropped,
+      model: { kind: 'pass' },
+      outcome: 'dropped',
+      agrees: undefined,
+    },
+  ] as const)('$name', ({ last, model, outcome, agrees }) => {
+    const answer = readTrace([...start, last], explanation(model));
+    expect([answer?.outcome.kind, answer?.agreesWithModel]).toEqual([outcome, agrees]);
+  });
+
+  test("the node's own address may be what it is replaced by", () => {
+    const answer = readTrace([...start, sent()], explanation(dnat(true), 'node'));
+    expect(answer?.agreesWithModel).toBe(true);
+  });
+
+  test('a packet of an older connection proves nothing', () => {
+    const [first] = start;
+    const answer = readTrace([first ?? sent(), sent()], explanation(dnat()));
+    expect([answer?.isNewConnection, answer?.agreesWithModel]).toEqual([false, undefined]);
+  });
+
+  test('the steps leave out what only watches', () => {
+    expect(readTrace([...start, sent()], explanation(dnat()))?.steps).toEqual([
+      'ip weft-proxy nat-prerouting -> jump services',
+      'ip weft-proxy services -> goto n1',
+    ]);
+  });
+
+  test('without an end it is unknown', () => {
+    expect(readTrace(start, explanation(dnat()))).toMatchObject({
+      outcome: { kind: 'unknown' },
+      agreesWithModel: undefined,
+    });
+  });
+
+  test('without events there is no answer', () => {
+    expect(readTrace([], explanation(dnat()))).toBeUndefined();
+  });
+});
+
+describe('following one packet', () => {
+  const follow = (events: readonly TraceEvent[]) => {
+    const follower = new TraceFollower();
+    for (const one of events) follower.add(one);
+    return follower;
+  };
+
+  test('another packet is left out', () => {
+    const other = { ...packet(), sourcePort: 40_001 };
+    const follower = follow([
+      ...start,
+      event('services', { id: 2 }),
+      trace('x', { id: 3, packet: other }),
+    ]);
+    expect([follower.events.length, follower.isComplete]).toEqual([3, false]);
+  });
+
+  test('the same packet under another id joins', () => {
+    const delivered = trace(TRACE_CHAIN.input, { id: 2, packet: packet(CLIENT, NODE) });
+    const follower = follow([
+      ...start,
+      event('filter-input', { id: 2, packet: packet() }),
+      delivered,
+    ]);
+    expect([follower.events.length, follower.isComplete]).toEqual([5, true]);
+  });
+
+  test('nothing is added behind the end', () => {
+    expect(follow([...start, sent(), event('late')]).events).toHaveLength(4);
+  });
+});

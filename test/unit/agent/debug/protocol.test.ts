@@ -1,0 +1,47 @@
+import { expect, test } from 'vitest';
+import { DebugRequestError, parseDebugRequest } from '../../../../src/agent/debug/protocol.ts';
+
+const packet = { source: '10.1.0.2', destination: '10.96.0.1', protocol: 'tcp', port: 80 };
+const explain = (changes: object = {}, more: object = {}) =>
+  JSON.stringify({ command: 'explain', packet: { ...packet, ...changes }, ...more });
+
+test.each([
+  { name: 'diff', line: '{"command":"diff"}', want: { command: 'diff' } },
+  {
+    name: 'explain',
+    line: explain(),
+    want: { command: 'explain', packet, liveTimeoutMs: undefined },
+  },
+  {
+    name: 'addresses in canonical form',
+    line: explain({ source: 'FD00:0::2', destination: 'fd00::1' }),
+    want: { packet: { source: 'fd00::2' } },
+  },
+  {
+    name: 'everything',
+    line: explain({ inInterface: 'br0' }, { liveTimeoutMs: 60_000 }),
+    want: { packet: { inInterface: 'br0' }, liveTimeoutMs: 60_000 },
+  },
+])('$name', ({ line, want }) => {
+  expect(parseDebugRequest(line)).toMatchObject(want);
+});
+
+test.each([
+  { line: '', text: /one line of JSON/ },
+  { line: '[]', text: /request: expected an object/ },
+  { line: '{"command":"reboot"}', text: /command: expected explain or diff/ },
+  { line: '{"command":"explain"}', text: /packet: expected an object/ },
+  { line: explain({ source: '10.1.0' }), text: /source: expected an IP/ },
+  { line: explain({ destination: 7 }), text: /destination: expected an IP/ },
+  { line: explain({ destination: 'fd00::1' }), text: /two families/ },
+  { line: explain({ protocol: 'icmp' }), text: /protocol: expected tcp, udp or sctp/ },
+  { line: explain({ port: 0 }), text: /port: expected/ },
+  { line: explain({ port: 65_536 }), text: /port: expected/ },
+  { line: explain({ port: 1.5 }), text: /port: expected/ },
+  { line: explain({ inInterface: 'a-name-far-too-long' }), text: /inInterface: expected/ },
+  { line: explain({}, { liveTimeoutMs: 0 }), text: /liveTimeoutMs: expected/ },
+  { line: explain({}, { liveTimeoutMs: 60_001 }), text: /liveTimeoutMs: expected/ },
+])('$line is refused', ({ line, text }) => {
+  expect(() => parseDebugRequest(line)).toThrow(DebugRequestError);
+  expect(() => parseDebugRequest(line)).toThrow(text);
+});

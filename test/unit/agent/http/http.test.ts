@@ -1,0 +1,252 @@
+import { type AddressInfo, connect, createServer } from 'node:net';
+import { afterEach, describe, expect, test } from 'vitest';
+import { fillDefaults } from '../../../../src/agent/config/kube-proxy-config.ts';
+import type { HealthFacts } from '../../../../src/agent/http/health.ts';
+import {
+  type HttpQuestion,
+  type HttpReply,
+  type HttpRoutes,
+  type HttpServerOptions,
+  plainText,
+  type RunningHttpServer,
+  serveHttp,
+} from '../../../../src/agent/http/http.ts';
+import { profilingRoutes } from '../../../../src/agent/http/profiling.ts';
+import { healthRoutes, metricsRoutes } from '../../../../src/agent/http/routes.ts';
+import { createAgentMetrics } from '../../../../src/agent/metrics/metrics.ts';
+import { parseIP } from '../../../../src/net/ip.ts';
+import type { Clock } from '../../../../src/util/clock.ts';
+import { IoError } from '../../../../src/util/errors.ts';
+import { createLogger } from '../../../../src/util/log.ts';
+import { FakeClock } from '../../../support/fake-clock.ts';
+
+const LOOPBACK = parseIP('127.0.0.1');
+const servers: RunningHttpServer[] = [];
+afterEach(async () => {
+  await Promise.all(servers.splice(0).map((server) => server.close()));
+});
+
+function serve(options: Partial<HttpServerOptions> & Pick<HttpServerOptions, 'routes'>) {
+  const server = serveHttp({
+    name: 'test',
+    addresses: [{ host: LOOPBACK, port: 0 }],
+    bindAddressHardFail: false,
+    clock: new FakeClock(),
+    log: createLogger('silent'),
+    ...options,
+  });
+  servers.push(server);
+  return server;
+}
+
+async function start(options: Partial<HttpServerOptions> & Pick<HttpServerOptions, 'routes'>) {
+  const server = serve(options);
+  await server.bound;
+  return `http://127.0.0.1:${server.addresses()[0]?.port}`;
+}
+
+const echo: HttpRoutes = new Map<
+  string,
+  (question: HttpQuestion) => HttpReply | Promise<HttpReply>
+>([
+  ['PUT /level', ({ query, body }) => plainText(200, `level ${query} ${body}`)],
+  ['/a', () => plainText(200, 'content of a')],
+  ['/throws', () => Promise.reject(new Error('secret reason'))],
+]);
+
+describe('serveHttp', () => {
+  test.each([
+    { method: 'GET', path: '/a', status: 200, body: 'content of a' },
+    { method: 'GET', path: '/a?b=c', status: 200, body: 'content of a' },
+    { method: 'HEAD', path: '/a', status: 200, body: '' },
+    { method: 'GET', path: '/b', status: 404, body: 'not found\n' },
+    { method: 'POST', path: '/b', status: 404, body: 'not found\n' },
+    { method: 'POST', path: '/a', status: 405, body: 'only GET and HEAD\n' },
+    { method: 'PUT', path: '/level?x=y', status: 200, body: 'level x=y 7' },
+    { method: 'GET', path: '/level', status: 404, body: 'not found\n' },
+    { method: 'GET', path: '/throws', status: 500, body: 'internal error\n' },
+  ])('$method $path is $status', async ({ method, path, status, body }) => {
+    const content = method === 'PUT' ? { body: '7' } : {};
+    const response = await fetch((await start({ routes: echo })) + path, { method, ...content });
+    expect({ status: response.status, body: await response.text() }).toEqual({ status, body });
+  });
+
+  test('headers', async () => {
+    const url = await start({ routes: echo });
+    const headers = [await fetch(`${url}/a`), await fetch(`${url}/a`, { method: 'PUT' })].map(
+      (response) => ['x-content-type-options', 'allow'].map((name) => response.headers.get(name)),
+    );
+    expect(headers).toEqual([
+      ['nosniff', null],
+      ['nosniff', 'GET, HEAD'],
+    ]);
+  });
+
+  test('a body without an end is refused', async () => {
+    const url = await start({ routes: echo });
+    const response = await fetch(`${url}/level`, { method: 'PUT', body: 'x'.repeat(5_000) });
+    expect(response.status).toBe(500);
+  });
+
+  test('several addresses', async () => {
+    const addresses = [
+      { host: LOOPBACK, port: 0 },
+      { host: parseIP('127.0.0.2'), port: 0 },
+    ];
+    const server = serve({ routes: echo, addresses });
+    await server.bound;
+    const hosts = server.addresses().map(({ host, port }) => `http://${host}:${port}/a`);
+    const statuses = await Promise.all(hosts.map(async (url) => (await fetch(url)).status));
+    expect([hosts.length, statuses]).toEqual([2, [200, 200]]);
+  });
+
+  test('a request line without an end does not survive close', async () => {
+    const server = serve({ routes: echo });
+    await server.bound;
+    const socket = connect(server.addresses()[0]?.port ?? 0, '127.0.0.1');
+    await new Promise<void>((resolve) => socket.write('GET /a HT', () => resolve()));
+    const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+    socket.on('error', () => undefined);
+    await server.close();
+    await closed;
+    expect(socket.destroyed).toBe(true);
+  });
+
+  describe('a port that is taken', () => {
+    async function takePort() {
+      const blocker = createServer();
+      await new Promise<void>((resolve) => blocker.listen(0, '127.0.0.1', () => resolve()));
+      const { port } = blocker.address() as AddressInfo;
+      return { port, free: () => new Promise((resolve) => blocker.close(resolve)) };
+    }
+
+    test('is tried again after 5 s until it is free', async () => {
+      const { port, free } = await takePort();
+      const failures: string[] = [];
+      const fake = new FakeClock();
+      const delays: number[] = [];
+      const clock: Clock = {
+        now: () => fake.now(),
+        schedule: (delayMs, callback) => {
+          delays.push(delayMs);
+          return fake.schedule(delayMs, callback);
+        },
+      };
+      const log = createLogger('error', { write: (line: string) => void failures.push(line) });
+      const server = serve({ routes: echo, addresses: [{ host: LOOPBACK, port }], clock, log });
+      await expect.poll(() => failures.length).toBe(1);
+      fake.advance(5_000);
+      await expect.poll(() => failures.length).toBe(2);
+      await free();
+      fake.advance(5_000);
+      await server.bound;
+      expect([delays, server.addresses()]).toEqual([[5_000, 5_000], [{ host: LOOPBACK, port }]]);
+      expect(failures[0]).toContain(`listen for test on 127.0.0.1:${port}: listen EADDRINUSE`);
+    });
+
+    test('ends it with bindAddressHardFail', async () => {
+      const { port, free } = await takePort();
+      const addresses = [{ host: LOOPBACK, port }];
+      const failures: string[] = [];
+      const onBindFailure = ({ message }: Error) => failures.push(message);
+      const bindAddressHardFail = true;
+      const server = serve({ routes: echo, addresses, bindAddressHardFail, onBindFailure });
+      await expect(server.bound).rejects.toThrow(IoError);
+      expect(failures).toEqual([expect.stringContaining('EADDRINUSE')]);
+      await free();
+    });
+  });
+});
+
+describe('routes', () => {
+  const synced: HealthFacts = {
+    families: new Map([[4, { updatedAtMs: 1, queuedAtMs: undefined }]]),
+    isNodeEligible: false,
+    syncPeriodMs: 30_000,
+    nowMs: 2,
+  };
+  const metrics = createAgentMetrics({ version: '1', nodeVersion: 'v1', hasProcessMetrics: false });
+
+  test('health: drained node, and both answers are counted', async () => {
+    const url = await start({ routes: healthRoutes(() => synced, metrics) });
+    const healthz = await fetch(`${url}/healthz`);
+    const livez = await fetch(`${url}/livez`);
+    expect([healthz.status, livez.status, healthz.headers.get('content-type')]).toEqual([
+      503,
+      200,
+      'application/json',
+    ]);
+    expect(await metrics.render()).toMatch(
+      /kubeproxy_proxy_healthz_total\{code="503"\} 1[\s\S]*kubeproxy_proxy_livez_total\{code="200"\} 1/,
+    );
+  });
+
+  const kubeProxy = fillDefaults({ mode: 'nftables' });
+  test.each([
+    { path: '/healthz', type: 'text/plain; charset=utf-8', body: /^ok$/ },
+    { path: '/proxyMode', type: 'text/plain; charset=utf-8', body: /^nftables$/ },
+    {
+      path: '/configz',
+      type: 'application/json',
+      body: /^\{"kubeproxy.config.k8s.io":\{"apiVersion"/,
+    },
+    { path: '/metrics', type: metrics.contentType, body: /^weft_build_info\{/m },
+  ])('metrics server: $path', async ({ path, type, body }) => {
+    const routes = metricsRoutes({ metrics, proxyMode: 'nftables', config: () => ({ kubeProxy }) });
+    const response = await fetch((await start({ routes })) + path);
+    expect([response.status, response.headers.get('content-type')]).toEqual([200, type]);
+    expect(await response.text()).toMatch(body);
+  });
+
+  describe('/debug', () => {
+    const open = async (isOn: boolean) => {
+      const levels: string[] = [];
+      const profiling = isOn ? profilingRoutes((level) => levels.push(level)) : undefined;
+      const config = () => ({ kubeProxy });
+      const routes = metricsRoutes({ metrics, proxyMode: 'nftables', profiling, config });
+      return { url: await start({ routes }), levels };
+    };
+
+    test.each([
+      ['GET', '/debug/pprof/'],
+      ['GET', '/debug/pprof/profile'],
+      ['PUT', '/debug/flags/v'],
+    ])('without profiling %s %s is not found', async (method, path) => {
+      const { url } = await open(false);
+      expect((await fetch(url + path, { method })).status).toBe(404);
+    });
+
+    test('a CPU profile, one at a time', async () => {
+      const { url } = await open(true);
+      const first = fetch(`${url}/debug/pprof/profile?seconds=1`);
+      await expect
+        .poll(async () => (await fetch(`${url}/debug/pprof/heap?seconds=1`)).status)
+        .toBe(409);
+      const profile = await (await first).text();
+      expect(profile).toMatch(/^\{"nodes":\[.*"samples":\[/);
+    });
+
+    test('allocations', async () => {
+      const { url } = await open(true);
+      const response = await fetch(`${url}/debug/pprof/heap?seconds=1`);
+      expect(await response.text()).toMatch(/^\{"head":/);
+    });
+
+    test.each(['0', '11', 'x'])('seconds=%s is refused', async (seconds) => {
+      const { url } = await open(true);
+      expect((await fetch(`${url}/debug/pprof/profile?seconds=${seconds}`)).status).toBe(400);
+    });
+
+    test('the log level', async () => {
+      const { url, levels } = await open(true);
+      const put = async (body: string) =>
+        (await fetch(`${url}/debug/flags/v`, { method: 'PUT', body })).status;
+      expect([await put('4'), await put('nonsense'), await put('0'), levels]).toEqual([
+        200,
+        400,
+        200,
+        ['debug', 'info'],
+      ]);
+    });
+  });
+});
