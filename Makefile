@@ -17,7 +17,7 @@ PAUSE := native/pause/build/pause
 NATIVE_SOURCES := $(wildcard native/*.cc native/*.h native/Makefile)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build bundle dist/root demo test test-unit test-netns test-runtime test-uml test-faults \
+.PHONY: help setup build bundle dist/root demo test test-unit test-netns test-runtime test-uml test-faults test-faults-proxy \
   fuzz test-sanitized verify format golden bench-proxy bench-cni install clean
 
 help: ## list the targets
@@ -67,6 +67,10 @@ ROUNDS ?= 1000
 test-faults: setup dist/root ## ADD, DEL and SIGKILL at random instants, ROUNDS of them; counts what is left
 	@$(NODE) test/faults/main.ts $(ROUNDS)
 
+SECONDS_EACH ?= 60
+test-faults-proxy: setup dist/root ## 1,000 changes/s, kernel failures, meddling, SIGKILL; then kernel = model
+	@$(NODE) test/faults/proxy.ts $(SECONDS_EACH)
+
 RUNS ?= 100000
 fuzz: build ## RUNS random CNI calls: each is answered, and only with JSON
 	@FUZZ_RUNS=$(RUNS) NO_COLOR=1 $(BIN)/vitest run --project unit test/unit/cni/fuzz.test.ts
@@ -85,7 +89,7 @@ format: build ## rewrite sources in the project's format
 golden: build ## rewrite golden files; read the diff like code
 	@UPDATE_GOLDEN=1 $(BIN)/vitest run --update
 
-bench-proxy: setup dist/root ## time to program 1,000 and 10,000 Services, RSS
+bench-proxy: setup dist/root ## weft against kube-proxy's layout: start, change, RSS, connections/s
 	@$(NODE) test/bench/proxy.ts
 
 bench-cni: setup dist/root ## ADD and DEL: agent, standalone, reference plugins; bursts; beside a busy proxy

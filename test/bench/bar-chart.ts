@@ -15,7 +15,7 @@ export interface BarChart {
 }
 
 // Readable with the usual colour blindnesses, on white and on paper.
-const colours = ['#0072b2', '#56b4e9', '#d55e00', '#999999'];
+const colours = ['#0072b2', '#56b4e9', '#d55e00', '#999999', '#009e73', '#cc79a7', '#e69f00'];
 const width = 860;
 const left = 210;
 const right = 110;
@@ -84,8 +84,8 @@ function legend(series: readonly string[], { groups }: BarChart): string[] {
     groups.some(({ bars }) => bars.some((bar) => bar.series === name)),
   );
   return shown.flatMap((name, index) => [
-    `<rect x="${left + index * 150}" y="52" width="11" height="11" fill="${colourOf(series, name)}"/>`,
-    text(left + index * 150 + 16, 62, name, ''),
+    `<rect x="${16 + index * 150}" y="52" width="11" height="11" fill="${colourOf(series, name)}"/>`,
+    text(32 + index * 150, 62, name, ''),
   ]);
 }
 

@@ -11,7 +11,7 @@ import {
   startAgent,
   type Tools,
 } from './contenders.ts';
-import { writeServiceFile, writeServices } from './services.ts';
+import { writeService, writeServices } from './services.ts';
 import { median, percentile, table } from './statistics.ts';
 
 const FLOOR_ROUNDS = 40;
@@ -75,7 +75,7 @@ export async function measureUnderLoad(tools: Tools) {
       if (performance.now() - changedAt > CHANGE_EVERY_MS) {
         changedAt = performance.now();
         round = (round + 1) % 100;
-        writeServiceFile(manifests, { first: SERVICES, count: 1, round });
+        writeService(manifests, SERVICES, round);
       }
       return performance.now() > until;
     });

@@ -1,11 +1,12 @@
 /** Who is measured, on what configurations, and one exec of a plugin with its cost. */
-import { execFile, execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { CNI_BINARY, INSTALL_ROOT, WEFT_BINARY } from '../support/cluster.ts';
 import { createNetns, type TestNetns } from '../support/netns.ts';
 import { type RunningProgram, startIn } from '../support/workloads.ts';
+import { compile } from './compile.ts';
 
 export const referenceDirectory = '/usr/lib/cni';
 
@@ -36,17 +37,11 @@ export interface Tools {
 }
 
 export function buildTools(directory: string): Tools {
-  const compile = (name: string) => {
-    const program = join(directory, name);
-    const source = new URL(`${name}.c`, import.meta.url).pathname;
-    execFileSync('gcc', ['-O2', '-Wall', '-Wextra', '-Werror', '-o', program, source]);
-    return program;
-  };
   return {
     directory,
-    measure: compile('measure'),
-    burst: compile('burst'),
-    floor: compile('floor'),
+    measure: compile(directory, 'measure'),
+    burst: compile(directory, 'burst'),
+    floor: compile(directory, 'floor'),
   };
 }
 

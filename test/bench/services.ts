@@ -1,41 +1,27 @@
 /** Manifests of many Services, for an agent that reads a directory. */
 import { renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { serviceManifest, sliceManifests } from '../support/manifests.ts';
+import { manifestItems, serviceObjects } from './cluster-objects.ts';
 
-const ENDPOINTS = 5;
 const SERVICES_PER_FILE = 500;
 
 /** `count` Services of 5 endpoints in files of 500. */
 export function writeServices(manifests: string, count: number): void {
   for (let first = 0; first < count; first += SERVICES_PER_FILE) {
-    writeServiceFile(manifests, { first, round: 0 });
+    const length = Math.min(SERVICES_PER_FILE, count - first);
+    const services = Array.from({ length }, (_, offset) => serviceObjects(first + offset));
+    writeItems(manifests, String(first), services.flatMap(manifestItems));
   }
 }
 
-export interface ServiceFile {
-  readonly first: number;
-  /** 500 when absent. */
-  readonly count?: number;
-  /** Moves the last endpoint of the first Service to another address. */
-  readonly round: number;
+/** A file of one Service whose last endpoint has moved `round` times. */
+export function writeService(manifests: string, n: number, round: number): void {
+  writeItems(manifests, String(n), manifestItems(serviceObjects(n, round)));
 }
 
-export function writeServiceFile(manifests: string, { first, count, round }: ServiceFile): void {
-  const objects = Array.from({ length: count ?? SERVICES_PER_FILE }, (_, offset) => {
-    const n = first + offset;
-    const spec = {
-      name: `svc-${n}`,
-      clusterIPs: [`172.30.${n >> 8}.${n & 255}`],
-      port: 80,
-    };
-    const endpoints = Array.from({ length: ENDPOINTS }, (_, e) => ({
-      addresses: [`10.${e + (offset === 0 && e === 4 ? 10 + round : 0)}.${n >> 8}.${n & 255}`],
-      nodeName: `node${e}`,
-    }));
-    return [serviceManifest(spec), ...sliceManifests(spec, 8080, endpoints)];
-  }).flat();
-  const file = join(manifests, `${first}.json`);
-  writeFileSync(`${file}.tmp`, JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects }));
+/** Puts a file in place at once, as a reader must never see half of it. */
+export function writeItems(manifests: string, name: string, items: readonly object[]): void {
+  const file = join(manifests, `${name}.json`);
+  writeFileSync(`${file}.tmp`, JSON.stringify({ apiVersion: 'v1', kind: 'List', items }));
   renameSync(`${file}.tmp`, file);
 }
