@@ -15,6 +15,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(new weft::Environment());
   exports.Set("setErrorFactory", Napi::Function::New<setErrorFactory>(env));
   weft::exportFiles(env, exports);
+  weft::exportMemory(env, exports);
   weft::exportNetlink(env, exports);
   weft::exportNetlinkLater(env, exports);
   weft::exportNetns(env, exports);

@@ -7,6 +7,7 @@ namespace weft {
 
 // Each file adds its functions; src/netlink/wire.ts holds their types and validates arguments.
 void exportFiles(Napi::Env env, Napi::Object exports);
+void exportMemory(Napi::Env env, Napi::Object exports);
 void exportNetlink(Napi::Env env, Napi::Object exports);
 void exportNetlinkLater(Napi::Env env, Napi::Object exports);
 void exportNetns(Napi::Env env, Napi::Object exports);

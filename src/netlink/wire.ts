@@ -50,6 +50,11 @@ export interface Wire {
   sendFrame(netnsFd: number, ifindex: number, bytes: Uint8Array): void;
   /** Never blocks; false when another open file description holds the lock. */
   flock(fd: number, operation: 'exclusive' | 'unlock'): boolean;
+  /**
+   * Takes the program's code and constants out of the resident memory; what is used again comes back
+   * from the page cache by minor faults (madvise(2), MADV_DONTNEED).
+   */
+  dropProgramPages(): void;
   listenUnix(path: string, backlog: number): number;
   acceptUnix(fd: number): {
     readonly fd: number;
