@@ -12,10 +12,12 @@ import { startServers } from './http/servers.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { followConfigFile, LiveConfig } from './live-config.ts';
 import { createAgentMetrics } from './metrics/metrics.ts';
-import { startProxy } from './proxy/component.ts';
+import { type OpenedProxy, startProxy } from './proxy/component.ts';
 import { applyConntrackSysctls } from './proxy/conntrack-sysctls.ts';
 import { NO_EVENTS } from './proxy/events.ts';
+import { openMode, refuseUnknownMode, supportedFamilies } from './proxy/modes/open.ts';
 import { openObjectSource } from './proxy/object-source.ts';
+import { trimProgramPages } from './resident-memory.ts';
 import { ensureRunDir, lockRunDir } from './run-dir.ts';
 import { WEFT_VERSION } from './version.ts';
 
@@ -39,6 +41,7 @@ export async function runAgent(config: AgentConfig, file: ConfigSource | undefin
     version: WEFT_VERSION,
     nodeVersion: process.version,
     hasProcessMetrics: true,
+    proxyMode: config.proxy.mode,
   });
   metrics.observeDroppedLogs(() => sink.dropped);
   const live = new LiveConfig(config);
@@ -53,6 +56,8 @@ export async function runAgent(config: AgentConfig, file: ConfigSource | undefin
     metrics,
   };
   await startComponents(context);
+  const trimming = trimProgramPages(systemClock, wire.dropProgramPages);
+  lifecycle.onShutdown('memory', () => trimming.close());
   if (file !== undefined) followFile(context, file);
   log.info(
     { version: WEFT_VERSION, node: config.nodeName, components: [...config.components] },
@@ -70,7 +75,8 @@ function followFile({ live, clock, log, lifecycle, metrics }: AgentContext, sour
 
 async function startComponents(context: AgentContext): Promise<void> {
   const { config, lifecycle, live } = context;
-  if (config.components.has('proxy')) {
+  const opened = config.components.has('proxy') ? await openProxy(context) : undefined;
+  if (opened !== undefined) {
     prepareNode(context.config, context.log);
     live.follow((changed) => prepareNode(changed, context.log));
   }
@@ -79,14 +85,20 @@ async function startComponents(context: AgentContext): Promise<void> {
     return;
   }
   if (config.components.has('cni')) startCni(context);
-  if (!config.components.has('proxy')) {
+  if (opened === undefined) {
     await startServers(context, undefined, NO_EVENTS);
     return;
   }
-  const opened = await openObjectSource(context);
-  const proxy = startProxy(context, opened);
-  opened.source.start(lifecycle.signal);
-  await startServers(context, proxy, opened.events);
+  const objects = await openObjectSource(context);
+  const proxy = startProxy(context, objects, opened);
+  objects.source.start(lifecycle.signal);
+  await startServers(context, proxy, objects.events);
+}
+
+/** Before anything of the node is changed: what it cannot do ends the start. */
+async function openProxy(context: AgentContext): Promise<OpenedProxy> {
+  const families = supportedFamilies();
+  return { mode: await openMode(context, families), families };
 }
 
 /** What needs more privileges than serving does. */
@@ -107,10 +119,5 @@ function refuseWhatIsNotBuilt({ components, proxy }: AgentConfig): void {
         '--components cni,proxy',
     );
   }
-  if (components.has('proxy') && proxy.mode !== 'nftables') {
-    throw new ConfigError(
-      'mode',
-      `mode: "${proxy.mode}" is not part of this version; use nftables, which needs kernel 5.13`,
-    );
-  }
+  if (components.has('proxy')) refuseUnknownMode(proxy);
 }

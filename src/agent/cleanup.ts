@@ -5,6 +5,9 @@ import { NftablesConnection } from '../nftables/connection.ts';
 import type { Table } from '../nftables/model.ts';
 import { tableText } from '../nftables/text.ts';
 import { Transaction } from '../nftables/transaction.ts';
+import { supportedFamilies } from './proxy/modes/open.ts';
+import { removeRules } from './proxy/remove-rules.ts';
+import { readRulesRecord } from './proxy/rules-record.ts';
 import { lockRunDir } from './run-dir.ts';
 
 /** Every table of weft's begins so; nobody else's does. */
@@ -18,15 +21,17 @@ const KEPT_ENTRIES: readonly string[] = ['attachments', 'adding', 'hostports', '
 const STATE_FILE_PREFIX = 'last-known-objects.';
 
 /**
- * Removes weft's tables and its own files in both directories, and names each. Links, address
- * reservations and records of pods stay: they are the runtime's to remove, with a DEL. Throws
- * BusyError before anything is touched while an agent runs, because it would put everything back.
+ * Removes weft's tables, rules in iptables that are on record as ours, and its own files in both
+ * directories, and names each. Links, address reservations and records of pods stay: they are the
+ * runtime's to remove, with a DEL. Throws BusyError before anything is touched while an agent runs,
+ * because it would put everything back.
  */
-export function cleanup(runDir: string, stateDir: string): readonly string[] {
+export async function cleanup(runDir: string, stateDir: string): Promise<readonly string[]> {
   if (!existsSync(runDir)) return [...removeTables(), ...forget(stateDir)];
   const lock = lockRunDir(runDir, process.pid, wire.flock);
   try {
-    return [...removeTables(), ...forget(stateDir), ...clear(runDir)];
+    const rules = await removeIptablesRules(runDir);
+    return [...rules, ...removeTables(), ...forget(stateDir), ...clear(runDir)];
   } finally {
     lock.release();
   }
@@ -45,6 +50,18 @@ function removeTables(): string[] {
   } finally {
     connection.close();
   }
+}
+
+async function removeIptablesRules(runDir: string): Promise<readonly string[]> {
+  const removed: string[] = [];
+  for (const kind of readRulesRecord(runDir)) {
+    if (kind === 'nftables') continue;
+    for (const family of supportedFamilies()) {
+      if (await removeRules(kind, family))
+        removed.push(`chains of Services in ${kind}, IPv${family}`);
+    }
+  }
+  return removed;
 }
 
 function isOurs({ family, name }: Table): boolean {

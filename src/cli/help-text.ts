@@ -2,7 +2,7 @@
 
 export const ROOT_EPILOGUE = `weft connects the pods of one Kubernetes node. Components of the agent:
   cni     answers the container runtime: a pod gets its veth, addresses, routes
-  proxy   makes Services reachable (nftables), in kube-proxy's place
+  proxy   makes Services reachable (nftables or iptables), in kube-proxy's place
   fabric  routes between nodes; not part of this version, so routes are up to you
 
 Examples:
@@ -23,7 +23,9 @@ export const AGENT_EPILOGUE = `A flag replaces the setting of the same name in -
   runDir: /run/weft
   logLevel: info
   stateDir: /var/lib/weft              # and allowMassDeletion, conntrackKillTCP, takeOver
+  iptablesVariant: auto                # nft or legacy, for proxy mode iptables
   proxy:                               # the fields of KubeProxyConfiguration
+    mode: nftables                       # or iptables; a change takes effect at the next start
     clusterCIDR: 10.0.0.0/8
     nftables: {minSyncPeriod: 1s}
   cni:
@@ -40,9 +42,10 @@ Services working; weft cleanup removes them.`;
 
 export const PROXY_EPILOGUE = `Flags and file are kube-proxy's. With --config its other flags are ignored, except
 --hostname-override and those of logging; --state-dir, --allow-mass-deletion,
---conntrack-kill-tcp, --endpoint-metrics and --take-over are weft's own and always count. A change
-of the file is applied to the running process where that is possible; a wrong one changes nothing.
-An empty mode means nftables. The run directory is $WEFT_RUN_DIR, else /run/weft.
+--conntrack-kill-tcp, --endpoint-metrics, --take-over and --iptables-variant are weft's own and
+always count. A change of the file is applied to the running process where that is possible; a
+wrong one changes nothing. An empty mode means nftables; ipvs is refused. After a start in another
+mode the rules of the former one go once the new ones serve. The run directory is $WEFT_RUN_DIR, else /run/weft.
 
 Examples:
   weft proxy --config /var/lib/kube-proxy/config.conf --hostname-override "$NODE_NAME"
@@ -69,12 +72,15 @@ Examples:
   weft explain --from 203.0.113.9 --to 192.168.0.1:30080 --proto udp
   weft explain --from 10.1.0.2 --to 10.96.0.1:80 --live --timeout 30s`;
 
-export const DIFF_EPILOGUE = `Compares the tables in the kernel with what the agent wants them to be, and changes nothing: + is
+export const DIFF_EPILOGUE = `Compares the nftables tables in the kernel with what the agent wants them to be, and changes
+nothing (an agent in mode iptables has no such tables, and says so): + is
 missing, - is too much, ~ is there with something else. Changes by somebody else are repaired by
 the agent at once, so what stays listed is worth a look at its log.
 
 Exit codes: 0 no difference, 1 some, 2 failure.`;
 
-export const CLEANUP_EPILOGUE = `Removes weft's nftables tables, its files in the run directory ($WEFT_RUN_DIR, else /run/weft) and
-the last known objects, and prints each thing it removed. Other programs' rules are not touched, and neither are pods: their links, addresses and
-records go with the runtime's DEL. Stop the agent first: a running one puts everything back.`;
+export const CLEANUP_EPILOGUE = `Removes weft's nftables tables, the chains of Services in iptables if an agent of this run
+directory made them, its files in the run directory ($WEFT_RUN_DIR, else /run/weft) and the last
+known objects, and prints each thing it removed. Other programs' rules are not touched, and neither
+are pods: their links, addresses and records go with the runtime's DEL. Stop the agent first: a
+running one puts everything back.`;

@@ -3,6 +3,9 @@ import { posix } from 'node:path';
 import type { Argv } from 'yargs';
 import { ConfigError } from '../../util/errors.ts';
 import type { Origin } from './document.ts';
+import { suggestion } from './nearest.ts';
+
+const IPTABLES_VARIANTS = ['auto', 'nft', 'legacy'] as const;
 
 export interface OwnSettings {
   /** Where the last known objects are kept for a start without the API server. */
@@ -15,6 +18,8 @@ export interface OwnSettings {
   readonly endpointMetrics: boolean;
   /** kube-proxy's tables are removed once ours serve. */
   readonly takeOver: boolean;
+  /** Which iptables the mode iptables works with; auto: the one that the node uses. */
+  readonly iptablesVariant: (typeof IPTABLES_VARIANTS)[number];
 }
 
 /** One flag for each setting, with the setting's name in the configuration file. */
@@ -48,6 +53,11 @@ const OWN_FLAGS: readonly {
     key: 'takeOver',
     describe: "Remove kube-proxy's tables once ours serve [default: true]",
   },
+  {
+    name: 'iptables-variant',
+    key: 'iptablesVariant',
+    describe: 'auto, nft or legacy, for mode iptables [default: auto, what the node uses]',
+  },
 ];
 
 const DEFAULTS: OwnSettings = {
@@ -56,6 +66,7 @@ const DEFAULTS: OwnSettings = {
   conntrackKillTCP: false,
   endpointMetrics: false,
   takeOver: true,
+  iptablesVariant: 'auto',
 };
 
 /** Where the last known objects are unless configured otherwise. */
@@ -82,7 +93,10 @@ export function readOwnFlags(values: Readonly<Record<string, unknown>>): Partial
   return Object.fromEntries(given);
 }
 
-/** Flags over the file's settings over defaults. Throws ConfigError for a relative directory. */
+/**
+ * Flags over the file's settings over defaults. Throws ConfigError for a relative directory and an
+ * unknown variant.
+ */
 export function resolveOwnSettings(
   flags: Partial<OwnSettings>,
   file: Partial<OwnSettings>,
@@ -93,8 +107,15 @@ export function resolveOwnSettings(
     const value = flags[key] ?? file[key];
     if (value !== undefined) Object.assign(settings, { [key]: value });
   }
-  if (posix.isAbsolute(settings.stateDir)) return settings;
-  const source = flags.stateDir === undefined ? origin(['stateDir']) : '--state-dir';
-  const reason = `expected an absolute path, found "${settings.stateDir}"`;
-  throw new ConfigError('stateDir', `${source}: ${reason}`);
+  const { stateDir, iptablesVariant } = settings;
+  if (!posix.isAbsolute(stateDir)) {
+    const source = flags.stateDir === undefined ? origin(['stateDir']) : '--state-dir';
+    throw new ConfigError('stateDir', `${source}: expected an absolute path, found "${stateDir}"`);
+  }
+  if (!IPTABLES_VARIANTS.includes(iptablesVariant)) {
+    const hint = suggestion(iptablesVariant, IPTABLES_VARIANTS);
+    const reason = `expected ${IPTABLES_VARIANTS.join(', ')}, found "${iptablesVariant}"${hint}`;
+    throw new ConfigError('iptablesVariant', `--iptables-variant: ${reason}`);
+  }
+  return settings;
 }

@@ -42,8 +42,8 @@ export interface ProxySettings {
   readonly bindAddressHardFail: boolean;
   readonly hasProfiling: boolean;
   readonly masqueradeAll: boolean;
-  /** `1 << masqueradeBit`. */
-  readonly masqueradeMark: number;
+  /** Number of the bit, 0 to 31, that marks packets to masquerade; iptables only. */
+  readonly masqueradeBit: number;
   readonly localhostNodePorts: boolean;
   readonly syncPeriodMs: number;
   readonly minSyncPeriodMs: number;
@@ -89,7 +89,7 @@ export function resolveProxySettings(
     bindAddressHardFail: config.bindAddressHardFail,
     hasProfiling: config.enableProfiling,
     masqueradeAll: config[section].masqueradeAll,
-    masqueradeMark: readMark(reader, section, config),
+    masqueradeBit: readMasqueradeBit(reader, section, config),
     localhostNodePorts: config.iptables.localhostNodePorts,
     ...readPeriods(reader, configuredMode === 'ipvs' ? 'ipvs' : section, config),
     configSyncPeriodMs: reader.duration(['configSyncPeriod'], config.configSyncPeriod, 'positive'),
@@ -131,14 +131,14 @@ function readHostPort(
   return address;
 }
 
-function readMark(
+function readMasqueradeBit(
   reader: SettingsReader,
   section: 'iptables' | 'nftables',
   config: KubeProxyConfiguration,
 ): number {
   reader.integer(['iptables', 'masqueradeBit'], config.iptables.masqueradeBit, 0, 31);
   reader.integer(['nftables', 'masqueradeBit'], config.nftables.masqueradeBit, 0, 31);
-  return (1 << config[section].masqueradeBit) >>> 0;
+  return config[section].masqueradeBit;
 }
 
 function readPeriods(

@@ -6,6 +6,7 @@ import { kernelTables } from '../../proxy/nftables/kernel-table.ts';
 import { proxyTable } from '../../proxy/nftables/layout.ts';
 import type { ProxySnapshot } from '../../proxy/snapshot.ts';
 import { assertNever, WeftError } from '../../util/errors.ts';
+import type { AgentConfig } from '../config/agent-config.ts';
 import type { AgentContext } from '../context.ts';
 import { explain, syncedSnapshot } from './explain.ts';
 import { tracePacket } from './live-trace.ts';
@@ -43,9 +44,10 @@ function listen({ config, clock, log }: AgentContext, proxy: Snapshots): DebugSe
     answer: async (request: DebugRequest, signal) => {
       switch (request.command) {
         case 'explain':
+          if (request.liveTimeoutMs !== undefined) requireNftables('explain --live', config);
           return explain(request, sources, signal);
         case 'diff':
-          if (config.proxy.mode !== 'nftables') throw otherMode(config.proxy.mode);
+          requireNftables('diff', config);
           return diffTables(proxy.snapshots());
         default:
           return assertNever(request, 'request');
@@ -54,8 +56,10 @@ function listen({ config, clock, log }: AgentContext, proxy: Snapshots): DebugSe
   });
 }
 
-function otherMode(mode: string): WeftError {
-  return new WeftError('ENOTSUP', `diff reads nftables, and this agent works in mode ${mode}`);
+function requireNftables(command: string, { proxy: { mode } }: Pick<AgentConfig, 'proxy'>): void {
+  if (mode === 'nftables') return;
+  const reason = `it reads nftables, and this agent works in mode ${mode}`;
+  throw new WeftError('ENOTSUP', `weft ${command}: ${reason}`);
 }
 
 async function diffTables(

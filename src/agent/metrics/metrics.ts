@@ -9,6 +9,7 @@ import type { UpkeepMetrics } from '../../cni/upkeep/upkeep.ts';
 import type { AnsweredRequest } from '../../kube/api/client.ts';
 import type { ConntrackMetrics } from '../../proxy/conntrack/reconciler.ts';
 import type { ProxyMetrics } from '../../proxy/metrics.ts';
+import type { ProxyMode } from '../config/proxy-settings.ts';
 import type { ReloadResult } from '../live-config.ts';
 import { type CniRequestSink, createCniSink, createUpkeepSink } from './cni.ts';
 import { MetricFactory } from './factory.ts';
@@ -33,8 +34,8 @@ export interface AgentMetrics {
   readonly conntrack: ConntrackMetrics;
   readonly cniRequest: CniRequestSink;
   readonly upkeep: UpkeepMetrics;
-  /** A table of ours was found changed by somebody else and put right. */
-  nftablesRepaired(table: string): void;
+  /** Rules of ours in this table were found changed by somebody else and put right. */
+  rulesRepaired(table: string): void;
   /** `read` is asked at each scrape. */
   observeKube(read: () => readonly KubeCounts[]): void;
   /** One request to the API server at `host` (`name:port`). */
@@ -56,6 +57,8 @@ export interface AgentMetricsOptions {
   readonly nodeVersion: string;
   /** CPU, memory, descriptors and event loop of this process; off in tests of the text. */
   readonly hasProcessMetrics: boolean;
+  /** Each mode has names of its own, as in kube-proxy. */
+  readonly proxyMode: ProxyMode;
 }
 
 /** A registry of its own with every metric of the agent, and the callbacks that feed them. */
@@ -68,17 +71,17 @@ export function createAgentMetrics(options: AgentMetricsOptions): AgentMetrics {
     .set({ version: options.version, node_version: options.nodeVersion }, 1);
   if (options.hasProcessMetrics) collectDefaultMetrics({ register: registry });
   const repairs = metrics.counter(
-    'weft_nftables_repairs_total',
+    `weft_${options.proxyMode}_repairs_total`,
     'Tables restored after a foreign change',
     ['table'],
   );
   return {
-    proxy: createProxyMetrics(metrics),
+    proxy: createProxyMetrics(metrics, options.proxyMode),
     conntrack: createConntrackMetrics(metrics),
     ...createProbeCounters(metrics),
     cniRequest: createCniSink(metrics),
     upkeep: createUpkeepSink(metrics),
-    nftablesRepaired: (table) => repairs.inc({ table }),
+    rulesRepaired: (table) => repairs.inc({ table }),
     observeKube: createKubeObserver(metrics),
     apiAnswered: createApiSink(metrics),
     observeDroppedLogs: createLogObserver(metrics),

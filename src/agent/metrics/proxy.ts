@@ -3,6 +3,7 @@ import { exponentialBuckets, linearBuckets } from 'prom-client';
 import type { IPFamily } from '../../net/ip.ts';
 import type { ConntrackMetrics } from '../../proxy/conntrack/reconciler.ts';
 import type { ProxyMetrics } from '../../proxy/metrics.ts';
+import type { ProxyMode } from '../config/proxy-settings.ts';
 import type { MetricFactory } from './factory.ts';
 
 /** 1 ms doubling to 16 s, as kube-proxy's sync histograms. */
@@ -16,9 +17,10 @@ const PROGRAMMING_BUCKETS = [
   ...linearBuckets(120, 30, 7),
 ];
 /** Registers the metrics of syncs, changes and traffic policies. */
-export function createProxyMetrics(metrics: MetricFactory): ProxyMetrics {
+export function createProxyMetrics(metrics: MetricFactory, mode: ProxyMode): ProxyMetrics {
   return {
     ...createSyncSink(metrics),
+    ...createFailureSink(metrics, mode),
     ...createChangeSink(metrics),
     ...createLocalPolicySink(metrics),
   };
@@ -26,12 +28,7 @@ export function createProxyMetrics(metrics: MetricFactory): ProxyMetrics {
 
 type SyncSink = Pick<
   ProxyMetrics,
-  | 'syncFinished'
-  | 'endpointsProgrammed'
-  | 'syncQueued'
-  | 'syncCommitted'
-  | 'syncFailed'
-  | 'cleanupFailed'
+  'syncFinished' | 'endpointsProgrammed' | 'syncQueued' | 'syncCommitted'
 >;
 
 function createSyncSink(metrics: MetricFactory): SyncSink {
@@ -42,11 +39,6 @@ function createSyncSink(metrics: MetricFactory): SyncSink {
   const times = (kind: string, help: string) => {
     const gauge = metrics.gauge(`kubeproxy_${kind}_timestamp_seconds`, help, ['ip_family']);
     return (family: IPFamily, atMs: number) => gauge.set(familyLabel(family), atMs / 1000);
-  };
-  const failures = (kind: string, help: string) => {
-    const name = `kubeproxy_sync_proxy_rules_nftables_${kind}_failures_total`;
-    const counter = metrics.counter(name, help, ['ip_family']);
-    return (family: IPFamily) => counter.inc(familyLabel(family));
   };
   const any = durations('sync_proxy_rules_duration', 'Time of one sync');
   const byKind = {
@@ -65,8 +57,26 @@ function createSyncSink(metrics: MetricFactory): SyncSink {
     ),
     syncQueued: times('sync_proxy_rules_last_queued', 'When a sync was last asked for'),
     syncCommitted: times('sync_proxy_rules_last', 'When a sync last succeeded'),
-    syncFailed: failures('sync', 'Syncs whose transaction failed'),
-    cleanupFailed: failures('cleanup', 'Deletions of unused chains that failed'),
+  };
+}
+
+/** In iptables an unused chain stays when rules of others lead to it: that is no failure. */
+function createFailureSink(
+  metrics: MetricFactory,
+  mode: ProxyMode,
+): Pick<ProxyMetrics, 'syncFailed' | 'cleanupFailed'> {
+  const failures = (kind: string, help: string) => {
+    const name = `kubeproxy_sync_proxy_rules_${kind}_failures_total`;
+    const counter = metrics.counter(name, help, ['ip_family']);
+    return (family: IPFamily) => counter.inc(familyLabel(family));
+  };
+  if (mode !== 'nftables') {
+    const syncFailed = failures('iptables_restore', 'Syncs that iptables did not take');
+    return { syncFailed, cleanupFailed: () => {} };
+  }
+  return {
+    syncFailed: failures('nftables_sync', 'Syncs whose transaction failed'),
+    cleanupFailed: failures('nftables_cleanup', 'Deletions of unused chains that failed'),
   };
 }
 

@@ -1,15 +1,8 @@
 import { openFlowSweeper } from '../../kernel/conntrack-sweep.ts';
-import { sysctls } from '../../kernel/sysctls.ts';
 import type { IPFamily } from '../../net/ip.ts';
-import { NftablesConnection } from '../../nftables/connection.ts';
-import { listElements } from '../../nftables/element-listing.ts';
 import type { CommitListener } from '../../proxy/commit-listener.ts';
 import { ConntrackReconciler } from '../../proxy/conntrack/reconciler.ts';
-import { ConnectionCounters } from '../../proxy/counters/counters.ts';
 import { ServiceHealthChecks } from '../../proxy/health.ts';
-import { kernelTables } from '../../proxy/nftables/kernel-table.ts';
-import { proxyTable } from '../../proxy/nftables/layout.ts';
-import { tableSessions } from '../../proxy/nftables/session.ts';
 import type { ProxierSettings } from '../../proxy/proxier.ts';
 import { ServiceProxy } from '../../proxy/service-proxy.ts';
 import { findDoubts } from '../config/doubts.ts';
@@ -20,12 +13,22 @@ import { assessProxyHealth, type HealthFacts, isNodeEligible } from '../http/hea
 import { applyConntrackSysctls, isConntrackLoaded } from './conntrack-sysctls.ts';
 import { repairOnDrift } from './drift.ts';
 import { type EventSink, nodeOf } from './events.ts';
+import { FormerRules } from './former-rules.ts';
 import { followLocalAddresses, type LocalAddresses } from './local-addresses.ts';
+import type { OpenedMode } from './modes/mode.ts';
 import { feedObjects, NodeFeed } from './object-feed.ts';
 import type { OpenedSource } from './object-source.ts';
+import { removeRules } from './remove-rules.ts';
+import { type RulesKind, readRulesRecord, writeRulesRecord } from './rules-record.ts';
 import { ServiceHealthServers } from './service-health.ts';
 import { TakeOver } from './take-over.ts';
 import { takeOverKernel } from './take-over-kernel.ts';
+
+/** In which way the proxy works, and for which families. */
+export interface OpenedProxy {
+  readonly mode: OpenedMode;
+  readonly families: readonly IPFamily[];
+}
 
 /** What the health server asks the proxy. */
 export interface ProxyComponent {
@@ -39,10 +42,10 @@ export interface ProxyComponent {
 export function startProxy(
   context: AgentContext,
   { source, events }: OpenedSource,
+  { mode, families }: OpenedProxy,
 ): ProxyComponent {
   const { config, live, clock, log, lifecycle, metrics } = context;
   for (const doubt of findDoubts(config.proxy)) log.warn({ doubt }, 'configuration doubtful');
-  const families = supportedFamilies();
   const node = new NodeFeed(config.source.kind === 'apiServer', config.proxy.bindAddress);
   const health = (): HealthFacts => ({
     families: proxy.health,
@@ -50,11 +53,10 @@ export function startProxy(
     syncPeriodMs: live.current.proxy.syncPeriodMs,
     nowMs: clock.now(),
   });
-  const takeOver = openTakeOver(context, events);
+  const recorded = readRulesRecord(config.runDir);
+  const takeOver = openTakeOver(context, events, [mode.kind, ...recorded].some(isIptables));
   const isHealthy = () => assessProxyHealth(health()).isLive;
   const addresses = followLocalAddresses(clock, () => proxy.onLocalAddressesChange());
-  const counters = countConnections(context, families);
-  const { connect, ownPorts } = ownConnections();
   const proxy = new ServiceProxy({
     ...settingsOf(config.proxy),
     families,
@@ -63,13 +65,14 @@ export function startProxy(
     localAddresses: () => addresses.read(),
     clock,
     log: log.child({ component: 'proxy' }),
-    openSession: tableSessions(kernelTables(connect)),
+    openSession: mode.openSession,
     metrics: metrics.proxy,
     listeners: [
       serveServiceHealth(context, events, isHealthy),
       reconcileConntrack(context, addresses),
-      counters,
+      ...mode.listeners,
       completeSysctls(context),
+      removeFormerRules(context, mode.kind, families, recorded),
       ...(config.own.takeOver ? [takeOver] : []),
     ],
   });
@@ -81,12 +84,10 @@ export function startProxy(
   });
   feedObjects(context, proxy, source, node.start(proxy, source, config.nodeName));
   repairOnDrift(context, {
-    families,
+    mode,
     proxy,
     events,
-    ownPorts,
-    onForeignChange: ({ tables }) => takeOver.noteForeignChange(tables),
-    onMessage: (message) => counters.onRulesetMessage(message),
+    onForeignChange: (tables) => takeOver.noteForeignChange(tables),
   });
   startDebug(context, proxy);
   sendStarting(context, events);
@@ -104,9 +105,14 @@ function sendStarting({ config }: AgentContext, events: EventSink): void {
   });
 }
 
-function openTakeOver({ config, clock, log, lifecycle }: AgentContext, events: EventSink) {
+function openTakeOver(
+  { config, clock, log, lifecycle }: AgentContext,
+  events: EventSink,
+  ownsIptables: boolean,
+) {
   const takeOver = new TakeOver({
     kernel: takeOverKernel,
+    ownsIptables,
     clock,
     log,
     report: (type, note) =>
@@ -151,20 +157,28 @@ function reconcileConntrack(
   return reconciler;
 }
 
-/** Connections per Service, as metrics. */
-function countConnections(
-  { config, clock, log, metrics }: AgentContext,
+/** Rules of the mode before, once ours serve. */
+function removeFormerRules(
+  { config, clock, log, lifecycle }: AgentContext,
+  own: RulesKind,
   families: readonly IPFamily[],
-): ConnectionCounters {
-  const counters = new ConnectionCounters({
+  recorded: ReadonlySet<RulesKind>,
+): CommitListener {
+  const former = new FormerRules({
+    own,
+    recorded,
     families,
-    hasEndpoints: config.own.endpointMetrics,
-    list: (family, set, onPart) => listElements({}, proxyTable(family), set, onPart),
+    remove: removeRules,
+    record: (kinds) => writeRulesRecord(config.runDir, kinds),
     clock,
-    log: log.child({ component: 'counters' }),
+    log,
   });
-  metrics.appendText(() => counters.text());
-  return counters;
+  lifecycle.onShutdown('former rules', () => former.close());
+  return former;
+}
+
+function isIptables(kind: RulesKind): boolean {
+  return kind !== 'nftables';
 }
 
 /** The servers on healthCheckNodePorts, which follow what is in the kernel. */
@@ -188,21 +202,4 @@ function settingsOf(settings: ProxySettings): ProxierSettings {
     minSyncPeriodMs: settings.minSyncPeriodMs,
     syncPeriodMs: settings.syncPeriodMs,
   };
-}
-
-/** Connections whose transactions the table monitor can tell from those of others. */
-function ownConnections() {
-  const ownPorts = new Set<number>();
-  const connect = () => {
-    const connection = NftablesConnection.open();
-    ownPorts.add(connection.portId);
-    return connection;
-  };
-  return { connect, ownPorts };
-}
-
-/** IPv6 only where the kernel has it at all. */
-function supportedFamilies(): IPFamily[] {
-  const hasIPv6 = sysctls.read(undefined, 'net/ipv6/conf/all/disable_ipv6') !== undefined;
-  return hasIPv6 ? [4, 6] : [4];
 }

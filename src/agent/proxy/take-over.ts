@@ -1,5 +1,6 @@
 /**
- * Taking the place of a kube-proxy in nftables mode: its tables serve until ours do, then they go.
+ * Taking the place of a kube-proxy. In nftables mode its tables serve until ours do, then they go; the
+ * chains of its iptables mode have the names of ours, so that there it is in place.
  */
 import type { IPFamily } from '../../net/ip.ts';
 import type { Table } from '../../nftables/model.ts';
@@ -20,6 +21,8 @@ export interface TakeOverKernel {
 
 export interface TakeOverOptions {
   readonly kernel: TakeOverKernel;
+  /** Chains of the names that kube-proxy's iptables mode uses are, or were, of this agent. */
+  readonly ownsIptables: boolean;
   readonly clock: Clock;
   readonly log: Logger;
   /** A table of kube-proxy's was removed, or cannot be: for people who look at the Node. */
@@ -50,7 +53,8 @@ export class TakeOver implements CommitListener {
   committed(family: IPFamily): void {
     if (this.#begun.has(family)) return;
     this.#begun.add(family);
-    this.#warnOfIptables(family);
+    if (this.#options.ownsIptables) this.#warnOfRival(family);
+    else this.#warnOfIptables(family);
     this.#attempt(family);
   }
 
@@ -104,9 +108,16 @@ export class TakeOver implements CommitListener {
     this.#options.report('Warning', `${message} (${name}); ${cure}`);
   }
 
+  /** Nobody can tell whose chains of these names are: the one that is running repairs them. */
+  #warnOfRival(family: IPFamily): void {
+    const pid = this.#options.kernel.kubeProxyPid();
+    if (pid === undefined) return;
+    this.#warn(natTable(family), 'kube-proxy is running and may write the same chains', { pid });
+  }
+
   /** Only named: removing them takes iptables, and is kube-proxy's own `--cleanup`. */
   #warnOfIptables(family: IPFamily): void {
-    const table: Table = { family: family === 4 ? 'ip' : 'ip6', name: 'nat' };
+    const table = natTable(family);
     const { kernel, log } = this.#options;
     try {
       if (!kernel.hasChain(table, IPTABLES_CHAIN)) return;
@@ -117,6 +128,10 @@ export class TakeOver implements CommitListener {
       log.debug({ reason: toError(thrown).message }, 'iptables chains not looked for');
     }
   }
+}
+
+function natTable(family: IPFamily): Table {
+  return { family: family === 4 ? 'ip' : 'ip6', name: 'nat' };
 }
 
 function kubeProxyTable(family: IPFamily): Table {

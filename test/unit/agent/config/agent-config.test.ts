@@ -32,6 +32,7 @@ describe('resolveAgentConfig', () => {
         allowMassDeletion: false,
         conntrackKillTCP: false,
         takeOver: true,
+        iptablesVariant: 'auto',
       },
       warnings: [],
     });
@@ -186,6 +187,23 @@ describe("weft's own settings", () => {
       conntrackKillTCP: false,
       takeOver: false,
     });
+  });
+
+  test.each([
+    { flag: undefined, text: '', want: 'auto' },
+    { flag: undefined, text: 'iptablesVariant: legacy\n', want: 'legacy' },
+    { flag: 'nft', text: 'iptablesVariant: legacy\n', want: 'nft' },
+  ])('the variant of iptables: $flag over $text', ({ flag, text, want }) => {
+    const own = readOwnFlags({ 'iptables-variant': flag });
+    expect(resolve({ own }, `logLevel: info\n${text}`).own.iptablesVariant).toBe(want);
+  });
+
+  test('an unknown variant of iptables', () => {
+    const own = readOwnFlags({ 'iptables-variant': 'nftt' });
+    expect(() => resolve({ own })).toThrow(
+      '--iptables-variant: expected auto, nft, legacy, found "nftt" (did you mean nft?)',
+    );
+    expect(() => resolve({}, 'iptablesVariant: old\n')).toThrow(/^weft.yaml:1: iptablesVariant: /);
   });
 
   test('they count for weft proxy beside --config', () => {

@@ -22,7 +22,7 @@ describe('conversion', () => {
       bindAddressHardFail: false,
       hasProfiling: false,
       masqueradeAll: false,
-      masqueradeMark: 0x4000,
+      masqueradeBit: 14,
       localhostNodePorts: true,
       syncPeriodMs: 30_000,
       minSyncPeriodMs: 1_000,
@@ -58,10 +58,10 @@ describe('conversion', () => {
     ipvs: { syncPeriod: '40s', minSyncPeriod: '4s' },
   };
   test.each([
-    { mode: '', masqueradeAll: true, masqueradeMark: 0x8000, syncPeriodMs: 10_000 },
-    { mode: 'iptables', masqueradeAll: true, masqueradeMark: 0x8000, syncPeriodMs: 10_000 },
-    { mode: 'ipvs', masqueradeAll: true, masqueradeMark: 0x8000, syncPeriodMs: 40_000 },
-    { mode: 'nftables', masqueradeAll: false, masqueradeMark: 0x80000000, syncPeriodMs: 20_000 },
+    { mode: '', masqueradeAll: true, masqueradeBit: 15, syncPeriodMs: 10_000 },
+    { mode: 'iptables', masqueradeAll: true, masqueradeBit: 15, syncPeriodMs: 10_000 },
+    { mode: 'ipvs', masqueradeAll: true, masqueradeBit: 15, syncPeriodMs: 40_000 },
+    { mode: 'nftables', masqueradeAll: false, masqueradeBit: 31, syncPeriodMs: 20_000 },
   ])('mode "$mode" reads its own section', ({ mode, ...want }) => {
     expect(resolve({ mode, ...sections })).toMatchObject(want);
   });

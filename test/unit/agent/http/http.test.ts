@@ -165,7 +165,12 @@ describe('routes', () => {
     syncPeriodMs: 30_000,
     nowMs: 2,
   };
-  const metrics = createAgentMetrics({ version: '1', nodeVersion: 'v1', hasProcessMetrics: false });
+  const metrics = createAgentMetrics({
+    version: '1',
+    nodeVersion: 'v1',
+    hasProcessMetrics: false,
+    proxyMode: 'nftables',
+  });
 
   test('health: drained node, and both answers are counted', async () => {
     const url = await start({ routes: healthRoutes(() => synced, metrics) });

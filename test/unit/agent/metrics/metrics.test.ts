@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
+import type { ProxyMode } from '../../../../src/agent/config/proxy-settings.ts';
 import { createAgentMetrics } from '../../../../src/agent/metrics/metrics.ts';
 
-const create = (hasProcessMetrics = false) =>
-  createAgentMetrics({ version: '1.2.3', nodeVersion: 'v26.0.0', hasProcessMetrics });
+const create = (hasProcessMetrics = false, proxyMode: ProxyMode = 'nftables') =>
+  createAgentMetrics({ version: '1.2.3', nodeVersion: 'v26.0.0', hasProcessMetrics, proxyMode });
 
 /** `name type` of every family, sorted. */
 function families(text: string): readonly string[] {
@@ -53,6 +54,18 @@ test('names and types of a fresh registry', async () => {
   ]);
 });
 
+test('the mode iptables has its own names', async () => {
+  const [nftables, iptables] = await Promise.all(
+    (['nftables', 'iptables'] as const).map((mode) => create(false, mode).render()),
+  );
+  const others = new Set(families(nftables ?? ''));
+  expect(families(iptables ?? '').filter((family) => !others.has(family))).toEqual([
+    'kubeproxy_sync_proxy_rules_iptables_restore_failures_total counter',
+    'weft_iptables_repairs_total counter',
+  ]);
+  expect(iptables).not.toContain('nftables');
+});
+
 test('every family has a help text of its own', async () => {
   const helps = [...(await create().render()).matchAll(/^# HELP \S+ (.+)$/gm)].map(([, h]) => h);
   expect(new Set(helps).size).toBe(helps.length);
@@ -64,7 +77,7 @@ test('process metrics join on request', async () => {
 });
 
 test('two registries do not meet', async () => {
-  create(true).nftablesRepaired('ip weft-proxy');
+  create(true).rulesRepaired('ip weft-proxy');
   expect(await create(true).render()).not.toContain('weft_nftables_repairs_total{');
 });
 
@@ -180,7 +193,7 @@ describe('callbacks', () => {
     ],
     [
       'repair',
-      () => metrics.nftablesRepaired('ip weft-proxy'),
+      () => metrics.rulesRepaired('ip weft-proxy'),
       'weft_nftables_repairs_total{table="ip weft-proxy"}',
       1,
     ],

@@ -5,7 +5,7 @@ import { createLogger } from '../../../../src/util/log.ts';
 import { FakeClock } from '../../../support/fake-clock.ts';
 
 /** A node with these tables; `pid` is that of a kube-proxy. */
-function lab(tables: readonly string[], pid?: number) {
+function lab(tables: readonly string[], pid?: number, ownsIptables = false) {
   const present = new Set(tables);
   const node = { pid, present, failure: undefined as Error | undefined };
   const clock = new FakeClock();
@@ -21,6 +21,7 @@ function lab(tables: readonly string[], pid?: number) {
       hasChain: (table, name) => present.has(tableText(table)) && name === 'KUBE-SERVICES',
       kubeProxyPid: () => node.pid,
     },
+    ownsIptables,
     clock,
     log: createLogger('info', { write: (line: string) => messages.push(JSON.parse(line).msg) }),
     report: (type, note) => reports.push(`${type} ${note}`),
@@ -101,6 +102,18 @@ describe('TakeOver', () => {
       ['ip nat'],
       ["chains of kube-proxy's iptables mode are there"],
     ]);
+  });
+
+  test('chains of those names that are ours are not worth a word', () => {
+    const { takeOver, node, messages } = lab(['ip nat'], undefined, true);
+    takeOver.committed(4);
+    expect([[...node.present], messages]).toEqual([['ip nat'], []]);
+  });
+
+  test('a running kube-proxy beside them is', () => {
+    const { takeOver, messages } = lab(['ip nat'], 4711, true);
+    takeOver.committed(4);
+    expect(messages).toEqual(['kube-proxy is running and may write the same chains']);
   });
 
   test('close ends the waiting', () => {

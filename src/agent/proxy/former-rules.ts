@@ -1,0 +1,112 @@
+/**
+ * Switching modes is make before break: rules of another mode serve until those of the running one
+ * do. While both are there the first to translate a connection has it, and both would do the same.
+ */
+import type { IPFamily } from '../../net/ip.ts';
+import type { CommitListener } from '../../proxy/commit-listener.ts';
+import type { Clock } from '../../util/clock.ts';
+import { toError } from '../../util/errors.ts';
+import type { Logger } from '../../util/log.ts';
+import type { RulesKind } from './rules-record.ts';
+
+export interface FormerRulesOptions {
+  /** The rules of the running mode. */
+  readonly own: RulesKind;
+  /** What is on record of the agents before. */
+  readonly recorded: ReadonlySet<RulesKind>;
+  readonly families: readonly IPFamily[];
+  /** True when there was something. */
+  readonly remove: (kind: RulesKind, family: IPFamily) => Promise<boolean>;
+  /** Puts on record what is there, or may be. */
+  readonly record: (kinds: ReadonlySet<RulesKind>) => void;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+const RETRY_MS = 30_000;
+
+/** Removes the rules of other modes, by family, after the first commit of ours. */
+export class FormerRules implements CommitListener {
+  readonly #options: FormerRulesOptions;
+  /** Families of which rules of a kind are left. */
+  readonly #left: ReadonlyMap<RulesKind, Set<IPFamily>>;
+  readonly #begun = new Set<IPFamily>();
+  readonly #cancels = new Map<IPFamily, () => void>();
+  #last: Promise<void> = Promise.resolve();
+  #isClosed = false;
+
+  /** Puts on record that rules of `own` may be there from here on. Throws IoError. */
+  constructor(options: FormerRulesOptions) {
+    this.#options = options;
+    const kinds = formerKinds(options.own, options.recorded);
+    this.#left = new Map(kinds.map((kind) => [kind, new Set(options.families)]));
+    options.record(new Set([options.own, ...options.recorded]));
+  }
+
+  programming(): void {}
+
+  committed(family: IPFamily): void {
+    if (this.#begun.has(family)) return;
+    this.#begun.add(family);
+    this.#enqueue(family);
+  }
+
+  /** Waits for the removal in progress. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    for (const cancel of this.#cancels.values()) cancel();
+    await this.#last;
+  }
+
+  /** One family after the other: programs of iptables wait for each other's lock. */
+  #enqueue(family: IPFamily): void {
+    this.#last = this.#last.then(() => this.#removeAll(family));
+  }
+
+  async #removeAll(family: IPFamily): Promise<void> {
+    if (this.#isClosed) return;
+    const { clock, log } = this.#options;
+    let isDone = true;
+    for (const [kind, families] of this.#left) {
+      if (!families.has(family)) continue;
+      try {
+        await this.#remove(kind, family);
+        families.delete(family);
+      } catch (thrown) {
+        const reason = toError(thrown).message;
+        log.warn({ rules: kind, family, reason }, 'rules of the former mode not removed');
+        isDone = false;
+      }
+    }
+    if (isDone) this.#recordWhatIsLeft();
+    else
+      this.#cancels.set(
+        family,
+        clock.schedule(RETRY_MS, () => this.#enqueue(family)),
+      );
+  }
+
+  async #remove(kind: RulesKind, family: IPFamily): Promise<void> {
+    const { log, remove } = this.#options;
+    if (await remove(kind, family)) {
+      log.info({ rules: kind, family }, 'rules of the former mode removed');
+    }
+  }
+
+  #recordWhatIsLeft(): void {
+    const { log, own, record } = this.#options;
+    const left = [...this.#left].filter(([, families]) => families.size > 0).map(([kind]) => kind);
+    try {
+      record(new Set([own, ...left]));
+    } catch (thrown) {
+      log.warn({ reason: toError(thrown).message }, 'removed rules stay on record');
+    }
+  }
+}
+
+/** Tables of the name weft-proxy are ours with or without a record. */
+function formerKinds(own: RulesKind, recorded: ReadonlySet<RulesKind>): readonly RulesKind[] {
+  const kinds = new Set<RulesKind>(['nftables', ...recorded]);
+  kinds.delete(own);
+  return [...kinds];
+}

@@ -1,0 +1,83 @@
+import type { IPFamily } from '../../../net/ip.ts';
+import { NftablesConnection } from '../../../nftables/connection.ts';
+import { listElements } from '../../../nftables/element-listing.ts';
+import { watchTables } from '../../../nftables/monitor.ts';
+import { tableText } from '../../../nftables/text.ts';
+import { ConnectionCounters } from '../../../proxy/counters/counters.ts';
+import { kernelTables } from '../../../proxy/nftables/kernel-table.ts';
+import { proxyTable } from '../../../proxy/nftables/layout.ts';
+import { tableSessions } from '../../../proxy/nftables/session.ts';
+import { IoError, toError } from '../../../util/errors.ts';
+import type { AgentContext } from '../../context.ts';
+import type { DriftListener, OpenedMode } from './mode.ts';
+
+/** Services in tables of our own. Throws IoError when the kernel or its rights do not allow it. */
+export function openNftablesMode(context: AgentContext, families: readonly IPFamily[]): OpenedMode {
+  probe();
+  const ownPorts = new Set<number>();
+  const connect = () => {
+    const connection = NftablesConnection.open();
+    ownPorts.add(connection.portId);
+    return connection;
+  };
+  const counters = countConnections(context, families);
+  return {
+    kind: 'nftables',
+    openSession: tableSessions(kernelTables(connect)),
+    listeners: [counters],
+    watchDrift: (listener) => watchOwnTables(families, ownPorts, counters, listener),
+  };
+}
+
+function probe(): void {
+  try {
+    const connection = NftablesConnection.open();
+    connection.tables();
+    connection.close();
+  } catch (cause) {
+    const reason = toError(cause).message;
+    const cure = 'it needs CAP_NET_ADMIN and CONFIG_NF_TABLES, or use --proxy-mode iptables';
+    throw new IoError(`proxy mode nftables: ${reason}; ${cure}`, { cause });
+  }
+}
+
+/** Connections per Service, as metrics. */
+function countConnections(
+  { config, clock, log, metrics }: AgentContext,
+  families: readonly IPFamily[],
+): ConnectionCounters {
+  const counters = new ConnectionCounters({
+    families,
+    hasEndpoints: config.own.endpointMetrics,
+    list: (family, set, onPart) => listElements({}, proxyTable(family), set, onPart),
+    clock,
+    log: log.child({ component: 'counters' }),
+  });
+  metrics.appendText(() => counters.text());
+  return counters;
+}
+
+/** The kernel tells of every transaction, whose port says whether it was one of ours. */
+function watchOwnTables(
+  families: readonly IPFamily[],
+  ownPorts: ReadonlySet<number>,
+  counters: ConnectionCounters,
+  { onDrift, onForeignChange }: DriftListener,
+): { close(): void } {
+  return watchTables(
+    undefined,
+    (event) => {
+      if (event !== 'overflow') {
+        if (ownPorts.has(event.byPortId)) return;
+        onForeignChange(event.tables);
+      }
+      for (const family of families) {
+        const name = tableText(proxyTable(family));
+        if (event !== 'overflow' && !event.tables.has(name)) continue;
+        const by = event === 'overflow' ? 'unknown: notifications were lost' : event.byProcess;
+        onDrift({ family, tables: [name], what: `table ${name}`, by });
+      }
+    },
+    (message) => counters.onRulesetMessage(message),
+  );
+}

@@ -1,0 +1,39 @@
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { errorCode, IoError } from '../../util/errors.ts';
+
+const RULES_KINDS = ['nftables', 'iptables-nft', 'iptables-legacy'] as const;
+/** Where rules for Services are. */
+export type RulesKind = (typeof RULES_KINDS)[number];
+
+/**
+ * The kinds of rules that agents of this node have written and not removed. It is gone after a
+ * reboot, as they are. Without it nobody can tell rules of ours from kube-proxy's: the chains have
+ * the same names. Throws IoError.
+ */
+export function readRulesRecord(runDir: string): ReadonlySet<RulesKind> {
+  const path = recordPath(runDir);
+  try {
+    const lines = readFileSync(path, 'utf8').split('\n');
+    return new Set(RULES_KINDS.filter((kind) => lines.includes(kind)));
+  } catch (cause) {
+    if (errorCode(cause) === 'ENOENT') return new Set();
+    throw new IoError(`read ${path}: ${errorCode(cause)}`, { cause });
+  }
+}
+
+/** Replaces the record at one stroke: a reader sees the old one or the new one. Throws IoError. */
+export function writeRulesRecord(runDir: string, kinds: Iterable<RulesKind>): void {
+  const path = recordPath(runDir);
+  const text = Array.from(kinds, (kind) => `${kind}\n`).join('');
+  try {
+    writeFileSync(`${path}.new`, text, { mode: 0o600 });
+    renameSync(`${path}.new`, path);
+  } catch (cause) {
+    throw new IoError(`write ${path}: ${errorCode(cause)}`, { cause });
+  }
+}
+
+function recordPath(runDir: string): string {
+  return join(runDir, 'proxy-mode');
+}
