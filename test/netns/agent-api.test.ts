@@ -99,9 +99,7 @@ test('Events, ServiceCIDRs and drift', async () => {
     /events\.k8s\.io\/v1\/namespaces\/default\/events.*"reason":"Starting".*"name":"node-a"/,
   );
   node.run('nft', 'flush', 'ruleset');
-  await expectEvent(
-    /"reason":"ServiceRulesChanged".*"note":"table ip weft-proxy was changed by nft/,
-  );
+  await expectEvent(/"reason":"ServiceRulesChanged".*"note":"table ip weft-proxy: changed by nft/);
   await expect.poll(table, WAIT).toContain('172.30.0.10');
   const metrics = node.run('curl', '-s', 'http://127.0.0.1:10249/metrics');
   expect(metrics).toMatch(
