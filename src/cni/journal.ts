@@ -1,6 +1,8 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { errorCode, IoError, toError } from '../util/errors.ts';
+import { parseJson } from '../util/json.ts';
+import { writingInto } from '../util/private-directory.ts';
 import { type Attachment, attachmentKey } from './attachment.ts';
 import type { Journal } from './node.ts';
 import { isJsonObject } from './protocol/json.ts';
@@ -15,7 +17,8 @@ export function openJournal(directory: string): Journal {
     isUnfinished: (attachment) => existsSync(fileOf(attachment)),
     begin: (attachment) => {
       try {
-        write(fileOf(attachment), directory, JSON.stringify(attachment));
+        const text = JSON.stringify(attachment);
+        writingInto(directory, () => writeFileSync(fileOf(attachment), text, { mode: 0o600 }));
       } catch (cause) {
         throw new IoError(`journal in ${directory}: ${toError(cause).message}`, { cause });
       }
@@ -45,27 +48,9 @@ function readIfThere(file: string): string {
 
 /** A process killed between creating and writing leaves an empty file: that ADD made nothing yet. */
 function parseEntry(text: string): Attachment | undefined {
-  const entry = decode(text);
+  const entry = parseJson(text);
   if (!isJsonObject(entry)) return undefined;
   const { network, containerId, ifName } = entry;
   if (typeof network !== 'string' || typeof containerId !== 'string') return undefined;
   return typeof ifName === 'string' ? { network, containerId, ifName } : undefined;
-}
-
-function decode(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-function write(file: string, directory: string, content: string): void {
-  try {
-    writeFileSync(file, content, { mode: 0o600 });
-  } catch (thrown) {
-    if (errorCode(thrown) !== 'ENOENT') throw thrown;
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
-    writeFileSync(file, content, { mode: 0o600 });
-  }
 }

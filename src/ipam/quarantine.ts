@@ -1,7 +1,8 @@
-import { appendFileSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { appendFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type IP, tryParseIP } from '../net/ip.ts';
 import { errorCode } from '../util/errors.ts';
+import { writingInto } from '../util/private-directory.ts';
 import { sha256 } from '../util/sha256.ts';
 import { readText } from './store-files.ts';
 
@@ -69,15 +70,7 @@ function formatLine(address: IP, releasedAt: number): string {
 }
 
 function append(directory: string, file: string, lines: string): void {
-  attempt(() => {
-    try {
-      appendFileSync(file, lines, { mode: 0o600 });
-    } catch (thrown) {
-      if (errorCode(thrown) !== 'ENOENT') throw thrown;
-      mkdirSync(directory, { recursive: true, mode: 0o700 });
-      appendFileSync(file, lines, { mode: 0o600 });
-    }
-  });
+  attempt(() => writingInto(directory, () => appendFileSync(file, lines, { mode: 0o600 })));
 }
 
 function compact(file: string, current: ReadonlyMap<IP, number>): void {

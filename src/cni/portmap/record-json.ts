@@ -1,6 +1,8 @@
 /** Records and claims as the store's files hold them; anything else reads as undefined. */
+
 import { type Cidr, tryParseCidr } from '../../net/cidr.ts';
 import { type IP, ipFamily, tryParseIP } from '../../net/ip.ts';
+import { parseJson } from '../../util/json.ts';
 import { isJsonObject } from '../protocol/json.ts';
 import type { MasqueradeScope, PortProtocol } from './config.ts';
 import type { HostPort, HostPortRecord, PodAddress } from './record.ts';
@@ -88,14 +90,6 @@ function all<T>(value: unknown, decode: (item: Members) => T | undefined): T[] |
     items.push(decoded);
   }
   return items;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 function isText(value: unknown): value is string {

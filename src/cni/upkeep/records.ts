@@ -1,9 +1,11 @@
-import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readText } from '../../ipam/store-files.ts';
 import type { Cidr } from '../../net/cidr.ts';
 import type { IP } from '../../net/ip.ts';
 import { errorCode, IoError, toError } from '../../util/errors.ts';
+import { parseJson } from '../../util/json.ts';
+import { writingInto } from '../../util/private-directory.ts';
 import { type Attachment, attachmentKey } from '../attachment.ts';
 import type { AttachmentPlan } from '../bridge/plan.ts';
 import type { Environment } from '../protocol/request.ts';
@@ -127,13 +129,7 @@ export function nodePlanOf(plan: AttachmentPlan): NodePlan {
 /** Whole or not at all, also when the process is killed; a leftover goes with the next ADD or DEL. */
 function replace(directory: string, file: string, text: string): void {
   const unfinished = `${file}${unfinishedSuffix}`;
-  try {
-    writeFileSync(unfinished, text, { mode: 0o600 });
-  } catch (thrown) {
-    if (errorCode(thrown) !== 'ENOENT') throw thrown;
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
-    writeFileSync(unfinished, text, { mode: 0o600 });
-  }
+  writingInto(directory, () => writeFileSync(unfinished, text, { mode: 0o600 }));
   renameSync(unfinished, file);
 }
 
@@ -161,12 +157,4 @@ function decode(text: string, key: string): AttachmentRecord | undefined {
   // then says that the content belongs to the name.
   const record = rest as unknown as AttachmentRecord;
   return attachmentKey(record.attachment) === key ? record : undefined;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '../../util/clock.ts';
 import { DecodeError, IoError } from '../../util/errors.ts';
+import { parseJson } from '../../util/json.ts';
 import type { ClusterAccess } from '../access/access.ts';
 import { inSteps, JsonListSplitter } from '../json-list.ts';
 import { Turn } from '../turn.ts';
@@ -10,7 +11,7 @@ import { readBody } from './body.ts';
 import type { Answer, ApiRequest } from './connection.ts';
 import { LineSplitter } from './lines.ts';
 import { Transport } from './transport.ts';
-import { parseJson, parseListHead, parseWatchEvent, type WatchEvent } from './watch-event.ts';
+import { parseListHead, parseWatchEvent, type WatchEvent } from './watch-event.ts';
 
 export interface ClientTimings {
   /** One list page or a watch's head. */

@@ -1,4 +1,5 @@
 import { DecodeError } from '../../util/errors.ts';
+import { parseJson } from '../../util/json.ts';
 import { ApiError, parseStatus } from './api-error.ts';
 
 export type WatchEventType = 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK';
@@ -35,15 +36,6 @@ export function parseListHead(text: string, path: string): ListHead {
   // Go encodes an empty list of some kinds as null.
   if (!Array.isArray(items ?? [])) throw new DecodeError(`get ${path}: items is not a list`);
   return { continueToken: typeof token === 'string' ? token : '', resourceVersion };
-}
-
-/** The value of a JSON text, undefined for any other text. */
-export function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 /** An object as it is, an empty one for every other value. */

@@ -1,6 +1,6 @@
 import { type Document, isNode, LineCounter, parseAllDocuments } from 'yaml';
 import { DecodeError, toError } from '../../util/errors.ts';
-import { parseJson } from '../api/watch-event.ts';
+import { parseJson } from '../../util/json.ts';
 import { FieldError, type FieldPath, formatPath, ObjectReader } from '../fields.ts';
 import { apiVersionOf, objectKey, type Resource, type ResourceKind } from '../resources.ts';
 import { Turn } from '../turn.ts';

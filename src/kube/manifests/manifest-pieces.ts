@@ -1,7 +1,8 @@
 import { hash } from 'node:crypto';
 import { parseDocument } from 'yaml';
 import { DecodeError } from '../../util/errors.ts';
-import { asRecord, parseJson } from '../api/watch-event.ts';
+import { parseJson } from '../../util/json.ts';
+import { asRecord } from '../api/watch-event.ts';
 import type { FieldPath } from '../fields.ts';
 import { inSteps, JsonListSplitter } from '../json-list.ts';
 import { Turn } from '../turn.ts';
