@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -145,7 +146,7 @@ static void readStdin(Buffer* buffer) {
 
 static bool isForwarded(const char* name, size_t length) {
   static const char* const kNames[] = {"TRACEPARENT", "TRACESTATE", "BAGGAGE", "WEFT_RUN_DIR",
-                                       "WEFT_ARGV0"};
+                                       "WEFT_ARGV0",  "WEFT_CALL"};
   if (length > 4 && strncmp(name, "CNI_", 4) == 0) return true;
   for (size_t i = 0; i < sizeof(kNames) / sizeof(kNames[0]); i++) {
     if (strlen(kNames[i]) == length && strncmp(name, kNames[i], length) == 0) return true;
@@ -320,6 +321,20 @@ static void exportCalledName(const char* path) {
   }
 }
 
+// Tells this execution from every other: an agent that dies between its work and its answer leaves
+// behind what only the standalone of the same call may take back.
+static void exportCall(void) {
+  unsigned char bytes[16];
+  char text[2 * sizeof(bytes) + 1];
+  if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes)) {
+    fail(kCniIoFailure, "cannot read random bytes", strerror(errno));
+  }
+  for (size_t i = 0; i < sizeof(bytes); i++) sprintf(text + 2 * i, "%02x", bytes[i]);
+  if (setenv("WEFT_CALL", text, 1) != 0) {
+    fail(kCniIoFailure, "cannot extend the environment", strerror(errno));
+  }
+}
+
 static long long timeoutMs(void) {
   const char* text = getenv("WEFT_TIMEOUT_MS");
   char* end = NULL;
@@ -330,6 +345,7 @@ static long long timeoutMs(void) {
 int main(int argc, char** argv) {
   long long deadline = nowMs() + timeoutMs();
   exportCalledName(argc > 0 ? argv[0] : "");
+  exportCall();
   const char* command = getenv("CNI_COMMAND");
   bool usesStdin = command != NULL && *command != '\0' && strcmp(command, "VERSION") != 0;
   Buffer input = {0};

@@ -38,7 +38,7 @@ export interface ExecPlugin {
 export function execDelegate(exec: ExecPlugin, request: Request, type: string, verb: Verb): string {
   const file = findPlugin(exec, type, request.path);
   // What we were executed as means nothing to the delegate.
-  const { WEFT_ARGV0: _name, ...env } = request.env;
+  const { WEFT_ARGV0: _name, WEFT_CALL: _call, ...env } = request.env;
   const ended = exec.run({ file, env: { ...env, CNI_COMMAND: verb }, stdin: request.stdin });
   if (ended.exitCode === 0) return ended.stdout;
   throw delegateError(ended);

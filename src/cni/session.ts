@@ -174,7 +174,9 @@ function journaled(plugin: Plugin, call: NetnsCall, add: (undo: UndoList) => str
 function journaledAlone(plugin: Plugin, call: NetnsCall, add: (undo: UndoList) => string): string {
   const { journal, kernel } = call.node;
   const { attachment } = call;
-  if (journal.isUnfinished(attachment)) plugin.del({ ...call, isClaimed: true });
+  if (journal.isUnfinished(attachment) || wasMadeByThisCall(call)) {
+    plugin.del({ ...call, isClaimed: true });
+  }
   // A repeated ADD of a pod in use is refused by the plugin. It gets no entry: an entry that
   // outlives a killed call would have the pod torn down by the next one.
   const isInUse = withRtnl(kernel, call.netns, (pod) => pod.link(attachment.ifName) !== undefined);
@@ -183,6 +185,12 @@ function journaledAlone(plugin: Plugin, call: NetnsCall, add: (undo: UndoList) =
   const text = withUndo(add, () => journal.end(attachment));
   journal.end(attachment);
   return text;
+}
+
+/** The agent finished this very ADD and died before its answer arrived; nobody knows the pod yet. */
+function wasMadeByThisCall({ request, node, attachment }: NetnsCall): boolean {
+  const callId = request.env['WEFT_CALL'];
+  return callId !== undefined && node.records?.read(attachment)?.callId === callId;
 }
 
 /** A process that serves others too cannot wait for what is executed. */

@@ -188,6 +188,7 @@ test('the agent learns the name the shim was called by, and no variables of othe
       CNI_PATH: '/usr/lib/cni',
       TRACEPARENT: '00-1-2-01',
       WEFT_ARGV0: 'host-local',
+      WEFT_CALL: expect.stringMatching(/^[0-9a-f]{32}$/),
       WEFT_RUN_DIR: node.runDir,
     },
     stdin: '{}',
@@ -254,6 +255,25 @@ describe('without an answer the standalone takes over, stdin and all', () => {
     await startImpostor((socket) => socket.destroy());
     expect((await callAsync(call)).code).toBe(0);
     expect(node.footprint()).toMatchObject({ files: ['net/10.22.0.3'], elements: ['10.22.0.3'] });
+  });
+
+  test('an agent killed after its work, before its answer: the standalone does it again', async () => {
+    const call = { command: 'ADD', netns: node.pod(), stdin: config(), plugin: [shim] };
+    const served: number[] = [];
+    await startImpostor((socket) => {
+      socket.once('data', (frame: Buffer) => {
+        const { env, stdin } = decodeRequest(frame.subarray(8));
+        const plugin = node.standalone;
+        served.push(node.call({ ...call, stdin: stdin.toString(), env, plugin }).status);
+        socket.destroy();
+      });
+    });
+    const { code, stdout } = await callAsync(call);
+    expect({ code, served, error: JSON.parse(stdout).msg }).toEqual({ code: 0, served: [0] });
+    expect(node.footprint()).toMatchObject({ files: ['net/10.22.0.3'], elements: ['10.22.0.3'] });
+    // To another execution the pod is one in use.
+    const repeated = await callAsync(call);
+    expect(repeated).toMatchObject({ code: 1, stdout: expect.stringContaining('already exists') });
   });
 });
 

@@ -16,6 +16,8 @@ export interface AttachmentEntry {
   /** Path as given at ADD, and `<device>:<inode>` of what was there. */
   readonly netns: { readonly path: string; readonly id: string };
   readonly pod: PodIdentity;
+  /** The shim's execution that asked for it; absent when the standalone was executed directly. */
+  readonly callId?: string;
   readonly addresses: readonly IP[];
   /** The configuration's IPAM; absent for a layer 2 network. */
   readonly ipam?: RecordedIpam;

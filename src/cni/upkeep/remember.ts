@@ -14,11 +14,13 @@ export function remember(
 ): void {
   const { records } = node;
   if (records === undefined) return;
+  const callId = request.env['WEFT_CALL'];
   records.write({
     attachment,
     netns: { path: request.netnsPath, id: netns.id },
     pod: podOf(request.args),
     addresses: plan.result.ips.map(({ address }) => addressOf(address)),
+    ...(callId === undefined ? {} : { callId }),
     ...(ipam === undefined ? {} : { ipam }),
     plan: nodePlanOf(plan),
   });

@@ -3,6 +3,7 @@ import { attachmentKey } from '../../../src/cni/attachment.ts';
 import { masqueradeTable } from '../../../src/cni/bridge/masquerade.ts';
 import { openForeignIpam } from '../../../src/cni/foreign-ipam.ts';
 import type { CniNode, Ipam, Journal, Nftables, ReservationOwner } from '../../../src/cni/node.ts';
+import type { AttachmentRecord, AttachmentRecords } from '../../../src/cni/upkeep/records.ts';
 import type { Link, LinkAddress, Netns, NodeRtnl, Sysctls } from '../../../src/kernel/types.ts';
 import { parseIPWithPrefix } from '../../../src/net/cidr.ts';
 import { type IP, ipFamily, parseIP } from '../../../src/net/ip.ts';
@@ -87,6 +88,18 @@ export class FakeNode implements CniNode {
     locked: (): never => {
       throw new Error('no host ports here');
     },
+  };
+
+  readonly #records = new Map<string, AttachmentRecord>();
+  readonly records: AttachmentRecords = {
+    write: (entry) => {
+      const record = { ...entry, bootId: 'boot', createdAtMs: 0 };
+      this.#records.set(attachmentKey(entry.attachment), record);
+    },
+    read: (attachment) => this.#records.get(attachmentKey(attachment)),
+    amend: () => undefined,
+    remove: (attachment) => void this.#records.delete(attachmentKey(attachment)),
+    list: () => [...this.#records.values()],
   };
 
   readonly ipam: Ipam = {

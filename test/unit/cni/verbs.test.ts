@@ -117,6 +117,17 @@ describe('ADD', () => {
     expect(node.unfinished.size).toBe(0);
   });
 
+  test('what the same execution has made is made again, what another has made is refused', () => {
+    const node = new FakeNode();
+    const addAs = (call: string) => errorOf(run(node, 'ADD', { WEFT_CALL: call }));
+    expect(addAs('first')).toBe('success');
+    expect(addAs('first')).toBe('success');
+    expect(addAs('second')).toMatchObject({ msg: expect.stringContaining('already exists') });
+    expect(errorOf(run(node, 'ADD'))).toMatchObject({
+      msg: expect.stringContaining('already exists'),
+    });
+  });
+
   test('the namespace of the node itself is refused before anything is touched [19]', () => {
     const node = new FakeNode();
     expect(errorOf(run(node, 'ADD', { CNI_NETNS: 'host' }))).toMatchObject({
