@@ -19,7 +19,7 @@ import { type CniNode, type UpkeepNode, withRtnl } from '../node.ts';
 import { repairHostPorts } from '../portmap/repair.ts';
 import { decideLinkRepairs, type LinkRepair } from './links.ts';
 import type { AttachmentRecord, NodePlan } from './records.ts';
-import { guardsOf, healTable, masqueradeOf } from './tables.ts';
+import { guardsOf, healTable, masqueradeOf, type WantedTable } from './tables.ts';
 
 /** What can be put right, for logs and metrics. */
 export type RepairKind =
@@ -58,7 +58,7 @@ export function repair(options: RepairOptions): {
 } {
   const { node, connection } = options;
   const records = livingRecords(options);
-  const plans = records.flatMap(({ plan }) => plan ?? []);
+  const plans = plansOf(records);
   const repairs: Repair[] = [];
   const errors: unknown[] = [];
   const attempt = (step: () => readonly Repair[]) => {
@@ -69,8 +69,8 @@ export function repair(options: RepairOptions): {
     }
   };
   attempt(() => repairForwarding(node, plans));
-  attempt(() => repairTable(connection, 'masquerade', masqueradeOf(plans)));
-  attempt(() => repairTable(connection, 'guard', guardsOf(plans)));
+  attempt(() => repairTable(options, 'masquerade', masqueradeOf));
+  attempt(() => repairTable(options, 'guard', guardsOf));
   attempt(() => repairForward(connection, records));
   attempt(() => repairPorts(options));
   withRtnl(node.kernel, undefined, (host) => {
@@ -129,13 +129,18 @@ function repairForwarding({ kernel }: CniNode, plans: readonly NodePlan[]): read
 }
 
 function repairTable(
-  connection: NftablesConnection,
+  options: RepairOptions,
   kind: RepairKind,
-  wanted: ReturnType<typeof masqueradeOf>,
+  wantedBy: (plans: readonly NodePlan[]) => WantedTable | undefined,
 ): readonly Repair[] {
-  if (wanted === undefined || !healTable(connection, wanted)) return [];
-  const { family, name } = wanted.definition.table;
+  const healed = healTable(options.connection, () => wantedBy(plansOf(livingRecords(options))));
+  if (healed === undefined) return [];
+  const { family, name } = healed.definition.table;
   return [{ kind, what: `${family} ${name}` }];
+}
+
+function plansOf(records: readonly AttachmentRecord[]): readonly NodePlan[] {
+  return records.flatMap(({ plan }) => plan ?? []);
 }
 
 /** Where nothing drops what is forwarded no rule is missing. */

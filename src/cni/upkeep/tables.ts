@@ -5,6 +5,7 @@ import type { NftablesConnection } from '../../nftables/connection.ts';
 import type { ObservedChain } from '../../nftables/decode.ts';
 import type { Chain, Element, NamedSet, TableDefinition } from '../../nftables/model.ts';
 import { Transaction } from '../../nftables/transaction.ts';
+import { BusyError } from '../../util/errors.ts';
 import {
   masqueradeBaseChain,
   masqueradeMaps,
@@ -12,6 +13,7 @@ import {
   subnetChain,
   subnetChainName,
 } from '../bridge/masquerade.ts';
+import { codeOfFailure } from '../bridge/nft-elements.ts';
 import { allowedSenders, guardedPorts, spoofChain, spoofTable } from '../bridge/spoof.ts';
 import type { NodePlan } from './records.ts';
 
@@ -21,9 +23,11 @@ export interface WantedTable {
   readonly elements: ReadonlyMap<NamedSet, readonly Element[]>;
 }
 
-type Connection = Pick<
+const maxAttempts = 10;
+
+export type Connection = Pick<
   NftablesConnection,
-  'commit' | 'tables' | 'chains' | 'sets' | 'ruleCounts' | 'elements'
+  'commit' | 'generation' | 'tables' | 'chains' | 'sets' | 'ruleCounts' | 'elements'
 >;
 
 /** The masquerading of these pods: none needs no table. */
@@ -75,13 +79,29 @@ export function guardsOf(plans: readonly NodePlan[]): WantedTable | undefined {
 
 /**
  * Makes the kernel's table hold what is wanted, in one transaction, and keeps whatever else is in
- * it; false when nothing was to be done.
+ * it. Gives what was wanted, undefined when nothing was to be done. A DEL of another process may take away an attachment that
+ * `wanted` has just told of: what it tells and the table are looked at again whenever anything has
+ * changed meanwhile. Throws BusyError when that does not end.
  */
-export function healTable(connection: Connection, wanted: WantedTable): boolean {
-  const { definition, elements } = wanted;
+export function healTable(
+  connection: Connection,
+  wanted: () => WantedTable | undefined,
+): WantedTable | undefined {
+  for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
+    const generation = connection.generation();
+    const table = wanted();
+    const transaction = table && missingParts(connection, table);
+    if (transaction === undefined || transaction.operations.length === 0) return undefined;
+    const commit = () => connection.commit(transaction, { generation });
+    if (codeOfFailure(commit, ['ERESTART']) === undefined) return table;
+  }
+  throw new BusyError('the ruleset changes faster than it can be repaired');
+}
+
+function missingParts(connection: Connection, { definition, elements }: WantedTable): Transaction {
   const { table } = definition;
   const isThere = connection.tables(table.family).some(({ name }) => name === table.name);
-  const observed = isThere ? observe(connection, wanted) : nothing;
+  const observed = isThere ? observe(connection, { definition, elements }) : nothing;
   const transaction = new Transaction(table);
   if (!observed.hasSets) {
     transaction.addTable();
@@ -98,9 +118,7 @@ export function healTable(connection: Connection, wanted: WantedTable): boolean 
     });
     transaction.deleteElements(set, wrong).addElements(set, missing);
   }
-  if (transaction.operations.length === 0) return false;
-  connection.commit(transaction);
-  return true;
+  return transaction;
 }
 
 interface Observed {
