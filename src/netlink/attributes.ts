@@ -26,7 +26,9 @@ export class AttributeWriter {
   }
 
   u8(type: number, value: number): this {
-    this.#buffer[this.#begin(type, 1)] = value;
+    // In two steps: the buffer may be another one after #begin.
+    const at = this.#begin(type, 1);
+    this.#buffer[at] = value;
     return this;
   }
 

@@ -46,6 +46,7 @@ describe('AttributeWriter', () => {
     },
   ])('$name', ({ write, want }) => {
     expect(write(new AttributeWriter()).finish().toString('hex')).toBe(want);
+    expect(write(new AttributeWriter(0)).finish().toString('hex'), 'as it grows').toBe(want);
   });
 
   test('what is written is read back, whatever the sizes (growth included)', () => {
