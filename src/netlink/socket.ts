@@ -25,6 +25,7 @@ export class NetlinkError extends WeftError {
   readonly extack: string | undefined;
   readonly extackOffset: number | undefined;
   readonly sequence: number;
+  readonly #reply: Buffer;
 
   constructor(reply: NetlinkReply, request: string) {
     const { errno, extack, offset } = parseErrorReply(reply);
@@ -34,6 +35,12 @@ export class NetlinkError extends WeftError {
     this.extack = extack;
     this.extackOffset = offset;
     this.sequence = reply.sequence;
+    this.#reply = reply.payload;
+  }
+
+  /** struct nlmsgerr as it came: the errno and the request, into which some families write. */
+  get reply(): Buffer {
+    return this.#reply;
   }
 }
 
