@@ -28,6 +28,13 @@ interface Origin {
   readonly ordinal: number;
 }
 
+export interface BatchOptions {
+  /** The kernel refuses (ERESTART) when the ruleset has changed since. */
+  readonly generation?: number | undefined;
+  /** Without its end, at which the kernel checks everything and takes it back. */
+  readonly isTrial?: boolean;
+}
+
 /** An encoded transaction that remembers which message came from what. */
 export class Batch {
   readonly #table: Table;
@@ -37,13 +44,12 @@ export class Batch {
   readonly #ruleCounts = new Map<string, number>();
   #setCount = 0;
 
-  /** With a generation the kernel refuses (ERESTART) when the ruleset has changed since. */
-  constructor(transaction: Transaction, generation?: number) {
+  constructor(transaction: Transaction, { generation, isTrial = false }: BatchOptions = {}) {
     this.#table = transaction.table;
     this.#buffer.message(NFNL_MSG_BATCH_BEGIN, NLM_F_REQUEST, batchHeader(generation));
     for (const operation of transaction.operations) this.#write(operation);
     if (transaction.operations.length > 0) this.#buffer.acknowledgeLast();
-    this.#buffer.message(NFNL_MSG_BATCH_END, NLM_F_REQUEST, batchHeader());
+    if (!isTrial) this.#buffer.message(NFNL_MSG_BATCH_END, NLM_F_REQUEST, batchHeader());
   }
 
   /** Messages, counting begin and end. */

@@ -8,7 +8,7 @@ import {
   parseErrorReply,
 } from '../netlink/socket.ts';
 import { errorCode, toError, WeftError } from '../util/errors.ts';
-import { Batch } from './batch.ts';
+import { Batch, type BatchOptions } from './batch.ts';
 import { isSameRule } from './compare-rules.ts';
 import { GEN, MSG, NETLINK_NETFILTER, NFNL_SUBSYS_NFTABLES } from './constants.ts';
 import {
@@ -81,21 +81,15 @@ export class NftablesConnection {
    * nothing in the namespace has changed since. Throws NftablesError.
    */
   commit(transaction: Transaction, options: { readonly generation?: number } = {}): void {
-    if (transaction.operations.length === 0) return;
-    const batch = new Batch(transaction, options.generation);
-    const first = this.#socket.nextSequence(batch.messageCount);
-    let isAcknowledged = false;
-    for (const reply of this.#exchange(batch, first)) {
-      const message = reply.sequence - first;
-      if (reply.type !== NLMSG_ERROR || message < 0 || message >= batch.messageCount) continue;
-      const { errno, extack, offset } = parseErrorReply(reply);
-      if (errno !== 0) {
-        const object = batch.describe(message, offset);
-        throw new NftablesError(errnoName(errno), object, extack);
-      }
-      isAcknowledged = true;
-    }
-    if (!isAcknowledged) throw new NftablesError('EPROTO', batch.describe(0), 'no answer');
+    this.#send(transaction, options);
+  }
+
+  /**
+   * Has the kernel check a transaction as if it were committed, as `nft --check` does: nothing of it
+   * ever takes effect and nobody is notified. Throws NftablesError as `commit` would.
+   */
+  check(transaction: Transaction): void {
+    this.#send(transaction, { isTrial: true });
   }
 
   /** Number of the last change in this namespace by anybody. */
@@ -191,6 +185,24 @@ export class NftablesConnection {
 
   close(): void {
     this.#socket.close();
+  }
+
+  #send(transaction: Transaction, options: BatchOptions): void {
+    if (transaction.operations.length === 0) return;
+    const batch = new Batch(transaction, options);
+    const first = this.#socket.nextSequence(batch.messageCount);
+    let isAcknowledged = false;
+    for (const reply of this.#exchange(batch, first)) {
+      const message = reply.sequence - first;
+      if (reply.type !== NLMSG_ERROR || message < 0 || message >= batch.messageCount) continue;
+      const { errno, extack, offset } = parseErrorReply(reply);
+      if (errno !== 0) {
+        const object = batch.describe(message, offset);
+        throw new NftablesError(errnoName(errno), object, extack);
+      }
+      isAcknowledged = true;
+    }
+    if (!isAcknowledged) throw new NftablesError('EPROTO', batch.describe(0), 'no answer');
   }
 
   #exchange(batch: Batch, firstSequence: number): NetlinkReply[] {
