@@ -11,13 +11,18 @@ import type { CommandPrefix, IptablesVariant } from './iptables.ts';
 /** The programs of one variant and address family. */
 export interface IptablesPrograms {
   readonly variant: IptablesVariant;
-  /** All tables as iptables-save prints them. Throws IoError. */
-  save(): Promise<string>;
+  /** One table, or all of them, as iptables-save prints them. Throws IoError. */
+  save(table?: 'nat'): Promise<string>;
   /**
    * Adds to what is there; each table of the text is applied whole or not at all. Throws IoError
    * that quotes the line at fault.
    */
   restore(input: string): Promise<void>;
+  /**
+   * One chain as `-S` prints it, each rule with its counters (`-c <packets> <bytes>`). Throws IoError,
+   * also when there is no such chain.
+   */
+  listCounted(table: string, chain: string): Promise<string>;
   /** Whether a transaction in NFNLGRP_NFTABLES with this netlink port was one of these programs'. */
   isOwnPort(portId: number): boolean;
 }
@@ -26,8 +31,7 @@ export interface IptablesPrograms {
 export type InstalledPrograms = ReadonlyMap<IptablesVariant, string>;
 
 /** The end of an error message. */
-export const NOT_INSTALLED =
-  'is not installed on this node: install the package iptables, or use another proxy mode';
+export const NOT_INSTALLED = 'is not installed on this node: install the package iptables';
 
 /** How long one run may take: to start with, and for each line it reads. */
 const BASE_TIMEOUT_MS = 30_000;
@@ -64,7 +68,7 @@ export function openIptablesPrograms(
     throw new IoError(`iptables of variant ${variant} ${NOT_INSTALLED}`);
   }
   const program = `${family === 4 ? 'ip' : 'ip6'}${stem}`;
-  const save = { prefix, name: `${program}-save`, args: [] };
+  const save = { prefix, name: `${program}-save` };
   const restore = { prefix, name: `${program}-restore`, args: [...LOCK_WAIT, '--noflush'] };
   const ownPorts: number[] = [];
   const note = (child: ChildProcess) => {
@@ -73,9 +77,13 @@ export function openIptablesPrograms(
   };
   return {
     variant,
-    save: () => run(save, '', note),
+    save: (table) => run({ ...save, args: table === undefined ? [] : ['-t', table] }, '', note),
     restore: async (input) => {
       await run(restore, input, note);
+    },
+    listCounted: (table, chain) => {
+      const args = [...LOCK_WAIT, '-t', table, '-v', '-S', chain];
+      return run({ prefix, name: program, args }, '', note);
     },
     isOwnPort: (portId) => ownPorts.includes(portId),
   };

@@ -6,7 +6,7 @@ import * as bridges from '../netlink/rtnetlink/bridge.ts';
 import * as links from '../netlink/rtnetlink/link.ts';
 import * as neighbours from '../netlink/rtnetlink/neighbour.ts';
 import * as routes from '../netlink/rtnetlink/route.ts';
-import { encodeIfb, encodeVeth } from '../netlink/rtnetlink/veth.ts';
+import { encodeDummy, encodeIfb, encodeVeth } from '../netlink/rtnetlink/veth.ts';
 import { NetlinkSocket } from '../netlink/socket.ts';
 import { GONE, succeedsUnless, unlessErrno } from './netlink-errors.ts';
 import * as bridgeVlans from './rtnl/bridge-vlans.ts';
@@ -26,6 +26,7 @@ import type {
   PortVlanOptions,
   PortVlanRange,
   Route,
+  RouteLookup,
   TokenBucket,
   VethSpec,
 } from './types.ts';
@@ -33,7 +34,7 @@ import type {
 const NETLINK_ROUTE = 0;
 
 /** Opens rtnetlink in `netns`, or in the namespace of this process. */
-export function openRtnl(netns?: Netns): NodeRtnl {
+export function openRtnl(netns?: Netns): NodeRtnl & RouteLookup {
   return new RtnlSocket(
     NetlinkSocket.open(NETLINK_ROUTE, {
       ...(netns === undefined ? {} : { netns }),
@@ -42,7 +43,7 @@ export function openRtnl(netns?: Netns): NodeRtnl {
   );
 }
 
-class RtnlSocket implements NodeRtnl {
+class RtnlSocket implements NodeRtnl, RouteLookup {
   readonly #socket: NetlinkSocket;
 
   constructor(socket: NetlinkSocket) {
@@ -68,6 +69,10 @@ class RtnlSocket implements NodeRtnl {
       bridges.encodeBridge(spec),
       `create bridge ${spec.name}`,
     );
+  }
+
+  createDummy(name: string): boolean {
+    return this.#createIfAbsent(links.RTM_NEWLINK, encodeDummy(name), `create dummy link ${name}`);
   }
 
   createVeth(spec: VethSpec): void {
@@ -126,6 +131,22 @@ class RtnlSocket implements NodeRtnl {
     return this.#socket
       .dump(routes.RTM_GETROUTE, payload, `list routes of table ${table}`)
       .flatMap((reply) => routes.decodeRoute(reply.payload) ?? []);
+  }
+
+  routeTo(address: IP): Route | undefined {
+    const payload = routes.encodeRouteLookup(address);
+    const [reply] =
+      unlessErrno(['ENETUNREACH', 'EHOSTUNREACH'], () =>
+        this.#socket.request(routes.RTM_GETROUTE, 0, payload, `find the route to ${address}`),
+      ) ?? [];
+    return reply === undefined ? undefined : routes.decodeRoute(reply.payload);
+  }
+
+  localRoutes(family: IPFamily): readonly IP[] {
+    const payload = routes.encodeRouteFilter(family, routes.RT_TABLE_LOCAL);
+    return this.#socket
+      .dump(routes.RTM_GETROUTE, payload, 'list local routes')
+      .flatMap((reply) => routes.decodeLocalRoute(reply.payload) ?? []);
   }
 
   addRoute(route: Route): boolean {

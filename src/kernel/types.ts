@@ -57,6 +57,8 @@ export interface Rtnl {
   links(): readonly Link[];
   /** Creates a bridge; raising it is up to the caller. `false` when the name was taken meanwhile. */
   createBridge(spec: BridgeSpec): boolean;
+  /** Creates a link that only holds addresses, down. `false` when the name was taken. */
+  createDummy(name: string): boolean;
   createVeth(spec: VethSpec): void;
   changeLink(index: number, change: LinkChange): void;
   changeBridgePort(index: number, port: BridgePort): void;
@@ -122,6 +124,14 @@ export interface TrafficControl {
 }
 
 /** Everything rtnetlink does for a node. */
+/** Questions to the routing. */
+export interface RouteLookup {
+  /** The unicast route by which packets to an address leave; undefined for this node's own. */
+  routeTo(address: IP): Route | undefined;
+  /** The addresses and networks that lead to this node itself, by their first address. */
+  localRoutes(family: IPFamily): readonly IP[];
+}
+
 export interface NodeRtnl extends Rtnl, BridgeVlans, LinkBatches, TrafficControl {}
 
 export interface Conntrack {

@@ -10,6 +10,9 @@ export const RTM_GETADDR = 22;
 /** rtnetlink scope numbers (enum rt_scope_t). */
 const SCOPES = { global: 0, site: 200, link: 253, host: 254 } as const;
 
+/** struct ifa_cacheinfo: valid for ever, preferred never. */
+const NEVER_PREFERRED = { ifaPrefered: 0, ifaValid: 0xffffffff, cstamp: 0, tstamp: 0 };
+
 export type AddressScope = keyof typeof SCOPES;
 
 export interface LinkAddress {
@@ -21,6 +24,10 @@ export interface LinkAddress {
   readonly isTentative?: boolean;
   /** Duplicate address detection found another owner; only the kernel says so. */
   readonly isDuplicate?: boolean;
+  /** Metric of the route to its network (IFA_RT_PRIORITY, Linux 4.18). */
+  readonly metric?: number;
+  /** IPv6 only, on a request: never choose it as a source (a preferred lifetime of 0). */
+  readonly isDeprecated?: boolean;
 }
 
 /** Reads the payload of an RTM_NEWADDR; `link` is the ifindex. */
@@ -36,6 +43,7 @@ export function decodeAddress(payload: Buffer): LinkAddress & { readonly link: n
     scope: scopeName(data.scope ?? 0),
     ...(tentative === true ? { isTentative: true } : {}),
     ...(dadfailed === true ? { isDuplicate: true } : {}),
+    ...(attrs.rtPriority === undefined ? {} : { metric: attrs.rtPriority }),
   };
 }
 
@@ -55,7 +63,11 @@ export function encodeAddress(link: number, address: LinkAddress): Buffer {
       scope: SCOPES[address.scope ?? 'global'],
       flags: family === 6 && address.isTentative !== true ? { nodad: true } : {},
     },
-    attrs: { local: bytes, address: bytes },
+    attrs: {
+      ...{ local: bytes, address: bytes },
+      ...(address.metric === undefined ? {} : { rtPriority: address.metric }),
+      ...(address.isDeprecated === true ? { cacheInfo: NEVER_PREFERRED } : {}),
+    },
   });
 }
 

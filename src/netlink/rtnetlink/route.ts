@@ -10,6 +10,8 @@ export const RTM_DELROUTE = 25;
 export const RTM_GETROUTE = 26;
 
 export const RT_TABLE_MAIN = 254;
+export const RT_TABLE_LOCAL = 255;
+const RTN_LOCAL = 2;
 const RTPROT_STATIC = 4;
 const RT_SCOPE_UNIVERSE = 0;
 const RT_SCOPE_LINK = 253;
@@ -58,6 +60,13 @@ export function decodeRoute(payload: Buffer): Route | undefined {
   };
 }
 
+/** Reads the address of an RTM_NEWROUTE that leads to this node itself; undefined for others. */
+export function decodeLocalRoute(payload: Buffer): IP | undefined {
+  const type = payload.readUInt8(7);
+  const destination = readAttributes(payload, 12).get(RTA_DST);
+  return type === RTN_LOCAL && destination !== undefined ? ipFromBytes(destination) : undefined;
+}
+
 /** For RTM_NEWROUTE and RTM_DELROUTE. */
 export function encodeRoute(route: Route): Buffer {
   const hasGateway = route.gateway !== undefined;
@@ -92,6 +101,17 @@ export function encodeRouteFilter(family: IPFamily, table: number): Buffer {
     .finish();
 }
 
+/** For an RTM_GETROUTE of the one route that leads to an address. */
+export function encodeRouteLookup(address: IP): Buffer {
+  const bytes = bytesOf(address);
+  const family = bytes.length === 4 ? 4 : 6;
+  return new AttributeWriter()
+    .raw(rt.formatRoute({ family: addressFamily(family), dstLen: bytes.length * 8 }))
+    .bytes(RTA_DST, bytes)
+    .finish();
+}
+
+const RTA_DST = 1;
 const RTA_METRICS = 8;
 const RTA_TABLE = 15;
 

@@ -1,4 +1,4 @@
-/** Links that are made by name and kind: veth pairs and ifb (include/uapi/linux/veth.h). */
+/** Links that are made by name and kind: veth pairs, ifb and dummy (include/uapi/linux/veth.h). */
 import { type Mac, macToBytes } from '../../net/mac.ts';
 import type { AttributeWriter } from '../attributes.ts';
 import {
@@ -67,6 +67,13 @@ export function encodeIfb(spec: IfbSpec): Buffer {
   const message = linkMessage({ isUp: true });
   writeIdentity(message, spec, spec.mtu);
   return writeLinkInfo(message, 'ifb').finish();
+}
+
+/** For RTM_NEWLINK with CREATE|EXCL: a link that only holds addresses, down. */
+export function encodeDummy(name: string): Buffer {
+  const message = linkMessage({});
+  writeIdentity(message, { name }, undefined);
+  return writeLinkInfo(message, 'dummy').finish();
 }
 
 function writeIdentity(

@@ -244,6 +244,7 @@ export class FakeNode implements CniNode {
       portVlans: () => [],
       addPortVlans: unused,
       deletePortVlans: unused,
+      createDummy: unused,
       createIfb: unused,
       setTokenBucket: unused,
       tokenBucket: () => undefined,

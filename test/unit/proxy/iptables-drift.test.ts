@@ -31,6 +31,7 @@ function kernelRules(variant: IptablesVariant = 'legacy'): KernelRules {
       return listing;
     },
     restore: async () => {},
+    listCounted: async () => '',
     isOwnPort: () => false,
   });
 }
