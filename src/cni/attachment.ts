@@ -9,6 +9,12 @@ export interface Attachment {
   readonly ifName: string;
 }
 
+/** A namespace as somebody saw it: the path, and `<device>:<inode>` of what was there. */
+export interface NetnsPlace {
+  readonly path: string;
+  readonly id: string;
+}
+
 /**
  * Name of the node's end of the veth pair: `veth` and 8 hex digits. It depends on nothing but the
  * attachment, so DEL finds the link when the pod's namespace is gone or was not told.

@@ -3,26 +3,28 @@ import { join } from 'node:path';
 import { errorCode, IoError, toError } from '../util/errors.ts';
 import { parseJson } from '../util/json.ts';
 import { writingInto } from '../util/private-directory.ts';
-import { type Attachment, attachmentKey } from './attachment.ts';
+import { type Attachment, attachmentKey, type NetnsPlace } from './attachment.ts';
 import type { Journal } from './node.ts';
 import { isJsonObject } from './protocol/json.ts';
 
 /**
  * A journal of one small file per unfinished ADD below `directory`, which belongs on a tmpfs: after
- * a reboot nothing an ADD made is left either. The file holds the attachment as JSON.
+ * a reboot nothing an ADD made is left either. The file holds the attachment and the pod's namespace
+ * as JSON.
  */
 export function openJournal(directory: string): Journal {
   const fileOf = (attachment: Attachment) => join(directory, attachmentKey(attachment));
   return {
     isUnfinished: (attachment) => existsSync(fileOf(attachment)),
-    begin: (attachment) => {
+    begin: (attachment, netns) => {
       try {
-        const text = JSON.stringify(attachment);
+        const text = JSON.stringify({ ...attachment, netns });
         writingInto(directory, () => writeFileSync(fileOf(attachment), text, { mode: 0o600 }));
       } catch (cause) {
         throw new IoError(`journal in ${directory}: ${toError(cause).message}`, { cause });
       }
     },
+    netnsOf: (attachment) => parseNetns(readIfThere(fileOf(attachment))),
     unfinished: () => readEntries(directory),
     end: (attachment) => rmSync(fileOf(attachment), { force: true }),
   };
@@ -53,4 +55,12 @@ function parseEntry(text: string): Attachment | undefined {
   const { network, containerId, ifName } = entry;
   if (typeof network !== 'string' || typeof containerId !== 'string') return undefined;
   return typeof ifName === 'string' ? { network, containerId, ifName } : undefined;
+}
+
+function parseNetns(text: string): NetnsPlace | undefined {
+  const entry = parseJson(text);
+  const netns = isJsonObject(entry) ? entry['netns'] : undefined;
+  if (!isJsonObject(netns)) return undefined;
+  const { path, id } = netns;
+  return typeof path === 'string' && typeof id === 'string' ? { path, id } : undefined;
 }

@@ -4,7 +4,7 @@ import type { Iptables } from '../kernel/iptables.ts';
 import type { Conntrack, Netns, Netnses, NodeRtnl, Sysctls } from '../kernel/types.ts';
 import type { IP } from '../net/ip.ts';
 import type { NftablesConnection } from '../nftables/connection.ts';
-import type { Attachment } from './attachment.ts';
+import type { Attachment, NetnsPlace } from './attachment.ts';
 import type { LeasedAddress } from './bridge/plan.ts';
 import type { HostLocalConfig } from './bridge/raw-config.ts';
 import type { HostPortStore } from './portmap/store.ts';
@@ -96,8 +96,10 @@ export interface ForeignIpam {
 export interface Journal {
   /** Whether an ADD of the attachment began and did not end. */
   isUnfinished(attachment: Attachment): boolean;
-  begin(attachment: Attachment): void;
+  begin(attachment: Attachment, netns?: NetnsPlace): void;
   end(attachment: Attachment): void;
+  /** Where the ADD that has begun is at work; undefined when there is none, or it was not told. */
+  netnsOf(attachment: Attachment): NetnsPlace | undefined;
   /** Those that are still in progress, and those that never will end. */
   unfinished(): readonly Attachment[];
 }

@@ -25,8 +25,6 @@ export interface NetnsCall extends PluginCall {
 /** DEL goes on without it when it is gone or was not told. */
 export interface DelCall extends PluginCall {
   readonly netns: Netns | undefined;
-  /** The caller is alone in the pod already. */
-  readonly isClaimed?: boolean;
 }
 
 /** GC: what is valid on this network; everything else of it is to be removed. */

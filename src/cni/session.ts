@@ -1,10 +1,12 @@
 /** One execution: which verb, which plugin, what is printed. */
 import type { Netns } from '../kernel/types.ts';
 import { assertNever, toError } from '../util/errors.ts';
+import { journaled } from './journaled.ts';
 import { NetnsSource, type PassedNetns, refuseOwnNetns } from './netns-source.ts';
-import { type CniNode, withRtnl } from './node.ts';
+import type { CniNode } from './node.ts';
 import { needsOwnProcess } from './own-process.ts';
-import type { DelCall, NetnsCall, Plugin, PluginCall } from './plugin.ts';
+import type { DelCall, Plugin, PluginCall } from './plugin.ts';
+import { claimForDel, type PodClaim } from './pod-claim.ts';
 import { CniError, cniErrorCode, unsupportedField } from './protocol/errors.ts';
 import { runStandalone } from './protocol/frame.ts';
 import { memberOf } from './protocol/json.ts';
@@ -28,7 +30,8 @@ export interface Invocation {
 export interface Deletion {
   readonly plugin: Plugin;
   readonly call: DelCall;
-  readonly note: string;
+  /** Whether an ADD may be at work in the pod that the journal knows of. */
+  readonly isOfMain: boolean;
 }
 
 /** One call from its environment to its outcome; a DEL stops half-way, so that several can share it. */
@@ -41,6 +44,8 @@ export class Session {
   readonly #source: NetnsSource;
   #stdin: Buffer | undefined;
   #summary: CallSummary = {};
+  #claim: PodClaim | undefined;
+  #notes = '';
 
   constructor(invocation: Invocation, node: CniNode) {
     this.#invocation = invocation;
@@ -54,14 +59,24 @@ export class Session {
     if (this.deletion === undefined) this.#source.close();
   }
 
+  /**
+   * Before the deletion, of any part of it: what an ADD in the pod makes after a look would stay.
+   * `claimed` are namespaces that others of the same batch have.
+   */
+  claim(claimed: Set<string>): void {
+    if (this.deletion?.isOfMain !== true) return;
+    this.#claim = claimForDel(this.deletion.call, claimed);
+    this.#notes += this.#claim.note;
+  }
+
   /** After the deletion was tried. */
   end(error: Error | undefined): void {
-    const stderr = this.deletion?.note ?? '';
     this.deletion = undefined;
     this.#attempt(() => {
       if (error !== undefined) throw error;
-      return { ...nothing, stderr };
+      return { ...nothing, stderr: this.#notes };
     });
+    this.#claim?.end();
     this.#source.close();
   }
 
@@ -143,7 +158,9 @@ export class Session {
     }
     const { netns, note } = this.#source.tryOpen(call.request.netnsPath);
     if (netns !== undefined) this.#refuseOwn(call.request, netns);
-    this.deletion = { plugin: executable.plugin, call: { ...call, netns }, note };
+    this.#notes = note;
+    const { plugin, kind } = executable;
+    this.deletion = { plugin, call: { ...call, netns }, isOfMain: kind === 'main' };
   }
 
   #podNetns(request: Request): Netns {
@@ -155,42 +172,6 @@ export class Session {
   #refuseOwn({ mayUseOwnNetns }: Request, netns: Netns): void {
     if (!mayUseOwnNetns) refuseOwnNetns(this.#node.kernel.netnses, netns);
   }
-}
-
-/**
- * An ADD with an entry in the journal while anything half-made may be left: what a killed one left is
- * removed first, and an undo that was not complete keeps the entry. Alone in the pod: an ADD of the
- * same attachment at the same time would be taken for a killed one.
- */
-function journaled(plugin: Plugin, call: NetnsCall, add: (undo: UndoList) => string): string {
-  const release = call.node.kernel.claimNetns(call.netns);
-  try {
-    return journaledAlone(plugin, call, add);
-  } finally {
-    release();
-  }
-}
-
-function journaledAlone(plugin: Plugin, call: NetnsCall, add: (undo: UndoList) => string): string {
-  const { journal, kernel } = call.node;
-  const { attachment } = call;
-  if (journal.isUnfinished(attachment) || wasMadeByThisCall(call)) {
-    plugin.del({ ...call, isClaimed: true });
-  }
-  // A repeated ADD of a pod in use is refused by the plugin. It gets no entry: an entry that
-  // outlives a killed call would have the pod torn down by the next one.
-  const isInUse = withRtnl(kernel, call.netns, (pod) => pod.link(attachment.ifName) !== undefined);
-  if (isInUse) return withUndo(add);
-  journal.begin(attachment);
-  const text = withUndo(add, () => journal.end(attachment));
-  journal.end(attachment);
-  return text;
-}
-
-/** The agent finished this very ADD and died before its answer arrived; nobody knows the pod yet. */
-function wasMadeByThisCall({ request, node, attachment }: NetnsCall): boolean {
-  const callId = request.env['WEFT_CALL'];
-  return callId !== undefined && node.records?.read(attachment)?.callId === callId;
 }
 
 /** A process that serves others too cannot wait for what is executed. */

@@ -24,6 +24,8 @@ export function runVerbs(invocations: readonly Invocation[], node: CniNode): rea
 
 /** Never throws: each session ends with its own outcome. */
 function endDeletions(sessions: readonly Session[]): void {
+  const claimed = new Set<string>();
+  for (const session of sessions) session.claim(claimed);
   const byPlugin = Map.groupBy(
     sessions.flatMap((session) =>
       session.deletion === undefined ? [] : { session, ...session.deletion },

@@ -30,6 +30,7 @@ Upkeep.start({
     repaired: (kind) => tell({ repaired: kind }),
   },
   gracePeriodMs: Number(env['WEFT_TEST_GRACE_MS'] ?? 300_000),
+  repairIntervalMs: Number(env['WEFT_TEST_REPAIR_MS'] ?? 60_000),
   sweepIntervalMs: Number(env['WEFT_TEST_SWEEP_MS'] ?? 60_000),
 });
 tell({ ready: true });

@@ -15,6 +15,7 @@ export type AgentEvent = {
 export interface AgentSettings {
   readonly graceMs?: number;
   readonly sweepMs?: number;
+  readonly repairMs?: number;
   readonly criSocket?: string;
   readonly confDirectory?: string;
 }
@@ -56,7 +57,7 @@ export class UpkeepNode extends CniTestNode {
   }
 
   async startAgent(settings: AgentSettings = {}): Promise<void> {
-    const { graceMs, sweepMs, criSocket, confDirectory } = settings;
+    const { graceMs, sweepMs, repairMs, criSocket, confDirectory } = settings;
     const agent = this.host.start(process.execPath, [agentProgram], {
       env: {
         ...process.env,
@@ -64,6 +65,7 @@ export class UpkeepNode extends CniTestNode {
         WEFT_TEST_IPAM_DIR: this.dataDir,
         ...(graceMs === undefined ? {} : { WEFT_TEST_GRACE_MS: String(graceMs) }),
         ...(sweepMs === undefined ? {} : { WEFT_TEST_SWEEP_MS: String(sweepMs) }),
+        ...(repairMs === undefined ? {} : { WEFT_TEST_REPAIR_MS: String(repairMs) }),
         ...(criSocket === undefined ? {} : { WEFT_TEST_CRI: criSocket }),
         ...(confDirectory === undefined ? {} : { WEFT_TEST_CONF_DIR: confDirectory }),
       },

@@ -1,5 +1,6 @@
 import type { NodeRtnl, Rtnl } from '../../kernel/types.ts';
 import { hostVethName } from '../attachment.ts';
+import { variantOf } from '../iptables/kernel-view.ts';
 import { addIptablesMasquerade } from '../iptables/masquerade.ts';
 import { type CniNode, withNftables, withRtnl } from '../node.ts';
 import type { NetnsCall } from '../plugin.ts';
@@ -126,8 +127,10 @@ function masqueradeWithIptables(
   undo: UndoList,
 ): void {
   if (wanted === undefined) return;
-  undo.push(() => {
-    withNftables(call.node.kernel, (nft) => removeIptablesMasquerade(call, nft, true));
+  const { node, attachment } = call;
+  undo.push(() => withNftables(node.kernel, (nft) => removeIptablesMasquerade(call, nft, true)));
+  addIptablesMasquerade(requireIptables(node), wanted);
+  withNftables(node.kernel, (nft) => {
+    node.records?.amend(attachment, { iptablesVariant: variantOf(nft, wanted) });
   });
-  addIptablesMasquerade(requireIptables(call.node), wanted);
 }

@@ -1,6 +1,6 @@
 import type { NodeRtnl, Rtnl } from '../../kernel/types.ts';
 import type { IP } from '../../net/ip.ts';
-import { BusyError, joinErrors, toError } from '../../util/errors.ts';
+import { joinErrors, toError } from '../../util/errors.ts';
 import { hostVethName } from '../attachment.ts';
 import { type Nftables, withNftables, withRtnl } from '../node.ts';
 import type { DelCall } from '../plugin.ts';
@@ -34,8 +34,6 @@ export function delMany(calls: readonly DelCall[]): readonly (Error | undefined)
   if (first === undefined) return [];
   const { kernel } = first.node;
   const teardowns = calls.map((call) => new Teardown(call));
-  const claimed = new Set<string>();
-  for (const teardown of teardowns) teardown.claim(claimed);
   for (const teardown of teardowns) teardown.announce();
   withRtnl(kernel, undefined, (host) => {
     for (const teardown of teardowns) teardown.attempt(() => teardown.find(host));
@@ -73,7 +71,6 @@ class Teardown {
   /** Its node end has the name that we give. */
   #isOurs = false;
   readonly #errors: Error[] = [];
-  #endClaim: (() => void) | undefined;
 
   constructor(call: DelCall) {
     this.call = call;
@@ -91,21 +88,6 @@ class Teardown {
 
   fail(thrown: unknown): void {
     this.#errors.push(toError(thrown));
-  }
-
-  /**
-   * Waits for an ADD that is at work in the pod: what it makes after a look would stay. A DEL goes on
-   * beside one that takes too long. `claimed` are namespaces that others of the same batch have.
-   */
-  claim(claimed: Set<string>): void {
-    const { netns, node, isClaimed = false } = this.call;
-    if (netns === undefined || isClaimed || claimed.has(netns.id)) return;
-    claimed.add(netns.id);
-    try {
-      this.#endClaim = node.kernel.claimNetns(netns);
-    } catch (thrown) {
-      if (!(thrown instanceof BusyError)) this.fail(thrown);
-    }
   }
 
   /**
@@ -144,7 +126,6 @@ class Teardown {
 
   finish(): Error | undefined {
     if (this.#errors.length === 0) this.attempt(() => this.#release());
-    this.#endClaim?.();
     return joinErrors(this.#errors, `DEL of ${this.call.attachment.containerId}`);
   }
 

@@ -5,7 +5,7 @@
 import type { Iptables } from '../../kernel/iptables.ts';
 import { type Cidr, cidrFamily } from '../../net/cidr.ts';
 import { type IP, type IPFamily, ipFamily } from '../../net/ip.ts';
-import { IoError } from '../../util/errors.ts';
+import { BusyError, IoError, toError } from '../../util/errors.ts';
 import type { Attachment } from '../attachment.ts';
 import { masqueradeChain, restoreText } from './chains.ts';
 
@@ -15,6 +15,12 @@ export interface IptablesMasquerade {
   readonly entries: readonly { readonly address: IP; readonly subnet: Cidr }[];
 }
 
+/** The chain of table `nat` from which packets of pods are led to theirs. */
+export const postrouting = 'POSTROUTING';
+
+/** Bounds the race with others who change the same rules. */
+const maxAttempts = 5;
+
 const multicast: Readonly<Record<IPFamily, string>> = { 4: '224.0.0.0/4', 6: 'ff00::/8' };
 const addressBits: Readonly<Record<IPFamily, number>> = { 4: 32, 6: 128 };
 
@@ -23,11 +29,24 @@ const maxCommentBytes = 255;
 
 /** Adds what is missing; rules that another interface of the container has there stay. */
 export function addIptablesMasquerade(iptables: Iptables, wanted: IptablesMasquerade): void {
-  for (const family of familiesOf(wanted)) {
-    const saved = requireSaved(iptables, family);
-    const lines = additions(saved, family, wanted);
-    if (lines.length > 0) iptables.restore(family, restoreText(lines));
+  for (const family of familiesOf(wanted)) addOfFamily(iptables, family, wanted);
+}
+
+/** A restore that fails although nobody was faster fails for another reason. Throws IoError. */
+function addOfFamily(iptables: Iptables, family: IPFamily, wanted: IptablesMasquerade): void {
+  let failed: { readonly text: string; readonly cause: Error } | undefined;
+  for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
+    const text = additionsTo(requireSaved(iptables, family), family, [wanted]);
+    if (text === undefined) return;
+    if (text === failed?.text) throw failed.cause;
+    try {
+      iptables.restore(family, text);
+      return;
+    } catch (thrown) {
+      failed = { text, cause: toError(thrown) };
+    }
   }
+  throw new BusyError(`chain ${masqueradeChain(wanted.owner)} of table nat keeps changing`, failed);
 }
 
 /** The first rule that is not there; undefined when all are. Throws IoError. */
@@ -51,34 +70,47 @@ export function ownerOfRule(rule: string): IptablesMasquerade['owner'] | undefin
 }
 
 /**
- * A chain in which anything is missing is written anew, because its order counts: traffic inside the
- * subnets is let through before the rest is masqueraded.
+ * What iptables-restore is told to add what a listing of table `nat` has not; undefined when nothing is
+ * missing. Owners are told once each. It fails where a chain has been made since the listing, and
+ * takes nothing away. Pure.
  */
-function additions(saved: string, family: IPFamily, wanted: IptablesMasquerade): readonly string[] {
+export function additionsTo(
+  saved: string,
+  family: IPFamily,
+  wanted: readonly IptablesMasquerade[],
+): string | undefined {
   const present = linesOf(saved);
-  const chain = masqueradeChain(wanted.owner);
-  const rules = rulesOf(family, wanted);
-  const inChain = rules.filter((rule) => rule.startsWith(`-A ${chain} `));
-  const ways = rules.filter((rule) => !inChain.includes(rule) && !present.has(rule));
-  if (inChain.every((rule) => present.has(rule))) return ways;
-  const kept = [...present].filter((rule) => {
-    return rule.startsWith(`-A ${chain} `) && !inChain.includes(rule);
+  const chains = new Set(saved.match(/^:\S+/gm));
+  const lines = wanted.flatMap((each) => {
+    const chain = masqueradeChain(each.owner);
+    const missing = rulesOf(family, each).filter((rule) => !present.has(rule));
+    if (missing.length === 0) return [];
+    // A chain that were declared (`:chain`) would be emptied.
+    return chains.has(`:${chain}`) ? missing.map(inFront) : [`-N ${chain}`, ...missing];
   });
-  // A chain that is declared is emptied, or made.
-  return [`:${chain} - [0:0]`, ...kept, ...inChain, ...ways];
+  return lines.length === 0 ? undefined : restoreText(lines);
 }
 
-/** As iptables-save prints them, so that they can be compared with a listing. */
-function rulesOf(family: IPFamily, { owner, entries }: IptablesMasquerade): readonly string[] {
+/** Traffic inside the subnets is let through before the rest is masqueraded. */
+function inFront(rule: string): string {
+  return rule.endsWith(' -j ACCEPT') ? rule.replace(/^-A (\S+)/, '-I $1 1') : rule;
+}
+
+/** As iptables-save prints them, so that they can be compared with a listing; in order. */
+export function rulesOf(
+  family: IPFamily,
+  { owner, entries }: IptablesMasquerade,
+): readonly string[] {
   const chain = masqueradeChain(owner);
   const comment = commentOf(owner);
   const own = entries.filter(({ address }) => ipFamily(address) === family);
+  if (own.length === 0) return [];
   const subnets = new Set(own.map(({ subnet }) => subnet));
   return [
     ...Array.from(subnets, (subnet) => `-A ${chain} -d ${subnet} ${comment} -j ACCEPT`),
     `-A ${chain} ! -d ${multicast[family]} ${comment} -j MASQUERADE`,
     ...own.map(({ address }) => {
-      return `-A POSTROUTING -s ${address}/${addressBits[family]} ${comment} -j ${chain}`;
+      return `-A ${postrouting} -s ${address}/${addressBits[family]} ${comment} -j ${chain}`;
     }),
   ];
 }
@@ -89,7 +121,7 @@ function commentOf({ network, containerId }: IptablesMasquerade['owner']): strin
   return `-m comment --comment "${text.replaceAll('"', '\\"')}"`;
 }
 
-function familiesOf({ entries }: IptablesMasquerade): readonly IPFamily[] {
+export function familiesOf({ entries }: IptablesMasquerade): readonly IPFamily[] {
   return [...new Set(entries.map(({ subnet }) => cidrFamily(subnet)))];
 }
 

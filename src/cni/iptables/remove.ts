@@ -10,6 +10,7 @@ import { Transaction } from '../../nftables/transaction.ts';
 import { BusyError, errorCode, toError } from '../../util/errors.ts';
 import { type CniNode, type Nftables, withNftables } from '../node.ts';
 import { isMasqueradeChain, masqueradeChain, removalOf } from './chains.ts';
+import { hasTable, natTables, tablesOf } from './kernel-view.ts';
 import { ownerOfRule } from './masquerade.ts';
 
 /** What to look for: a container's chains of iptables, and its rules in tables of nf_tables. */
@@ -29,19 +30,10 @@ export interface CommentedRules {
   isOwn(comment: string): boolean;
 }
 
-/** Where iptables-nft keeps table `nat`. */
-const natTables: Readonly<Record<IPFamily, Table>> = {
-  4: { family: 'ip', name: 'nat' },
-  6: { family: 'ip6', name: 'nat' },
-};
-
 const families: readonly IPFamily[] = [4, 6];
 
 /** Bounds the race with others who change the same rules. */
 const maxAttempts = 5;
-
-/** What nf_tables says where the kernel has none of it. */
-const withoutNftables: readonly string[] = ['EPROTONOSUPPORT', 'EAFNOSUPPORT', 'ENOTSUP'];
 
 /** Removes what is there of them; nothing being there is success. */
 export function removeForeignRules(
@@ -142,17 +134,4 @@ function removeCommented(nft: Nftables, { table, chains, isOwn }: CommentedRules
     }
   }
   throw new BusyError(`rules of table ${table.name} keep changing`);
-}
-
-function tablesOf(nft: Nftables): readonly Table[] {
-  try {
-    return nft.tables();
-  } catch (thrown) {
-    if (withoutNftables.includes(errorCode(thrown) ?? '')) return [];
-    throw thrown;
-  }
-}
-
-function hasTable(tables: readonly Table[], { family, name }: Table): boolean {
-  return tables.some((table) => table.family === family && table.name === name);
 }

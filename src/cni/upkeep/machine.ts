@@ -4,9 +4,12 @@ import { join } from 'node:path';
 import type { IP } from '../../net/ip.ts';
 import { type CniKernel, withRtnl } from '../node.ts';
 
-/** Id of this boot; empty where the kernel does not tell, which then never changes. */
+let bootId: string | undefined;
+
+/** Id of this boot; empty where the kernel does not tell. No process outlives a boot: read once. */
 export function readBootId(): string {
-  return readIfThere('/proc/sys/kernel/random/boot_id').trim();
+  bootId ??= readIfThere('/proc/sys/kernel/random/boot_id').trim();
+  return bootId;
 }
 
 /** When this boot began by the clock of now, ms since the epoch (`btime` of /proc/stat). */

@@ -1,20 +1,21 @@
 import { readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readText } from '../../ipam/store-files.ts';
+import type { IptablesVariant } from '../../kernel/iptables.ts';
 import type { Cidr } from '../../net/cidr.ts';
 import type { IP } from '../../net/ip.ts';
 import { errorCode, IoError, toError } from '../../util/errors.ts';
 import { parseJson } from '../../util/json.ts';
 import { writingInto } from '../../util/private-directory.ts';
-import { type Attachment, attachmentKey } from '../attachment.ts';
+import { type Attachment, attachmentKey, type NetnsPlace } from '../attachment.ts';
 import type { AttachmentPlan } from '../bridge/plan.ts';
 import type { Environment } from '../protocol/request.ts';
 
 /** What an attachment is, for whoever has to find out later whether it lives and what it needs. */
 export interface AttachmentEntry {
   readonly attachment: Attachment;
-  /** Path as given at ADD, and `<device>:<inode>` of what was there. */
-  readonly netns: { readonly path: string; readonly id: string };
+  /** With the path as given at ADD. */
+  readonly netns: NetnsPlace;
   readonly pod: PodIdentity;
   /** The shim's execution that asked for it; absent when the standalone was executed directly. */
   readonly callId?: string;
@@ -64,6 +65,8 @@ export interface AttachmentRecord extends AttachmentEntry {
   readonly createdAtMs: number;
   /** Absent: packets are forwarded without rules of ours. */
   readonly forwarded?: ForwardedSubnets;
+  /** Of which variant the rules of `plan.iptablesMasquerade` are; absent until they are made. */
+  readonly iptablesVariant?: IptablesVariant;
 }
 
 /**
@@ -75,7 +78,10 @@ export interface AttachmentRecords {
   write(entry: AttachmentEntry): void;
   read(attachment: Attachment): AttachmentRecord | undefined;
   /** Adds to the attachment's record; without one nothing is kept. Throws IoError. */
-  amend(attachment: Attachment, change: Pick<AttachmentRecord, 'forwarded'>): void;
+  amend(
+    attachment: Attachment,
+    change: Pick<AttachmentRecord, 'forwarded' | 'iptablesVariant'>,
+  ): void;
   /** No record is no error. */
   remove(attachment: Attachment): void;
   /** All of them; files that cannot be understood are left out. */

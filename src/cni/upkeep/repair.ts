@@ -24,6 +24,7 @@ import { guardsOf, healTable, masqueradeOf, type WantedTable } from './tables.ts
 /** What can be put right, for logs and metrics. */
 export type RepairKind =
   | 'masquerade'
+  | 'masqueradeRules'
   | 'guard'
   | 'hostPorts'
   | 'bridge'
@@ -107,8 +108,11 @@ function mayBeBroken({ kind, name, isUp, master }: Link, isGone: boolean): boole
   return isPort && !isGone && (!isUp || master === undefined);
 }
 
-/** Those whose ADD is still at work are left to it. */
-function livingRecords({ node, bootId }: RepairOptions): readonly AttachmentRecord[] {
+/** Those of this boot. An attachment whose ADD or DEL is still at work is left to it. */
+export function livingRecords({
+  node,
+  bootId,
+}: Pick<RepairOptions, 'node' | 'bootId'>): readonly AttachmentRecord[] {
   const unfinished = new Set(node.journal.unfinished().map(attachmentKey));
   return node.records.list().filter((record) => {
     return record.bootId === bootId && !unfinished.has(attachmentKey(record.attachment));

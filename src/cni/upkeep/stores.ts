@@ -3,8 +3,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ReservationStore, type StoreOptions, storeDirectory } from '../../ipam/store.ts';
 import { errorCode } from '../../util/errors.ts';
+import type { Attachment } from '../attachment.ts';
 import { isJsonObject, memberOf } from '../protocol/json.ts';
-import type { StoredReservation } from './sweep-model.ts';
+import type { StoredReservation, SweepFacts } from './sweep-model.ts';
 
 /**
  * Reservations of all networks below these directories. Throws BusyError when the lock of one is not
@@ -91,4 +92,13 @@ function entriesIn(path: string) {
     if (code === 'ENOENT' || code === 'ENOTDIR') return [];
     throw thrown;
   }
+}
+
+/** Where a killed ADD without a record holds addresses. */
+export function storesOf(attachment: Attachment, { reservations }: SweepFacts): readonly string[] {
+  const own = reservations.filter(({ network, containerId, ifName }) => {
+    if (network !== attachment.network || containerId !== attachment.containerId) return false;
+    return ifName === undefined || ifName === attachment.ifName;
+  });
+  return [...new Set(own.map(({ dataDir }) => dataDir))];
 }

@@ -1,11 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { StoreOptions } from '../../ipam/store.ts';
-import { watchLinks } from '../../kernel/link-monitor.ts';
-import { NetlinkSocket } from '../../netlink/socket.ts';
 import { wire } from '../../netlink/wire.ts';
 import { NftablesConnection } from '../../nftables/connection.ts';
-import { type TableEvent, watchTables } from '../../nftables/monitor.ts';
+import type { TableEvent } from '../../nftables/monitor.ts';
 import { tableText } from '../../nftables/text.ts';
 import type { Clock } from '../../util/clock.ts';
 import { toError } from '../../util/errors.ts';
@@ -17,6 +14,7 @@ import { spoofTable } from '../bridge/spoof.ts';
 import { openExecPlugin } from '../exec-plugin.ts';
 import { filterTables } from '../firewall/layout.ts';
 import { openForeignIpam } from '../foreign-ipam.ts';
+import { natTables } from '../iptables/kernel-view.ts';
 import type { ForeignIpam, UpkeepNode } from '../node.ts';
 import { hostPortTable } from '../portmap/layout.ts';
 import { fallback } from '../registry.ts';
@@ -24,9 +22,12 @@ import { listSandboxes } from './cri.ts';
 import { type FactSources, gatherFacts, withUsedAddresses } from './facts.ts';
 import { readBootId } from './machine.ts';
 import { fieldsOf, remove } from './removal.ts';
-import { mayNeedRepair, type RepairKind, repair } from './repair.ts';
+import { type Repair, type RepairKind, repair } from './repair.ts';
+import { RulesUpkeep } from './rules-upkeep.ts';
+import { storesOf } from './stores.ts';
 import { decideSweep } from './sweep.ts';
 import type { Removal, Sandboxes, SweepDecision, SweepFacts } from './sweep-model.ts';
+import { watchNode } from './watch.ts';
 
 export interface UpkeepMetrics {
   /** Something of nobody's was removed. */
@@ -53,6 +54,8 @@ export interface UpkeepOptions {
   readonly gracePeriodMs?: number;
   /** Default one minute. */
   readonly sweepIntervalMs?: number;
+  /** How often everything is looked at that no event has told of; default one minute. */
+  readonly repairIntervalMs?: number;
 }
 
 const defaultGracePeriodMs = 5 * 60_000;
@@ -64,18 +67,14 @@ const lockTimeoutMs = 1_000;
 const execTimeoutMs = 5_000;
 
 /** Changes come in bursts; a repair every so often keeps within a second. */
-const repairPauseMs = 250;
-const repairRetryMs = 5_000;
-const repairIntervalMs = 60_000;
-
-/** RTNLGRP_IPV4_NETCONF and RTNLGRP_IPV6_NETCONF: forwarding was switched on or off. */
-const netconfGroups = [24, 25] as const;
-
-const NETLINK_ROUTE = 0;
+const repairIntervals = { minIntervalMs: 250, retryIntervalMs: 5_000 };
+const defaultRepairIntervalMs = 60_000;
 
 const ownTables: ReadonlySet<string> = new Set(
   [masqueradeTable, spoofTable, hostPortTable.table].map(tableText),
 );
+
+const iptablesNatTables: ReadonlySet<string> = new Set(Object.values(natTables).map(tableText));
 
 const ownAndFilterTables: ReadonlySet<string> = new Set([
   ...ownTables,
@@ -92,6 +91,7 @@ export class Upkeep {
   readonly #foreignIpam: ForeignIpam;
   readonly #sweeper: BoundedFrequencyRunner;
   readonly #repairer: BoundedFrequencyRunner;
+  readonly #rules: RulesUpkeep;
   readonly #watches: readonly { close(): void }[];
   #connection: NftablesConnection | undefined;
   /** Processes that changed our tables since the last repair. */
@@ -102,6 +102,8 @@ export class Upkeep {
 
   private constructor(options: UpkeepOptions) {
     const { clock, log, sweepIntervalMs = defaultSweepIntervalMs } = options;
+    const maxIntervalMs = options.repairIntervalMs ?? defaultRepairIntervalMs;
+    const intervals = { ...repairIntervals, maxIntervalMs };
     this.#options = options;
     this.#sources = sourcesOf(options);
     const { pause } = options.node.kernel;
@@ -114,18 +116,26 @@ export class Upkeep {
       onError: (err) => log.error({ err }, 'sweep failed'),
     });
     this.#repairer = new BoundedFrequencyRunner(async () => this.#repair(), {
-      minIntervalMs: repairPauseMs,
-      retryIntervalMs: repairRetryMs,
-      maxIntervalMs: repairIntervalMs,
+      ...intervals,
       clock,
       onError: (err) => log.error({ err }, 'repair failed'),
     });
-    this.#watches = this.#watch();
+    this.#rules = new RulesUpkeep({
+      ...{ node: options.node, bootId: this.#sources.bootId, clock, log },
+      intervals,
+      connection: () => this.#connect(),
+      onRepair: (done, by) => this.#noteRepair(done, by),
+    });
+    this.#watches = watchNode({
+      change: () => this.#repairer.trigger(),
+      tables: (event) => this.#onTables(event),
+    });
   }
 
   static start(options: UpkeepOptions): Upkeep {
     const upkeep = new Upkeep(options);
     upkeep.#repairer.trigger();
+    upkeep.#rules.trigger();
     upkeep.#sweeper.trigger();
     return upkeep;
   }
@@ -133,7 +143,7 @@ export class Upkeep {
   /** What is in the kernel stays. */
   async close(): Promise<void> {
     for (const watch of this.#watches) watch.close();
-    await Promise.all([this.#sweeper.stop(), this.#repairer.stop()]);
+    await Promise.all([this.#sweeper.stop(), this.#repairer.stop(), this.#rules.stop()]);
     this.#connection?.close();
   }
 
@@ -191,45 +201,38 @@ export class Upkeep {
   }
 
   #repair(): void {
-    const { node, log, metrics } = this.#options;
+    const { node } = this.#options;
     const { bootId } = this.#sources;
     const by = [...this.#authors];
     this.#authors = new Set();
-    this.#connection ??= NftablesConnection.open();
-    const { repairs, error, usesIptables } = repair({
-      node,
-      connection: this.#connection,
-      bootId,
-    });
+    const connection = this.#connect();
+    const { repairs, error, usesIptables } = repair({ node, connection, bootId });
     this.#watched = usesIptables ? ownAndFilterTables : ownTables;
-    for (const { kind, what } of repairs) {
-      metrics.repaired(kind);
-      log.warn({ kind, what, ...(by.length === 0 ? {} : { by }) }, 'repaired');
-    }
+    for (const done of repairs) this.#noteRepair(done, by);
     if (error !== undefined) throw error;
   }
 
-  #watch(): readonly { close(): void }[] {
-    const trigger = () => this.#repairer.trigger();
-    const netconf = NetlinkSocket.open(NETLINK_ROUTE);
-    for (const group of netconfGroups) netconf.join(group);
-    netconf.subscribe(trigger);
-    const ownName = readFileSync('/proc/self/comm', 'utf8').trim();
-    return [
-      netconf,
-      watchTables(undefined, (event) => this.#onTables(event, ownName)),
-      watchLinks(undefined, (events) => {
-        if (events === 'overflow' || events.some(mayNeedRepair)) trigger();
-      }),
-    ];
+  #connect(): NftablesConnection {
+    this.#connection ??= NftablesConnection.open();
+    return this.#connection;
   }
 
-  /** Our own calls and those of the standalone are many, and right. */
-  #onTables(event: TableEvent | 'overflow', ownName: string): void {
-    if (event !== 'overflow') {
-      if (event.byProcess === ownName || !hasAny(event.tables, this.#watched)) return;
-      this.#authors.add(event.byProcess);
+  #noteRepair({ kind, what }: Repair, by: readonly string[]): void {
+    const { log, metrics } = this.#options;
+    metrics.repaired(kind);
+    log.warn({ kind, what, ...(by.length === 0 ? {} : { by }) }, 'repaired');
+  }
+
+  #onTables(event: TableEvent | 'overflow'): void {
+    if (event === 'overflow') {
+      this.#rules.trigger();
+      this.#repairer.trigger();
+      return;
     }
+    const { tables, byProcess } = event;
+    if (hasAny(tables, iptablesNatTables)) this.#rules.trigger(byProcess);
+    if (!hasAny(tables, this.#watched)) return;
+    this.#authors.add(byProcess);
     this.#repairer.trigger();
   }
 }
@@ -256,13 +259,4 @@ function sourcesOf(options: UpkeepOptions): FactSources {
     now: () => clock.now(),
     gracePeriodMs: options.gracePeriodMs ?? defaultGracePeriodMs,
   };
-}
-
-/** Where a killed ADD without a record holds addresses. */
-function storesOf(attachment: Attachment, { reservations }: SweepFacts): readonly string[] {
-  const own = reservations.filter(({ network, containerId, ifName }) => {
-    if (network !== attachment.network || containerId !== attachment.containerId) return false;
-    return ifName === undefined || ifName === attachment.ifName;
-  });
-  return [...new Set(own.map(({ dataDir }) => dataDir))];
 }

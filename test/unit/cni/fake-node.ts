@@ -121,6 +121,7 @@ export class FakeNode implements CniNode {
     isUnfinished: (attachment) => this.unfinished.has(attachmentKey(attachment)),
     begin: (attachment) => this.unfinished.add(attachmentKey(attachment)),
     end: (attachment) => this.unfinished.delete(attachmentKey(attachment)),
+    netnsOf: () => undefined,
     unfinished: () => [],
   };
 

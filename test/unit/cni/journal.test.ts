@@ -37,3 +37,14 @@ test.each(['', '{"network":"n', '[]', '{"network":"n"}', 'null'])(
     expect(readdirSync(directory)).toHaveLength(2);
   },
 );
+
+test('tells where an ADD is at work, when that is known', () => {
+  const journal = openJournal(directory);
+  const netns = { path: '/run/netns/a', id: '4:4026532000' };
+  journal.begin(a, netns);
+  journal.begin(b);
+  expect([journal.netnsOf(a), journal.netnsOf(b)]).toEqual([netns, undefined]);
+  expect(journal.unfinished()).toEqual(expect.arrayContaining([a, b]));
+  journal.end(a);
+  expect(journal.netnsOf(a)).toBeUndefined();
+});

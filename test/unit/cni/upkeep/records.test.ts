@@ -45,7 +45,9 @@ test('what is added later keeps the rest, and is nothing without a record', () =
   expect(records.list()).toEqual([]);
   records.write(entry);
   records.amend(attachment, { forwarded });
-  expect(records.read(attachment)).toEqual({ ...recordOf(attachment), forwarded });
+  records.amend(attachment, { iptablesVariant: 'nft' });
+  const amended = { ...recordOf(attachment), forwarded, iptablesVariant: 'nft' };
+  expect(records.read(attachment)).toEqual(amended);
 });
 
 test.each([

@@ -1,0 +1,65 @@
+/** Rules of iptables-nft as nf_tables shows them, without executing anything. */
+import type { IptablesVariant } from '../../kernel/iptables.ts';
+import type { IPFamily } from '../../net/ip.ts';
+import type { Table } from '../../nftables/model.ts';
+import { errorCode } from '../../util/errors.ts';
+import type { Nftables } from '../node.ts';
+import { masqueradeChain } from './chains.ts';
+import { familiesOf, type IptablesMasquerade, postrouting, rulesOf } from './masquerade.ts';
+
+/** Where iptables-nft keeps table `nat`. */
+export const natTables: Readonly<Record<IPFamily, Table>> = {
+  4: { family: 'ip', name: 'nat' },
+  6: { family: 'ip6', name: 'nat' },
+};
+
+/** What nf_tables says where the kernel has none of it. */
+const withoutNftables: readonly string[] = ['EPROTONOSUPPORT', 'EAFNOSUPPORT', 'ENOTSUP'];
+
+/** None where the kernel has no nf_tables. */
+export function tablesOf(nft: Pick<Nftables, 'tables'>): readonly Table[] {
+  try {
+    return nft.tables();
+  } catch (thrown) {
+    if (withoutNftables.includes(errorCode(thrown) ?? '')) return [];
+    throw thrown;
+  }
+}
+
+export function hasTable(tables: readonly Table[], { family, name }: Table): boolean {
+  return tables.some((table) => table.family === family && table.name === name);
+}
+
+/** Of which variant the rules are that have just been made. */
+export function variantOf(
+  nft: Pick<Nftables, 'tables' | 'hasChain'>,
+  made: IptablesMasquerade,
+): IptablesVariant {
+  const tables = tablesOf(nft);
+  const chain = masqueradeChain(made.owner);
+  const isOfNft = familiesOf(made).some((family) => {
+    const table = natTables[family];
+    return hasTable(tables, table) && nft.hasChain(table, chain);
+  });
+  return isOfNft ? 'nft' : 'legacy';
+}
+
+/**
+ * Whether there are as many rules as wanted, by chain and by what leads there: after a flush there
+ * are not. What they say is only seen in a listing.
+ */
+export function hasAsManyRules(
+  nft: Pick<Nftables, 'rules'>,
+  family: IPFamily,
+  wanted: readonly IptablesMasquerade[],
+): boolean {
+  const table = natTables[family];
+  const ways = Map.groupBy(nft.rules(table, postrouting), ({ target }) => target);
+  return wanted.every((each) => {
+    const chain = masqueradeChain(each.owner);
+    const rules = rulesOf(family, each);
+    const inChain = rules.filter((rule) => rule.startsWith(`-A ${chain} `)).length;
+    const leading = ways.get(chain)?.length ?? 0;
+    return leading >= rules.length - inChain && nft.rules(table, chain).length >= inChain;
+  });
+}

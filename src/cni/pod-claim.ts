@@ -1,0 +1,61 @@
+/** How a DEL waits for an ADD that is at work in the pod, whether or not it was told which pod that is. */
+import type { Netns, Netnses } from '../kernel/types.ts';
+import { errorCode, toError } from '../util/errors.ts';
+import type { DelCall, PluginCall } from './plugin.ts';
+
+/** ADDs are kept out of a pod until `end`, unless `note` says why not. */
+export interface PodClaim {
+  readonly note: string;
+  end(): void;
+}
+
+/**
+ * Waits for an ADD in the pod to end and keeps others out. Without CNI_NETNS, or with one that leads
+ * nowhere, the pod is the one that the attachment's ADD was told. A DEL goes on beside an ADD that
+ * takes too long, so this never throws. `claimed` are namespaces that the caller has already; this
+ * one is added.
+ */
+export function claimForDel(call: DelCall, claimed: Set<string>): PodClaim {
+  let remembered: Netns | undefined;
+  let unlock: (() => void) | undefined;
+  let note = '';
+  try {
+    if (call.netns === undefined) remembered = openRemembered(call);
+    const netns = call.netns ?? remembered;
+    if (netns !== undefined && !claimed.has(netns.id)) {
+      claimed.add(netns.id);
+      unlock = call.node.kernel.claimNetns(netns);
+    }
+  } catch (thrown) {
+    note = `weft: DEL does not wait: ${toError(thrown).message}\n`;
+  }
+  const end = () => {
+    unlock?.();
+    remembered?.close();
+  };
+  return { note, end };
+}
+
+/**
+ * The journal knows the namespace from before the ADD's first change on; where a DEL has written its
+ * own entry over that, the record does.
+ */
+function openRemembered({ node, attachment }: PluginCall): Netns | undefined {
+  const place = node.journal.netnsOf(attachment) ?? node.records?.read(attachment)?.netns;
+  if (place === undefined) return undefined;
+  const netns = openIfThere(node.kernel.netnses, place.path);
+  if (netns === undefined || netns.id === place.id) return netns;
+  // Another namespace has the path by now.
+  netns.close();
+  return undefined;
+}
+
+/** A namespace that is gone, or not to be seen from here, has no ADD that could be waited for. */
+function openIfThere(netnses: Netnses, path: string): Netns | undefined {
+  try {
+    return netnses.open(path);
+  } catch (thrown) {
+    if (errorCode(thrown) === 'NETNS') return undefined;
+    throw thrown;
+  }
+}
