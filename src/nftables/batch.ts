@@ -111,9 +111,7 @@ export class Batch {
   /** Which element of a message lies at a byte offset. */
   #elementAt(message: number, offset: number | undefined): number | undefined {
     if (offset === undefined) return undefined;
-    const start = this.#buffer.startOf(message);
-    const end = this.#buffer.startOf(message + 1);
-    const bytes = this.#buffer.finish().subarray(start, end);
+    const bytes = this.#buffer.messageAt(message);
     for (const { type, value } of eachAttribute(bytes, HEADER_BYTES + 4)) {
       if (type === ELEMENT_LIST.ELEMENTS) return elementIndexAt(value, bytes, offset);
     }

@@ -54,6 +54,12 @@ export class MessageBuffer {
     return start;
   }
 
+  /** The bytes of a finished message. */
+  messageAt(index: number): Buffer {
+    const start = this.startOf(index);
+    return this.bytes.subarray(start, start + this.bytes.readUInt32LE(start));
+  }
+
   /** Asks for an acknowledgement of the last message. */
   acknowledgeLast(): void {
     const at = this.startOf(this.count - 1) + 6;

@@ -249,6 +249,21 @@ describe('transactions', () => {
     expect(connection.elements(table, ranges)).toEqual([blocks[0], blocks[3]]);
   });
 
+  test('one that is only checked takes no effect, and is refused as it would be', () => {
+    makeTable();
+    const before = { ruleset: netns.run('nft', 'list', 'ruleset'), at: connection.generation() };
+    const added = (data: string) =>
+      new Transaction(table)
+        .addSet({ name: 'checked', key: [ip.daddr] })
+        .addElements(services, [{ key: vip(9), data }]);
+    connection.check(added('drop'));
+    expect(() => connection.check(added('goto absent'))).toThrow(
+      'element 172.30.0.9 . tcp . 80 in map service-ips of table ip weft-test: ENOENT',
+    );
+    const after = { ruleset: netns.run('nft', 'list', 'ruleset'), at: connection.generation() };
+    expect(after).toEqual(before);
+  });
+
   test('nothing to do needs no kernel', () => {
     const generation = connection.generation();
     connection.commit(new Transaction({ family: 'ip', name: 'nowhere' }));
