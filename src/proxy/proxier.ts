@@ -40,6 +40,8 @@ export interface ProxierOptions extends ProxierSettings {
   readonly clock: Clock;
   readonly log: Logger;
   readonly openSession: OpenSession;
+  /** Have the kernel count connections per endpoint, where the mode can. */
+  readonly countsEndpoints?: boolean;
   readonly metrics?: ProxyMetrics;
   readonly listeners?: readonly CommitListener[];
 }
@@ -228,6 +230,7 @@ export class Proxier {
 
   #settings(): SessionSettings {
     const { nodePortAddresses, hasNodeObjects, localDetection, masqueradesAll } = this.#options;
+    const { countsEndpoints = false } = this.#options;
     const { family } = this;
     return {
       layout: {
@@ -236,6 +239,7 @@ export class Proxier {
         localDetector: localDetector(localDetection, family, this.#state.node),
         masqueradesAll,
         serviceCIDRs: this.#serviceCIDRs,
+        countsEndpoints,
       },
       nodePortIPs: nodePortIPs(
         nodePortAddresses,

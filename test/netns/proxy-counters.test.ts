@@ -73,7 +73,7 @@ function startCounters() {
 }
 
 async function startProxy(counters: ConnectionCounters): Promise<ServiceProxy> {
-  const proxy = lab.proxy({ listeners: [counters] });
+  const proxy = lab.proxy({ listeners: [counters], countsEndpoints: true });
   running.unshift(proxy);
   return proxy;
 }

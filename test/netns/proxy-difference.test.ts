@@ -116,7 +116,7 @@ test.each([
 
 test.each([
   { script: 'flush ruleset', want: 'table ip weft-proxy: missing, would be made' },
-  { script: `add rule ${table} services accept`, want: /would be made anew$/ },
+  { script: `add rule ${table} nat-prerouting accept`, want: /would be made anew$/ },
 ])('$script', async ({ script, want }) => {
   await start(IPV4);
   node.run('nft', script);

@@ -6,7 +6,7 @@ import { IPV4, IPV6, type Net } from '../support/flows/net.ts';
 import { endpointsOf, sliceOf } from '../support/flows/objects.ts';
 import { createProxyLab, type ProxyLab } from '../support/proxy-lab.ts';
 import { service } from '../support/proxy-objects.ts';
-import { probe, total } from '../support/workloads.ts';
+import { probe, startServer, total } from '../support/workloads.ts';
 
 let lab: ProxyLab;
 let proxy: ServiceProxy;
@@ -79,6 +79,25 @@ describe.each([IPV4, IPV6])('IPv$family', (net) => {
     }
     const result = await done;
     expect([total(result.servers), result.errors]).toEqual([1500, {}]);
+  });
+
+  test('a clusterIP that the node has itself keeps its other ports', async () => {
+    const prefix = net.family === 4 ? 32 : 128;
+    const address = `${net.vip(1)}/${prefix}`;
+    lab.node.run('ip', 'address', 'add', address, 'dev', 'lo');
+    const cache = await startServer(lab.node.path, 'cache', 9253);
+    try {
+      await start(net);
+      const ask = (from: 'client' | 'node', port: number) =>
+        probe(lab[from].path, { host: net.vip(1), port, timeoutMs: 700 });
+      expect((await ask('client', 80)).servers).toEqual({ a: 1 });
+      expect((await ask('client', 9253)).servers).toEqual({ cache: 1 });
+      expect((await ask('client', 9254)).errors).toEqual({ ECONNREFUSED: 1 });
+      expect((await ask('node', 9253)).errors).toEqual({ ECONNREFUSED: 1 });
+    } finally {
+      await cache.end('SIGKILL');
+      lab.node.run('ip', 'address', 'delete', address, 'dev', 'lo');
+    }
   });
 
   test.each([

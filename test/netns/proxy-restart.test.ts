@@ -66,10 +66,10 @@ test('a restart changes nothing', async () => {
 test.each([
   { name: 'ruleset flushed', script: 'flush ruleset' },
   { name: 'a slot chain flushed', script: 'flush chain ip weft-proxy n5' },
-  { name: 'a fixed chain flushed', script: 'flush chain ip weft-proxy services' },
+  { name: 'a fixed chain flushed', script: 'flush chain ip weft-proxy nat-prerouting' },
   { name: 'masquerading flushed', script: 'flush chain ip weft-proxy masquerade-off-cluster' },
   { name: 'elements flushed', script: 'flush map ip weft-proxy endpoints' },
-  { name: 'foreign rule', script: 'add rule ip weft-proxy services drop' },
+  { name: 'foreign rule', script: 'add rule ip weft-proxy nat-prerouting drop' },
 ])('resync repairs: $name', async ({ script }) => {
   const { proxy } = await start(clusterOf(20));
   const before = listing();

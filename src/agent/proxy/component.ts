@@ -66,6 +66,7 @@ export function startProxy(
     clock,
     log: log.child({ component: 'proxy' }),
     openSession: mode.openSession,
+    countsEndpoints: config.own.endpointMetrics,
     metrics: metrics.proxy,
     listeners: [
       serveServiceHealth(context, events, isHealthy),

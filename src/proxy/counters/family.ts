@@ -114,7 +114,7 @@ export class FamilyCounters {
       this.#totals.end();
     }
     if (isComplete) {
-      this.#names.complete();
+      await inTurns(this.#names.complete(), () => {});
       await inTurns(this.#totals.prune(), () => {});
     }
     const mostMisses = isComplete ? 0 : MOST_MISSES;
@@ -146,7 +146,7 @@ export class FamilyCounters {
   #observe(set: CountedSet, element: ObservedElement): void {
     const { key, data = '', comment } = element;
     if (this.#hasEndpoints && set.role === 'frontend' && comment !== undefined) {
-      this.#names.addFrontend(key, { name: comment, protocol: protocolOfFrontend(key) });
+      this.#names.addFrontend(key, comment, protocolOfFrontend(key));
     }
     if (set.role === 'affinityId') this.#names.addAffinityId(readAffinityId(data), key);
     const count = this.#count(set, element);
@@ -193,9 +193,8 @@ function endpointSeries(port: NamedPort | undefined, target: string): Series | u
 }
 
 function countedSets(family: IPFamily, hasEndpoints: boolean): ReadonlyMap<string, CountedSet> {
-  const definitions = new Map(
-    tableSets({ family, acceptsOnAllAddresses: true }).map((set) => [set.name, set]),
-  );
+  const options = { family, acceptsOnAllAddresses: true, countsEndpoints: hasEndpoints };
+  const definitions = new Map(tableSets(options).map((set) => [set.name, set]));
   const sets = new Map<string, CountedSet>();
   for (const [name, role] of SET_ROLES) {
     const definition = definitions.get(name);

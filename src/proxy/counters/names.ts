@@ -6,45 +6,66 @@ export interface NamedPort {
   readonly protocol: string;
 }
 
-interface Names {
-  readonly frontends: Map<string, NamedPort>;
-  readonly affinityIds: Map<number, NamedPort>;
+interface Entry {
+  port: NamedPort;
+  /** The listing it was last in. */
+  listing: number;
 }
 
-/** Which ServicePort frontends and affinity ids belong to, as the last readings have listed them. */
+/**
+ * Which ServicePort frontends and affinity ids belong to, as the last listings have it. There are
+ * tens of thousands: one that is listed again leaves no garbage behind.
+ */
 export class PortNames {
-  #known = noNames();
-  #listed = noNames();
+  readonly #frontends = new Map<string, Entry>();
+  readonly #affinityIds = new Map<number, Entry>();
+  #listing = 0;
 
   /** Begins a listing of all there are. */
   begin(): void {
-    this.#listed = noNames();
+    this.#listing++;
   }
 
-  /** Ends a listing in which nothing was missed. */
-  complete(): void {
-    this.#known = this.#listed;
+  /** Ends a listing in which nothing was missed: what was not in it is forgotten, step by step. */
+  *complete(): Generator<void> {
+    yield* this.#forget(this.#frontends);
+    yield* this.#forget(this.#affinityIds);
   }
 
-  addFrontend(key: string, port: NamedPort): void {
-    this.#listed.frontends.set(key, port);
+  addFrontend(key: string, name: string, protocol: string): void {
+    const entry = this.#frontends.get(key);
+    if (entry === undefined || entry.port.name !== name) {
+      this.#frontends.set(key, { port: { name, protocol }, listing: this.#listing });
+    } else {
+      entry.listing = this.#listing;
+    }
   }
 
   /** The frontend has to be known already. */
   addAffinityId(id: number, frontend: string): void {
     const port = this.ofFrontend(frontend);
-    if (port !== undefined) this.#listed.affinityIds.set(id, port);
+    if (port === undefined) return;
+    const entry = this.#affinityIds.get(id);
+    if (entry === undefined) {
+      this.#affinityIds.set(id, { port, listing: this.#listing });
+      return;
+    }
+    entry.port = port;
+    entry.listing = this.#listing;
   }
 
   ofFrontend(key: string): NamedPort | undefined {
-    return this.#listed.frontends.get(key) ?? this.#known.frontends.get(key);
+    return this.#frontends.get(key)?.port;
   }
 
   ofAffinityId(id: number): NamedPort | undefined {
-    return this.#listed.affinityIds.get(id) ?? this.#known.affinityIds.get(id);
+    return this.#affinityIds.get(id)?.port;
   }
-}
 
-function noNames(): Names {
-  return { frontends: new Map(), affinityIds: new Map() };
+  *#forget<K>(entries: Map<K, Entry>): Generator<void> {
+    for (const [key, { listing }] of entries) {
+      if (listing < this.#listing) entries.delete(key);
+      yield;
+    }
+  }
 }

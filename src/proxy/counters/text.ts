@@ -17,20 +17,45 @@ const METRICS: Readonly<Record<SeriesKind, { readonly name: string; readonly hel
   },
 };
 const KINDS: readonly SeriesKind[] = ['service', 'endpoint', 'refused'];
+/** Joined at a time: hundreds of thousands at once would hold the event loop. */
+const LINES_PER_PART = 250;
 
 /** Totals by series key, per family, as lines of the Prometheus text format. */
 export async function metricsText(
   totals: ReadonlyMap<IPFamily, ReadonlyMap<string, number>>,
 ): Promise<string> {
-  const texts = new Map<SeriesKind, string>();
+  const texts = new Map(KINDS.map((kind) => [kind, new MetricText(kind)]));
   for (const [family, series] of totals) {
-    await inTurns(series, ([key, total]) => {
-      const kind = kindOfSeries(key);
-      const line = `${METRICS[kind].name}{${labelText(key, family)}} ${total}\n`;
-      texts.set(kind, (texts.get(kind) ?? header(kind)) + line);
-    });
+    await inTurns(series, ([key, total]) => texts.get(kindOfSeries(key))?.add(key, family, total));
   }
-  return KINDS.map((kind) => texts.get(kind) ?? '').join('');
+  return Array.from(texts.values(), (text) => text.finish()).join('');
+}
+
+class MetricText {
+  readonly #kind: SeriesKind;
+  readonly #parts: string[] = [];
+  #lines: string[] = [];
+
+  constructor(kind: SeriesKind) {
+    this.#kind = kind;
+  }
+
+  add(key: string, family: IPFamily, total: number): void {
+    this.#lines.push(`${METRICS[this.#kind].name}{${labelText(key, family)}} ${total}\n`);
+    if (this.#lines.length >= LINES_PER_PART) this.#joinLines();
+  }
+
+  /** Nothing at all without series. */
+  finish(): string {
+    this.#joinLines();
+    const lines = this.#parts.join('');
+    return lines === '' ? '' : header(this.#kind) + lines;
+  }
+
+  #joinLines(): void {
+    this.#parts.push(this.#lines.join(''));
+    this.#lines = [];
+  }
 }
 
 function header(kind: SeriesKind): string {

@@ -9,13 +9,14 @@ export interface Count {
   readonly series: string;
 }
 
+/** Written over by every reading: there are as many as elements, and garbage would cost pauses. */
 interface Seen {
-  readonly data: string;
-  readonly packets: number;
+  data: string;
+  packets: number;
   /** The element this one has replaced, whose last word may still come. */
-  readonly replaced: Pick<Count, 'data' | 'packets'> | undefined;
+  replaced: Pick<Count, 'data' | 'packets'> | undefined;
   /** The reading it was last seen in. */
-  readonly reading: number;
+  reading: number;
 }
 
 /**
@@ -44,11 +45,17 @@ export class CounterTotals {
     if (retired?.data === data && packets <= retired.packets) return;
     const before = this.#seen.get(id);
     if (packets === 0 && before === undefined) return;
-    const isSame = before !== undefined && before.data === data && before.packets <= packets;
+    if (before === undefined) {
+      this.#add(series, packets);
+      this.#seen.set(id, { data, packets, replaced: undefined, reading: this.#reading });
+      return;
+    }
+    const isSame = before.data === data && before.packets <= packets;
     this.#add(series, packets - (isSame ? before.packets : 0));
-    const replaced =
-      isSame || before === undefined ? undefined : { data: before.data, packets: before.packets };
-    this.#seen.set(id, { data, packets, replaced, reading: this.#reading });
+    before.replaced = isSame ? undefined : { data: before.data, packets: before.packets };
+    before.data = isSame ? before.data : data;
+    before.packets = packets;
+    before.reading = this.#reading;
   }
 
   /** Takes the last word of a counter that is gone. */
@@ -58,7 +65,7 @@ export class CounterTotals {
     const late = seen?.reading === this.#reading ? seen.replaced : undefined;
     if (seen !== undefined && late?.data === data && late.packets <= packets) {
       this.#add(series, packets - late.packets);
-      this.#seen.set(id, { ...seen, replaced: undefined });
+      seen.replaced = undefined;
       return;
     }
     this.#add(series, packets - (seen?.data === data ? Math.min(seen.packets, packets) : 0));

@@ -10,6 +10,8 @@ export const CHAIN = {
    * to one host, and an IPv6 client in connect() may take notice of the second one only.
    */
   reject: 'reject-chain',
+  refusedServices: 'refused-services',
+  otherClusterIPs: 'other-cluster-ips',
   checkClients: 'check-clients',
   checkNodePortClients: 'check-nodeport-clients',
   outsideClients: 'outside-clients',

@@ -35,6 +35,7 @@ const FRONTEND_SETS = {
   },
 } as const satisfies Record<FrontendState['kind'], Record<string, SetName | string>>;
 
+const REFUSED = `goto ${CHAIN.refusedServices}`;
 const REFUSALS = { reject: `goto ${CHAIN.reject}`, drop: 'drop' } as const;
 
 /** The map that holds the ServicePort's number for a frontend with session affinity. */
@@ -65,7 +66,7 @@ export function frontendElements(
   const checksClients = outside !== undefined || allowedSources.length > 0;
   add(sets.verdicts, checksClients ? sets.checkClients : slotVerdict(frontend, 'everybody'));
   if (checksClients) add(sets.checked, slotVerdict(frontend, 'everybody'));
-  if (outside !== undefined) add(sets.outside, slotVerdict(frontend, 'outside') ?? 'accept');
+  if (outside !== undefined) add(sets.outside, slotVerdict(frontend, 'outside') ?? REFUSED);
   add(sets.refusals, refusal(everybody, outside));
   add(sets.masqueraded, masqueradeVerdict(frontend));
   if (allowedSources.length > 0) add('rejected-sources', 'drop');
@@ -93,7 +94,7 @@ function slotVerdict(frontend: FrontendState, scope: Scope): string | undefined 
   return chain && `goto ${slotChainName(chain)}`;
 }
 
-/** Only packets that no chain has rewritten meet it, so it speaks of the pool that may be empty. */
+/** Only packets that found no endpoint meet it, so it speaks of the pool that may be empty. */
 function refusal(everybody: Pool, outside: Pool | undefined): string | undefined {
   const empty = [outside, everybody].find((pool) => pool?.slots.length === 0);
   return empty && REFUSALS[empty.whenEmpty];

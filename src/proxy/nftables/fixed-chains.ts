@@ -5,6 +5,7 @@ import { protocolBytes, u32Bytes } from '../../nftables/bytes.ts';
 import type { BaseChain, Chain, Rule } from '../../nftables/model.ts';
 import { ct, fib, meta } from '../../nftables/selectors.ts';
 import {
+  accept,
   goTo,
   jump,
   lookup,
@@ -29,56 +30,65 @@ const CT_STATUS_DNAT = 0x20;
 const FIB_TYPE_LOCAL = 2;
 
 const isTcp = match(meta.l4proto, '==', protocolBytes('tcp'));
+// The resets that refuse pass the output hook themselves, as related to what they answer.
 const isNew = matchBits(ct.state, CT_STATE_NEW, '!=', 0);
-const isDnat = matchBits(ct.status, CT_STATUS_DNAT, '!=', 0);
 const isNotDnat = matchBits(ct.status, CT_STATUS_DNAT, '==', 0);
 const isLocalDestination = match(fib.daddrType, '==', u32Bytes(FIB_TYPE_LOCAL));
+const isNotLocalDestination = match(fib.daddrType, '!=', u32Bytes(FIB_TYPE_LOCAL));
 const isLocalSource = match(fib.saddrType, '==', u32Bytes(FIB_TYPE_LOCAL));
 const masqueradeRandomly = masquerade({ isFullyRandom: true });
 
 export function fixedChains(options: LayoutOptions): readonly Chain[] {
   return [
-    ...baseChains(),
-    ...filterChains(options),
-    ...serviceChains(options),
-    ...masqueradeChains(options),
+    ...baseChains(options),
+    ...refusalChains(options),
+    ...clientChains(options),
+    ...masqueradeChains(),
   ];
 }
 
-function baseChains(): readonly Chain[] {
-  const chain = (name: string, base: BaseChain, rules: readonly Rule[]) => ({ name, base, rules });
-  const filter = (hook: BaseChain['hook']): BaseChain => ({ type: 'filter', hook, priority: 0 });
-  const dstnat = (hook: BaseChain['hook']): BaseChain => ({ type: 'nat', hook, priority: -100 });
-  // One rule each: its start is all that packets of established connections meet. What has an
-  // endpoint is not refused.
-  const checkInput = rule([isNew, isNotDnat, jump('input-check')]);
-  const checkServices = rule([isNew, isNotDnat, jump('service-check')]);
+/** What no rule has led to an endpoint goes on to where it may be refused. */
+function baseChains(options: LayoutOptions): readonly Chain[] {
+  const chain = (
+    name: string,
+    hook: BaseChain['hook'],
+    priority: number,
+    rules: readonly Rule[],
+  ) => {
+    return { name, base: { type: 'nat', hook, priority } as const, rules };
+  };
+  const { addressKey } = fieldsOf(options.family);
+  const services = [
+    rule([verdictMap(addressKey, 'service-ips')]),
+    rule([...isNodeAddress(options), verdictMap(PORT_KEY, 'service-nodeports')]),
+    rule([isNew, jump(CHAIN.refusedServices)]),
+  ];
   return [
-    chain('filter-input', filter('input'), [checkInput]),
-    chain('filter-forward', filter('forward'), [checkServices]),
-    chain('filter-output', filter('output'), [checkServices]),
-    chain('nat-prerouting', dstnat('prerouting'), [rule([jump('services')])]),
-    chain('nat-output', dstnat('output'), [rule([jump('services')])]),
-    chain('nat-postrouting', { type: 'nat', hook: 'postrouting', priority: 100 }, [
-      rule([isDnat, jump('masquerading')]),
+    // A program of the node may have a clusterIP as its own, as DNS caches on nodes do.
+    chain('nat-prerouting', 'prerouting', -100, [
+      ...services,
+      rule([isNew, isNotLocalDestination, jump(CHAIN.otherClusterIPs)]),
     ]),
+    chain('nat-output', 'output', -100, [...services, rule([isNew, jump(CHAIN.otherClusterIPs)])]),
+    chain('nat-postrouting', 'postrouting', 100, masquerading(options)),
   ];
 }
 
-function filterChains(options: LayoutOptions): readonly Chain[] {
+function refusalChains(options: LayoutOptions): readonly Chain[] {
   const { daddr, addressKey } = fieldsOf(options.family);
-  const refuseService = rule([verdictMap(addressKey, 'no-endpoint-services')]);
   const refuseNodePort = verdictMap(PORT_KEY, 'no-endpoint-nodeports');
   const refuseClusterIP = [lookup([daddr], 'cluster-ips'), goTo(CHAIN.reject)];
   return [
     {
-      name: 'input-check',
-      rules: [rule([...isNodeAddress(options), refuseNodePort]), refuseService],
+      name: CHAIN.refusedServices,
+      rules: [
+        rule([verdictMap(addressKey, 'no-endpoint-services')]),
+        rule([...isNodeAddress(options), refuseNodePort]),
+      ],
     },
     {
-      name: 'service-check',
+      name: CHAIN.otherClusterIPs,
       rules: [
-        refuseService,
         rule(refuseClusterIP, 'no such port of a clusterIP'),
         rule([goTo(CHAIN.unallocated)]),
       ],
@@ -87,23 +97,17 @@ function filterChains(options: LayoutOptions): readonly Chain[] {
   ];
 }
 
-function serviceChains(options: LayoutOptions): readonly Chain[] {
+function clientChains(options: LayoutOptions): readonly Chain[] {
   const { saddr, addressKey } = fieldsOf(options.family);
   const isAllowed = lookup([...addressKey, saddr], 'source-ranges', { isNegated: true });
   return [
-    {
-      name: 'services',
-      rules: [
-        rule([verdictMap(addressKey, 'service-ips')]),
-        rule([...isNodeAddress(options), verdictMap(PORT_KEY, 'service-nodeports')]),
-      ],
-    },
     {
       name: CHAIN.checkClients,
       rules: [
         rule([isAllowed, verdictMap(addressKey, 'rejected-sources')]),
         rule([jump(CHAIN.outsideClients)]),
         rule([verdictMap(addressKey, 'checked-services')]),
+        rule([goTo(CHAIN.refusedServices)]),
       ],
     },
     {
@@ -111,12 +115,14 @@ function serviceChains(options: LayoutOptions): readonly Chain[] {
       rules: [
         rule([jump(CHAIN.outsideNodePortClients)]),
         rule([verdictMap(PORT_KEY, 'checked-nodeports')]),
+        rule([goTo(CHAIN.refusedServices)]),
       ],
     },
   ];
 }
 
-function masqueradeChains(options: LayoutOptions): readonly Chain[] {
+/** Nearly every connection is one to a clusterIP, or none to a Service at all: these end first. */
+function masquerading(options: LayoutOptions): readonly Rule[] {
   const { saddr, daddr, originalDaddr } = fieldsOf(options.family);
   const isOriginalNodeAddress = options.acceptsOnAllAddresses
     ? []
@@ -129,15 +135,16 @@ function masqueradeChains(options: LayoutOptions): readonly Chain[] {
       rule([...statements, match(meta.l4proto, '==', protocolBytes(protocol)), last]),
     );
   return [
-    {
-      name: 'masquerading',
-      rules: [
-        rule([lookup([saddr, daddr], 'hairpins'), masqueradeRandomly]),
-        rule([lookup([originalDaddr], 'cluster-ips'), goTo(CHAIN.masqueradeOffCluster)]),
-        ...perProtocol([], byService),
-        ...perProtocol(isOriginalNodeAddress, byNodePort),
-      ],
-    },
+    rule([isNotDnat, accept]),
+    rule([lookup([saddr, daddr], 'hairpins'), masqueradeRandomly]),
+    rule([lookup([originalDaddr], 'cluster-ips'), goTo(CHAIN.masqueradeOffCluster)]),
+    ...perProtocol([], byService),
+    ...perProtocol(isOriginalNodeAddress, byNodePort),
+  ];
+}
+
+function masqueradeChains(): readonly Chain[] {
+  return [
     { name: CHAIN.masqueradeAll, rules: [rule([masqueradeRandomly])] },
     { name: CHAIN.masqueradeNode, rules: [rule([isLocalSource, masqueradeRandomly])] },
   ];

@@ -12,4 +12,9 @@ export interface LayoutOptions {
   readonly masqueradesAll: boolean;
   /** Networks of this family that clusterIPs are given from. */
   readonly serviceCIDRs: readonly Cidr[];
+  /**
+   * Connections are counted per endpoint, not only per frontend: a counter makes an element take
+   * twice the time to add, and memory for every CPU.
+   */
+  readonly countsEndpoints?: boolean;
 }

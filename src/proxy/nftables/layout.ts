@@ -15,15 +15,14 @@
  *     source-ranges         VIP . range  clients that may use the address; others are dropped by
  *     rejected-sources      VIP          -> drop
  *     outside-services      VIP          -> goto l<N>, for clients that are neither this node nor
- *     local-endpoints       VIP . slot      its pods; accept without local endpoints, so that the
- *                                           destination stays and no-endpoint-services has its say
+ *     local-endpoints       VIP . slot      its pods; goto refused-services without local endpoints,
+ *                                           where no-endpoint-services has its say
  *     checked-services      VIP          -> goto n<N>, for all others
  *
  * Slot chains of Services with session affinity follow a memory first: see affinity-rules.ts.
  *
- * Hooks and priorities are those of kube-proxy's nftables mode: reject works in prerouting only
- * since kernel 5.9, and what is no Service is told from what is one by whether DNAT happened. But
- * sources are checked in nat chains too: established connections do not pass these.
+ * All of it happens in nat chains, at kube-proxy's hooks and priorities: packets of established
+ * connections do not pass them. Refusing there takes kernel 5.9 (reject in prerouting).
  *
  * No packet marks: whether to masquerade is read at postrouting from the connection's original
  * destination, so the bit that others use for policy routing or their own NAT stays theirs.

@@ -47,7 +47,7 @@ export class TableSession implements ServiceSession {
   /** A table of another make is there: it serves until the whole new content takes its place. */
   #isReplacing: boolean;
   #isComplete = false;
-  /** All of the layout that the table's definition depends on. */
+  /** What the table's definition depends on of all that changes while the proxy runs. */
   readonly #acceptsOnAllAddresses: boolean;
   #nodePortIPs: ReadonlySet<string> = new Set();
   /** The chains that follow the node, as last sent; each is sent once per session at least. */

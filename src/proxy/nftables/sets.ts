@@ -33,14 +33,14 @@ const AFFINITY_SIZE = 1_048_576;
 
 /** All sets of the table; see layout.ts and affinity-rules.ts for what they hold. */
 export function tableSets(
-  options: Pick<LayoutOptions, 'family' | 'acceptsOnAllAddresses'>,
+  options: Pick<LayoutOptions, 'family' | 'acceptsOnAllAddresses' | 'countsEndpoints'>,
 ): readonly NamedSet[] {
-  const { family, acceptsOnAllAddresses } = options;
+  const { family, acceptsOnAllAddresses, countsEndpoints = false } = options;
   const { saddr, daddr, addressKey, target } = fieldsOf(family);
   const verdict = (name: SetName, key: NamedSet['key'], hasCounters: boolean) =>
     ({ name, key, data: 'verdict', hasCounters }) as const;
   const slots = (name: SetName, key: NamedSet['key']) =>
-    ({ name, key: [...key, SLOT], data: target, hasCounters: true }) as const;
+    ({ name, key: [...key, SLOT], data: target, hasCounters: countsEndpoints }) as const;
   const sets: (NamedSet & { readonly name: SetName })[] = [
     { name: 'cluster-ips', key: [daddr], comment: 'active clusterIPs' },
     { name: 'hairpins', key: [saddr, daddr], comment: 'pods that may reach themselves' },
@@ -72,12 +72,15 @@ export function tableSets(
   return [...sets, ...affinitySets(options)];
 }
 
-function affinitySets({ family }: Pick<LayoutOptions, 'family'>): readonly NamedSet[] {
+function affinitySets({
+  family,
+  countsEndpoints = false,
+}: Pick<LayoutOptions, 'family' | 'countsEndpoints'>): readonly NamedSet[] {
   const { saddr, addressKey, target } = fieldsOf(family);
   const ids = (name: SetName, key: NamedSet['key']) =>
     ({ name, key, data: [AFFINITY_ID, AFFINITY_ID, saddr, AFFINITY_ID] }) as const;
   const endpoints = (name: SetName) =>
-    ({ name, key: [AFFINITY_ID, ...target], hasCounters: true }) as const;
+    ({ name, key: [AFFINITY_ID, ...target], hasCounters: countsEndpoints }) as const;
   return [
     {
       name: 'affinity',

@@ -82,7 +82,10 @@ function mapOf({ resolved }: FoundFrontend): FrontendMap {
   return isRefused ? 'no-endpoint-services' : 'service-ips';
 }
 
-/** A clusterIP answers for ports it has not; an address of the Service networks is nobody else's. */
+/**
+ * A clusterIP answers for ports it has not; an address of the Service networks is nobody else's.
+ * What the node has bound itself is served by a program there: caches of DNS do that.
+ */
 function decideWithoutFrontend(packet: Packet, world: World): Outcome {
   const { destination } = packet;
   const missed: Decision = {
@@ -90,6 +93,9 @@ function decideWithoutFrontend(packet: Packet, world: World): Outcome {
     key: addressKeyOf(packet),
     nodePortOf: world.frontends.get(nodePortKeyOf(packet))?.owner.port.name,
   };
+  if (world.localAddresses.includes(destination) && !isFromNode(world, packet)) {
+    return { decisions: [missed], verdict: { kind: 'pass' } };
+  }
   const owners = world.clusterIPs.get(destination);
   if (owners !== undefined) {
     const servicePorts = owners.map(({ port }) => port.name);

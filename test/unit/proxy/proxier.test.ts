@@ -241,7 +241,7 @@ describe('structure', () => {
       slices: Array.from({ length: count }, (_, i) => endpointsOf(`s${i}`, '10.0.0.1', '10.0.0.2')),
     });
     expect(kernel.elements('service-ips')).toHaveLength(count);
-    expect(kernel.structure).toEqual({ chains: 20, rules: 39, sets: 23 });
+    expect(kernel.structure).toEqual({ chains: 15, rules: 41, sets: 23 });
   });
 
   test('chains of counts that nobody has go after a while', async () => {

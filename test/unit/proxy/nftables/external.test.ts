@@ -83,7 +83,7 @@ const rows: readonly {
     want: [
       'service-ips goto check-clients',
       'checked-services goto n1',
-      'outside-services accept',
+      'outside-services goto refused-services',
       'masqueraded-services goto masquerade-node',
       'no-endpoint-services drop',
       'endpoints 10.0.0.2',
@@ -96,7 +96,7 @@ const rows: readonly {
     frontend: EXTERNAL,
     want: [
       'service-ips goto check-clients',
-      'outside-services accept',
+      'outside-services goto refused-services',
       'masqueraded-services goto masquerade-node',
       ...refused,
     ],

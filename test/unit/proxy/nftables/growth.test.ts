@@ -55,6 +55,6 @@ test.each([everything, 10 * everything])(
     const kernel = new FakeKernel();
     await using _ = await startFakeProxier(kernel, objectsOf(count));
     expect(kernel.elements('cluster-ips')).toHaveLength(count);
-    expect(kernel.structure).toEqual({ chains: 42, rules: 85, sets: 23 });
+    expect(kernel.structure).toEqual({ chains: 37, rules: 87, sets: 23 });
   },
 );

@@ -15,12 +15,11 @@ describe('maglevSlots', () => {
   test.each([
     { count: 0, size: 0 },
     { count: 1, size: 251 },
-    { count: 2, size: 251 },
-    { count: 3, size: 1021 },
-    { count: 10, size: 1021 },
-    { count: 11, size: 4093 },
-    { count: 41, size: 16_381 },
-    { count: 500, size: 16_381 },
+    { count: 10, size: 251 },
+    { count: 11, size: 1021 },
+    { count: 41, size: 4093 },
+    { count: 164, size: 16_381 },
+    { count: 5000, size: 16_381 },
   ])('$count endpoints fill $size slots', ({ count, size }) => {
     const slots = maglevSlots(names(count), undefined);
     expect([slots.length, shares(slots).size]).toEqual([size, count]);
@@ -46,16 +45,27 @@ describe('maglevSlots', () => {
   test('gives shares by weight', () => {
     const [heavy = '', light = '', lightest = ''] = names(3);
     const counts = shares(maglevSlots([heavy, light, lightest], [6, 3, 1]));
-    const portion = (name: string) => (counts.get(name) ?? 0) / 1021;
+    const portion = (name: string) => (counts.get(name) ?? 0) / 251;
     expect(portion(heavy)).toBeCloseTo(0.6, 2);
     expect(portion(light)).toBeCloseTo(0.3, 2);
     expect(portion(lightest)).toBeCloseTo(0.1, 2);
   });
 
+  test.each([
+    { count: 2, size: 1021 },
+    { count: 9, size: 4093 },
+    { count: 40, size: 16_381 },
+  ])('one of the least weight among $count is not forgotten', ({ count, size }) => {
+    const weights = Array.from({ length: count }, (_, i) => (i === 0 ? 1 : 100));
+    const slots = maglevSlots(names(count), weights);
+    expect(slots.length).toBe(size);
+    expect(shares(slots).get(names(1)[0] ?? '')).toBeGreaterThanOrEqual(3);
+  });
+
   test('an endpoint that goes moves its own share, and little more', () => {
     const moved: number[] = [];
     // Numbers of endpoints for which one less has a table of the same size.
-    for (const count of [4, 5, 7, 10, 12, 20, 40]) {
+    for (const count of [2, 3, 5, 7, 10, 12, 20, 40]) {
       for (let first = 0; first < 60; first += 3) {
         const endpoints = names(count, first);
         const gone = endpoints[first % count];
@@ -68,8 +78,8 @@ describe('maglevSlots', () => {
     }
     moved.sort((a, b) => a - b);
     const at = (part: number) => moved[Math.floor(moved.length * part)] ?? 1;
-    expect(at(0.5)).toBeLessThan(0.03);
-    expect(at(0.95)).toBeLessThan(0.05);
+    expect(at(0.5)).toBeLessThan(0.04);
+    expect(at(0.95)).toBeLessThan(0.07);
     expect(at(0.999)).toBeLessThan(0.2);
   });
 });

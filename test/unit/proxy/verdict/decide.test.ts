@@ -52,6 +52,16 @@ function packet(source: string, destination: string, port = 80, inInterface?: st
 
 const kinds = (decisions: readonly Decision[]) => decisions.map(({ kind }) => kind).join(' ');
 
+test.each([
+  ['from a pod', client, 'pass'],
+  ['from outside', outside, 'pass'],
+  ['from the node', node, 'reject'],
+])('another port of a clusterIP that the node has itself, %s', (_name, source, kind) => {
+  const localAddresses = [...NODE_WORLD.localAddresses, parseIP(vip(1))];
+  const { verdict } = decide(packet(source, vip(1), 9253), world({ localAddresses }));
+  expect(verdict).toEqual({ kind });
+});
+
 describe('decisions in the order the kernel takes them', () => {
   test.each([
     {
