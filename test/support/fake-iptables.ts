@@ -1,5 +1,5 @@
 /** Tables of iptables in memory, as far as the proxy changes them. */
-import { isOwnChain } from '../../src/proxy/iptables/chain-names.ts';
+import { type IsOwnChain, isOwnChain } from '../../src/proxy/iptables/chain-names.ts';
 import {
   guestKey,
   type ObservedRules,
@@ -17,16 +17,22 @@ export class FakeIptables implements ServiceRules {
   readonly applied: RulesChange[] = [];
   /** Fails the changes that it is true for. */
   refuses: (change: RulesChange) => boolean = () => false;
+  readonly #isOwn: IsOwnChain;
+
+  constructor(isOwn: IsOwnChain = isOwnChain) {
+    this.#isOwn = isOwn;
+  }
 
   async observe(): Promise<ObservedRules> {
     const own = [...this.chains].filter(([key]) => {
       const [table, name = ''] = key.split(' ');
       return (
-        (table === 'filter' || table === 'nat' || table === 'mangle') && isOwnChain(table, name)
+        (table === 'filter' || table === 'nat' || table === 'mangle') && this.#isOwn(table, name)
       );
     });
     return {
       digests: new Map(own.map(([key, rules]) => [key, rulesDigest(rules)])),
+      sizes: new Map(own.map(([key, rules]) => [key, rules.length])),
       hasChain: (key) => this.chains.has(key),
       guests: new Set(this.guests.map(guestKey)),
     };

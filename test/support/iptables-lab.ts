@@ -5,7 +5,7 @@ import type { IPFamily } from '../../src/net/ip.ts';
 import { detectPrograms } from '../../src/proxy/iptables/detection.ts';
 import { KernelRules } from '../../src/proxy/iptables/kernel-rules.ts';
 import { RulesSession, type SessionOptions } from '../../src/proxy/iptables/session.ts';
-import type { SessionSettings } from '../../src/proxy/session.ts';
+import type { ServiceSession, SessionSettings } from '../../src/proxy/session.ts';
 import type { ResolvedPort } from '../../src/proxy/state.ts';
 import type { World } from '../../src/proxy/verdict/world.ts';
 import { resolveAll } from './iptables-objects.ts';
@@ -44,7 +44,7 @@ export function openSession(
 
 /** Programs everything that a world of the flow table holds. */
 export async function programWorld(
-  session: RulesSession,
+  session: ServiceSession,
   world: World,
   family: IPFamily,
 ): Promise<void> {
@@ -63,7 +63,7 @@ export async function programWorld(
 }
 
 export async function programPorts(
-  session: RulesSession,
+  session: ServiceSession,
   services: ReadonlyMap<string, readonly ResolvedPort[]>,
   settings: SessionSettings,
 ): Promise<void> {

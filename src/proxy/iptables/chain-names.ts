@@ -63,6 +63,9 @@ export function isServiceChain(name: string): boolean {
   return SERVICE_CHAIN.test(name);
 }
 
+/** Which chains are a mode's own. */
+export type IsOwnChain = (table: TableName, name: string) => boolean;
+
 /** Whether the chain is the proxy's own, and so may be flushed and deleted. */
 export function isOwnChain(table: TableName, name: string): boolean {
   return OWN_CHAINS[table].includes(name) || (table === 'nat' && isServiceChain(name));

@@ -11,7 +11,7 @@ import { chooseVariant } from './variant.ts';
 
 /**
  * Opens the programs for these families, all of the variant that is configured or else the one that
- * the node uses. Throws IoError when there is none.
+ * the node uses. Throws IoError when there is none, or none whose tables can be read.
  */
 export async function detectPrograms(
   families: readonly IPFamily[],
@@ -25,13 +25,19 @@ export async function detectPrograms(
   const open = (variant: IptablesVariant, family: IPFamily) =>
     openIptablesPrograms(installed, variant, family, prefix);
   const listings = new Map<IptablesVariant, string>();
+  const failures: unknown[] = [];
   for (const variant of options.variant === undefined ? installed.keys() : []) {
-    const texts = await Promise.all(families.map((family) => open(variant, family).save()));
-    listings.set(variant, texts.join('\n'));
+    try {
+      const texts = await Promise.all(families.map((family) => open(variant, family).save()));
+      listings.set(variant, texts.join('\n'));
+    } catch (thrown) {
+      // The kernel may have the other one alone.
+      failures.push(thrown);
+    }
   }
   const variant = options.variant ?? chooseVariant(listings);
   if (variant === undefined) {
-    throw new IoError(`iptables ${NOT_INSTALLED}`);
+    throw failures[0] ?? new IoError(`iptables ${NOT_INSTALLED}`);
   }
   return new Map(families.map((family) => [family, open(variant, family)]));
 }

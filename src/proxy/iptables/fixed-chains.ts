@@ -24,8 +24,13 @@ const LAST_OF_SERVICES =
 const IS_NEW = '-m conntrack --ctstate NEW';
 const IS_LOCAL = '-m addrtype --dst-type LOCAL';
 
+/** Only counts: what is marked and comes from there was sent to a NodePort and has an endpoint. */
+export const LOOPBACK_COUNTER =
+  '-s 127.0.0.0/8 -m comment --comment "packets to nodePorts of localhost"';
+export const INVALID_DROP = '-m conntrack --ctstate INVALID -j DROP';
+
 export function fixedChains(
-  { masqueradeBit, dropsInvalid }: FixedOptions,
+  { masqueradeBit, dropsInvalid, hasLoopbackNodePorts }: FixedOptions,
   localDetector: LocalDetector | undefined,
 ): readonly RuleChain[] {
   const mark = `0x${(2 ** masqueradeBit).toString(16)}`;
@@ -37,7 +42,7 @@ export function fixedChains(
       table: 'filter',
       name: CHAIN.forward,
       rules: [
-        ...(dropsInvalid ? ['-m conntrack --ctstate INVALID -j DROP'] : []),
+        ...(dropsInvalid ? [INVALID_DROP] : []),
         `-m comment --comment "kubernetes forwarding rules" ${isMarked} -j ACCEPT`,
         '-m comment --comment "kubernetes forwarding conntrack rule" -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT',
       ],
@@ -48,6 +53,7 @@ export function fixedChains(
       `-m mark ! --mark ${mark}/${mark} -j RETURN`,
       // A packet may pass again, in a tunnel: only the first time is ours to decide.
       `-j MARK --set-xmark ${mark}/0x0`,
+      ...(hasLoopbackNodePorts ? [LOOPBACK_COUNTER] : []),
       `-m comment --comment "${snat}" -j MASQUERADE --random-fully`,
     ]),
     ...(['filter', 'nat', 'mangle'] as const).map((table) => ({

@@ -57,6 +57,15 @@ describe('programs', () => {
     expect(await installedPrograms([4, 6], prefix)).toHaveLength(4);
   });
 
+  test('of a variant that the kernel does not have are left out', async () => {
+    installVariant('tables-nft', 'v1.8.9 (nf_tables)');
+    installVariant('tables-legacy', 'v1.8.9 (legacy)');
+    install('iptables-nft-save', 'echo "Failed to initialize nft" >&2; exit 1');
+    expect((await detectPrograms([4], { prefix })).get(4)?.variant).toBe('legacy');
+    install('iptables-legacy-save', 'echo "no tables" >&2; exit 1');
+    await expect(detectPrograms([4], { prefix })).rejects.toThrow('Failed to initialize nft');
+  });
+
   test('of the variant that is asked for are missing', async () => {
     installVariant('tables-nft', 'v1.8.9 (nf_tables)');
     const detecting = detectPrograms([4], { prefix, variant: 'legacy' });
