@@ -14,6 +14,13 @@ export const TRIGGER_TIME_ANNOTATION = 'endpoints.kubernetes.io/last-change-trig
 export const BALANCE_ANNOTATION = 'weft.dev/balance';
 /** Annotation that gives endpoints different shares of the connections. */
 export const WEIGHTS_ANNOTATION = 'weft.dev/weights';
+/** The scheduler of the Service's virtual servers, in IPVS mode. */
+export const IPVS_SCHEDULER_ANNOTATION = 'weft.dev/ipvs-scheduler';
+const BALANCING_ANNOTATIONS: readonly string[] = [
+  BALANCE_ANNOTATION,
+  WEIGHTS_ANNOTATION,
+  IPVS_SCHEDULER_ANNOTATION,
+];
 
 /** A second copy of the whole object. */
 const KUBECTL_COPY_ANNOTATION = 'kubectl.kubernetes.io/last-applied-configuration';
@@ -56,7 +63,7 @@ export const services: Resource<Service> = {
     metadata.labels?.[SERVICE_PROXY_NAME_LABEL] === undefined && spec.clusterIP !== 'None',
   decode: serviceDecoder({
     isLabelKept: (key) => key === SERVICE_PROXY_NAME_LABEL,
-    isAnnotationKept: (key) => key === BALANCE_ANNOTATION || key === WEIGHTS_ANNOTATION,
+    isAnnotationKept: (key) => BALANCING_ANNOTATIONS.includes(key),
   }),
   weigh: () => 1,
 };

@@ -6,7 +6,7 @@ import { objectKey, SERVICE_PROXY_NAME_LABEL } from '../kube/resources.ts';
 import type { Protocol as ApiProtocol, Service, ServiceSpec } from '../kube/types.ts';
 import { type Cidr, cidrFamily, parseSloppyCidr, prefixLength } from '../net/cidr.ts';
 import { type IP, type IPFamily, ipFamily, parseSloppyIP } from '../net/ip.ts';
-import { type Balance, parseBalancing, type WeightRule } from './balancing.ts';
+import { type Balance, type IpvsScheduling, parseBalancing, type WeightRule } from './balancing.ts';
 
 export type Protocol = 'tcp' | 'udp' | 'sctp';
 
@@ -22,6 +22,8 @@ export interface ServicePolicy {
   readonly balance: Balance;
   /** By address, node or zone; empty: all endpoints get the same share. */
   readonly weights: readonly WeightRule[];
+  /** Of the virtual servers in IPVS mode; absent: by the balance, or as configured. */
+  readonly ipvsScheduling?: IpvsScheduling;
   readonly isInternalLocal: boolean;
   /** True only when the Service is of a type that outside clients can reach. */
   readonly isExternalLocal: boolean;
@@ -115,7 +117,7 @@ function clusterIPOf(spec: ServiceSpec, family: IPFamily): IP | undefined {
 
 function parsePolicy(service: Service, family: IPFamily): ServicePolicy {
   const { spec, status } = service;
-  const { balance, weights } = parseBalancing(service);
+  const { problems: _, ...balancing } = parseBalancing(service);
   const ingress = status?.loadBalancer?.ingress ?? [];
   const vips = ingress.flatMap(({ ip, ipMode }) =>
     ip !== undefined && (ipMode ?? 'VIP') === 'VIP' ? [ip] : [],
@@ -135,8 +137,7 @@ function parsePolicy(service: Service, family: IPFamily): ServicePolicy {
       spec.sessionAffinity === 'ClientIP'
         ? affinitySeconds(spec.sessionAffinityConfig?.clientIP?.timeoutSeconds)
         : undefined,
-    balance,
-    weights,
+    ...balancing,
     isInternalLocal: spec.internalTrafficPolicy === 'Local',
     isExternalLocal,
     healthCheckNodePort: hasHealthCheck ? healthCheckNodePort : undefined,
