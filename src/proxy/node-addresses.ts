@@ -1,6 +1,13 @@
 import type { Node } from '../kube/types.ts';
-import { type Cidr, cidrFamily, containsIP, prefixLength, tryParseCidr } from '../net/cidr.ts';
-import { type IP, type IPFamily, ipFamily, isLoopback, tryParseIP } from '../net/ip.ts';
+import {
+  type Cidr,
+  cidrFamily,
+  containsIP,
+  networkAddress,
+  prefixLength,
+  tryParseCidr,
+} from '../net/cidr.ts';
+import { type IP, type IPFamily, ipFamily, isLoopback, parseIP, tryParseIP } from '../net/ip.ts';
 
 /** Which of the node's addresses accept NodePort traffic, as configured. */
 export type NodePortAddresses =
@@ -28,6 +35,7 @@ export interface NodeFacts {
   readonly podCIDRs: readonly Cidr[];
 }
 
+const LOOPBACK: Readonly<Record<IPFamily, IP>> = { 4: parseIP('127.0.0.1'), 6: parseIP('::1') };
 const ZONE_LABEL = 'topology.kubernetes.io/zone';
 
 /** Reads the Node object of this node; what cannot be parsed is left out. */
@@ -70,6 +78,16 @@ export function acceptsOnAllAddresses(
   if (configured.kind === 'primary') return !hasNodeObjects;
   const cidrs = configured.cidrs.filter((cidr) => cidrFamily(cidr) === family);
   return cidrs.length === 0 || cidrs.some((cidr) => prefixLength(cidr) === 0);
+}
+
+/** Whether 127.0.0.1 or ::1 is among the addresses that are to accept NodePort traffic. */
+export function acceptsOnLoopback(configured: NodePortAddresses, family: IPFamily): boolean {
+  if (configured.kind === 'primary') return false;
+  const cidrs = configured.cidrs.filter((cidr) => cidrFamily(cidr) === family);
+  return (
+    cidrs.length === 0 ||
+    cidrs.some((cidr) => isLoopback(networkAddress(cidr)) || containsIP(cidr, LOOPBACK[family]))
+  );
 }
 
 /** The listed addresses of one family that accept NodePort traffic; never a loopback address. */

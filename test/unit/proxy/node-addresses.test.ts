@@ -1,7 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import type { Node } from '../../../src/kube/types.ts';
 import { parseCidr } from '../../../src/net/cidr.ts';
-import { localDetector, nodePortIPs, parseNode } from '../../../src/proxy/node-addresses.ts';
+import {
+  acceptsOnLoopback,
+  localDetector,
+  nodePortIPs,
+  parseNode,
+} from '../../../src/proxy/node-addresses.ts';
 
 function node(addresses: readonly (readonly [string, string])[], spec?: Node['spec']): Node {
   return {
@@ -91,4 +96,23 @@ test('interfaces serve both families', () => {
     bridge,
     bridge,
   ]);
+});
+
+describe('NodePorts on 127.0.0.1 and ::1', () => {
+  test.each([
+    { cidrs: [], want: [true, true] },
+    { cidrs: ['127.0.0.0/8'], want: [true, true] },
+    { cidrs: ['127.0.0.0/8', 'fd00:192::/64'], want: [true, false] },
+    { cidrs: ['192.168.0.0/24', '::1/128'], want: [false, true] },
+    { cidrs: ['192.168.0.0/24', 'fd00:192::/64'], want: [false, false] },
+    { cidrs: ['0.0.0.0/0', '::/0'], want: [true, true] },
+    { cidrs: ['127.0.0.5/32', '::2/128'], want: [true, false] },
+  ])('$cidrs: $want', ({ cidrs, want }) => {
+    const configured = { kind: 'cidrs', cidrs: cidrs.map(parseCidr) } as const;
+    expect([acceptsOnLoopback(configured, 4), acceptsOnLoopback(configured, 6)]).toEqual(want);
+  });
+
+  test('the primary address is none of them', () => {
+    expect(acceptsOnLoopback({ kind: 'primary' }, 4)).toBe(false);
+  });
 });
