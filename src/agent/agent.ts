@@ -8,6 +8,7 @@ import { startCni } from './cni-component.ts';
 import type { AgentConfig } from './config/agent-config.ts';
 import type { ConfigSource } from './config/reload.ts';
 import type { AgentContext } from './context.ts';
+import { startDebug } from './debug/component.ts';
 import { startServers } from './http/servers.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { followConfigFile, LiveConfig } from './live-config.ts';
@@ -15,10 +16,11 @@ import { createAgentMetrics } from './metrics/metrics.ts';
 import { type OpenedProxy, startProxy } from './proxy/component.ts';
 import { applyConntrackSysctls } from './proxy/conntrack-sysctls.ts';
 import { NO_EVENTS } from './proxy/events.ts';
-import { openMode, refuseUnknownMode, supportedFamilies } from './proxy/modes/open.ts';
+import { openMode, supportedFamilies } from './proxy/modes/open.ts';
 import { openObjectSource } from './proxy/object-source.ts';
 import { trimProgramPages } from './resident-memory.ts';
 import { ensureRunDir, lockRunDir } from './run-dir.ts';
+import { agentStatus } from './status.ts';
 import { WEFT_VERSION } from './version.ts';
 
 /**
@@ -41,7 +43,6 @@ export async function runAgent(config: AgentConfig, file: ConfigSource | undefin
     version: WEFT_VERSION,
     nodeVersion: process.version,
     hasProcessMetrics: true,
-    proxyMode: config.proxy.mode,
   });
   metrics.observeDroppedLogs(() => sink.dropped);
   const live = new LiveConfig(config);
@@ -75,6 +76,7 @@ function followFile({ live, clock, log, lifecycle, metrics }: AgentContext, sour
 
 async function startComponents(context: AgentContext): Promise<void> {
   const { config, lifecycle, live } = context;
+  const startedAtMs = context.clock.now();
   const opened = config.components.has('proxy') ? await openProxy(context) : undefined;
   if (opened !== undefined) {
     prepareNode(context.config, context.log);
@@ -85,20 +87,19 @@ async function startComponents(context: AgentContext): Promise<void> {
     return;
   }
   if (config.components.has('cni')) startCni(context);
-  if (opened === undefined) {
-    await startServers(context, undefined, NO_EVENTS);
-    return;
-  }
-  const objects = await openObjectSource(context);
-  const proxy = startProxy(context, objects, opened);
-  objects.source.start(lifecycle.signal);
-  await startServers(context, proxy, objects.events);
+  const objects = opened && (await openObjectSource(context));
+  const proxy = opened && objects && startProxy(context, objects, opened);
+  const parts = { startedAtMs, proxy, objects };
+  startDebug(context, { proxy, status: () => agentStatus(context, parts) });
+  objects?.source.start(lifecycle.signal);
+  await startServers(context, proxy, objects?.events ?? NO_EVENTS);
 }
 
 /** Before anything of the node is changed: what it cannot do ends the start. */
 async function openProxy(context: AgentContext): Promise<OpenedProxy> {
   const families = supportedFamilies();
-  return { mode: await openMode(context, families), families };
+  const { opened, choice } = await openMode(context, families);
+  return { mode: opened, choice, families };
 }
 
 /** What needs more privileges than serving does. */
@@ -111,7 +112,7 @@ function prepareNode({ proxy: { conntrack, oomScoreAdj } }: AgentConfig, log: Lo
   }
 }
 
-function refuseWhatIsNotBuilt({ components, proxy }: AgentConfig): void {
+function refuseWhatIsNotBuilt({ components }: AgentConfig): void {
   if (components.has('fabric')) {
     throw new ConfigError(
       'components',
@@ -119,5 +120,4 @@ function refuseWhatIsNotBuilt({ components, proxy }: AgentConfig): void {
         '--components cni,proxy',
     );
   }
-  if (components.has('proxy')) refuseUnknownMode(proxy);
 }

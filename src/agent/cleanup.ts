@@ -1,13 +1,12 @@
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { wire } from '../netlink/wire.ts';
-import { NftablesConnection } from '../nftables/connection.ts';
 import type { Table } from '../nftables/model.ts';
 import { tableText } from '../nftables/text.ts';
-import { Transaction } from '../nftables/transaction.ts';
 import { supportedFamilies } from './proxy/modes/open.ts';
+import { listTables, removeTable } from './proxy/own-tables.ts';
 import { removeRules } from './proxy/remove-rules.ts';
-import { readRulesRecord } from './proxy/rules-record.ts';
+import { type RulesKind, readRulesRecord } from './proxy/rules-record.ts';
 import { lockRunDir } from './run-dir.ts';
 
 /** Every table of weft's begins so; nobody else's does. */
@@ -38,18 +37,10 @@ export async function cleanup(runDir: string, stateDir: string): Promise<readonl
 }
 
 function removeTables(): string[] {
-  const connection = NftablesConnection.open();
-  try {
-    const tables = connection.tables().filter(isOurs);
-    for (const table of tables) {
-      const transaction = new Transaction(table);
-      transaction.deleteTable();
-      connection.commit(transaction);
-    }
-    return tables.map((table) => `table ${tableText(table)}`);
-  } finally {
-    connection.close();
-  }
+  return listTables()
+    .filter(isOurs)
+    .filter(removeTable)
+    .map((table) => `table ${tableText(table)}`);
 }
 
 async function removeIptablesRules(runDir: string): Promise<readonly string[]> {
@@ -57,11 +48,17 @@ async function removeIptablesRules(runDir: string): Promise<readonly string[]> {
   for (const kind of readRulesRecord(runDir)) {
     if (kind === 'nftables') continue;
     for (const family of supportedFamilies()) {
-      if (await removeRules(kind, family))
-        removed.push(`chains of Services in ${kind}, IPv${family}`);
+      if (await removeRules(kind, family)) removed.push(`${nounOf(kind)}, IPv${family}`);
     }
   }
   return removed;
+}
+
+function nounOf(kind: RulesKind): string {
+  if (kind === 'userspace') return 'addresses of Services on lo';
+  return kind.startsWith('ipvs')
+    ? 'virtual servers, sets and chains of Services'
+    : `chains of Services in ${kind}`;
 }
 
 function isOurs({ family, name }: Table): boolean {

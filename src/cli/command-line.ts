@@ -6,15 +6,14 @@ import { declareOwnFlags } from '../agent/config/own-settings.ts';
 import {
   AGENT_EPILOGUE,
   CLEANUP_EPILOGUE,
-  DIFF_EPILOGUE,
-  EXPLAIN_EPILOGUE,
   INSTALL_EPILOGUE,
   PROXY_EPILOGUE,
   ROOT_EPILOGUE,
 } from './help-text.ts';
+import { declareDiffFlags, declareExplainFlags, declareStatusFlags } from './question-flags.ts';
 import { UsageError } from './usage.ts';
 
-type CommandWithFlags = 'agent' | 'proxy' | 'explain' | 'diff' | 'cleanup' | 'install';
+type CommandWithFlags = 'agent' | 'proxy' | 'status' | 'explain' | 'diff' | 'cleanup' | 'install';
 
 /** Flags by their dashed name, as given; absent ones are absent. */
 export type Invocation =
@@ -34,6 +33,11 @@ const COMMANDS: readonly Command[] = [
     name: 'proxy',
     describe: "Run only the Service proxy, with kube-proxy's flags and file",
     declare: declareProxyFlags,
+  },
+  {
+    name: 'status',
+    describe: 'Tell how the agent of this node is',
+    declare: declareStatusFlags,
   },
   {
     name: 'explain',
@@ -59,7 +63,6 @@ const COMMANDS: readonly Command[] = [
 ];
 const COMMAND_NAMES = COMMANDS.map((command) => command.name);
 const HELP_WIDTH = 100;
-const RUN_DIR = 'Where the agent is [default: $WEFT_RUN_DIR, else /run/weft]';
 
 /**
  * Reads the arguments after the program's name. As in Kubernetes components, `_` in a flag's name
@@ -174,31 +177,6 @@ function declareProxyFlags(parser: Argv): Argv {
   declareKubeProxyFlags(parser.usage('weft proxy [flags]').epilogue(PROXY_EPILOGUE));
   declareOwnFlags(parser);
   return parser.option('version', { type: 'boolean', describe: 'Print the version and exit' });
-}
-
-function declareExplainFlags(parser: Argv): Argv {
-  const text = (name: string, describe: string) =>
-    parser.option(name, { type: 'string', requiresArg: true, describe });
-  parser
-    .usage('weft explain --from IP --to IP:PORT [flags]')
-    .epilogue(EXPLAIN_EPILOGUE)
-    .option('json', { type: 'boolean', describe: 'Print the whole answer as JSON' })
-    .option('live', { type: 'boolean', describe: 'Wait for such a packet and tell where it went' });
-  text('from', 'Address of the client');
-  text('to', 'Address and port it connects to; [fd00::1]:80 for IPv6');
-  text('proto', 'tcp, udp or sctp [default: tcp]');
-  text('in-interface', 'Interface it comes in by [default: the one its route leads to]');
-  text('timeout', 'How long --live waits, up to 60s [default: 10s]');
-  text('run-dir', RUN_DIR);
-  return parser;
-}
-
-function declareDiffFlags(parser: Argv): Argv {
-  return parser
-    .usage('weft diff [flags]')
-    .epilogue(DIFF_EPILOGUE)
-    .option('json', { type: 'boolean', describe: 'Print the differences as JSON' })
-    .option('run-dir', { type: 'string', requiresArg: true, describe: RUN_DIR });
 }
 
 function declareCleanupFlags(parser: Argv): Argv {

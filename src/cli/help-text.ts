@@ -10,6 +10,7 @@ Examples:
   weft agent --manifests ./objects --components proxy  Services from files, no cluster
   weft proxy --config /var/lib/kube-proxy/config.conf  drop-in for kube-proxy
   weft install --drop-in                             existing CNI configurations run weft
+  weft status                                        how the agent of this node is
   weft explain --from 10.1.0.2 --to 10.96.0.1:80     what becomes of a connection, and why
   weft cleanup                                       undo what weft left on the node
 
@@ -23,9 +24,9 @@ export const AGENT_EPILOGUE = `A flag replaces the setting of the same name in -
   runDir: /run/weft
   logLevel: info
   stateDir: /var/lib/weft              # and allowMassDeletion, conntrackKillTCP, takeOver
-  iptablesVariant: auto                # nft or legacy, for proxy mode iptables
+  iptablesVariant: auto                # nft or legacy, for iptables and ipvs
   proxy:                               # the fields of KubeProxyConfiguration
-    mode: nftables                       # or iptables; a change takes effect at the next start
+    mode: auto                           # or nftables, iptables, ipvs, userspace
     clusterCIDR: 10.0.0.0/8
     nftables: {minSyncPeriod: 1s}
   cni:
@@ -44,7 +45,8 @@ export const PROXY_EPILOGUE = `Flags and file are kube-proxy's. With --config it
 --hostname-override and those of logging; --state-dir, --allow-mass-deletion,
 --conntrack-kill-tcp, --endpoint-metrics, --take-over and --iptables-variant are weft's own and
 always count. A change of the file is applied to the running process where that is possible; a
-wrong one changes nothing. An empty mode means nftables; ipvs is refused. After a start in another
+wrong one changes nothing. An empty mode means nftables; auto takes the first of nftables, iptables,
+ipvs and userspace that the node can do and stays with it until a reboot. After a start in another
 mode the rules of the former one go once the new ones serve. The run directory is $WEFT_RUN_DIR, else /run/weft.
 
 Examples:
@@ -61,6 +63,16 @@ Examples:
   weft install --drop-in --dry-run
   weft install --drop-in --cni-bin /usr/lib/cni
   weft install --drop-in --undo`;
+
+export const STATUS_EPILOGUE = `Asks the running agent how it is: the proxy's mode and why it is that, Services and endpoints by
+family, the last sync and what waits for the next, where objects come from, pods and their
+addresses, memory. Without an agent it tells what is on record on disk.
+
+Exit codes: 0 healthy, 1 not healthy or not running, 2 wrong command line.
+
+Examples:
+  weft status
+  weft status --output json --run-dir /run/weft`;
 
 export const EXPLAIN_EPILOGUE = `Asks the running agent for the decisions it makes for such a connection, in order, and the verdict:
 which map has it, who may answer with which share, and whose address the endpoint sees. They come

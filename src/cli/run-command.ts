@@ -17,6 +17,7 @@ import { ConfigError, errorCode, IoError, toError } from '../util/errors.ts';
 import type { Invocation } from './command-line.ts';
 import { lastText } from './flag-text.ts';
 import { type QuestionEffects, runDiff, runExplain } from './questions.ts';
+import { runStatus, type StatusEffects } from './status.ts';
 import { UsageError } from './usage.ts';
 
 export interface DropInFlags {
@@ -26,7 +27,7 @@ export interface DropInFlags {
 }
 
 /** What a command may touch. */
-export interface CommandEffects extends QuestionEffects {
+export interface CommandEffects extends QuestionEffects, StatusEffects {
   readonly surroundings: Surroundings;
   /** The line `weft version` prints. */
   readonly version: string;
@@ -43,7 +44,8 @@ export interface CommandEffects extends QuestionEffects {
 
 /**
  * Runs one command to its end and gives the exit code: 0 done, 1 failure, 2 wrong command line or
- * configuration. Of `diff`: 0 no difference, 1 some, 2 failure. Errors become `weft: ` lines on
+ * configuration. Of `diff`: 0 no difference, 1 some, 2 failure; of `status`: 1
+ * not healthy. Errors become `weft: ` lines on
  * standard error.
  */
 export async function runCommand(
@@ -76,6 +78,8 @@ async function run(invocation: Invocation, effects: CommandEffects): Promise<num
     case 'install':
       runInstall(invocation.flags, effects);
       break;
+    case 'status':
+      return runStatus(invocation.flags, effects);
     case 'explain':
       await runExplain(invocation.flags, effects);
       break;

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { runAgent } from '../agent/agent.ts';
 import { cleanup } from '../agent/cleanup.ts';
 import { askAgent } from '../agent/debug/client.ts';
+import { readDiskStatus } from '../agent/debug/disk-status.ts';
 import { dropIn } from '../agent/drop-in/drop-in.ts';
 import { WEFT_VERSION } from '../agent/version.ts';
 import { defaultRunDirectory } from '../cni/local-node.ts';
@@ -24,6 +25,8 @@ const code = await runCommand(() => parseCommandLine(argv.slice(2)), {
   cleanup: (stateDir) => cleanup(runDir, stateDir),
   runDir,
   askAgent,
+  readDiskStatus,
+  isTerminal: stdout.isTTY === true && !env['NO_COLOR'],
   dropIn: (flags) => dropIn({ ...flags, shim, names: pluginNames }),
   readFile: (path) => readFileSync(path, 'utf8'),
   writeFile: (path, text) => writeFileSync(path, text),

@@ -4,8 +4,11 @@ import type { IPFamily } from '../net/ip.ts';
 export interface ProxyMetrics {
   /** [sync_proxy_rules_duration_seconds], and the full or partial one. */
   syncFinished(family: IPFamily, seconds: number, kind: 'full' | 'partial'): void;
-  /** [sync_proxy_rules_nftables_sync_failures_total] */
-  syncFailed(family: IPFamily): void;
+  /**
+   * [sync_proxy_rules_nftables_sync_failures_total, sync_proxy_rules_iptables_restore_failures_total,
+   * and ..._partial_restore_failures_total for a sync of changes alone]
+   */
+  syncFailed(family: IPFamily, kind: 'full' | 'partial'): void;
   /** [sync_proxy_rules_nftables_cleanup_failures_total] */
   cleanupFailed(family: IPFamily): void;
   /** [network_programming_duration_seconds], one call per endpoint change of known time. */

@@ -2,6 +2,7 @@ import type { EndpointSlice, Service } from '../kube/types.ts';
 import { type Cidr, cidrFamily } from '../net/cidr.ts';
 import type { IP, IPFamily } from '../net/ip.ts';
 import type { Clock } from '../util/clock.ts';
+import { toError } from '../util/errors.ts';
 import type { Logger } from '../util/log.ts';
 import { BoundedFrequencyRunner, type RunnerIntervals } from '../util/runner.ts';
 import type { Commit, CommitListener } from './commit-listener.ts';
@@ -51,6 +52,8 @@ export interface ProxierHealth {
   readonly queuedAtMs: number | undefined;
   /** End of the last successful sync. */
   readonly updatedAtMs: number | undefined;
+  /** Why the last sync failed; undefined when it did not. */
+  readonly failure?: { readonly atMs: number; readonly reason: string } | undefined;
 }
 
 const RETRY_MS = 5_000;
@@ -74,6 +77,7 @@ export class Proxier {
   #isTableSuspect = false;
   #queuedAtMs: number | undefined;
   #updatedAtMs: number | undefined;
+  #failure: ProxierHealth['failure'];
 
   constructor(family: IPFamily, options: ProxierOptions) {
     this.family = family;
@@ -163,7 +167,11 @@ export class Proxier {
   }
 
   get health(): ProxierHealth {
-    return { queuedAtMs: this.#queuedAtMs, updatedAtMs: this.#updatedAtMs };
+    return {
+      queuedAtMs: this.#queuedAtMs,
+      updatedAtMs: this.#updatedAtMs,
+      failure: this.#failure,
+    };
   }
 
   /** Waits for the sync in progress and leaves the table as it is. */
@@ -192,8 +200,10 @@ export class Proxier {
       metrics?.syncFinished(this.family, (clock.now() - startedAtMs) / 1000, kind);
     } catch (thrown) {
       this.#queuedAtMs = queuedAtMs;
+      this.#failure = { atMs: clock.now(), reason: toError(thrown).message };
+      const kind = this.#session?.isComplete === true ? 'partial' : 'full';
       this.#closeSession();
-      metrics?.syncFailed(this.family);
+      metrics?.syncFailed(this.family, kind);
       throw thrown;
     }
     this.#reportSuccess(triggers);
@@ -254,6 +264,7 @@ export class Proxier {
     const { clock, metrics } = this.#options;
     const now = clock.now();
     this.#updatedAtMs = now;
+    this.#failure = undefined;
     metrics?.syncCommitted(this.family, now);
     for (const at of triggers) metrics?.endpointsProgrammed(this.family, (now - at) / 1000);
     for (const [policy, count] of this.#state.withoutLocal()) {

@@ -203,7 +203,7 @@ describe('diff', () => {
     const { status, stderr } = agent.run('diff');
     expect([status, stderr]).toEqual([
       2,
-      expect.stringContaining('start weft agent with the proxy component'),
+      expect.stringContaining('start weft agent, or name its --run-dir'),
     ]);
   });
 });

@@ -5,6 +5,7 @@ import type { Netns } from '../../src/kernel/types.ts';
 import type { Service } from '../../src/kube/types.ts';
 import { parseCidr } from '../../src/net/cidr.ts';
 import { type IptablesMode, openIptablesMode } from '../../src/proxy/iptables/mode.ts';
+import { readPacketCounts } from '../../src/proxy/iptables/packet-counts.ts';
 import { IPV4, IPV6, type Net } from '../support/flows/net.ts';
 import { endpointsOf, sliceOf, webPort } from '../support/flows/objects.ts';
 import { enter, programPorts, VARIANTS } from '../support/iptables-lab.ts';
@@ -124,6 +125,32 @@ describe.each(VARIANTS)('iptables-%s', (variant) => {
     } finally {
       undo();
     }
+  });
+
+  test('connections to loopback NodePorts and invalid packets are counted', async () => {
+    const mode = await open(true);
+    const rules = mode.rules.get(4);
+    if (rules === undefined) throw new Error('no rules of IPv4');
+    const { session, programServers } = await start(mode, IPV4, {});
+    await programServers(['a', 'remote']);
+    const before = await readPacketCounts(rules.programs);
+    await visit('node', IPV4.vip(1), 80, 2);
+    await visit('client', IPV4.node, PORT, 2);
+    expect(await readPacketCounts(rules.programs)).toEqual(before);
+    await visit('node', '127.0.0.1', PORT, 3);
+    const counters = '-R KUBE-FORWARD 1 -m conntrack --ctstate INVALID -c 7 420 -j DROP';
+    lab.node.run(`iptables-${variant}`, ...counters.split(' '));
+    expect(await readPacketCounts(rules.programs)).toEqual({
+      droppedInvalid: 7,
+      loopbackNodePorts: before.loopbackNodePorts + 3,
+    });
+    await programServers(['b']);
+    const { total, last } = rules.counts;
+    const listed = lab.node.run(`iptables-${variant}-save`, '-t', 'nat').split('\n');
+    expect(total.nat).toBe(listed.filter((line) => line.startsWith('-A KUBE-')).length);
+    expect(last).toMatchObject({ filter: 0, mangle: 0 });
+    expect([last.nat > 0, last.nat < total.nat]).toEqual([true, true]);
+    session.close();
   });
 
   test('loopback NodePorts are refused without endpoints', async () => {

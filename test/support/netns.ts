@@ -21,6 +21,8 @@ export interface TestNetns {
   ): { readonly status: number; readonly stdout: string; readonly stderr: string };
   /** `ip -json <args>` inside, parsed. */
   ip<T = unknown>(...args: string[]): T;
+  /** Runs `ip` commands inside, all in one process; throws when one fails. */
+  batch(lines: readonly string[]): void;
   /** Starts a long-running command inside; `remove` ends it. */
   start(command: string, args: readonly string[], options?: SpawnOptions): ChildProcess;
   /** Ends what `start` started and deletes the namespace. */
@@ -62,6 +64,9 @@ export function createNetns(label: string): TestNetns {
       const text = run('ip', '-json', ...args);
       // The caller names the shape it reads; a wrong one fails the test's own assertion.
       return JSON.parse(text === '' ? '[]' : text) as T;
+    },
+    batch(lines) {
+      execFileSync('ip', ['-n', name, '-batch', '-'], { input: lines.join('\n') });
     },
     start(command, args, options = {}) {
       const child = spawn('nsenter', enter(command, args), { stdio: 'pipe', ...options });

@@ -83,7 +83,7 @@ interface AgentFile extends Partial<OwnSettings> {
   readonly cni?: Partial<CniSettings>;
 }
 
-const DEFAULT_CNI: CniSettings = {
+export const DEFAULT_CNI: CniSettings = {
   ipamDirectory: '/var/lib/cni/networks',
   confDirectory: '/etc/cni/net.d',
 };

@@ -3,15 +3,19 @@ import { type IPFamily, ipFamily } from '../../net/ip.ts';
 import type { ProxySettings } from './proxy-settings.ts';
 
 const FAMILIES: readonly IPFamily[] = [4, 6];
+const ANY_ADDRESS: readonly string[] = ['0.0.0.0', '::'];
 
 /**
  * What in a valid configuration is probably not meant so (kube-proxy's checkBadConfig and
  * checkBadIPConfig); for the log. Whether both families are in use shows in networks of both.
  */
 export function findDoubts(settings: ProxySettings): readonly string[] {
-  const { clusterCIDRs, localDetection, nodePortAddresses } = settings;
+  const { bindAddress, clusterCIDRs, localDetection, nodePortAddresses } = settings;
   const nodePortCIDRs = nodePortAddresses.kind === 'cidrs' ? nodePortAddresses.cidrs : [];
-  const known = familiesOf([...clusterCIDRs, ...nodePortCIDRs]);
+  const known = new Set([
+    ...familiesOf([...clusterCIDRs, ...nodePortCIDRs]),
+    ...(bindAddress === undefined ? [] : [ipFamily(bindAddress)]),
+  ]);
   const lacking = (cidrs: readonly Cidr[]) =>
     cidrs.length === 0 ? [] : [...known].filter((family) => !familiesOf(cidrs).has(family));
   return [
@@ -37,8 +41,17 @@ export function findDoubts(settings: ProxySettings): readonly string[] {
             'cluster to a clusterIP is not masqueraded',
         ]
       : []),
+    ...foreignExclusions(settings),
     ...foreignServers(settings),
   ];
+}
+
+/** Virtual servers to leave alone, and none of the family the node is configured to have. */
+function foreignExclusions({ bindAddress, ipvs }: ProxySettings): readonly string[] {
+  const families = familiesOf(ipvs.excludeCIDRs);
+  if (bindAddress === undefined || families.size === 0) return [];
+  const family = ipFamily(bindAddress);
+  return families.has(family) ? [] : [`ipvs.excludeCIDRs has no IPv${family} network`];
 }
 
 /** Servers of another family than the address the node is configured to have. */
@@ -47,7 +60,8 @@ function foreignServers(settings: ProxySettings): readonly string[] {
   if (bindAddress === undefined) return [];
   return (['healthzBindAddress', 'metricsBindAddress'] as const).flatMap((key) => {
     const address = settings[key];
-    if (address === undefined || ipFamily(address.host) === ipFamily(bindAddress)) return [];
+    if (address === undefined || ANY_ADDRESS.includes(address.host)) return [];
+    if (ipFamily(address.host) === ipFamily(bindAddress)) return [];
     return [`${key} ${address.host} is of another family than bindAddress ${bindAddress}`];
   });
 }

@@ -48,7 +48,12 @@ export const FLAGS: readonly FlagSpec[] = [
   flag('master', 'text', '', 'API server URL; replaces the one in the kubeconfig'),
   flag('kubeconfig', 'text', 'clientConnection.kubeconfig', 'How to reach the API server'),
   flag('hostname-override', 'text', 'hostnameOverride', 'Name of this Node [default: hostname]'),
-  flag('proxy-mode', 'text', 'mode', 'nftables or iptables; ipvs is refused [default: nftables]'),
+  flag(
+    'proxy-mode',
+    'text',
+    'mode',
+    'nftables, iptables, ipvs, userspace or auto [default: nftables]',
+  ),
   flag('bind-address', 'text', 'bindAddress', "Overrides the Node's address [default: 0.0.0.0]"),
   flag('cluster-cidr', 'text', 'clusterCIDR', 'Pod CIDRs, at most one per family'),
   flag(

@@ -7,7 +7,11 @@ import { type HostPort, parseHostPort } from './host-port.ts';
 import type { ConntrackSection, IpvsSection, KubeProxyConfiguration } from './kube-proxy-config.ts';
 import { SettingsReader } from './settings-reader.ts';
 
-export type ProxyMode = 'nftables' | 'iptables' | 'ipvs';
+/** A way to forward Services, in the order in which `auto` tries them. */
+export const MODES = ['nftables', 'iptables', 'ipvs', 'userspace'] as const;
+export type ModeName = (typeof MODES)[number];
+/** `auto`: the first that this node can do. */
+export type ProxyMode = ModeName | 'auto';
 
 /** 0 leaves the kernel's value as it is. */
 export interface ConntrackSettings {
@@ -107,7 +111,7 @@ export function resolveProxySettings(
 }
 
 function readMode(reader: SettingsReader, mode: string): ProxyMode | '' {
-  return reader.oneOf(['mode'], mode, ['nftables', 'iptables', 'ipvs', '']) ?? '';
+  return reader.oneOf(['mode'], mode, [...MODES, 'auto', '']) ?? '';
 }
 
 function readNodeAddress(reader: SettingsReader, text: string): IP | undefined {

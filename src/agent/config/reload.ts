@@ -31,6 +31,8 @@ const LIVE_FIELDS: ReadonlySet<string> = new Set([
   'iptables.masqueradeAll',
   'iptables.minSyncPeriod',
   'iptables.syncPeriod',
+  'ipvs.minSyncPeriod',
+  'ipvs.syncPeriod',
   'logging',
   'nftables.masqueradeAll',
   'nftables.minSyncPeriod',

@@ -42,7 +42,7 @@ function exchange(path: string, request: string, timeoutMs: number): Promise<str
 
 function reasonOf(code: string | undefined): string {
   if (NOBODY.includes(code)) {
-    return 'nobody answers; start weft agent with the proxy component, or name its --run-dir';
+    return 'nobody answers; start weft agent, or name its --run-dir';
   }
   return code === 'EACCES' ? 'only root may ask' : (code ?? 'failed');
 }

@@ -6,49 +6,59 @@ import { kernelTables } from '../../proxy/nftables/kernel-table.ts';
 import { proxyTable } from '../../proxy/nftables/layout.ts';
 import type { ProxySnapshot } from '../../proxy/snapshot.ts';
 import { assertNever, WeftError } from '../../util/errors.ts';
-import type { AgentConfig } from '../config/agent-config.ts';
 import type { AgentContext } from '../context.ts';
+import type { ProxyComponent } from '../proxy/component.ts';
 import { explain, syncedSnapshot } from './explain.ts';
 import { tracePacket } from './live-trace.ts';
 import { type DebugRequest, debugSocketPath } from './protocol.ts';
 import { DebugServer } from './server.ts';
+import type { AgentStatus } from './status.ts';
 
 /** What is asked about. */
-interface Snapshots {
-  snapshots(): ReadonlyMap<IPFamily, ProxySnapshot>;
+export interface DebugSubjects {
+  /** Undefined: the agent runs without the proxy component. */
+  readonly proxy: ProxyComponent | undefined;
+  readonly status: () => AgentStatus;
 }
 
 /**
- * Answers `weft explain` and `weft diff` on `<run directory>/agent.sock`. Where there can be no such
- * socket the agent works without.
+ * Answers `weft explain`, `weft diff` and `weft status` on `<run directory>/agent.sock`. Where there
+ * can be no such socket the agent works without.
  */
-export function startDebug(context: AgentContext, proxy: Snapshots): void {
+export function startDebug(context: AgentContext, subjects: DebugSubjects): void {
   try {
-    const server = listen(context, proxy);
+    const server = listen(context, subjects);
     context.lifecycle.onShutdown('debug socket', () => server.close());
   } catch (err) {
-    context.log.warn({ err }, 'no debug socket, weft explain and weft diff will not work');
+    context.log.warn({ err }, 'no debug socket, questions will not be answered');
   }
 }
 
-function listen({ config, clock, log }: AgentContext, proxy: Snapshots): DebugServer {
-  const sources = {
-    snapshots: () => proxy.snapshots(),
-    openRtnl: () => openRtnl(),
-    tracePacket: (packet, timeoutMs, signal) => tracePacket(packet, { clock, timeoutMs, signal }),
-  } satisfies Parameters<typeof explain>[1];
+function listen({ config, clock, log }: AgentContext, subjects: DebugSubjects): DebugServer {
   return DebugServer.listen({
     path: debugSocketPath(config.runDir),
     clock,
     log: log.child({ component: 'debug' }),
     answer: async (request: DebugRequest, signal) => {
       switch (request.command) {
-        case 'explain':
-          if (request.liveTimeoutMs !== undefined) requireNftables('explain --live', config);
+        case 'status':
+          return subjects.status();
+        case 'explain': {
+          const proxy = requireProxy('explain', subjects);
+          if (request.liveTimeoutMs !== undefined) requireNftables('explain --live', proxy);
+          const sources = {
+            snapshots: proxy.snapshots,
+            openRtnl: () => openRtnl(),
+            tracePacket: (packet, timeoutMs, stop) =>
+              tracePacket(packet, { clock, timeoutMs, signal: stop }),
+          } satisfies Parameters<typeof explain>[1];
           return explain(request, sources, signal);
-        case 'diff':
-          requireNftables('diff', config);
+        }
+        case 'diff': {
+          const proxy = requireProxy('diff', subjects);
+          requireNftables('diff', proxy);
           return diffTables(proxy.snapshots());
+        }
         default:
           return assertNever(request, 'request');
       }
@@ -56,7 +66,12 @@ function listen({ config, clock, log }: AgentContext, proxy: Snapshots): DebugSe
   });
 }
 
-function requireNftables(command: string, { proxy: { mode } }: Pick<AgentConfig, 'proxy'>): void {
+function requireProxy(command: string, { proxy }: DebugSubjects): ProxyComponent {
+  if (proxy !== undefined) return proxy;
+  throw new WeftError('ENOTSUP', `weft ${command}: this agent runs without the component proxy`);
+}
+
+function requireNftables(command: string, { choice: { mode } }: ProxyComponent): void {
   if (mode === 'nftables') return;
   const reason = `it reads nftables, and this agent works in mode ${mode}`;
   throw new WeftError('ENOTSUP', `weft ${command}: ${reason}`);

@@ -1,6 +1,6 @@
 /**
  * Questions to a running agent: one line of JSON to `<run directory>/agent.sock`, one line of JSON
- * back. Requests are `{"command": "explain" | "diff", ...}`, answers `{"result": ...}` or
+ * back. Requests are `{"command": "explain" | "diff" | "status", ...}`, answers `{"result": ...}` or
  * `{"error": {"code", "message"}}`.
  */
 import { join } from 'node:path';
@@ -20,7 +20,11 @@ export interface DiffRequest {
   readonly command: 'diff';
 }
 
-export type DebugRequest = ExplainRequest | DiffRequest;
+export interface StatusRequest {
+  readonly command: 'status';
+}
+
+export type DebugRequest = ExplainRequest | DiffRequest | StatusRequest;
 
 export type DebugAnswer =
   | { readonly result: unknown }
@@ -48,6 +52,8 @@ export function parseDebugRequest(line: string): DebugRequest {
   switch (fields['command']) {
     case 'diff':
       return { command: 'diff' };
+    case 'status':
+      return { command: 'status' };
     case 'explain':
       return {
         command: 'explain',
@@ -55,7 +61,7 @@ export function parseDebugRequest(line: string): DebugRequest {
         liveTimeoutMs: parseLiveTimeout(fields['liveTimeoutMs']),
       };
     default:
-      throw new DebugRequestError('command: expected explain or diff');
+      throw new DebugRequestError('command: expected explain, diff or status');
   }
 }
 

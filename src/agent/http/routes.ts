@@ -2,48 +2,95 @@ import type { AgentConfig } from '../config/agent-config.ts';
 import type { AgentMetrics } from '../metrics/metrics.ts';
 import { answerHealthz, answerLivez, type HealthFacts, type ProbeAnswer } from './health.ts';
 import { type HttpQuestion, type HttpReply, type HttpRoutes, plainText } from './http.ts';
+import { flagzText, type ProcessFacts, statuszText } from './zpages.ts';
 
-/** Routes of the health server: `/healthz` and `/livez`, each answer counted by its code. */
+/**
+ * Routes of the health server: `/healthz` and `/livez`, each answer counted by its code and as a
+ * health check named `proxy`.
+ */
 export function healthRoutes(
   facts: () => HealthFacts,
-  metrics: Pick<AgentMetrics, 'healthzAnswered' | 'livezAnswered'>,
+  metrics: Pick<AgentMetrics, 'healthzAnswered' | 'livezAnswered' | 'healthChecks'>,
 ): HttpRoutes {
+  const { healthChecks, healthzAnswered, livezAnswered } = metrics;
+  const counted = (answer: ProbeAnswer, type: 'healthz' | 'livez') => {
+    (type === 'healthz' ? healthzAnswered : livezAnswered)(answer.status);
+    healthChecks.observe('proxy', type, answer.status === 200);
+    return json(answer.status, answer.body);
+  };
   return new Map([
-    ['/healthz', () => countedProbe(answerHealthz(facts()), metrics.healthzAnswered)],
-    ['/livez', () => countedProbe(answerLivez(facts()), metrics.livezAnswered)],
+    ['/healthz', () => counted(answerHealthz(facts()), 'healthz')],
+    ['/livez', () => counted(answerLivez(facts()), 'livez')],
   ]);
 }
 
-/**
- * Routes of the metrics server: `/metrics`, `/healthz` (`ok` while the process runs),
- * `/proxyMode` (the word alone), `/configz` (the proxy's configuration under its API group) and,
- * where profiling is on, `/debug`.
- */
-export function metricsRoutes(options: {
-  readonly metrics: Pick<AgentMetrics, 'render' | 'contentType'>;
+export interface MetricsRoutesOptions {
+  readonly metrics: Pick<AgentMetrics, 'render' | 'contentType' | 'healthChecks'>;
   readonly proxyMode: string;
   /** Undefined: `/debug` is not found. */
   readonly profiling?: HttpRoutes | undefined;
   /** As it is now. */
   readonly config: () => Pick<AgentConfig, 'kubeProxy'>;
-}): HttpRoutes {
+  readonly process: () => Omit<ProcessFacts, 'paths'>;
+}
+
+type Respond = (question: HttpQuestion) => HttpReply | Promise<HttpReply>;
+
+/**
+ * Routes of the metrics server: `/metrics`, `/metrics/slis` (with DELETE they begin anew), `/healthz`
+ * (`ok` while the process runs), `/proxyMode` (the word alone), `/configz` (the proxy's configuration
+ * under its API group), where profiling is on `/debug`, and `/statusz` and `/flagz` unless the feature
+ * gates ComponentStatusz and ComponentFlagz turn them off.
+ */
+export function metricsRoutes(options: MetricsRoutesOptions): HttpRoutes {
   const { metrics, proxyMode, profiling = [], config } = options;
+  const { healthChecks } = metrics;
   const configz = () => JSON.stringify({ 'kubeproxy.config.k8s.io': config().kubeProxy });
-  return new Map<string, (question: HttpQuestion) => HttpReply | Promise<HttpReply>>([
+  const routes = new Map<string, Respond>([
+    ['/metrics', async () => exposition(metrics.contentType, await metrics.render())],
     [
-      '/metrics',
-      async () => ({ status: 200, contentType: metrics.contentType, body: await metrics.render() }),
+      '/metrics/slis',
+      async () => exposition(healthChecks.contentType, await healthChecks.render()),
     ],
-    ['/healthz', () => plainText(200, 'ok')],
+    [
+      'DELETE /metrics/slis',
+      () => {
+        healthChecks.reset();
+        return plainText(200, 'metrics reset\n');
+      },
+    ],
+    [
+      '/healthz',
+      () => {
+        healthChecks.observe('ping', 'healthz', true);
+        return plainText(200, 'ok');
+      },
+    ],
     ['/proxyMode', () => plainText(200, proxyMode)],
     ['/configz', () => json(200, configz())],
     ...profiling,
   ]);
+  for (const [path, respond] of zpages(options, () => routes)) routes.set(path, respond);
+  return routes;
 }
 
-function countedProbe(answer: ProbeAnswer, count: (code: number) => void): HttpReply {
-  count(answer.status);
-  return json(answer.status, answer.body);
+/** Feature gates that are on unless a configuration turns them off, as in kube-proxy 1.36. */
+function zpages(
+  { config, process }: MetricsRoutesOptions,
+  routes: () => HttpRoutes,
+): readonly (readonly [string, Respond])[] {
+  const { featureGates } = config().kubeProxy;
+  const paths = () => [...routes().keys()].filter((path) => path.startsWith('/'));
+  const statusz = () => plainText(200, statuszText({ ...process(), paths: paths() }));
+  const flagz = () => plainText(200, flagzText(config().kubeProxy));
+  return [
+    ...(featureGates['ComponentStatusz'] === false ? [] : [['/statusz', statusz] as const]),
+    ...(featureGates['ComponentFlagz'] === false ? [] : [['/flagz', flagz] as const]),
+  ];
+}
+
+function exposition(contentType: string, body: string): HttpReply {
+  return { status: 200, contentType, body };
 }
 
 function json(status: number, body: string): HttpReply {

@@ -1,6 +1,7 @@
 import type { AgentContext } from '../context.ts';
 import type { ProxyComponent } from '../proxy/component.ts';
 import { type EventSink, nodeOf } from '../proxy/events.ts';
+import { WEFT_VERSION } from '../version.ts';
 import type { HealthFacts } from './health.ts';
 import { serveHttp } from './http.ts';
 import { profilingRoutes } from './profiling.ts';
@@ -27,7 +28,7 @@ export async function startServers(
     {
       name: 'metrics',
       address: metricsBindAddress,
-      routes: routesOfMetrics(context),
+      routes: routesOfMetrics(context, proxy),
       reason: 'FailedToStartMetricServer',
     },
   ]) {
@@ -69,8 +70,24 @@ function routesOfHealth(
   return healthRoutes(proxy?.health ?? withoutProxy, metrics);
 }
 
-function routesOfMetrics({ config, live, metrics, setLogLevel }: AgentContext) {
-  const { mode: proxyMode, hasProfiling } = config.proxy;
+function routesOfMetrics(
+  { config, clock, live, metrics, setLogLevel }: AgentContext,
+  proxy: ProxyComponent | undefined,
+) {
+  const { mode, hasProfiling } = config.proxy;
+  const proxyMode = proxy?.choice.mode ?? mode;
   const profiling = hasProfiling ? profilingRoutes(setLogLevel) : undefined;
-  return metricsRoutes({ metrics, proxyMode, profiling, config: () => live.current });
+  const startedAtMs = clock.now() - Math.round(process.uptime() * 1000);
+  return metricsRoutes({
+    metrics,
+    proxyMode,
+    profiling,
+    config: () => live.current,
+    process: () => ({
+      version: WEFT_VERSION,
+      nodeVersion: process.version,
+      startedAtMs,
+      nowMs: clock.now(),
+    }),
+  });
 }

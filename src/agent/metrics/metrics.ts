@@ -9,10 +9,13 @@ import type { UpkeepMetrics } from '../../cni/upkeep/upkeep.ts';
 import type { AnsweredRequest } from '../../kube/api/client.ts';
 import type { ConntrackMetrics } from '../../proxy/conntrack/reconciler.ts';
 import type { ProxyMetrics } from '../../proxy/metrics.ts';
-import type { ProxyMode } from '../config/proxy-settings.ts';
+import type { ModeName } from '../config/proxy-settings.ts';
 import type { ReloadResult } from '../live-config.ts';
 import { type CniRequestSink, createCniSink, createUpkeepSink } from './cni.ts';
 import { MetricFactory } from './factory.ts';
+import { type ForwarderCounts, observeForwarder } from './forwarder.ts';
+import { HealthChecks } from './health-checks.ts';
+import { type ObservedIptables, observeIptables } from './iptables.ts';
 import { createConntrackMetrics, createProxyMetrics } from './proxy.ts';
 
 /** Counts one watched resource has collected since the start. */
@@ -29,20 +32,32 @@ export interface KubeCounts {
   readonly isRestored: boolean;
 }
 
-export interface AgentMetrics {
+/** Metrics of the Service proxy in one mode: each has names of its own, as in kube-proxy. */
+export interface ModeMetrics {
   readonly proxy: ProxyMetrics;
+  /** Rules of ours in this table were found changed by somebody else and put right. */
+  rulesRepaired(table: string): void;
+}
+
+export interface AgentMetrics {
+  /** Registers the metrics of the Service proxy; to be called once. */
+  forProxyMode(mode: ModeName): ModeMetrics;
   readonly conntrack: ConntrackMetrics;
   readonly cniRequest: CniRequestSink;
   readonly upkeep: UpkeepMetrics;
-  /** Rules of ours in this table were found changed by somebody else and put right. */
-  rulesRepaired(table: string): void;
+  /** To be called in the mode iptables. */
+  observeIptables(observed: ObservedIptables): void;
   /** `read` is asked at each scrape. */
   observeKube(read: () => readonly KubeCounts[]): void;
   /** One request to the API server at `host` (`name:port`). */
   readonly apiAnswered: (host: string, answer: AnsweredRequest) => void;
+  /** Registers the metrics of what the agent forwards itself; `read` is asked at each scrape. */
+  observeForwarder(read: () => ForwarderCounts): void;
   /** Lines nobody read, asked for at each scrape. */
   observeDroppedLogs(read: () => number): void;
   readonly configReloaded: (result: ReloadResult) => void;
+  /** Served apart from the rest. */
+  readonly healthChecks: HealthChecks;
   readonly healthzAnswered: (code: number) => void;
   readonly livezAnswered: (code: number) => void;
   readonly contentType: string;
@@ -57,8 +72,6 @@ export interface AgentMetricsOptions {
   readonly nodeVersion: string;
   /** CPU, memory, descriptors and event loop of this process; off in tests of the text. */
   readonly hasProcessMetrics: boolean;
-  /** Each mode has names of its own, as in kube-proxy. */
-  readonly proxyMode: ProxyMode;
 }
 
 /** A registry of its own with every metric of the agent, and the callbacks that feed them. */
@@ -70,19 +83,16 @@ export function createAgentMetrics(options: AgentMetricsOptions): AgentMetrics {
     .gauge('weft_build_info', 'Always 1; the labels tell the release', ['version', 'node_version'])
     .set({ version: options.version, node_version: options.nodeVersion }, 1);
   if (options.hasProcessMetrics) collectDefaultMetrics({ register: registry });
-  const repairs = metrics.counter(
-    `weft_${options.proxyMode}_repairs_total`,
-    'Tables restored after a foreign change',
-    ['table'],
-  );
   return {
-    proxy: createProxyMetrics(metrics, options.proxyMode),
+    forProxyMode: (mode) => createModeMetrics(metrics, mode),
     conntrack: createConntrackMetrics(metrics),
+    healthChecks: new HealthChecks(),
     ...createProbeCounters(metrics),
     cniRequest: createCniSink(metrics),
     upkeep: createUpkeepSink(metrics),
-    rulesRepaired: (table) => repairs.inc({ table }),
+    observeIptables: (observed) => observeIptables(metrics, observed),
     observeKube: createKubeObserver(metrics),
+    observeForwarder: (read) => observeForwarder(metrics, read),
     apiAnswered: createApiSink(metrics),
     observeDroppedLogs: createLogObserver(metrics),
     configReloaded: createReloadCounter(metrics),
@@ -91,6 +101,15 @@ export function createAgentMetrics(options: AgentMetricsOptions): AgentMetrics {
       sources.push(source);
     },
     render: async () => (await Promise.all(sources.map((source) => source()))).join(''),
+  };
+}
+
+function createModeMetrics(metrics: MetricFactory, mode: ModeName): ModeMetrics {
+  const name = `weft_${mode}_repairs_total`;
+  const repairs = metrics.counter(name, 'Tables restored after a foreign change', ['table']);
+  return {
+    proxy: createProxyMetrics(metrics, mode),
+    rulesRepaired: (table) => repairs.inc({ table }),
   };
 }
 

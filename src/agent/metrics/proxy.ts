@@ -3,7 +3,7 @@ import { exponentialBuckets, linearBuckets } from 'prom-client';
 import type { IPFamily } from '../../net/ip.ts';
 import type { ConntrackMetrics } from '../../proxy/conntrack/reconciler.ts';
 import type { ProxyMetrics } from '../../proxy/metrics.ts';
-import type { ProxyMode } from '../config/proxy-settings.ts';
+import type { ModeName } from '../config/proxy-settings.ts';
 import type { MetricFactory } from './factory.ts';
 
 /** 1 ms doubling to 16 s, as kube-proxy's sync histograms. */
@@ -17,7 +17,7 @@ const PROGRAMMING_BUCKETS = [
   ...linearBuckets(120, 30, 7),
 ];
 /** Registers the metrics of syncs, changes and traffic policies. */
-export function createProxyMetrics(metrics: MetricFactory, mode: ProxyMode): ProxyMetrics {
+export function createProxyMetrics(metrics: MetricFactory, mode: ModeName): ProxyMetrics {
   return {
     ...createSyncSink(metrics),
     ...createFailureSink(metrics, mode),
@@ -63,15 +63,28 @@ function createSyncSink(metrics: MetricFactory): SyncSink {
 /** In iptables an unused chain stays when rules of others lead to it: that is no failure. */
 function createFailureSink(
   metrics: MetricFactory,
-  mode: ProxyMode,
+  mode: ModeName,
 ): Pick<ProxyMetrics, 'syncFailed' | 'cleanupFailed'> {
   const failures = (kind: string, help: string) => {
     const name = `kubeproxy_sync_proxy_rules_${kind}_failures_total`;
     const counter = metrics.counter(name, help, ['ip_family']);
     return (family: IPFamily) => counter.inc(familyLabel(family));
   };
+  if (mode === 'userspace') {
+    const name = 'weft_userspace_sync_failures_total';
+    const counter = metrics.counter(name, 'Syncs that failed', ['ip_family']);
+    return { syncFailed: (family) => counter.inc(familyLabel(family)), cleanupFailed: () => {} };
+  }
   if (mode !== 'nftables') {
-    const syncFailed = failures('iptables_restore', 'Syncs that iptables did not take');
+    const all = failures('iptables_restore', 'Syncs that iptables did not take');
+    const partial =
+      mode === 'iptables'
+        ? failures('iptables_partial_restore', 'Syncs of changes alone that iptables did not take')
+        : () => {};
+    const syncFailed: ProxyMetrics['syncFailed'] = (family, kind) => {
+      all(family);
+      if (kind === 'partial') partial(family);
+    };
     return { syncFailed, cleanupFailed: () => {} };
   }
   return {

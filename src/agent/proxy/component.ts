@@ -5,34 +5,41 @@ import { ConntrackReconciler } from '../../proxy/conntrack/reconciler.ts';
 import { ServiceHealthChecks } from '../../proxy/health.ts';
 import type { ProxierSettings } from '../../proxy/proxier.ts';
 import { ServiceProxy } from '../../proxy/service-proxy.ts';
+import type { ProxySnapshot } from '../../proxy/snapshot.ts';
 import { findDoubts } from '../config/doubts.ts';
 import type { ProxySettings } from '../config/proxy-settings.ts';
 import type { AgentContext } from '../context.ts';
-import { startDebug } from '../debug/component.ts';
+import type { ProxyStatus } from '../debug/status.ts';
 import { assessProxyHealth, type HealthFacts, isNodeEligible } from '../http/health.ts';
 import { applyConntrackSysctls, isConntrackLoaded } from './conntrack-sysctls.ts';
 import { repairOnDrift } from './drift.ts';
 import { type EventSink, nodeOf } from './events.ts';
 import { FormerRules } from './former-rules.ts';
 import { followLocalAddresses, type LocalAddresses } from './local-addresses.ts';
+import type { ModeChoice } from './modes/auto.ts';
 import type { OpenedMode } from './modes/mode.ts';
 import { feedObjects, NodeFeed } from './object-feed.ts';
 import type { OpenedSource } from './object-source.ts';
 import { removeRules } from './remove-rules.ts';
 import { type RulesKind, readRulesRecord, writeRulesRecord } from './rules-record.ts';
 import { ServiceHealthServers } from './service-health.ts';
+import { proxyStatus } from './status.ts';
 import { TakeOver } from './take-over.ts';
 import { takeOverKernel } from './take-over-kernel.ts';
 
 /** In which way the proxy works, and for which families. */
 export interface OpenedProxy {
   readonly mode: OpenedMode;
+  readonly choice: ModeChoice;
   readonly families: readonly IPFamily[];
 }
 
-/** What the health server asks the proxy. */
+/** What others ask the proxy. */
 export interface ProxyComponent {
+  readonly choice: ModeChoice;
   readonly health: () => HealthFacts;
+  readonly snapshots: () => ReadonlyMap<IPFamily, ProxySnapshot>;
+  readonly status: () => ProxyStatus;
 }
 
 /**
@@ -42,9 +49,10 @@ export interface ProxyComponent {
 export function startProxy(
   context: AgentContext,
   { source, events }: OpenedSource,
-  { mode, families }: OpenedProxy,
+  { mode, choice, families }: OpenedProxy,
 ): ProxyComponent {
-  const { config, live, clock, log, lifecycle, metrics } = context;
+  const { config, live, clock, log, lifecycle } = context;
+  const metrics = context.metrics.forProxyMode(choice.mode);
   for (const doubt of findDoubts(config.proxy)) log.warn({ doubt }, 'configuration doubtful');
   const node = new NodeFeed(config.source.kind === 'apiServer', config.proxy.bindAddress);
   const health = (): HealthFacts => ({
@@ -56,6 +64,7 @@ export function startProxy(
   const recorded = readRulesRecord(config.runDir);
   const takeOver = openTakeOver(context, events, [mode.kind, ...recorded].some(isIptables));
   const isHealthy = () => assessProxyHealth(health()).isLive;
+  const former = openFormerRules(context, mode.kind, families, recorded);
   const addresses = followLocalAddresses(clock, () => proxy.onLocalAddressesChange());
   const proxy = new ServiceProxy({
     ...settingsOf(config.proxy),
@@ -71,28 +80,40 @@ export function startProxy(
     listeners: [
       serveServiceHealth(context, events, isHealthy),
       reconcileConntrack(context, addresses),
-      ...mode.listeners,
+      ...mode.listeners(events),
       completeSysctls(context),
-      removeFormerRules(context, mode.kind, families, recorded),
+      former,
       ...(config.own.takeOver ? [takeOver] : []),
     ],
   });
   lifecycle.onShutdown('address monitor', () => addresses.close());
   lifecycle.onShutdown('service proxy', () => proxy.stop());
+  followSettings(context, proxy, node);
+  feedObjects(context, proxy, source, node.start(proxy, source, config.nodeName));
+  const repairs = repairOnDrift(context, {
+    ...{ mode, proxy, metrics, events },
+    onForeignChange: (tables) => takeOver.noteForeignChange(tables),
+  });
+  sendStarting(context, events);
+  return {
+    choice,
+    health,
+    snapshots: () => proxy.snapshots(),
+    status: () =>
+      proxyStatus(proxy, {
+        ...{ choice, rules: mode.kind, repairs: repairs(), takeOver },
+        // Tables of our own are looked for without a record too.
+        formerRules: former.left.filter((kind) => recorded.has(kind)),
+        health: assessProxyHealth(health()),
+      }),
+  };
+}
+
+function followSettings({ live }: AgentContext, proxy: ServiceProxy, node: NodeFeed): void {
   live.follow((changed) => {
     node.overrideAddress(proxy, changed.proxy.bindAddress);
     proxy.reconfigure(settingsOf(changed.proxy));
   });
-  feedObjects(context, proxy, source, node.start(proxy, source, config.nodeName));
-  repairOnDrift(context, {
-    mode,
-    proxy,
-    events,
-    onForeignChange: (tables) => takeOver.noteForeignChange(tables),
-  });
-  startDebug(context, proxy);
-  sendStarting(context, events);
-  return { health };
 }
 
 /** As kube-proxy does. */
@@ -159,17 +180,17 @@ function reconcileConntrack(
 }
 
 /** Rules of the mode before, once ours serve. */
-function removeFormerRules(
+function openFormerRules(
   { config, clock, log, lifecycle }: AgentContext,
   own: RulesKind,
   families: readonly IPFamily[],
   recorded: ReadonlySet<RulesKind>,
-): CommitListener {
+): FormerRules {
   const former = new FormerRules({
     own,
     recorded,
     families,
-    remove: removeRules,
+    remove: (kind, family) => removeRules(kind, family, own),
     record: (kinds) => writeRulesRecord(config.runDir, kinds),
     clock,
     log,
@@ -178,8 +199,9 @@ function removeFormerRules(
   return former;
 }
 
+/** Chains of these names are kube-proxy's too. */
 function isIptables(kind: RulesKind): boolean {
-  return kind !== 'nftables';
+  return kind.startsWith('iptables') || kind.startsWith('ipvs');
 }
 
 /** The servers on healthCheckNodePorts, which follow what is in the kernel. */

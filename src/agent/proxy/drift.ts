@@ -1,11 +1,14 @@
 import type { ServiceProxy } from '../../proxy/service-proxy.ts';
 import type { AgentContext } from '../context.ts';
+import type { ModeMetrics } from '../metrics/metrics.ts';
 import { type EventSink, nodeOf } from './events.ts';
 import type { OpenedMode } from './modes/mode.ts';
+import type { RepairLog } from './status.ts';
 
 export interface RepairOptions {
   readonly mode: OpenedMode;
   readonly proxy: Pick<ServiceProxy, 'resync'>;
+  readonly metrics: Pick<ModeMetrics, 'rulesRepaired'>;
   readonly events: EventSink;
   /** Told of every transaction of somebody else, whatever its tables. */
   readonly onForeignChange: (tables: ReadonlySet<string>) => void;
@@ -13,16 +16,18 @@ export interface RepairOptions {
 
 /**
  * Somebody else changed rules of ours (`nft flush ruleset`, `iptables -F` among the ways): the next
- * sync reads them back and puts them right.
+ * sync reads them back and puts them right. Gives what has been repaired so far.
  */
-export function repairOnDrift(context: AgentContext, options: RepairOptions): void {
-  const { config, log, lifecycle, metrics } = context;
-  const { mode, proxy, events, onForeignChange } = options;
+export function repairOnDrift(context: AgentContext, options: RepairOptions): () => RepairLog {
+  const { config, clock, log, lifecycle } = context;
+  const { mode, proxy, metrics, events, onForeignChange } = options;
+  let repairs: RepairLog = { count: 0 };
   const watch = mode.watchDrift({
     onForeignChange,
     onDrift: ({ family, tables, what, by }) => {
       log.warn({ tables, what, by }, 'rules changed by somebody else, reading them back');
       for (const table of tables) metrics.rulesRepaired(table);
+      repairs = { count: repairs.count + 1, last: { atMs: clock.now(), what, by } };
       proxy.resync(family);
       events.send({
         about: nodeOf(config),
@@ -34,4 +39,5 @@ export function repairOnDrift(context: AgentContext, options: RepairOptions): vo
     },
   });
   lifecycle.onShutdown('rules monitor', () => watch.close());
+  return () => repairs;
 }

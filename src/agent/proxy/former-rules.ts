@@ -4,6 +4,7 @@
  */
 import type { IPFamily } from '../../net/ip.ts';
 import type { CommitListener } from '../../proxy/commit-listener.ts';
+import { DrainingError } from '../../proxy/ipvs/cleanup.ts';
 import type { Clock } from '../../util/clock.ts';
 import { toError } from '../../util/errors.ts';
 import type { Logger } from '../../util/log.ts';
@@ -51,6 +52,11 @@ export class FormerRules implements CommitListener {
     this.#enqueue(family);
   }
 
+  /** Kinds of rules that are not removed yet. */
+  get left(): readonly RulesKind[] {
+    return [...this.#left].filter(([, families]) => families.size > 0).map(([kind]) => kind);
+  }
+
   /** Waits for the removal in progress. */
   async close(): Promise<void> {
     this.#isClosed = true;
@@ -74,7 +80,9 @@ export class FormerRules implements CommitListener {
         families.delete(family);
       } catch (thrown) {
         const reason = toError(thrown).message;
-        log.warn({ rules: kind, family, reason }, 'rules of the former mode not removed');
+        const facts = { rules: kind, family, reason };
+        if (thrown instanceof DrainingError) log.info(facts, 'rules of the former mode drain');
+        else log.warn(facts, 'rules of the former mode not removed');
         isDone = false;
       }
     }
@@ -95,9 +103,8 @@ export class FormerRules implements CommitListener {
 
   #recordWhatIsLeft(): void {
     const { log, own, record } = this.#options;
-    const left = [...this.#left].filter(([, families]) => families.size > 0).map(([kind]) => kind);
     try {
-      record(new Set([own, ...left]));
+      record(new Set([own, ...this.left]));
     } catch (thrown) {
       log.warn({ reason: toError(thrown).message }, 'removed rules stay on record');
     }

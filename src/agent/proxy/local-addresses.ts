@@ -1,13 +1,18 @@
-import { watchLinks } from '../../kernel/link-monitor.ts';
+import { type LinkEvent, watchLinks } from '../../kernel/link-monitor.ts';
 import { openRtnl } from '../../kernel/rtnl.ts';
 import type { LinkAddress } from '../../kernel/types.ts';
 import type { IP } from '../../net/ip.ts';
+import { PORTAL_LINK } from '../../proxy/ipvs/portal-link.ts';
+import { isOurs as isVirtualAddress } from '../../proxy/userspace/virtual-addresses.ts';
 import type { Clock } from '../../util/clock.ts';
 
 /** Addresses come in bursts: a link that goes up, IPv6 after duplicate detection. */
 const QUIET_MS = 100;
 
-/** The addresses of all of this node's links, as they are now. */
+/**
+ * The addresses of all of this node's links, as they are now, but for those of Services that IPVS mode
+ * and userspace mode add: nobody is to find NodePorts at the address of a Service.
+ */
 export interface LocalAddresses {
   /** Costs nothing: they are known from the kernel's notifications. */
   read(): readonly IP[];
@@ -23,16 +28,18 @@ export function followLocalAddresses(clock: Clock, onChange: () => void): LocalA
   let cancel: (() => void) | undefined;
   const look = () => {
     cancel = undefined;
-    const found = readAddresses();
-    if (isSameSet(found, known)) return;
-    known = found;
-    onChange();
+    const before = known;
+    known = readAddresses();
+    if (!isSameSet(known.addresses, before.addresses)) onChange();
   };
-  const watch = watchLinks(undefined, () => {
-    cancel ??= clock.schedule(QUIET_MS, look);
-  }, ['address']);
+  const watch = watchAddresses(
+    () => known,
+    () => {
+      cancel ??= clock.schedule(QUIET_MS, look);
+    },
+  );
   return {
-    read: () => known.map(({ address }) => address),
+    read: () => known.addresses.map(({ address }) => address),
     close: () => {
       cancel?.();
       watch.close();
@@ -40,10 +47,54 @@ export function followLocalAddresses(clock: Clock, onChange: () => void): LocalA
   };
 }
 
-function readAddresses(): readonly LinkAddress[] {
+/** The same for who asks at any time and may not get what was true a moment ago. */
+export function readLocalAddresses(): LocalAddresses {
+  let known: KnownAddresses | undefined;
+  const watch = watchAddresses(
+    () => known,
+    () => {
+      known = undefined;
+    },
+  );
+  return {
+    read: () => {
+      known ??= readAddresses();
+      return known.addresses.map(({ address }) => address);
+    },
+    close: () => watch.close(),
+  };
+}
+
+interface KnownAddresses {
+  readonly addresses: readonly LinkAddress[];
+  /** Index of the link that is left out. */
+  readonly portals: number | undefined;
+}
+
+/** Thousands of addresses may come and go on the link that is left out. */
+function watchAddresses(
+  known: () => KnownAddresses | undefined,
+  onChange: () => void,
+): { close(): void } {
+  return watchLinks(
+    undefined,
+    (events) => {
+      const portals = known()?.portals;
+      const isLeftOut = (event: LinkEvent) =>
+        event.kind === 'address' && event.address.link === portals;
+      if (events === 'overflow' || !events.every(isLeftOut)) onChange();
+    },
+    ['address'],
+  );
+}
+
+function readAddresses(): KnownAddresses {
   const rtnl = openRtnl();
   try {
-    return rtnl.addresses();
+    const portals = rtnl.link(PORTAL_LINK)?.index;
+    const isServices = (each: LinkAddress & { readonly link: number }) =>
+      each.link === portals || isVirtualAddress(each);
+    return { addresses: rtnl.addresses().filter((each) => !isServices(each)), portals };
   } finally {
     rtnl.close();
   }

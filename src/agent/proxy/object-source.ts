@@ -2,16 +2,21 @@ import { inClusterAccess, readKubeconfig } from '../../kube/access/kubeconfig.ts
 import { ApiSource } from '../../kube/api/api-source.ts';
 import { ApiClient } from '../../kube/api/client.ts';
 import { ManifestSource } from '../../kube/manifests/manifests.ts';
-import type { ObjectSource } from '../../kube/source.ts';
 import { ConfigError } from '../../util/errors.ts';
 import type { AgentContext } from '../context.ts';
+import type { KubeCounts } from '../metrics/metrics.ts';
 import { WEFT_VERSION } from '../version.ts';
 import { ApiEvents, type EventSink, NO_EVENTS } from './events.ts';
+import { HeardSource } from './heard-source.ts';
 
 /** Where objects come from, and where events about them go. */
 export interface OpenedSource {
-  readonly source: ObjectSource;
+  readonly source: HeardSource;
   readonly events: EventSink;
+  /** `10.0.0.1:6443`, or the directory; for people. */
+  readonly location: string;
+  /** Of an API server, by kind of object. */
+  readonly counts: () => readonly KubeCounts[];
 }
 
 /**
@@ -23,7 +28,8 @@ export async function openObjectSource(context: AgentContext): Promise<OpenedSou
   switch (config.source.kind) {
     case 'manifests': {
       const { directory } = config.source;
-      return { source: new ManifestSource({ directory, clock, log }), events: NO_EVENTS };
+      const source = new HeardSource(new ManifestSource({ directory, clock, log }), clock);
+      return { source, events: NO_EVENTS, location: directory, counts: () => [] };
     }
     case 'apiServer':
       return openApiSource(context, config.source);
@@ -60,10 +66,10 @@ async function openApiSource(
     stateDirectory: config.own.stateDir,
   });
   lifecycle.onShutdown('last known objects', () => source.saveState());
-  metrics.observeKube(() =>
-    source.counts().map(({ plural, counts }) => ({ resource: plural, ...counts })),
-  );
+  const counts = () =>
+    source.counts().map(({ plural, counts: each }) => ({ resource: plural, ...each }));
+  metrics.observeKube(counts);
   const { nodeName } = config;
   const events = new ApiEvents({ client, nodeName, clock, log, signal: lifecycle.signal });
-  return { source, events };
+  return { source: new HeardSource(source, clock), events, location: host, counts };
 }

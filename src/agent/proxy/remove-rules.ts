@@ -1,29 +1,49 @@
+import { openRtnl } from '../../kernel/rtnl.ts';
 import type { IPFamily } from '../../net/ip.ts';
-import { NftablesConnection } from '../../nftables/connection.ts';
-import { Transaction } from '../../nftables/transaction.ts';
-import { removeServiceRules } from '../../proxy/iptables/cleanup.ts';
+import { removeModeRules, removeServiceRules } from '../../proxy/iptables/cleanup.ts';
 import { detectPrograms } from '../../proxy/iptables/detection.ts';
+import { BESIDE_IPVS } from '../../proxy/ipvs/rules-cleanup.ts';
 import { proxyTable } from '../../proxy/nftables/layout.ts';
+import { keptTranslationsTable } from '../../proxy/userspace/kept-translations.ts';
+import { portalTable } from '../../proxy/userspace/portals.ts';
+import { removeVirtualAddresses } from '../../proxy/userspace/virtual-addresses.ts';
 import { assertNever, BusyError } from '../../util/errors.ts';
+import { removeTable } from './own-tables.ts';
+import { removeIpvs } from './remove-ipvs.ts';
 import type { RulesKind } from './rules-record.ts';
 import { takeOverKernel } from './take-over-kernel.ts';
 
 /**
  * Removes the rules for Services of one kind and family; true when there were some. In iptables
  * they are known by kube-proxy's names: only for rules that are on record as ours. Throws BusyError
- * while a kube-proxy runs, whose rules they may be by now, and other kinds of WeftError.
+ * while a kube-proxy runs, whose rules they may be by now, DrainingError while connections run
+ * through virtual servers, and other kinds of WeftError. `own` are the rules that have taken their
+ * place, undefined when nothing has.
  */
-export async function removeRules(kind: RulesKind, family: IPFamily): Promise<boolean> {
+export async function removeRules(
+  kind: RulesKind,
+  family: IPFamily,
+  own?: RulesKind,
+): Promise<boolean> {
   switch (kind) {
     case 'nftables':
-      return removeTable(family);
+      return removeTable(proxyTable(family));
     case 'iptables-nft':
     case 'iptables-legacy': {
       refuseBesideKubeProxy();
       const variant = kind === 'iptables-nft' ? 'nft' : 'legacy';
       const programs = (await detectPrograms([family], { variant })).get(family);
-      return programs === undefined ? false : removeServiceRules(programs);
+      if (programs === undefined) return false;
+      const isShared = own === `ipvs-${variant}`;
+      return isShared ? removeModeRules(programs, BESIDE_IPVS) : removeServiceRules(programs);
     }
+    case 'ipvs-nft':
+    case 'ipvs-legacy': {
+      refuseBesideKubeProxy();
+      return removeIpvs(kind === 'ipvs-nft' ? 'nft' : 'legacy', family, own);
+    }
+    case 'userspace':
+      return removeAddresses(family);
     default:
       return assertNever(kind, 'rules');
   }
@@ -36,16 +56,13 @@ function refuseBesideKubeProxy(): void {
   throw new BusyError(`remove chains of Services from iptables: ${reason}; stop it first`);
 }
 
-function removeTable(family: IPFamily): boolean {
-  const table = proxyTable(family);
-  const connection = NftablesConnection.open();
+/** The sockets have ended with their agent; their addresses have not. */
+async function removeAddresses(family: IPFamily): Promise<boolean> {
+  const tables = [keptTranslationsTable(family), portalTable(family)].filter(removeTable);
+  const rtnl = openRtnl();
   try {
-    if (!connection.tables(table.family).some(({ name }) => name === table.name)) return false;
-    const transaction = new Transaction(table);
-    transaction.deleteTable();
-    connection.commit(transaction);
-    return true;
+    return (await removeVirtualAddresses(rtnl, family)) || tables.length > 0;
   } finally {
-    connection.close();
+    rtnl.close();
   }
 }

@@ -2,7 +2,14 @@ import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { errorCode, IoError } from '../../util/errors.ts';
 
-const RULES_KINDS = ['nftables', 'iptables-nft', 'iptables-legacy'] as const;
+const RULES_KINDS = [
+  'nftables',
+  'iptables-nft',
+  'iptables-legacy',
+  'ipvs-nft',
+  'ipvs-legacy',
+  'userspace',
+] as const;
 /** Where rules for Services are. */
 export type RulesKind = (typeof RULES_KINDS)[number];
 

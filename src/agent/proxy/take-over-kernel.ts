@@ -2,20 +2,14 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { NftablesConnection } from '../../nftables/connection.ts';
 import type { Table } from '../../nftables/model.ts';
 import { Transaction } from '../../nftables/transaction.ts';
+import { commit, hasTable } from './own-tables.ts';
 import type { TakeOverKernel } from './take-over.ts';
 
 /** Tables and processes of this node, over a short-lived connection: all of it happens rarely. */
 export const takeOverKernel: TakeOverKernel = {
-  hasTable: (table) => connected((connection) => hasTable(connection, table)),
-
-  deleteTable: (table) =>
-    connected((connection) => {
-      const transaction = new Transaction(table);
-      transaction.deleteTable();
-      connection.commit(transaction);
-    }),
-
-  hasChain: (table, name) => connected((connection) => connection.hasChain(table, name)),
+  hasTable,
+  deleteTable: (table) => commit(new Transaction(table).deleteTable()),
+  hasChain: (table, name) => hasTable(table) && hasChain(table, name),
 
   kubeProxyPid: () => {
     const pid = readdirSync('/proc').find((entry) => /^\d+$/.test(entry) && isKubeProxy(entry));
@@ -23,17 +17,13 @@ export const takeOverKernel: TakeOverKernel = {
   },
 };
 
-function connected<T>(use: (connection: NftablesConnection) => T): T {
+function hasChain(table: Table, name: string): boolean {
   const connection = NftablesConnection.open();
   try {
-    return use(connection);
+    return connection.hasChain(table, name);
   } finally {
     connection.close();
   }
-}
-
-function hasTable(connection: NftablesConnection, { family, name }: Table): boolean {
-  return connection.tables(family).some((table) => table.name === name);
 }
 
 /** A process may end between the listing and the reading. */

@@ -43,6 +43,7 @@ export class TakeOver implements CommitListener {
   readonly #begun = new Set<IPFamily>();
   readonly #cancels = new Map<IPFamily, () => void>();
   readonly #warned = new Set<string>();
+  readonly #putOff = new Set<IPFamily>();
 
   constructor(options: TakeOverOptions) {
     this.#options = options;
@@ -68,6 +69,11 @@ export class TakeOver implements CommitListener {
     }
   }
 
+  /** Tables of kube-proxy's that are there and cannot go yet. */
+  get putOff(): readonly string[] {
+    return Array.from(this.#putOff, (family) => tableText(kubeProxyTable(family)));
+  }
+
   close(): void {
     for (const cancel of this.#cancels.values()) cancel();
   }
@@ -75,6 +81,7 @@ export class TakeOver implements CommitListener {
   #attempt(family: IPFamily): void {
     const { kernel, log, report } = this.#options;
     const table = kubeProxyTable(family);
+    this.#putOff.delete(family);
     try {
       if (!kernel.hasTable(table)) return;
       const pid = kernel.kubeProxyPid();
@@ -94,6 +101,7 @@ export class TakeOver implements CommitListener {
   }
 
   #lookAgain(family: IPFamily, delayMs: number): void {
+    this.#putOff.add(family);
     this.#cancels.get(family)?.();
     const cancel = this.#options.clock.schedule(delayMs, () => this.#attempt(family));
     this.#cancels.set(family, cancel);

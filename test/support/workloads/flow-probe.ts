@@ -1,14 +1,19 @@
 /**
- * flow-probe.ts: reads a JSON list of probes from stdin, makes the connections of all of them at the
- * same time, and prints a JSON list of what came of each: how often every answer came, and errors
- * by code.
+ * flow-probe.ts: reads lines from stdin, each a JSON list of probes, makes the connections of all of
+ * them at the same time, and prints a line with a JSON list of what came of each: how often every
+ * answer came, and errors by code.
  */
 import { createSocket } from 'node:dgram';
 import { connect } from 'node:net';
-import { text } from 'node:stream/consumers';
+import { createInterface } from 'node:readline';
 import type { FlowProbe, FlowResult } from '../flows/probing.ts';
 
 const PARALLEL = 4;
+
+/** On a slow machine what came in time may wait behind the timer: it is read before time is up. */
+function afterReading(act: () => void): () => void {
+  return () => setImmediate(act);
+}
 
 /** One new connection: the server's answer, or the error's code. */
 function connectOnce({ source, host, port, timeoutMs }: FlowProbe): Promise<string> {
@@ -20,7 +25,10 @@ function connectOnce({ source, host, port, timeoutMs }: FlowProbe): Promise<stri
       socket.destroy();
       resolve(outcome);
     };
-    socket.setTimeout(timeoutMs, () => finish('TIMEOUT'));
+    socket.setTimeout(
+      timeoutMs,
+      afterReading(() => finish('TIMEOUT')),
+    );
     socket.on('error', (error: NodeJS.ErrnoException) => finish(error.code ?? 'ERROR'));
     socket.on('data', (answer) => finish(answer.toString().trim()));
     socket.on('end', () => finish('CLOSED'));
@@ -31,12 +39,18 @@ function connectOnce({ source, host, port, timeoutMs }: FlowProbe): Promise<stri
 function sendOnce({ source, host, port, timeoutMs }: FlowProbe): Promise<string> {
   return new Promise((resolve) => {
     const socket = createSocket(host.includes(':') ? 'udp6' : 'udp4');
+    let isFinished = false;
     const finish = (outcome: string) => {
+      if (isFinished) return;
+      isFinished = true;
       clearTimeout(timer);
       socket.removeAllListeners();
       socket.close(() => resolve(outcome));
     };
-    const timer = setTimeout(() => finish('TIMEOUT'), timeoutMs);
+    const timer = setTimeout(
+      afterReading(() => finish('TIMEOUT')),
+      timeoutMs,
+    );
     socket.on('message', (answer) => finish(answer.toString().trim()));
     socket.on('error', (error: NodeJS.ErrnoException) => finish(error.code ?? 'ERROR'));
     // Connected, so that an ICMP error reaches this socket.
@@ -57,6 +71,8 @@ async function run(flow: FlowProbe): Promise<FlowResult> {
   return outcomes;
 }
 
-// The lab writes exactly this shape.
-const probes = JSON.parse(await text(process.stdin)) as readonly FlowProbe[];
-process.stdout.write(JSON.stringify(await Promise.all(probes.map(run))));
+for await (const line of createInterface({ input: process.stdin })) {
+  // The lab writes exactly this shape.
+  const probes = JSON.parse(line) as readonly FlowProbe[];
+  process.stdout.write(`${JSON.stringify(await Promise.all(probes.map(run)))}\n`);
+}

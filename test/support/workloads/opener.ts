@@ -1,11 +1,11 @@
 /**
- * opener.ts HOST PORT: opens a new connection every 10 ms and waits for the server's line; prints
+ * opener.ts HOST PORT [MS]: opens a new connection every 10 (MS) ms and waits for the server's line; prints
  * `ready` at the first answer and `failed CODE` at each failure; on SIGTERM, once none is under way,
  * prints how many were answered.
  */
 import { connect } from 'node:net';
 
-const [host = '', port = ''] = process.argv.slice(2);
+const [host = '', port = '', interval = '10'] = process.argv.slice(2);
 const TIMEOUT_MS = 5000;
 let answered = 0;
 let underWay = 0;
@@ -27,7 +27,7 @@ function open(): void {
   socket.on('end', () => finish('CLOSED'));
 }
 
-const timer = setInterval(open, 10);
+const timer = setInterval(open, Number(interval));
 process.on('SIGTERM', () => {
   clearInterval(timer);
   const waiting = setInterval(() => {

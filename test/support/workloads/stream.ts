@@ -1,10 +1,10 @@
 /**
- * stream.ts HOST PORT: holds one connection to a test server, sends a numbered line every 10 ms and
- * prints `lost` when an answer is missing for a second; on SIGTERM prints how many came back.
+ * stream.ts HOST PORT [MS]: holds one connection to a test server, sends a numbered line every 10 (MS)
+ * ms and prints `lost` when an answer is missing for a second; on SIGTERM prints how many came back.
  */
 import { connect } from 'node:net';
 
-const [host = '', port = ''] = process.argv.slice(2);
+const [host = '', port = '', interval = '10'] = process.argv.slice(2);
 const SILENCE_LIMIT_MS = 1000;
 let sent = 0;
 let returned = 0;
@@ -22,11 +22,14 @@ socket.on('data', (bytes) => {
 const timer = setInterval(() => {
   socket.write(`line ${sent++}\n`);
   if (performance.now() - lastAnswerAt > SILENCE_LIMIT_MS) process.stdout.write('lost silent\n');
-}, 10);
+}, Number(interval));
 process.on('SIGTERM', () => {
   clearInterval(timer);
   setTimeout(() => {
     process.stdout.write(`returned ${returned} of ${sent}\n`);
-    process.exit(0);
+    socket.removeAllListeners('close');
+    socket.once('close', () => process.exit(0));
+    // Who keeps account of connections shall not wait for the last of its packets.
+    socket.resetAndDestroy();
   }, 200);
 });

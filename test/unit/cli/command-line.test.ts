@@ -52,11 +52,11 @@ describe('parseCommandLine', () => {
     ['agnet', 'unknown command agnet (did you mean agent?); see weft --help'],
     [
       'start',
-      'unknown command start: use agent, proxy, explain, diff, cleanup, install, version; see weft --help',
+      'unknown command start: use agent, proxy, status, explain, diff, cleanup, install, version; see weft --help',
     ],
     [
       '--kubeconfig x',
-      'unknown flag before a command --kubeconfig: use agent, proxy, explain, diff, cleanup, install, version; see weft --help',
+      'unknown flag before a command --kubeconfig: use agent, proxy, status, explain, diff, cleanup, install, version; see weft --help',
     ],
     [
       'agent --component cni',
@@ -81,7 +81,7 @@ describe('parseCommandLine', () => {
   });
 });
 
-test.each(['', 'agent', 'proxy', 'explain', 'diff', 'cleanup', 'install', 'version'])(
+test.each(['', 'agent', 'proxy', 'status', 'explain', 'diff', 'cleanup', 'install', 'version'])(
   'help of weft %s',
   async (command) => {
     const invocation = parseCommandLine(words(`${command} --help`));
@@ -91,10 +91,12 @@ test.each(['', 'agent', 'proxy', 'explain', 'diff', 'cleanup', 'install', 'versi
 );
 
 test('help fits 100 columns', () => {
-  const texts = ['', 'agent', 'proxy', 'explain', 'diff', 'cleanup', 'install'].map((command) => {
-    const invocation = parseCommandLine(words(`${command} --help`));
-    return invocation.command === 'help' ? invocation.text : '';
-  });
+  const texts = ['', 'agent', 'proxy', 'status', 'explain', 'diff', 'cleanup', 'install'].map(
+    (command) => {
+      const invocation = parseCommandLine(words(`${command} --help`));
+      return invocation.command === 'help' ? invocation.text : '';
+    },
+  );
   const tooWide = texts.flatMap((text) => text.split('\n')).filter((line) => line.length > 100);
   expect(tooWide).toEqual([]);
 });

@@ -29,6 +29,10 @@ async function run(line: string, overrides: Partial<CommandEffects> = {}): Promi
     cleanup: () => ['table ip weft-proxy', 'table ip6 weft-proxy'],
     runDir: '/run/default',
     askAgent: () => Promise.reject(new Error('no agent')),
+    readDiskStatus: () => {
+      throw new Error('nothing on record');
+    },
+    isTerminal: false,
     dropIn: (flags) => [JSON.stringify(flags)],
     readFile: (path) => {
       const text = files.get(path);
@@ -193,7 +197,7 @@ test.each([
   [
     'proxy --oom-score-adj=9999 --proxy-mode=x',
     2,
-    'weft: --proxy-mode: expected nftables, iptables, ipvs or nothing, found "x"\nweft: --oom-score-adj: expected a whole number, -1000 to 1000, found 9999\n',
+    'weft: --proxy-mode: expected nftables, iptables, ipvs, userspace, auto or nothing, found "x"\nweft: --oom-score-adj: expected a whole number, -1000 to 1000, found 9999\n',
   ],
   [
     'proxy --config weft.yaml',

@@ -116,7 +116,11 @@ describe('health', () => {
     kernels.ip.failures = 2;
     clock.advance(10);
     await proxy.sync().catch(() => {});
-    expect(proxy.health.get(4)).toEqual({ queuedAtMs: queuedAt, updatedAtMs: syncedAt });
+    expect(proxy.health.get(4)).toEqual({
+      queuedAtMs: queuedAt,
+      updatedAtMs: syncedAt,
+      failure: { atMs: clock.now(), reason: 'made to fail' },
+    });
     await proxy.sync();
     expect(proxy.health.get(4)).toEqual({ queuedAtMs: undefined, updatedAtMs: clock.now() });
   });
@@ -226,7 +230,7 @@ describe('metrics', () => {
     kernels.ip.failures = 1;
     await proxy.sync().catch(() => {});
     expect(of('syncFinished').map(([, , kind]) => kind)).toEqual(['full', 'partial']);
-    expect(of('syncFailed')).toEqual([[4]]);
+    expect(of('syncFailed')).toEqual([[4, 'partial']]);
   });
 });
 

@@ -1,37 +1,44 @@
 import type { IPFamily } from '../../../net/ip.ts';
 import { watchTables } from '../../../nftables/monitor.ts';
 import { watchDrift } from '../../../proxy/iptables/drift.ts';
-import { type IptablesMode, openIptablesMode } from '../../../proxy/iptables/mode.ts';
-import type { NodePortAddresses } from '../../../proxy/node-addresses.ts';
+import type { IptablesMode } from '../../../proxy/iptables/mode.ts';
+import { acceptsOnLoopback } from '../../../proxy/node-addresses.ts';
 import type { ProxySettings } from '../../config/proxy-settings.ts';
 import type { AgentContext } from '../../context.ts';
 import type { Drift, DriftListener, OpenedMode } from './mode.ts';
+import { rememberPacketCounts } from './packet-counts.ts';
+import { openTriedVariant } from './tried-variant.ts';
 
 /** Chains and jumps that one note names; more are counted. */
 const MOST_NAMED = 3;
 
 /**
  * Services in kube-proxy's chains, in the variant that is configured or else that the node uses.
- * Throws IoError when its programs are not installed.
+ * Throws IoError when its programs are not installed, or the kernel does not take such rules.
  */
 export async function openKubeProxyChains(
   context: AgentContext,
   families: readonly IPFamily[],
 ): Promise<OpenedMode> {
   const { config, log } = context;
-  const { iptablesVariant } = config.own;
-  const mode = await openIptablesMode({
+  const { iptablesVariant: configured } = config.own;
+  const { mode, isTried } = await openTriedVariant({
     families,
-    variant: iptablesVariant === 'auto' ? undefined : iptablesVariant,
+    variant: configured === 'auto' ? undefined : configured,
     masqueradeBit: config.proxy.masqueradeBit,
     localhostNodePorts: servesLoopback(config.proxy),
   });
-  log.info({ variant: mode.variant, configured: iptablesVariant }, 'iptables found');
+  log.info({ variant: mode.variant, configured, isTried }, 'iptables found');
+  const rulesOfIPv4 = mode.rules.get(4);
+  context.metrics.observeIptables({
+    rules: () => Array.from(mode.rules, ([family, { counts }]) => [family, counts] as const),
+    packets: rulesOfIPv4 ? rememberPacketCounts(rulesOfIPv4.programs, context) : () => undefined,
+  });
   return {
     kind: `iptables-${mode.variant}`,
     openSession: mode.openSession,
-    listeners: [],
-    watchDrift: (listener) => watchRules(context, mode, listener),
+    listeners: () => [],
+    watchDrift: (listener) => watchRules(context, mode.rules, listener),
   };
 }
 
@@ -40,23 +47,16 @@ export function servesLoopback({
   localhostNodePorts,
   nodePortAddresses,
 }: Pick<ProxySettings, 'localhostNodePorts' | 'nodePortAddresses'>): boolean {
-  return localhostNodePorts && includesLoopback(nodePortAddresses);
+  return localhostNodePorts && acceptsOnLoopback(nodePortAddresses, 4);
 }
 
-function includesLoopback(addresses: NodePortAddresses): boolean {
-  if (addresses.kind === 'primary') return false;
-  const { cidrs } = addresses;
-  return (
-    cidrs.length === 0 || cidrs.some((cidr) => cidr.startsWith('127.') || cidr === '0.0.0.0/0')
-  );
-}
-
-function watchRules(
+/** Tells of changes in chains of ours, and of transactions in nftables. */
+export function watchRules(
   { clock, log }: AgentContext,
-  mode: IptablesMode,
+  rules: IptablesMode['rules'],
   { onDrift, onForeignChange }: DriftListener,
 ): { close(): void } {
-  const drift = watchDrift(mode.rules, {
+  const drift = watchDrift(rules, {
     clock,
     onDrift: (family, what) => onDrift(toDrift(family, what)),
     onError: (family, err) => log.warn({ family, err }, 'rules not looked at, trying again'),

@@ -1,6 +1,7 @@
 import type { IPFamily } from '../../../net/ip.ts';
 import type { CommitListener } from '../../../proxy/commit-listener.ts';
 import type { OpenSession } from '../../../proxy/session.ts';
+import type { EventSink } from '../events.ts';
 import type { RulesKind } from '../rules-record.ts';
 
 /** Somebody else has changed rules of ours. */
@@ -25,7 +26,7 @@ export interface OpenedMode {
   /** The rules it writes. */
   readonly kind: RulesKind;
   readonly openSession: OpenSession;
-  /** What follows the commits of this mode alone. */
-  readonly listeners: readonly CommitListener[];
+  /** What follows the commits of this mode alone; Events are for what it cannot do. */
+  readonly listeners: (events: EventSink) => readonly CommitListener[];
   watchDrift(listener: DriftListener): { close(): void };
 }

@@ -6,14 +6,16 @@ import { tableText } from '../../../nftables/text.ts';
 import { ConnectionCounters } from '../../../proxy/counters/counters.ts';
 import { kernelTables } from '../../../proxy/nftables/kernel-table.ts';
 import { proxyTable } from '../../../proxy/nftables/layout.ts';
+import { probeTables } from '../../../proxy/nftables/probe.ts';
 import { tableSessions } from '../../../proxy/nftables/session.ts';
 import { IoError, toError } from '../../../util/errors.ts';
 import type { AgentContext } from '../../context.ts';
+import { serveLocalhostNodePorts } from './localhost-node-ports.ts';
 import type { DriftListener, OpenedMode } from './mode.ts';
 
 /** Services in tables of our own. Throws IoError when the kernel or its rights do not allow it. */
 export function openNftablesMode(context: AgentContext, families: readonly IPFamily[]): OpenedMode {
-  probe();
+  probe(families);
   const ownPorts = new Set<number>();
   const connect = () => {
     const connection = NftablesConnection.open();
@@ -24,20 +26,26 @@ export function openNftablesMode(context: AgentContext, families: readonly IPFam
   return {
     kind: 'nftables',
     openSession: tableSessions(kernelTables(connect)),
-    listeners: [counters],
+    listeners: (events) => [counters, ...serveLocalhostNodePorts(context, families, events)],
     watchDrift: (listener) => watchOwnTables(families, ownPorts, counters, listener),
   };
 }
 
-function probe(): void {
+function probe(families: readonly IPFamily[]): void {
+  const connection = openConnection();
   try {
-    const connection = NftablesConnection.open();
-    connection.tables();
+    probeTables((transaction) => connection.check(transaction), families);
+  } finally {
     connection.close();
+  }
+}
+
+function openConnection(): NftablesConnection {
+  try {
+    return NftablesConnection.open();
   } catch (cause) {
     const reason = toError(cause).message;
-    const cure = 'it needs CAP_NET_ADMIN and CONFIG_NF_TABLES, or use --proxy-mode iptables';
-    throw new IoError(`proxy mode nftables: ${reason}; ${cure}`, { cause });
+    throw new IoError(`${reason}; it needs CONFIG_NF_TABLES and CAP_NET_ADMIN`, { cause });
   }
 }
 

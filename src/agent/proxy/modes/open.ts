@@ -1,31 +1,59 @@
+import { hasCapability } from '../../../kernel/capabilities.ts';
 import { sysctls } from '../../../kernel/sysctls.ts';
 import type { IPFamily } from '../../../net/ip.ts';
-import { ConfigError } from '../../../util/errors.ts';
-import type { ProxySettings } from '../../config/proxy-settings.ts';
+import { IoError, toError } from '../../../util/errors.ts';
+import type { ModeName } from '../../config/proxy-settings.ts';
 import type { AgentContext } from '../../context.ts';
+import { readRulesRecord } from '../rules-record.ts';
+import { type ChosenMode, chooseMode } from './auto.ts';
 import { openKubeProxyChains } from './iptables.ts';
+import { openVirtualServers } from './ipvs.ts';
 import type { OpenedMode } from './mode.ts';
 import { openNftablesMode } from './nftables.ts';
+import { openUserspaceMode } from './userspace.ts';
 
-/** Throws ConfigError for a mode that this version does not have. */
-export function refuseUnknownMode({ mode }: Pick<ProxySettings, 'mode'>): void {
-  if (mode !== 'ipvs') return;
-  const cure = 'use nftables, which needs kernel 5.13, or iptables';
-  throw new ConfigError('mode', `mode: "${mode}" is not part of this version; ${cure}`);
-}
+/** Opens a mode and changes nothing. Throws what is missing and the cure, without its own name. */
+type Open = (
+  context: AgentContext,
+  families: readonly IPFamily[],
+) => OpenedMode | Promise<OpenedMode>;
+
+const OPENERS: Readonly<Record<ModeName, Open>> = {
+  nftables: openNftablesMode,
+  iptables: openKubeProxyChains,
+  ipvs: openVirtualServers,
+  userspace: openUserspaceMode,
+};
 
 /**
- * Opens the configured mode and changes nothing. Throws IoError, which names what is missing, when
- * the node cannot do it.
+ * Opens the configured mode, or with `auto` the first that works, and changes nothing. Throws
+ * IoError, which names what is missing, when the node cannot do it.
  */
 export async function openMode(
   context: AgentContext,
   families: readonly IPFamily[],
-): Promise<OpenedMode> {
-  refuseUnknownMode(context.config.proxy);
-  return context.config.proxy.mode === 'iptables'
-    ? await openKubeProxyChains(context, families)
-    : openNftablesMode(context, families);
+): Promise<ChosenMode> {
+  const { config, log } = context;
+  const { mode, configuredMode } = config.proxy;
+  if (!hasCapability('CAP_NET_ADMIN')) {
+    const cure = "run it as root, with that capability in the container's securityContext";
+    throw new IoError(`proxy mode ${mode}: this process has no CAP_NET_ADMIN; ${cure}`);
+  }
+  const open = async (name: ModeName) => OPENERS[name](context, families);
+  if (mode !== 'auto') {
+    const reason = configuredMode === '' ? 'the default' : 'configured';
+    try {
+      return { opened: await open(mode), choice: { mode, reason, passedOver: [] } };
+    } catch (cause) {
+      const cure = '--proxy-mode auto takes one that works';
+      throw new IoError(`proxy mode ${mode}: ${toError(cause).message}; ${cure}`, { cause });
+    }
+  }
+  const chosen = await chooseMode({ open, recorded: readRulesRecord(config.runDir) });
+  const { choice } = chosen;
+  const passedOver = choice.passedOver.map((other) => `${other.mode}: ${other.reason}`);
+  log.info({ mode: choice.mode, reason: choice.reason, passedOver }, 'proxy mode chosen');
+  return chosen;
 }
 
 /** IPv6 only where the kernel has it at all. */

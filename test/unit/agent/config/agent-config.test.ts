@@ -206,6 +206,29 @@ describe("weft's own settings", () => {
     expect(() => resolve({}, 'iptablesVariant: old\n')).toThrow(/^weft.yaml:1: iptablesVariant: /);
   });
 
+  test.each([
+    { flag: undefined, text: '', want: 16_384 },
+    { flag: undefined, text: 'userspaceMaxConnections: 100\n', want: 100 },
+    { flag: '200', text: 'userspaceMaxConnections: 100\n', want: 200 },
+  ])('a number: $flag over $text', ({ flag, text, want }) => {
+    const own = readOwnFlags({ 'userspace-max-connections': flag });
+    expect(resolve({ own }, `logLevel: info\n${text}`).own.userspaceMaxConnections).toBe(want);
+  });
+
+  test.each(['0', '-1', '1.5', 'many', '500001', ''])('a number out of its range: "%s"', (flag) => {
+    const own = readOwnFlags({ 'userspace-max-connections': flag });
+    expect(() => resolve({ own })).toThrow(
+      '--userspace-max-connections: expected a whole number from 1 to 500000',
+    );
+  });
+
+  test('the same in the file', () => {
+    expect(() => resolve({}, 'userspaceUdpIdleSeconds: 86401\n')).toThrow(
+      /^weft.yaml:1: userspaceUdpIdleSeconds: expected a whole number from 1 to 86400$/,
+    );
+    expect(() => resolve({}, 'userspaceMaxUdpFlows: many\n')).toThrow(/^weft.yaml:1: /);
+  });
+
   test('they count for weft proxy beside --config', () => {
     const file = 'apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n';
     const values = { config: 'f', 'conntrack-kill-tcp': true };

@@ -43,7 +43,10 @@ test.each<[string, Sparse<KubeProxyConfiguration>, RegExp[]]>([
   [
     'servers of another family',
     { ...GOOD, bindAddress: 'fd00:5::1', metricsBindAddress: '127.0.0.1:10249' },
-    [/^metricsBindAddress 127.0.0.1 is of another family than bindAddress fd00:5::1$/],
+    [
+      /^clusterCIDR has no IPv6 network/,
+      /^metricsBindAddress 127.0.0.1 is of another family than bindAddress fd00:5::1$/,
+    ],
   ],
 ])('%s', (_name, sparse, want) => {
   const settings = resolveProxySettings(fillDefaults(sparse), (path) => path.join('.'));

@@ -98,7 +98,7 @@ describe('flags alone', () => {
     ],
     [
       { 'proxy-mode': 'x' },
-      '--proxy-mode: expected nftables, iptables, ipvs or nothing, found "x"',
+      '--proxy-mode: expected nftables, iptables, ipvs, userspace, auto or nothing, found "x"',
     ],
     [
       { 'iptables-masquerade-bit': '32' },

@@ -60,6 +60,8 @@ describe('conversion', () => {
   test.each([
     { mode: '', masqueradeAll: true, masqueradeBit: 15, syncPeriodMs: 10_000 },
     { mode: 'iptables', masqueradeAll: true, masqueradeBit: 15, syncPeriodMs: 10_000 },
+    { mode: 'auto', masqueradeAll: true, masqueradeBit: 15, syncPeriodMs: 10_000 },
+    { mode: 'userspace', masqueradeAll: true, masqueradeBit: 15, syncPeriodMs: 10_000 },
     { mode: 'ipvs', masqueradeAll: true, masqueradeBit: 15, syncPeriodMs: 40_000 },
     { mode: 'nftables', masqueradeAll: false, masqueradeBit: 31, syncPeriodMs: 20_000 },
   ])('mode "$mode" reads its own section', ({ mode, ...want }) => {
@@ -69,6 +71,7 @@ describe('conversion', () => {
   test.each([
     { name: 'nftables, unset', sparse: { mode: 'nftables' }, want: { kind: 'primary' } },
     { name: 'iptables, unset', sparse: { mode: 'iptables' }, want: { kind: 'cidrs', cidrs: [] } },
+    { name: 'auto, unset', sparse: { mode: 'auto' }, want: { kind: 'cidrs', cidrs: [] } },
     {
       name: 'nftables, empty list',
       sparse: { mode: 'nftables', nodePortAddresses: [] },
@@ -125,12 +128,12 @@ describe('conversion', () => {
 describe('validation', () => {
   test.each<[string, Sparse<KubeProxyConfiguration>]>([
     [
-      'mode: expected nftables, iptables, ipvs or nothing, found "nftable" (did you mean nftables?)',
+      'mode: expected nftables, iptables, ipvs, userspace, auto or nothing, found "nftable" (did you mean nftables?)',
       { mode: 'nftable' },
     ],
     [
-      'mode: expected nftables, iptables, ipvs or nothing, found "userspace"',
-      { mode: 'userspace' },
+      'mode: expected nftables, iptables, ipvs, userspace, auto or nothing, found "lvs"',
+      { mode: 'lvs' },
     ],
     [
       'iptables.masqueradeBit: expected a whole number, 0 to 31, found 32',

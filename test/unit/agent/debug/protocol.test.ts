@@ -29,7 +29,7 @@ test.each([
 test.each([
   { line: '', text: /one line of JSON/ },
   { line: '[]', text: /request: expected an object/ },
-  { line: '{"command":"reboot"}', text: /command: expected explain or diff/ },
+  { line: '{"command":"reboot"}', text: /command: expected explain, diff or status/ },
   { line: '{"command":"explain"}', text: /packet: expected an object/ },
   { line: explain({ source: '10.1.0' }), text: /source: expected an IP/ },
   { line: explain({ destination: 7 }), text: /destination: expected an IP/ },

@@ -169,7 +169,6 @@ describe('routes', () => {
     version: '1',
     nodeVersion: 'v1',
     hasProcessMetrics: false,
-    proxyMode: 'nftables',
   });
 
   test('health: drained node, and both answers are counted', async () => {
@@ -186,7 +185,16 @@ describe('routes', () => {
     );
   });
 
-  const kubeProxy = fillDefaults({ mode: 'nftables' });
+  const kubeProxy = fillDefaults({
+    mode: 'nftables',
+    nodePortAddresses: ['10.0.0.0/8', 'fd00::/8'],
+    featureGates: { A: true, B: false },
+  });
+  const options = {
+    metrics,
+    proxyMode: 'nftables',
+    process: () => ({ version: '1', nodeVersion: 'v1', startedAtMs: 0, nowMs: 100_000_000 }),
+  };
   test.each([
     { path: '/healthz', type: 'text/plain; charset=utf-8', body: /^ok$/ },
     { path: '/proxyMode', type: 'text/plain; charset=utf-8', body: /^nftables$/ },
@@ -196,11 +204,54 @@ describe('routes', () => {
       body: /^\{"kubeproxy.config.k8s.io":\{"apiVersion"/,
     },
     { path: '/metrics', type: metrics.contentType, body: /^weft_build_info\{/m },
+    { path: '/metrics/slis', type: metrics.contentType, body: /^# TYPE kubernetes_healthcheck /m },
+    { path: '/statusz', type: 'text/plain; charset=utf-8', body: /^Up: 27 hr 46 min 40 sec$/m },
+    { path: '/statusz', type: 'text/plain; charset=utf-8', body: /^Paths: \/configz \/flagz /m },
+    { path: '/flagz', type: 'text/plain; charset=utf-8', body: /^proxy-mode=nftables$/m },
+    { path: '/flagz', type: 'text/plain; charset=utf-8', body: /^nodeport-addresses=10\..*,fd00/m },
+    { path: '/flagz', type: 'text/plain; charset=utf-8', body: /^feature-gates=A=true,B=false$/m },
   ])('metrics server: $path', async ({ path, type, body }) => {
-    const routes = metricsRoutes({ metrics, proxyMode: 'nftables', config: () => ({ kubeProxy }) });
+    const routes = metricsRoutes({ ...options, config: () => ({ kubeProxy }) });
     const response = await fetch((await start({ routes })) + path);
     expect([response.status, response.headers.get('content-type')]).toEqual([200, type]);
     expect(await response.text()).toMatch(body);
+  });
+
+  test.each([
+    { gate: 'ComponentStatusz', path: '/statusz', other: '/flagz' },
+    { gate: 'ComponentFlagz', path: '/flagz', other: '/statusz' },
+  ])('the feature gate $gate turns $path off', async ({ gate, path, other }) => {
+    const gated = fillDefaults({ featureGates: { [gate]: false } });
+    const routes = metricsRoutes({ ...options, config: () => ({ kubeProxy: gated }) });
+    const url = await start({ routes });
+    const statuses = [path, other].map(async (each) => (await fetch(url + each)).status);
+    expect(await Promise.all(statuses)).toEqual([404, 200]);
+  });
+
+  test('health checks are counted for /metrics/slis, until they begin anew', async () => {
+    const own = createAgentMetrics({ version: '1', nodeVersion: 'v1', hasProcessMetrics: false });
+    const config = () => ({ kubeProxy });
+    const url = await start({ routes: metricsRoutes({ ...options, metrics: own, config }) });
+    const health = await start({ routes: healthRoutes(() => synced, own) });
+    const series = async () => {
+      const text = await (await fetch(`${url}/metrics/slis`)).text();
+      return text.split('\n').filter((line) => line.startsWith('kubernetes_'));
+    };
+    expect(await series()).toEqual([]);
+    await fetch(`${url}/healthz`);
+    await fetch(`${url}/healthz`);
+    await fetch(`${health}/healthz`);
+    await fetch(`${health}/livez`);
+    expect(await series()).toEqual([
+      'kubernetes_healthcheck{name="ping",type="healthz"} 1',
+      'kubernetes_healthcheck{name="proxy",type="healthz"} 0',
+      'kubernetes_healthcheck{name="proxy",type="livez"} 1',
+      'kubernetes_healthchecks_total{name="ping",type="healthz",status="success"} 2',
+      'kubernetes_healthchecks_total{name="proxy",type="healthz",status="error"} 1',
+      'kubernetes_healthchecks_total{name="proxy",type="livez",status="success"} 1',
+    ]);
+    await fetch(`${url}/metrics/slis`, { method: 'DELETE' });
+    expect(await series()).toEqual([]);
   });
 
   describe('/debug', () => {
@@ -208,7 +259,7 @@ describe('routes', () => {
       const levels: string[] = [];
       const profiling = isOn ? profilingRoutes((level) => levels.push(level)) : undefined;
       const config = () => ({ kubeProxy });
-      const routes = metricsRoutes({ metrics, proxyMode: 'nftables', profiling, config });
+      const routes = metricsRoutes({ ...options, profiling, config });
       return { url: await start({ routes }), levels };
     };
 

@@ -1,9 +1,16 @@
 import { describe, expect, test } from 'vitest';
-import type { ProxyMode } from '../../../../src/agent/config/proxy-settings.ts';
+import type { ModeName } from '../../../../src/agent/config/proxy-settings.ts';
 import { createAgentMetrics } from '../../../../src/agent/metrics/metrics.ts';
+import type { PacketCounts } from '../../../../src/proxy/iptables/packet-counts.ts';
 
-const create = (hasProcessMetrics = false, proxyMode: ProxyMode = 'nftables') =>
-  createAgentMetrics({ version: '1.2.3', nodeVersion: 'v26.0.0', hasProcessMetrics, proxyMode });
+const create = (hasProcessMetrics = false, mode: ModeName = 'nftables') => {
+  const metrics = createAgentMetrics({
+    version: '1.2.3',
+    nodeVersion: 'v26.0.0',
+    hasProcessMetrics,
+  });
+  return { ...metrics, ...metrics.forProxyMode(mode) };
+};
 
 /** `name type` of every family, sorted. */
 function families(text: string): readonly string[] {
@@ -60,6 +67,7 @@ test('the mode iptables has its own names', async () => {
   );
   const others = new Set(families(nftables ?? ''));
   expect(families(iptables ?? '').filter((family) => !others.has(family))).toEqual([
+    'kubeproxy_sync_proxy_rules_iptables_partial_restore_failures_total counter',
     'kubeproxy_sync_proxy_rules_iptables_restore_failures_total counter',
     'weft_iptables_repairs_total counter',
   ]);
@@ -130,7 +138,7 @@ describe('callbacks', () => {
     ],
     [
       'sync failure',
-      () => proxy.syncFailed(4),
+      () => proxy.syncFailed(4, 'full'),
       'kubeproxy_sync_proxy_rules_nftables_sync_failures_total{ip_family="IPv4"}',
       1,
     ],
@@ -279,6 +287,35 @@ test('bucket bounds are those of kube-proxy', async () => {
   ]);
 });
 
+test('a failed sync of changes alone counts twice in mode iptables', async () => {
+  const { proxy, render } = create(false, 'iptables');
+  proxy.syncFailed(4, 'full');
+  proxy.syncFailed(4, 'partial');
+  const text = await render();
+  const failures = (kind: string) =>
+    sample(text, `kubeproxy_sync_proxy_rules_iptables_${kind}_failures_total{ip_family="IPv4"}`);
+  expect([failures('restore'), failures('partial_restore')]).toEqual([2, 1]);
+});
+
+test('rules and packets of mode iptables', async () => {
+  const metrics = create(false, 'iptables');
+  const total = { filter: 20, nat: 300, mangle: 1 };
+  const last = { filter: 0, nat: 7, mangle: 0 };
+  let packets: PacketCounts | undefined;
+  metrics.observeIptables({ rules: () => [[6, { total, last }]], packets: () => packets });
+  const dropped = 'kubeproxy_iptables_ct_state_invalid_dropped_packets_total';
+  const accepted = 'kubeproxy_iptables_localhost_nodeports_accepted_packets_total';
+  expect(sample(await metrics.render(), dropped)).toBe(0);
+  packets = { droppedInvalid: 4, loopbackNodePorts: 5 };
+  const text = await metrics.render();
+  expect([sample(text, dropped), sample(text, accepted)]).toEqual([4, 5]);
+  const rules = (name: string, table: string) =>
+    sample(text, `kubeproxy_sync_proxy_rules_iptables_${name}{table="${table}",ip_family="IPv6"}`);
+  expect([rules('total', 'filter'), rules('total', 'nat'), rules('last', 'nat')]).toEqual([
+    20, 300, 7,
+  ]);
+});
+
 test('labels are those of kube-proxy', async () => {
   const metrics = create();
   const { proxy, conntrack } = metrics;
@@ -286,7 +323,7 @@ test('labels are those of kube-proxy', async () => {
   proxy.endpointsProgrammed(4, 1);
   proxy.syncQueued(4, 1);
   proxy.syncCommitted(4, 1);
-  proxy.syncFailed(4);
+  proxy.syncFailed(4, 'full');
   proxy.cleanupFailed(4);
   proxy.withoutLocalEndpoints(4, 'internal', 1);
   conntrack.conntrackSyncDuration(4, 1);

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { FormerRules } from '../../../../src/agent/proxy/former-rules.ts';
 import type { RulesKind } from '../../../../src/agent/proxy/rules-record.ts';
 import type { IPFamily } from '../../../../src/net/ip.ts';
+import { DrainingError } from '../../../../src/proxy/ipvs/cleanup.ts';
 import { createLogger } from '../../../../src/util/log.ts';
 import { FakeClock } from '../../../support/fake-clock.ts';
 
@@ -113,6 +114,26 @@ describe('FormerRules', () => {
     clock.advance(30_000);
     await settled();
     expect([seen.removed, seen.records.at(-1)]).toEqual([['iptables-legacy 4'], ['nftables']]);
+  });
+
+  test('what drains is no failure, and is looked at again', async () => {
+    const { commit, node, clock, ...seen } = lab(
+      { own: 'iptables-nft', recorded: ['ipvs-nft'] },
+      [4],
+    );
+    node.failure = new DrainingError(3);
+    await commit(4);
+    expect([seen.records.at(-1), new Set(seen.messages)]).toEqual([
+      ['iptables-nft', 'ipvs-nft'],
+      new Set(['rules of the former mode drain']),
+    ]);
+    node.failure = undefined;
+    clock.advance(30_000);
+    await settled();
+    expect([seen.removed.includes('ipvs-nft 4'), seen.records.at(-1)]).toEqual([
+      true,
+      ['iptables-nft'],
+    ]);
   });
 
   test('after close nothing is removed', async () => {

@@ -25,6 +25,7 @@ test.each([
   ['', []],
   ['ebpf\nnftables', ['nftables']],
   ['iptables-nftables\n', []],
+  ['ipvs-legacy\nipvs\n', ['ipvs-legacy']],
 ])('%j means %j', (text, want) => {
   writeFileSync(join(runDir, 'proxy-mode'), text);
   expect([...readRulesRecord(runDir)]).toEqual(want);

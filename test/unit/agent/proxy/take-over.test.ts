@@ -56,9 +56,10 @@ describe('TakeOver', () => {
     takeOver.committed(4);
     clock.advance(90_000);
     expect([node.present.size, messages]).toEqual([1, ['kube-proxy is running, its table stays']]);
+    expect(takeOver.putOff).toEqual(['ip kube-proxy']);
     node.pid = undefined;
     clock.advance(30_000);
-    expect(node.present.size).toBe(0);
+    expect([node.present.size, takeOver.putOff]).toEqual([0, []]);
   });
 
   test('a kube-proxy that nobody sees and that writes its table again is left alone', () => {

@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest';
 import { servesLoopback, toDrift } from '../../../../../src/agent/proxy/modes/iptables.ts';
-import { refuseUnknownMode } from '../../../../../src/agent/proxy/modes/open.ts';
 import { parseCidr } from '../../../../../src/net/cidr.ts';
 
 const cidrs = (...texts: readonly string[]) =>
@@ -30,11 +29,4 @@ test.each([
   ],
 ] as const)('drift of IPv%i: %j', (family, changes, tables, what) => {
   expect(toDrift(family, changes)).toMatchObject({ family, tables, what });
-});
-
-test('a mode of another version is refused with what to use instead', () => {
-  for (const mode of ['nftables', 'iptables'] as const) refuseUnknownMode({ mode });
-  expect(() => refuseUnknownMode({ mode: 'ipvs' })).toThrow(
-    'mode: "ipvs" is not part of this version; use nftables, which needs kernel 5.13, or iptables',
-  );
 });

@@ -1,0 +1,140 @@
+/** What the CNI component has on disk: the same with and without a running agent. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { isJsonObject, memberOf } from '../../cni/protocol/json.ts';
+import { buildRangeSets, type RangesConfig } from '../../ipam/range-config.ts';
+import { type IPRange, rangeContains } from '../../ipam/ranges.ts';
+import { storeDirectory } from '../../ipam/store.ts';
+import { type IPFamily, ipFamily, ipToBigInt, tryParseIP } from '../../net/ip.ts';
+import { errorCode } from '../../util/errors.ts';
+import { parseJson } from '../../util/json.ts';
+
+export interface CniStatus {
+  /** Interfaces in pods, and how many pods these are. */
+  readonly attachments: number;
+  readonly pods: number;
+  /** ADDs that have begun and not ended. */
+  readonly unfinishedAdds: number;
+  readonly networks: readonly NetworkStatus[];
+}
+
+/** Addresses of one network and family. */
+export interface NetworkStatus {
+  readonly network: string;
+  readonly family: IPFamily;
+  readonly used: number;
+  /** Absent when no configuration tells the range, or it is too large to matter. */
+  readonly free?: number;
+}
+
+export interface CniDirectories {
+  readonly runDir: string;
+  readonly ipamDirectory: string;
+  readonly confDirectory: string;
+}
+
+/** A network of the runtime's configuration directory, or a folder of addresses without one. */
+interface KnownNetwork {
+  readonly name: string;
+  readonly directory: string;
+  readonly ranges: readonly IPRange[];
+}
+
+/** More free addresses than that are told as none too few. */
+const MOST_COUNTED = 2 ** 32;
+
+/** Reads what there is; a missing directory counts as an empty one. */
+export function readCniStatus(directories: CniDirectories): CniStatus {
+  const attachments = join(directories.runDir, 'attachments');
+  const names = namesIn(attachments);
+  const containers = names.map((name) => containerOf(readFile(join(attachments, name)), name));
+  return {
+    attachments: names.length,
+    pods: new Set(containers).size,
+    unfinishedAdds: namesIn(join(directories.runDir, 'adding')).length,
+    networks: knownNetworks(directories).flatMap(networkStatus),
+  };
+}
+
+/** By container, which is a pod's sandbox; by its own name when the file is not to be read. */
+function containerOf(text: string, name: string): string {
+  const record = parseJson(text);
+  const attachment = isJsonObject(record) ? memberOf(record, 'attachment') : undefined;
+  const id = isJsonObject(attachment) ? memberOf(attachment, 'containerId') : undefined;
+  return typeof id === 'string' ? id : name;
+}
+
+function knownNetworks({ ipamDirectory, confDirectory }: CniDirectories): readonly KnownNetwork[] {
+  const configured = namesIn(confDirectory)
+    .filter((name) => /\.(conf|conflist|json)$/.test(name))
+    .flatMap((name) => networksOf(parseJson(readFile(join(confDirectory, name))), ipamDirectory));
+  const known = new Set(configured.map(({ directory }) => directory));
+  const others = namesIn(ipamDirectory)
+    .map((name) => ({ name, directory: join(ipamDirectory, name), ranges: [] }))
+    .filter(({ directory }) => !known.has(directory));
+  return [...configured, ...others];
+}
+
+/** The networks of a configuration whose addresses come from host-local. */
+function networksOf(configuration: unknown, ipamDirectory: string): readonly KnownNetwork[] {
+  if (!isJsonObject(configuration)) return [];
+  const name = memberOf(configuration, 'name');
+  if (typeof name !== 'string') return [];
+  const plugins = memberOf(configuration, 'plugins');
+  return (Array.isArray(plugins) ? plugins : [configuration]).flatMap((plugin) => {
+    const ipam = isJsonObject(plugin) ? memberOf(plugin, 'ipam') : undefined;
+    if (!isJsonObject(ipam) || memberOf(ipam, 'type') !== 'host-local') return [];
+    const dataDir = memberOf(ipam, 'dataDir');
+    const directory = storeDirectory(typeof dataDir === 'string' ? dataDir : ipamDirectory, name);
+    return [{ name, directory, ranges: rangesOf(configuration, ipam) }];
+  });
+}
+
+/** Ranges that are not right are the plugin's to complain about, at the next ADD. */
+function rangesOf(configuration: object, ipam: object): readonly IPRange[] {
+  const version = 'cniVersion' in configuration ? String(configuration.cniVersion) : '1.0.0';
+  try {
+    // Every field is checked where it is read; what is of another type ends in an exception.
+    return buildRangeSets(version, ipam as RangesConfig).flat();
+  } catch {
+    return [];
+  }
+}
+
+function networkStatus({ name, directory, ranges }: KnownNetwork): readonly NetworkStatus[] {
+  const addresses = namesIn(directory).flatMap((file) => tryParseIP(file) ?? []);
+  return ([4, 6] as const).flatMap((family) => {
+    const used = addresses.filter((address) => ipFamily(address) === family).length;
+    const own = ranges.filter(({ start }) => ipFamily(start) === family);
+    if (used === 0 && own.length === 0) return [];
+    const size = own.reduce((sum, range) => sum + sizeOf(range), 0);
+    const isTold = own.length > 0 && size < MOST_COUNTED;
+    return [{ network: name, family, used, ...(isTold ? { free: Math.max(0, size - used) } : {}) }];
+  });
+}
+
+function sizeOf(range: IPRange): number {
+  const { start, end, gateway } = range;
+  const size = Number(ipToBigInt(end) - ipToBigInt(start)) + 1;
+  const holdsGateway = ipFamily(gateway) === ipFamily(start) && rangeContains(range, gateway);
+  return holdsGateway ? size - 1 : size;
+}
+
+function namesIn(directory: string): readonly string[] {
+  try {
+    return readdirSync(directory).filter((name) => !name.startsWith('.'));
+  } catch (thrown) {
+    const code = errorCode(thrown);
+    if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'EACCES') return [];
+    throw thrown;
+  }
+}
+
+/** Files come and go while they are read. */
+function readFile(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}

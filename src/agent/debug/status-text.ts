@@ -1,0 +1,139 @@
+/** What `weft status` prints for people. */
+import type { CniStatus, NetworkStatus } from './cni-status.ts';
+import type { DiskStatus } from './disk-status.ts';
+import type { AgentStatus, FamilyStatus, ProxyStatus, SourceStatus } from './status.ts';
+
+export interface TextOptions {
+  /** Escape sequences of a terminal for what is good and what is not. */
+  readonly hasColors: boolean;
+}
+
+type Paint = (text: string) => string;
+interface Paints {
+  readonly good: Paint;
+  readonly bad: Paint;
+}
+
+/** What stands in front of the lines of a part. */
+const COLUMN = 8;
+
+/** One screen about a running agent. */
+export function statusText(status: AgentStatus, options: TextOptions): string {
+  const { good, bad } = paintsOf(options);
+  const { now, isHealthy, problems, proxy, source, cni } = status;
+  const state = isHealthy ? good('healthy') : bad('not healthy');
+  const up = ageText(status.startedAt, now);
+  const memory = `${Math.round(status.residentBytes / 1024 / 1024)} MiB of memory`;
+  const components = status.components.join(', ');
+  return joined([
+    `weft ${plain(status.version)} on ${plain(status.node)}: ${state}`,
+    ...part('', [
+      `up ${up}, pid ${status.pid}, ${memory}, components ${components}`,
+      ...problems.map((problem) => bad(plain(problem))),
+    ]),
+    ...(proxy === undefined ? [] : part('proxy', proxyLines(proxy, now))),
+    ...(source === undefined ? [] : part('source', sourceLines(source, now))),
+    ...(cni === undefined ? [] : part('cni', cniLines(cni))),
+  ]);
+}
+
+/** What there is to tell without an agent. */
+export function diskStatusText(reason: string, status: DiskStatus, options: TextOptions): string {
+  const { bad } = paintsOf(options);
+  const { rules, cni } = status;
+  const kinds = rules.length === 0 ? 'none' : `${rules.join(', ')}; they go on working`;
+  return joined([
+    `weft: ${bad('not running')}`,
+    ...part('', [plain(reason), `on record in ${plain(status.runDir)}:`]),
+    ...part('proxy', [`rules in the kernel: ${kinds}`]),
+    ...part('cni', cniLines(cni)),
+  ]);
+}
+
+function proxyLines(proxy: ProxyStatus, now: string): readonly string[] {
+  const { mode, rules, reason, passedOver, lastRepair } = proxy;
+  const variant = rules === mode ? '' : ` (${rules.slice(mode.length + 1)})`;
+  return [
+    `mode ${mode}${variant}: ${reason}`,
+    ...passedOver.map((other) => `  not ${other.mode}: ${plain(other.reason)}`),
+    ...proxy.families.map((family) => familyLine(family, now)),
+    ...(lastRepair === undefined
+      ? []
+      : [
+          `rules put right ${counted(proxy.repairs, 'time')}, last ${ageText(lastRepair.at, now)} ago: ` +
+            `${plain(lastRepair.what)}, changed by ${plain(lastRepair.by)}`,
+        ]),
+    ...proxy.formerRules.map((kind) => `rules of the mode before are left: ${kind}`),
+  ];
+}
+
+function familyLine(family: FamilyStatus, now: string): string {
+  const { services, endpoints, pending, pendingSince, lastSyncAt } = family;
+  const counts = `${counted(services, 'Service')}, ${counted(endpoints, 'endpoint')}`;
+  const synced =
+    lastSyncAt === undefined ? 'not synced yet' : `synced ${ageText(lastSyncAt, now)} ago`;
+  const since = pendingSince === undefined ? '' : `, since ${ageText(pendingSince, now)}`;
+  const waiting = pending === 0 ? 'nothing pending' : `${pending} pending${since}`;
+  return `IPv${family.family}: ${counts}; ${synced}, ${waiting}`;
+}
+
+function sourceLines(source: SourceStatus, now: string): readonly string[] {
+  const { kind, location, isSynced, lastEventAt, resources } = source;
+  const name = kind === 'apiServer' ? 'API server' : 'manifests';
+  const read = isSynced ? 'all read' : 'not all read yet';
+  const last = lastEventAt === undefined ? '' : `, last event ${ageText(lastEventAt, now)} ago`;
+  const failures = resources.flatMap(({ resource, failures: counts }) => {
+    const reasons = Object.entries(counts).filter(([, count]) => (count ?? 0) > 0);
+    if (reasons.length === 0) return [];
+    const text = reasons.map(([reason, count]) => `${reason} ${count}`).join(', ');
+    return [`failed requests for ${plain(resource)} since the start: ${text}`];
+  });
+  return [`${name} ${plain(location)}: ${read}${last}`, ...failures];
+}
+
+function cniLines({ attachments, pods, unfinishedAdds, networks }: CniStatus): readonly string[] {
+  const unfinished = unfinishedAdds === 0 ? 'no ADD' : counted(unfinishedAdds, 'ADD');
+  return [
+    `${counted(attachments, 'interface')} in ${counted(pods, 'pod')}, ${unfinished} unfinished`,
+    ...networks.map(networkLine),
+  ];
+}
+
+function networkLine({ network, family, used, free }: NetworkStatus): string {
+  const left = free === undefined ? '' : `, ${free} free`;
+  return `${plain(network)} IPv${family}: ${counted(used, 'address', 'addresses')} used${left}`;
+}
+
+/** The first line behind the name, the others below it. */
+function part(name: string, lines: readonly string[]): readonly string[] {
+  return lines.map((line, i) => `${(i === 0 ? name : '').padEnd(COLUMN)}${line}`);
+}
+
+function joined(lines: readonly string[]): string {
+  return `${lines.join('\n')}\n`;
+}
+
+function counted(count: number, one: string, many = `${one}s`): string {
+  return `${count} ${count === 1 ? one : many}`;
+}
+
+/** `41 s`, `7 min`, `3 h 20 min`, `5 d 2 h` */
+function ageText(since: string, now: string): string {
+  const seconds = Math.max(0, Math.round((Date.parse(now) - Date.parse(since)) / 1000));
+  const [minutes, hours] = [Math.floor(seconds / 60), Math.floor(seconds / 3600)];
+  if (minutes === 0) return `${seconds} s`;
+  if (hours === 0) return `${minutes} min`;
+  if (hours < 24) return `${hours} h ${minutes % 60} min`;
+  return `${Math.floor(hours / 24)} d ${hours % 24} h`;
+}
+
+/** Names come from objects and files that anybody may have written. */
+function plain(text: string): string {
+  return text.replace(/\p{Cc}/gu, '?');
+}
+
+function paintsOf({ hasColors }: TextOptions): Paints {
+  const paint = (code: number) => (text: string) =>
+    hasColors ? `\u001b[${code}m${text}\u001b[0m` : text;
+  return { good: paint(32), bad: paint(31) };
+}

@@ -1,0 +1,115 @@
+/**
+ * What `weft status` tells of a running agent. Times are RFC 3339; what is not there was never or is
+ * not known. The JSON of `weft status --output json` has these names.
+ */
+import type { IPFamily } from '../../net/ip.ts';
+import type { PassedOver } from '../proxy/modes/auto.ts';
+import type { RulesKind } from '../proxy/rules-record.ts';
+import type { CniStatus } from './cni-status.ts';
+
+export interface AgentStatus {
+  readonly isRunning: true;
+  readonly isHealthy: boolean;
+  /** Why it is not healthy, in words. */
+  readonly problems: readonly string[];
+  readonly now: string;
+  readonly startedAt: string;
+  readonly version: string;
+  readonly nodeVersion: string;
+  readonly pid: number;
+  readonly node: string;
+  readonly runDir: string;
+  readonly components: readonly string[];
+  readonly residentBytes: number;
+  readonly proxy?: ProxyStatus;
+  readonly source?: SourceStatus;
+  readonly cni?: CniStatus;
+}
+
+export interface ProxyStatus {
+  readonly mode: string;
+  /** Why this mode, and what was passed over for it. */
+  readonly reason: string;
+  readonly passedOver: readonly PassedOver[];
+  readonly rules: RulesKind;
+  readonly families: readonly FamilyStatus[];
+  /** How often rules that somebody else had changed were put right. */
+  readonly repairs: number;
+  readonly lastRepair?: RepairNote;
+  /** Rules of modes before, which are not removed yet. */
+  readonly formerRules: readonly RulesKind[];
+  /** Tables of a kube-proxy's that cannot be removed yet. */
+  readonly kubeProxyTables: readonly string[];
+}
+
+export interface RepairNote {
+  readonly at: string;
+  /** The table, or the chains and jumps. */
+  readonly what: string;
+  /** The program that had changed them. */
+  readonly by: string;
+}
+
+export interface FamilyStatus {
+  readonly family: IPFamily;
+  /** Services and EndpointSlices were read whole, and the first sync may begin. */
+  readonly isSynced: boolean;
+  readonly isHealthy: boolean;
+  readonly services: number;
+  readonly servicePorts: number;
+  readonly endpoints: number;
+  /** Services with changes that are not in the kernel yet. */
+  readonly pending: number;
+  /** Since when the oldest of them waits. */
+  readonly pendingSince?: string;
+  readonly lastSyncAt?: string;
+  /** Of the last sync, if it failed. */
+  readonly lastError?: { readonly at: string; readonly reason: string };
+}
+
+export interface SourceStatus {
+  readonly kind: 'apiServer' | 'manifests';
+  /** `10.0.0.1:6443`, or the directory. */
+  readonly location: string;
+  readonly isSynced: boolean;
+  readonly lastEventAt?: string;
+  /** By kind of object, for an API server. */
+  readonly resources: readonly ResourceStatus[];
+}
+
+export interface ResourceStatus {
+  /** Plural name: `services`. */
+  readonly resource: string;
+  readonly lists: number;
+  readonly watches: number;
+  /** Failed lists and watches by reason, since the start. */
+  readonly failures: Readonly<Record<string, number | undefined>>;
+  /** Objects of the last run stand in: nothing was listed yet. */
+  readonly isRestored: boolean;
+}
+
+/** What is wrong, in words for people; nothing for a healthy agent. */
+export function findProblems({
+  proxy,
+  source,
+}: Pick<AgentStatus, 'proxy' | 'source'>): readonly string[] {
+  const restored = source?.resources.filter(({ isRestored }) => isRestored) ?? [];
+  return [
+    ...(source !== undefined && !source.isSynced ? ['not all objects were read yet'] : []),
+    ...(restored.length > 0
+      ? ['the API server is not reached: objects of the last run stand in']
+      : []),
+    ...(proxy?.families ?? []).flatMap(familyProblems),
+    ...(proxy?.kubeProxyTables ?? []).map(
+      (table) => `table ${table} of a kube-proxy is in use too`,
+    ),
+  ];
+}
+
+function familyProblems(status: FamilyStatus): readonly string[] {
+  const { family, isSynced, isHealthy, lastSyncAt, lastError } = status;
+  if (lastError !== undefined) return [`IPv${family}: the last sync failed: ${lastError.reason}`];
+  if (!isHealthy) return [`IPv${family}: changes wait for too long`];
+  if (isSynced && lastSyncAt === undefined) return [`IPv${family}: no rules are in place yet`];
+  return [];
+}

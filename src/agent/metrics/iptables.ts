@@ -1,0 +1,49 @@
+/** Metrics of the iptables mode, with kube-proxy's names. */
+import type { IPFamily } from '../../net/ip.ts';
+import type { RuleCounts } from '../../proxy/iptables/kernel-rules.ts';
+import type { PacketCounts } from '../../proxy/iptables/packet-counts.ts';
+import type { MetricFactory } from './factory.ts';
+
+/** What is asked at each scrape. */
+export interface ObservedIptables {
+  readonly rules: () => Iterable<
+    readonly [IPFamily, { readonly total: RuleCounts; readonly last: RuleCounts }]
+  >;
+  /** Those of IPv4; undefined before they were read. */
+  readonly packets: () => PacketCounts | undefined;
+}
+
+/** Registers metrics of numbers of rules and of packets that rules counted. */
+export function observeIptables(metrics: MetricFactory, observed: ObservedIptables): void {
+  const gauge = (name: 'total' | 'last', help: string) =>
+    metrics.gauge(
+      `kubeproxy_sync_proxy_rules_iptables_${name}`,
+      help,
+      ['table', 'ip_family'],
+      function () {
+        for (const [family, counts] of observed.rules()) {
+          for (const [table, count] of Object.entries(counts[name])) {
+            this.set({ table, ip_family: `IPv${family}` }, count);
+          }
+        }
+      },
+    );
+  gauge('total', 'Rules in the chains of the proxy');
+  gauge('last', 'Rules that the last sync wrote');
+  const counter = (name: string, help: string, read: (counts: PacketCounts) => number) =>
+    metrics.counter(`kubeproxy_iptables_${name}_packets_total`, help, [], function () {
+      const counts = observed.packets();
+      this.reset();
+      if (counts !== undefined) this.inc(read(counts));
+    });
+  counter(
+    'ct_state_invalid_dropped',
+    'Packets that conntrack calls invalid, not forwarded',
+    ({ droppedInvalid }) => droppedInvalid,
+  );
+  counter(
+    'localhost_nodeports_accepted',
+    'First packets of connections to NodePorts of localhost',
+    ({ loopbackNodePorts }) => loopbackNodePorts,
+  );
+}

@@ -1,0 +1,116 @@
+import type { IPFamily } from '../../net/ip.ts';
+import type { Frontend } from '../../proxy/claims.ts';
+import { Forwarder } from '../../proxy/userspace/forwarder.ts';
+import { Connections } from '../../proxy/userspace/limits.ts';
+import { type Place, placeText } from '../../proxy/userspace/places.ts';
+import { Traffic } from '../../proxy/userspace/traffic.ts';
+import { UdpFlows } from '../../proxy/userspace/udp-flows.ts';
+import type { Logger } from '../../util/log.ts';
+import type { OwnSettings } from '../config/own-settings.ts';
+import type { AgentContext } from '../context.ts';
+import type { ForwarderCounts } from '../metrics/forwarder.ts';
+import { type EventSink, NO_EVENTS } from './events.ts';
+
+/** Places where nobody can listen, as lines of the log and Events of their Services. */
+export class ListenFailures {
+  readonly #log: Logger;
+  readonly #nodeName: string;
+  #events: EventSink = NO_EVENTS;
+
+  constructor({ log, config }: Pick<AgentContext, 'log' | 'config'>) {
+    this.#log = log;
+    this.#nodeName = config.nodeName;
+  }
+
+  /** Sends Events from here on. */
+  sendTo(events: EventSink): void {
+    this.#events = events;
+  }
+
+  report(place: Place, reason: string): void {
+    const { service, protocol } = place;
+    const [namespace = '', name = ''] = service.split('/');
+    const where = `${placeText(place)}/${protocol}`;
+    this.#log.warn({ service, address: where, reason }, 'cannot listen for service');
+    this.#events.send({
+      about: { kind: 'Service', namespace, name },
+      type: 'Warning',
+      reason: 'FailedToListen',
+      action: 'Listen',
+      note: `node ${this.#nodeName} cannot serve ${where} of "${service}": ${reason}`,
+    });
+  }
+}
+
+export interface ForwardersOptions {
+  readonly families: readonly IPFamily[];
+  readonly failures: ListenFailures;
+  /** Default: every frontend. */
+  readonly isServed?: (frontend: Frontend) => boolean;
+  /** Whether places that somebody else holds can be led to other ports; default: they cannot. */
+  readonly canRedirect?: (family: IPFamily) => boolean;
+}
+
+/** Forwarders that share the limits of the configuration, and close when the agent ends. */
+export function openForwarders(
+  { config, clock, lifecycle, metrics }: AgentContext,
+  { families, failures, isServed, canRedirect = () => false }: ForwardersOptions,
+): ReadonlyMap<IPFamily, Forwarder> {
+  const limits = limitsOf(config.own);
+  const connections = new Connections(limits);
+  const flows = new UdpFlows({ idleMs: limits.udpIdleMs, most: limits.udpFlows, clock });
+  const traffics: Traffic[] = [];
+  const forwarders = new Map<IPFamily, Forwarder>();
+  for (const family of families) {
+    const traffic = new Traffic({ family, connections, flows, clock });
+    const onFailure = (place: Place, reason: string) => failures.report(place, reason);
+    traffics.push(traffic);
+    forwarders.set(
+      family,
+      new Forwarder({
+        ...{ traffic, onFailure, canRedirect: () => canRedirect(family) },
+        ...(isServed === undefined ? {} : { isServed }),
+      }),
+    );
+  }
+  lifecycle.onShutdown('forwarders', () => {
+    for (const forwarder of forwarders.values()) forwarder.close();
+    for (const traffic of traffics) traffic.close();
+  });
+  metrics.observeForwarder(() => countAll([...forwarders.values()], traffics, connections, flows));
+  return forwarders;
+}
+
+function limitsOf(own: OwnSettings) {
+  return {
+    connections: own.userspaceMaxConnections,
+    connectionsPerService: own.userspaceMaxConnectionsPerService,
+    udpFlows: own.userspaceMaxUdpFlows,
+    udpIdleMs: own.userspaceUdpIdleSeconds * 1000,
+  };
+}
+
+function countAll(
+  forwarders: readonly Forwarder[],
+  traffics: readonly Traffic[],
+  connections: Connections,
+  flows: UdpFlows,
+): ForwarderCounts {
+  const sum = (counts: readonly number[]) => counts.reduce((total, count) => total + count, 0);
+  const refused = (reason: keyof ForwarderCounts['refused']) =>
+    sum(traffics.map(({ counts }) => counts.refused[reason]));
+  return {
+    running: { tcp: connections.running, udp: flows.size },
+    forwarded: {
+      tcp: sum(traffics.map(({ counts }) => counts.forwarded.tcp)),
+      udp: sum(traffics.map(({ counts }) => counts.forwarded.udp)),
+    },
+    refused: {
+      verdict: refused('verdict'),
+      limit: refused('limit'),
+      endpoints: refused('endpoints'),
+    },
+    listening: sum(forwarders.map(({ counts }) => counts.listening)),
+    failed: sum(forwarders.map(({ counts }) => counts.failed)),
+  };
+}

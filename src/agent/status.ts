@@ -1,0 +1,63 @@
+import type { AgentContext } from './context.ts';
+import { readCniStatus } from './debug/cni-status.ts';
+import { type AgentStatus, findProblems, type SourceStatus } from './debug/status.ts';
+import type { ProxyComponent } from './proxy/component.ts';
+import type { OpenedSource } from './proxy/object-source.ts';
+import { WEFT_VERSION } from './version.ts';
+
+/** The parts of an agent that have something to tell. */
+export interface RunningParts {
+  readonly startedAtMs: number;
+  readonly proxy: ProxyComponent | undefined;
+  readonly objects: OpenedSource | undefined;
+}
+
+/** What `weft status` tells, read at this moment. */
+export function agentStatus(context: AgentContext, parts: RunningParts): AgentStatus {
+  const { config, clock } = context;
+  const { components, nodeName: node, runDir } = config;
+  const proxy = parts.proxy?.status();
+  const source = parts.objects && sourceStatus(context, parts.objects);
+  const cni = components.has('cni') ? readCniStatus({ runDir, ...config.cni }) : undefined;
+  const told = {
+    ...(proxy === undefined ? {} : { proxy }),
+    ...(source === undefined ? {} : { source }),
+    ...(cni === undefined ? {} : { cni }),
+  };
+  const problems = findProblems(told);
+  return {
+    isRunning: true,
+    isHealthy: problems.length === 0,
+    problems,
+    now: timeText(clock.now()),
+    startedAt: timeText(parts.startedAtMs),
+    version: WEFT_VERSION,
+    nodeVersion: process.version,
+    pid: process.pid,
+    node,
+    runDir,
+    components: [...components],
+    residentBytes: process.memoryUsage.rss(),
+    ...told,
+  };
+}
+
+function sourceStatus(
+  { config }: AgentContext,
+  { source, location, counts }: OpenedSource,
+): SourceStatus {
+  const { lastEventAtMs } = source;
+  return {
+    kind: config.source.kind === 'apiServer' ? 'apiServer' : 'manifests',
+    location,
+    isSynced: source.hasSynced(),
+    ...(lastEventAtMs === undefined ? {} : { lastEventAt: timeText(lastEventAtMs) }),
+    resources: counts().map(({ resource, lists, watches, failures, isRestored }) => {
+      return { resource, lists, watches, failures, isRestored };
+    }),
+  };
+}
+
+function timeText(atMs: number): string {
+  return new Date(atMs).toISOString();
+}

@@ -1,0 +1,158 @@
+import { describe, expect, test } from 'vitest';
+import {
+  type AgentStatus,
+  type FamilyStatus,
+  findProblems,
+  type SourceStatus,
+} from '../../../../src/agent/debug/status.ts';
+import { diskStatusText, statusText } from '../../../../src/agent/debug/status-text.ts';
+
+const FAMILY: FamilyStatus = {
+  family: 4,
+  isSynced: true,
+  isHealthy: true,
+  services: 12,
+  servicePorts: 14,
+  endpoints: 1,
+  pending: 0,
+  lastSyncAt: '2026-01-01T00:00:57.000Z',
+};
+const SOURCE: SourceStatus = {
+  kind: 'apiServer',
+  location: '10.0.0.1:6443',
+  isSynced: true,
+  lastEventAt: '2026-01-01T00:00:00.000Z',
+  resources: [
+    { resource: 'services', lists: 1, watches: 4, failures: { timeout: 3 }, isRestored: false },
+    { resource: 'nodes', lists: 1, watches: 1, failures: {}, isRestored: false },
+  ],
+};
+const PROXY = {
+  mode: 'iptables',
+  reason: 'auto: the first that works',
+  passedOver: [{ mode: 'nftables', reason: 'the kernel has no CONFIG_NFT_FIB_IPV4' }],
+  rules: 'iptables-legacy',
+  families: [FAMILY],
+  repairs: 2,
+  lastRepair: { at: '2025-12-31T20:40:00.000Z', what: 'ip nat KUBE-SERVICES', by: 'iptables' },
+  formerRules: ['nftables'],
+  kubeProxyTables: [],
+} as const;
+const STATUS: AgentStatus = {
+  isRunning: true,
+  isHealthy: true,
+  problems: [],
+  now: '2026-01-01T00:01:00.000Z',
+  startedAt: '2025-12-29T22:01:00.000Z',
+  version: '1.2.3',
+  nodeVersion: 'v26.0.0',
+  pid: 77,
+  node: 'node-a',
+  runDir: '/run/weft',
+  components: ['cni', 'proxy'],
+  residentBytes: 70 * 1024 * 1024,
+  proxy: PROXY,
+  source: SOURCE,
+  cni: {
+    attachments: 3,
+    pods: 2,
+    unfinishedAdds: 1,
+    networks: [
+      { network: 'mynet', family: 4, used: 3, free: 250 },
+      { network: 'mynet', family: 6, used: 1 },
+    ],
+  },
+};
+
+const NO_COLORS = { hasColors: false };
+
+test('one screen about an agent', () => {
+  expect(statusText(STATUS, NO_COLORS)).toBe(`weft 1.2.3 on node-a: healthy
+        up 2 d 2 h, pid 77, 70 MiB of memory, components cni, proxy
+proxy   mode iptables (legacy): auto: the first that works
+          not nftables: the kernel has no CONFIG_NFT_FIB_IPV4
+        IPv4: 12 Services, 1 endpoint; synced 3 s ago, nothing pending
+        rules put right 2 times, last 3 h 21 min ago: ip nat KUBE-SERVICES, changed by iptables
+        rules of the mode before are left: nftables
+source  API server 10.0.0.1:6443: all read, last event 1 min ago
+        failed requests for services since the start: timeout 3
+cni     3 interfaces in 2 pods, 1 ADD unfinished
+        mynet IPv4: 3 addresses used, 250 free
+        mynet IPv6: 1 address used
+`);
+});
+
+test('an agent that is not healthy says why, in red on a terminal', () => {
+  const status = { ...STATUS, isHealthy: false, problems: ['IPv4: it\u001b[2J hurts'] };
+  const text = statusText(status, { hasColors: true });
+  expect(text).toContain('on node-a: \u001b[31mnot healthy\u001b[0m\n');
+  expect(text).toContain('        \u001b[31mIPv4: it?[2J hurts\u001b[0m\n');
+});
+
+test('changes on their way, and a first sync that is to come', () => {
+  const { lastSyncAt: _, ...waiting } = FAMILY;
+  const pending = { ...waiting, pending: 4, pendingSince: '2026-01-01T00:00:50.000Z' };
+  const text = statusText({ ...STATUS, proxy: { ...PROXY, families: [pending] } }, NO_COLORS);
+  expect(text).toContain('1 endpoint; not synced yet, 4 pending, since 10 s\n');
+});
+
+test('without an agent: what is on record', () => {
+  const { cni } = STATUS;
+  if (cni === undefined) throw new Error('no cni');
+  const text = diskStatusText(
+    'nobody answers',
+    { runDir: '/run/x', rules: ['nftables'], cni },
+    NO_COLORS,
+  );
+  expect(text).toMatch(/^weft: not running\n {8}nobody answers\n {8}on record in \/run\/x:\n/);
+  expect(text).toContain('proxy   rules in the kernel: nftables; they go on working\n');
+  expect(text).toContain('cni     3 interfaces in 2 pods, 1 ADD unfinished\n');
+});
+
+describe('problems', () => {
+  const { lastSyncAt: _, ...unsynced } = FAMILY;
+  const of = (family: FamilyStatus) => ({ proxy: { ...PROXY, families: [family] } });
+  test.each<{
+    readonly name: string;
+    readonly status: Pick<AgentStatus, 'proxy' | 'source'>;
+    readonly want: readonly string[];
+  }>([
+    { name: 'none', status: { proxy: PROXY, source: SOURCE }, want: [] },
+    { name: 'none of an agent without a proxy', status: {}, want: [] },
+    {
+      name: 'a failed sync',
+      status: of({ ...FAMILY, lastError: { at: '', reason: 'EBUSY' } }),
+      want: ['IPv4: the last sync failed: EBUSY'],
+    },
+    {
+      name: 'a late sync',
+      status: of({ ...FAMILY, isHealthy: false }),
+      want: ['IPv4: changes wait for too long'],
+    },
+    { name: 'no sync yet', status: of(unsynced), want: ['IPv4: no rules are in place yet'] },
+    {
+      name: 'objects that were not read',
+      status: { source: { ...SOURCE, isSynced: false } },
+      want: ['not all objects were read yet'],
+    },
+    {
+      name: 'objects of the last run',
+      status: {
+        source: {
+          ...SOURCE,
+          resources: [
+            { resource: 'services', lists: 0, watches: 0, failures: {}, isRestored: true },
+          ],
+        },
+      },
+      want: ['the API server is not reached: objects of the last run stand in'],
+    },
+    {
+      name: 'a kube-proxy beside us',
+      status: { proxy: { ...PROXY, kubeProxyTables: ['ip kube-proxy'] } },
+      want: ['table ip kube-proxy of a kube-proxy is in use too'],
+    },
+  ])('$name', ({ status, want }) => {
+    expect(findProblems(status)).toEqual(want);
+  });
+});
