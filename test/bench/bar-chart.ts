@@ -15,14 +15,21 @@ export interface BarChart {
 }
 
 // Readable with the usual colour blindnesses, on white and on paper.
-const colours = ['#0072b2', '#56b4e9', '#d55e00', '#999999', '#009e73', '#cc79a7', '#e69f00'];
+const colours = [
+  ...['#0072b2', '#56b4e9', '#d55e00', '#999999', '#009e73', '#cc79a7'],
+  ...['#e69f00', '#f0e442', '#882255', '#44aa99', '#000000'],
+];
 const width = 860;
 const left = 210;
 const right = 110;
 const barHeight = 15;
 const groupGap = 14;
-const headHeight = 74;
+/** With one row of the legend. */
+const leastHeadHeight = 74;
 const footHeight = 34;
+const legendColumns = 5;
+const legendColumnWidth = 165;
+const legendRowHeight = 16;
 
 /** The charts below each other in one document. */
 export function renderCharts(charts: readonly BarChart[]): string {
@@ -45,14 +52,21 @@ export function renderCharts(charts: readonly BarChart[]): string {
   ].join('\n');
 }
 
-function heightOf({ groups }: BarChart): number {
-  const bars = groups.map((group) => group.bars.length * barHeight + groupGap);
-  return headHeight + bars.reduce((sum, height) => sum + height, 0) + footHeight;
+function heightOf(chart: BarChart): number {
+  const bars = chart.groups.map((group) => group.bars.length * barHeight + groupGap);
+  return headHeightOf(chart) + bars.reduce((sum, height) => sum + height, 0) + footHeight;
+}
+
+function headHeightOf({ groups }: BarChart): number {
+  const shown = new Set(groups.flatMap(({ bars }) => bars.map(({ series }) => series)));
+  const rows = Math.max(1, Math.ceil(shown.size / legendColumns));
+  return leastHeadHeight + (rows - 1) * legendRowHeight;
 }
 
 function renderChart(chart: BarChart, series: readonly string[]): string[] {
   const scale = logScale(chart.groups.flatMap(({ bars }) => bars.map(({ value }) => value)));
   const bottom = heightOf(chart) - footHeight;
+  const headHeight = headHeightOf(chart);
   const lines = [
     text(16, 26, chart.title, 'font-size="16" font-weight="bold"'),
     text(16, 44, chart.note, 'fill="#555"'),
@@ -83,10 +97,14 @@ function legend(series: readonly string[], { groups }: BarChart): string[] {
   const shown = series.filter((name) =>
     groups.some(({ bars }) => bars.some((bar) => bar.series === name)),
   );
-  return shown.flatMap((name, index) => [
-    `<rect x="${16 + index * 150}" y="52" width="11" height="11" fill="${colourOf(series, name)}"/>`,
-    text(32 + index * 150, 62, name, ''),
-  ]);
+  return shown.flatMap((name, index) => {
+    const x = 16 + (index % legendColumns) * legendColumnWidth;
+    const y = 52 + Math.floor(index / legendColumns) * legendRowHeight;
+    return [
+      `<rect x="${x}" y="${y}" width="11" height="11" fill="${colourOf(series, name)}"/>`,
+      text(x + 16, y + 10, name, ''),
+    ];
+  });
 }
 
 function colourOf(series: readonly string[], name: string): string {

@@ -1,16 +1,15 @@
 /** The control path: from objects to rules, by the agent, by the proxy alone and by kube-proxy's layout. */
 import { execFile } from 'node:child_process';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { netnses } from '../../src/kernel/netns.ts';
 import { watchTables } from '../../src/nftables/monitor.ts';
-import { WEFT_BINARY } from '../support/cluster.ts';
 import { createNetns, type TestNetns } from '../support/netns.ts';
-import { type RunningProgram, startIn } from '../support/workloads.ts';
 import { cpuMsOf } from './contenders.ts';
 import { benchNode, endpointSync, fullSync, KUBE_PROXY_TABLE } from './kube-proxy-layout.ts';
+import { type BenchAgent, rssMiBOf, startAgent } from './proxy-agent.ts';
 import { type ControlCase, changingService, unchangingServices } from './proxy-cases.ts';
 import { apiFeed, type Feed, manifestFeed } from './proxy-feeds.ts';
 import type { InProcessTimes } from './proxy-in-process.ts';
@@ -39,7 +38,6 @@ const CHANGES = 5;
 /** Longer than the proxy's minSyncPeriod, so that every change finds it idle. */
 const BETWEEN_CHANGES_MS = 1300;
 const CHANGE_LIMIT_MS = 30_000;
-const READY_MS = 120_000;
 const IN_PROCESS = new URL('proxy-in-process.ts', import.meta.url).pathname;
 const execute = promisify(execFile);
 
@@ -51,16 +49,12 @@ export async function runAgentCase(
 ): Promise<ControlRun> {
   const home = join(tools.directory, `control-${performance.now()}`);
   const netns = createNetns('bench');
-  let agent: RunningProgram | undefined;
+  let agent: BenchAgent | undefined;
   try {
     const feed =
       source === 'manifests' ? manifestFeed(home, kind) : await apiFeed(home, kind, netns);
-    const config = join(home, 'weft.json');
-    writeFileSync(config, JSON.stringify(agentConfig(home, feed)));
-    const startedAt = performance.now();
-    agent = await startIn(netns.path, [WEFT_BINARY, 'agent', '--config', config], undefined);
-    await waitUntilHealthy(netns);
-    const liveMs = performance.now() - startedAt;
+    agent = await startAgent(netns, home, feed);
+    const { liveMs } = agent;
     const cpuMs = cpuMsOf(agent.pid);
     const changesMs = kind.services === 0 ? [] : await moveEndpoints(netns, feed);
     await sleep(2000);
@@ -71,16 +65,6 @@ export async function runAgentCase(
     netns.remove();
     rmSync(home, { recursive: true, force: true });
   }
-}
-
-function agentConfig(home: string, feed: Feed): object {
-  return {
-    components: ['proxy'],
-    nodeName: benchNode.nodeName,
-    runDir: join(home, 'run'),
-    proxy: { clusterCIDR: benchNode.podCIDR },
-    ...feed.config,
-  };
 }
 
 /** The proxy's own work, in a process that has the objects already. */
@@ -180,23 +164,4 @@ async function runNft(
   if (status !== 0 && !isLate) throw new Error(`nft ${args.join(' ')}: exit ${status}`);
   if (isLate) return { wallMs: Number.POSITIVE_INFINITY, cpuMs: Number.NaN, peakMiB: Number.NaN };
   return { wallMs: wallNs / 1e6, cpuMs: cpuUs / 1e3, peakMiB: rssKiB / 1024 };
-}
-
-/** Polls from inside the namespace with one process, every 5 ms. */
-async function waitUntilHealthy(netns: TestNetns): Promise<void> {
-  const script = `
-    const until = Date.now() + ${READY_MS};
-    while (Date.now() < until) {
-      const answer = await fetch('http://127.0.0.1:10256/healthz').catch(() => undefined);
-      if (answer?.status === 200) process.exit(0);
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
-    process.exit(1);`;
-  const poller = await startIn(netns.path, [process.execPath, '-e', script], undefined);
-  if ((await poller.ended) !== 0) throw new Error('the agent did not become healthy in time');
-}
-
-function rssMiBOf(pid: number): number {
-  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-  return Number(status.match(/^VmRSS:\s+(\d+)/m)?.[1] ?? Number.NaN) / 1024;
 }

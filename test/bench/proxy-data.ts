@@ -1,14 +1,7 @@
 /** The data path: new connections, connect time and throughput through each lane, in turns. */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import {
-  directLane,
-  layoutLane,
-  type OpenLane,
-  openLane,
-  staticRuleLane,
-  weftLane,
-} from './proxy-lanes.ts';
+import { directLane, type Lane, type OpenLane, openLane, staticRuleLane } from './proxy-lanes.ts';
 import { median } from './statistics.ts';
 
 /** Medians over the rounds of one lane. */
@@ -34,14 +27,16 @@ export interface DataOptions {
   readonly flows: string;
   readonly directory: string;
   readonly rounds: number;
-  /** Numbers of Services, for weft and the layout. */
-  readonly sizes: readonly number[];
+  /** Besides pod to pod and the static rule. */
+  readonly lanes: readonly Lane[];
+  /** Which program the static rule is made with. */
+  readonly staticRuleBy?: 'nft' | 'iptables-legacy';
 }
 
 /** Short and many: what else the machine does then meets all lanes alike. */
 const CONNECT_MS = 250;
 const SLICES_PER_ROUND = 4;
-const STREAM_MS = 1000;
+const STREAM_MS = 500;
 const STREAM_ROUNDS = 3;
 /** The same twice: how far they are apart is how far equals may be. */
 const STATIC_RULES = ['one DNAT rule', 'one DNAT rule, again'];
@@ -50,9 +45,8 @@ const execute = promisify(execFile);
 export async function measureDataPath(options: DataOptions): Promise<readonly DataRow[]> {
   const lanes = [
     directLane,
-    ...STATIC_RULES.map(staticRuleLane),
-    ...options.sizes.map(weftLane),
-    ...options.sizes.map(layoutLane),
+    ...STATIC_RULES.map((name) => staticRuleLane(name, options.staticRuleBy)),
+    ...options.lanes,
   ];
   const open: OpenLane[] = [];
   try {

@@ -2,8 +2,9 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { TRIGGER_TIME_ANNOTATION } from '../../src/kube/resources.ts';
 import type { TestNetns } from '../support/netns.ts';
-import { manifestItems } from './cluster-objects.ts';
+import { manifestItems, type ServiceObjects } from './cluster-objects.ts';
 import { benchNode } from './kube-proxy-layout.ts';
 import { type ControlCase, changingService, unchangingServices } from './proxy-cases.ts';
 import { writeItems } from './services.ts';
@@ -39,15 +40,26 @@ export function manifestFeed(home: string, kind: ControlCase): Feed {
   const items = initialItems(kind);
   writeItems(manifests, 'first', [nodeItem, ...items.first.slice(0, -1)]);
   writeItems(manifests, 'changing', items.first.slice(-1));
-  for (let from = 0; from < items.others.length; from += SERVICES_PER_FILE) {
-    const part = items.others.slice(from, from + SERVICES_PER_FILE);
-    writeItems(manifests, String(from), part.flat());
-  }
+  writeMany(manifests, items.others);
   return {
     name: 'weft, manifests',
     config: { manifests },
     move: (round) => writeItems(manifests, 'changing', [movedSlice(kind, round)]),
   };
+}
+
+/** A directory of objects that do not change. */
+export function stillFeed(home: string, services: readonly ServiceObjects[]): Pick<Feed, 'config'> {
+  const manifests = join(home, 'manifests');
+  mkdirSync(manifests, { recursive: true });
+  writeMany(manifests, [[nodeItem], ...services.map(manifestItems)]);
+  return { config: { manifests } };
+}
+
+function writeMany(manifests: string, items: readonly (readonly object[])[]): void {
+  for (let from = 0; from < items.length; from += SERVICES_PER_FILE) {
+    writeItems(manifests, String(from), items.slice(from, from + SERVICES_PER_FILE).flat());
+  }
 }
 
 /** An API server in the agent's namespace, a process of its own. */
@@ -92,7 +104,9 @@ function initialItems(kind: ControlCase) {
 }
 
 function movedSlice(kind: ControlCase, round: number): object {
-  const slice = manifestItems(changingService(kind, round)).at(-1);
+  const slice = changingService(kind, round).slices.at(-1);
   if (slice === undefined) throw new Error('a Service without slices');
-  return slice;
+  const annotations = { [TRIGGER_TIME_ANNOTATION]: new Date().toISOString() };
+  const metadata = { ...slice.metadata, annotations };
+  return { apiVersion: 'discovery.k8s.io/v1', kind: 'EndpointSlice', ...slice, metadata };
 }

@@ -2,7 +2,7 @@
  * One lane per contender of the data path: a client and a server namespace with a node between them
  * that routes, so that lanes differ in nothing but the node's rules.
  */
-import { writeFileSync } from 'node:fs';
+import { mkdtempSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { netnses } from '../../src/kernel/netns.ts';
@@ -11,15 +11,20 @@ import { createProxy } from '../support/proxy-lab.ts';
 import { type RunningProgram, startIn } from '../support/workloads.ts';
 import { clusterIPOf, SERVICE_PORT, serviceObjects, withEndpoints } from './cluster-objects.ts';
 import { benchNode, fullSync } from './kube-proxy-layout.ts';
+import { startAgent } from './proxy-agent.ts';
+import { stillFeed } from './proxy-feeds.ts';
+import type { Mode } from './proxy-modes.ts';
 
 /** What is on the node, and where the client connects to. */
 export interface Lane {
   readonly name: string;
-  /** Puts the rules in place. */
-  readonly program: (node: TestNetns, directory: string) => Promise<void> | void;
+  /** Puts the rules in place; gives what ends what has to run meanwhile. */
+  readonly program: (node: TestNetns, directory: string) => Programmed | Promise<Programmed>;
   readonly host: string;
   readonly port: number;
 }
+
+type Programmed = (() => Promise<unknown>) | undefined;
 
 export interface OpenLane extends Lane {
   readonly client: TestNetns;
@@ -30,51 +35,73 @@ const SERVER_PORT = 8080;
 /** Not the client's, which is the first, where there is another. */
 const SERVER_CPU = String(Math.min(1, cpus().length - 1));
 /** Of the Service that clients use; all of them are the server's. */
-const ENDPOINTS = [1, 2, 3, 4, 5].map((i) => `10.2.0.${i + 10}`);
+const ENDPOINTS = [1, 2, 3, 4, 5].map((i) => `10.254.2.${i + 10}`);
 const DIRECT = ENDPOINTS[0] ?? '';
 
-const viaClusterIP = { host: clusterIPOf(0), port: SERVICE_PORT };
+/** One in the middle: where rules are looked through one by one, the first is found at once. */
+const measured = (services: number) => Math.floor(services / 2);
+const viaClusterIPOf = (services: number) => ({
+  host: clusterIPOf(measured(services)),
+  port: SERVICE_PORT,
+});
+const viaClusterIP = viaClusterIPOf(1);
 
 export const directLane: Lane = {
   name: 'pod to pod',
-  program: () => {},
+  program: () => undefined,
   host: DIRECT,
   port: SERVER_PORT,
 };
 
-/** The kernel's own cost of address translation. */
-export function staticRuleLane(name: string): Lane {
-  return { name, program: programStaticRule, ...viaClusterIP };
+/** The kernel's own cost of address translation; by iptables where nft has no IPv4. */
+export function staticRuleLane(name: string, by: 'nft' | 'iptables-legacy' = 'nft'): Lane {
+  const program = by === 'nft' ? programStaticRule : programLegacyRule;
+  return { name, program, ...viaClusterIP };
 }
 
 export function weftLane(services: number): Lane {
   const name = `weft, ${services.toLocaleString('en')}`;
-  return { name, program: (node) => programWeft(node, services), ...viaClusterIP };
+  return { name, program: (node) => programWeft(node, services), ...viaClusterIPOf(services) };
 }
 
 export function layoutLane(services: number): Lane {
   const name = `kube-proxy layout, ${services.toLocaleString('en')}`;
   const program: Lane['program'] = (node, directory) => programLayout(node, directory, services);
-  return { name, program, ...viaClusterIP };
+  return { name, program, ...viaClusterIPOf(services) };
+}
+
+/** The installed agent in one of its modes; it does not run meanwhile where it need not. */
+export function modeLane(mode: Mode, services: number): Lane {
+  const name = `${mode.name}, ${services.toLocaleString('en')}`;
+  const program: Lane['program'] = async (node, directory) => {
+    const home = mkdtempSync(join(directory, 'lane-'));
+    const agent = await startAgent(node, home, stillFeed(home, cluster(services)), mode.config);
+    if (mode.isInAgent === true) return agent.end;
+    await agent.end();
+    return undefined;
+  };
+  return { name, program, ...viaClusterIPOf(services) };
 }
 
 /** Builds the lane with a server that listens; `flows` is flows.c, built. */
 export async function openLane(lane: Lane, flows: string, directory: string): Promise<OpenLane> {
   const [client, node, server] = [createNetns('cl'), createNetns('no'), createNetns('se')];
-  const remove = () => {
+  let endProgrammed: Programmed;
+  const remove = async () => {
+    await endProgrammed?.();
     for (const netns of [client, node, server]) netns.remove();
   };
   let program: RunningProgram;
   try {
     wire(client, node, server);
-    await lane.program(node, directory);
+    endProgrammed = await lane.program(node, directory);
     program = await startIn(
       server.path,
       ['taskset', '-c', SERVER_CPU, flows, 'serve', String(SERVER_PORT)],
       'ready',
     );
   } catch (thrown) {
-    remove();
+    await remove();
     throw thrown;
   }
   return {
@@ -82,26 +109,26 @@ export async function openLane(lane: Lane, flows: string, directory: string): Pr
     client,
     async remove() {
       await program.end('SIGKILL');
-      remove();
+      await remove();
     },
   };
 }
 
 function wire(client: TestNetns, node: TestNetns, server: TestNetns): void {
   connect(
-    { netns: node, link: 'client', addresses: ['10.1.0.1/24'] },
-    { netns: client, link: 'eth0', addresses: ['10.1.0.2/24'] },
+    { netns: node, link: 'client', addresses: ['10.254.1.1/24'] },
+    { netns: client, link: 'eth0', addresses: ['10.254.1.2/24'] },
   );
   connect(
-    { netns: node, link: 'server', addresses: ['10.2.0.1/24'] },
+    { netns: node, link: 'server', addresses: ['10.254.2.1/24'] },
     {
       netns: server,
       link: 'eth0',
-      addresses: ['10.2.0.2/24', ...ENDPOINTS.map((ip) => `${ip}/32`)],
+      addresses: ['10.254.2.2/24', ...ENDPOINTS.map((ip) => `${ip}/32`)],
     },
   );
-  client.run('ip', 'route', 'add', 'default', 'via', '10.1.0.1');
-  server.run('ip', 'route', 'add', 'default', 'via', '10.2.0.1');
+  client.run('ip', 'route', 'add', 'default', 'via', '10.254.1.1');
+  server.run('ip', 'route', 'add', 'default', 'via', '10.254.2.1');
   client.run('sysctl', '-qw', 'net.ipv4.ip_local_port_range=1024 65535');
   server.run('sysctl', '-qw', 'net.core.somaxconn=65535', 'net.ipv4.tcp_max_syn_backlog=65535');
   // Flows that were reset must not fill the table while the next ones are counted.
@@ -109,7 +136,13 @@ function wire(client: TestNetns, node: TestNetns, server: TestNetns): void {
   node.run('sysctl', '-qw', 'net.ipv4.ip_forward=1', closed);
 }
 
-function programStaticRule(node: TestNetns): void {
+function programLegacyRule(node: TestNetns): undefined {
+  const match = `-d ${viaClusterIP.host} -p tcp --dport ${SERVICE_PORT}`;
+  const words = `-t nat -A PREROUTING ${match} -j DNAT --to-destination ${DIRECT}:${SERVER_PORT}`;
+  node.run('iptables-legacy', ...words.split(' '));
+}
+
+function programStaticRule(node: TestNetns): undefined {
   const rules = [
     'add table ip static',
     'add chain ip static nat { type nat hook prerouting priority -100; }',
@@ -118,7 +151,7 @@ function programStaticRule(node: TestNetns): void {
   node.run('nft', rules.join('; '));
 }
 
-async function programWeft(node: TestNetns, services: number): Promise<void> {
+async function programWeft(node: TestNetns, services: number): Promise<undefined> {
   const netns = netnses.open(node.path);
   const { nodeName, nodeIP } = benchNode;
   const proxy = createProxy(netns, { families: [4], nodeName, hasNodeObjects: () => true });
@@ -136,7 +169,7 @@ async function programWeft(node: TestNetns, services: number): Promise<void> {
   netns.close();
 }
 
-function programLayout(node: TestNetns, directory: string, services: number): void {
+function programLayout(node: TestNetns, directory: string, services: number): undefined {
   const file = join(directory, 'layout.nft');
   writeFileSync(file, fullSync(cluster(services), benchNode));
   const { status, stderr } = node.attempt('nft', ['-f', file], 240_000);
@@ -144,6 +177,8 @@ function programLayout(node: TestNetns, directory: string, services: number): vo
 }
 
 function cluster(services: number) {
-  const others = Array.from({ length: services - 1 }, (_, n) => serviceObjects(n + 1));
-  return [withEndpoints(0, ENDPOINTS), ...others];
+  const own = measured(services);
+  return Array.from({ length: services }, (_, n) =>
+    n === own ? withEndpoints(n, ENDPOINTS) : serviceObjects(n),
+  );
 }

@@ -7,7 +7,7 @@ import { WEFT_BINARY } from '../support/cluster.ts';
 import { createProxyLab, type ProxyLab, SERVER_PORT } from '../support/proxy-lab.ts';
 import { type RunningProgram, startIn } from '../support/workloads.ts';
 import { churnNode, settle } from './proxy-churn.ts';
-import { type ClusterChange, RandomCluster } from './random-cluster.ts';
+import type { ClusterChange, RandomCluster } from './random-cluster.ts';
 
 const API_SERVER = new URL('../support/workloads/api-server.ts', import.meta.url).pathname;
 const KINDS = {
@@ -37,8 +37,8 @@ export class AgentLab {
   /** Lines from the API server: one when it is ready, then one per command. */
   #answers = -1;
 
-  static async create(services: number, random: () => number): Promise<AgentLab> {
-    const lab = new AgentLab(await createProxyLab(), services, random);
+  static async create(cluster: RandomCluster, random: () => number): Promise<AgentLab> {
+    const lab = new AgentLab(await createProxyLab(), cluster, random);
     try {
       await lab.#fill();
       await lab.startAgent();
@@ -50,10 +50,10 @@ export class AgentLab {
     }
   }
 
-  private constructor(lab: ProxyLab, services: number, random: () => number) {
+  private constructor(lab: ProxyLab, cluster: RandomCluster, random: () => number) {
     this.#lab = lab;
     this.#random = random;
-    this.cluster = new RandomCluster(services, random);
+    this.cluster = cluster;
   }
 
   get node() {

@@ -132,9 +132,9 @@ function meddle(node: TestNetns, random: () => number): void {
     `flush map ${table} service-ips`,
     `flush map ${table} endpoints`,
     `flush set ${table} cluster-ips`,
-    `flush chain ${table} services`,
+    `flush chain ${table} nat-prerouting`,
     `flush chain ${table} n3`,
-    `add rule ${table} services counter drop`,
+    `add rule ${table} nat-prerouting counter drop`,
     `delete element ip weft-proxy service-ips { 172.30.0.${Math.floor(random() * 20)} . tcp . 80 }`,
   ];
   node.attempt('nft', [scripts[Math.floor(random() * scripts.length)] ?? '']);

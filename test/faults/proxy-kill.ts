@@ -13,6 +13,7 @@ import { type ColdStart, coldStart } from './cold-start.ts';
 import type { KnockResult } from './knock.ts';
 import { churnNode, settle } from './proxy-churn.ts';
 import { randomStream } from './random.ts';
+import { RandomCluster } from './random-cluster.ts';
 import { differences, readContent, readRules, readSet } from './table-content.ts';
 
 export interface KillOptions {
@@ -21,6 +22,8 @@ export interface KillOptions {
   readonly seconds: number;
   readonly changesPerSecond: number;
   readonly repairs: number;
+  /** Of the Services, those balanced by a source hash. */
+  readonly hashedShare?: number;
 }
 
 export interface KillReport {
@@ -51,7 +54,8 @@ const KNOCK = new URL('knock.ts', import.meta.url).pathname;
 
 export async function playAgentKills(options: KillOptions): Promise<KillReport> {
   const random = randomStream(options.seed);
-  const lab = await AgentLab.create(options.services, random);
+  const cluster = new RandomCluster(options.services, random, options.hashedShare);
+  const lab = await AgentLab.create(cluster, random);
   try {
     const streams = await openStreams(lab);
     const knocker = await lab.startClient(

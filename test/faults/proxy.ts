@@ -9,6 +9,8 @@ import { playAgentKills } from './proxy-kill.ts';
 const SERVICES = 500;
 const CHANGES_PER_SECOND = 1000;
 const REPAIR_LIMIT_MS = 1000;
+/** Most of what there is to repair then. */
+const HASHED_SHARE = 0.1;
 
 const [seconds = '60', seedText = String(Date.now() % 1_000_000)] = process.argv.slice(2);
 const seed = Number(seedText);
@@ -24,7 +26,7 @@ console.log(
   `seed ${seed}: ${churn.changes} changes, ${churn.failures} failures of the kernel, ` +
     `${churn.meddlings} meddlings: ${churn.differences.length} differences`,
 );
-const kills = await playAgentKills({ ...common, repairs: 5 });
+const kills = await playAgentKills({ ...common, repairs: 5, hashedShare: HASHED_SHARE });
 const slowest = Math.max(...kills.repairsMs, ...kills.busyRepairsMs);
 const failedKnocks = Object.entries(kills.knocks.failures);
 console.log(

@@ -22,11 +22,16 @@ export class RandomCluster {
   readonly slices = new Map<string, EndpointSlice>();
   readonly #random: () => number;
   readonly #size: number;
+  readonly #hashedShare: number;
 
-  /** `size` is the number of names that Services come and go under. */
-  constructor(size: number, random: () => number) {
+  /**
+   * `size` is the number of names that Services come and go under, `hashedShare` of which are
+   * balanced by a source hash: such a Service has hundreds of slots per frontend.
+   */
+  constructor(size: number, random: () => number, hashedShare = 0.02) {
     this.#size = size;
     this.#random = random;
+    this.#hashedShare = hashedShare;
   }
 
   /** Brings every Service into being, with endpoints. */
@@ -107,8 +112,7 @@ export class RandomCluster {
   #annotations(): Readonly<Record<string, string>> {
     return {
       ...(this.#chance(0.1) ? { 'weft.dev/weights': 'node/node-a=3, node/node-b=0' } : {}),
-      // Rare: such a Service has hundreds of slots per frontend.
-      ...(this.#chance(0.02) ? { 'weft.dev/balance': 'source-hash' } : {}),
+      ...(this.#chance(this.#hashedShare) ? { 'weft.dev/balance': 'source-hash' } : {}),
     };
   }
 

@@ -7,10 +7,12 @@ import {
   directLane,
   type Lane,
   layoutLane,
+  modeLane,
   openLane,
   staticRuleLane,
   weftLane,
 } from '../bench/proxy-lanes.ts';
+import { iptablesModes, userspaceMode } from '../bench/proxy-modes.ts';
 
 let directory: string;
 let flows: string;
@@ -22,7 +24,14 @@ beforeAll(() => {
 
 afterAll(() => rmSync(directory, { recursive: true }));
 
-const lanes: readonly Lane[] = [directLane, staticRuleLane('static'), weftLane(3), layoutLane(3)];
+const lanes: readonly Lane[] = [
+  directLane,
+  staticRuleLane('static'),
+  staticRuleLane('static, legacy', 'iptables-legacy'),
+  weftLane(3),
+  ...[...iptablesModes, userspaceMode].map((mode) => modeLane(mode, 3)),
+  layoutLane(3),
+];
 
 test.each(lanes)('what is measured is measured on packets that arrive: $name', async (lane) => {
   const open = await openLane(lane, flows, directory);
