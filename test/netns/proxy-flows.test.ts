@@ -126,7 +126,7 @@ test('a flushed ruleset comes back', async () => {
 
 test('counters say which endpoint took a connection', async () => {
   lab.node.run('nft', 'flush', 'ruleset');
-  await start(IPV4);
+  await start(IPV4, { countsEndpoints: true });
   await visit('client', IPV4);
   expect(lab.node.run('nft', 'list', 'map', 'ip', 'weft-proxy', 'endpoints')).toMatch(
     /172\.30\.0\.1 \. tcp \. 80 \. 0 counter packets 1 bytes \d+ : 10\.1\.0\.3 \. 8080/,
