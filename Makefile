@@ -18,7 +18,7 @@ NATIVE_SOURCES := $(wildcard native/*.cc native/*.h native/Makefile)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build bundle dist/root demo test test-unit test-netns test-runtime test-uml test-faults test-faults-proxy \
-  fuzz test-sanitized verify format golden bench-proxy bench-cni install clean
+  fuzz test-sanitized verify format golden bench-proxy bench-ipvs bench-cni install clean
 
 help: ## list the targets
 	@echo 'weft: targets (all of them set up what they need first)'
@@ -47,7 +47,7 @@ $(PAUSE): native/pause/pause.c native/pause/Makefile | node_modules/.package-loc
 demo: setup dist/root ## two nodes, four pods, Services and a client: build it, check it, draw it
 	@$(NODE) test/demo/demo.ts
 
-test: setup dist/root ## all tests (root; namespaces of their own)
+test: setup dist/root ## all tests (root; namespaces of their own; user-mode Linux)
 	@scripts/test.sh
 
 test-unit: build ## unit tests only (no root)
@@ -60,7 +60,7 @@ test-runtime: setup dist/root ## containerd and podman from Debian (root)
 	@scripts/setup-runtimes.sh
 	@NO_COLOR=1 $(BIN)/vitest run --project runtime
 
-test-uml: setup build ## what this kernel may lack (bridge VLANs), under user-mode Linux (root)
+test-uml: setup build ## what this kernel may lack (IPVS, bridge VLANs), under user-mode Linux (root)
 	@scripts/test-uml.sh
 
 ROUNDS ?= 1000
@@ -87,10 +87,13 @@ format: build ## rewrite sources in the project's format
 	@$(BIOME) check --write
 
 golden: build ## rewrite golden files; read the diff like code
-	@UPDATE_GOLDEN=1 $(BIN)/vitest run --update
+	@UPDATE_GOLDEN=1 $(BIN)/vitest run --project '!uml' --update
 
-bench-proxy: setup dist/root ## weft against kube-proxy's layout: start, change, RSS, connections/s
-	@$(NODE) test/bench/proxy.ts
+bench-proxy: setup dist/root ## weft's modes and kube-proxy's layout: start, change, connections/s (QUICK=1: 2 min)
+	@$(NODE) test/bench/proxy.ts $(if $(QUICK),1 bench-results quick)
+
+bench-ipvs: setup dist/root ## the IPVS mode against iptables-legacy, under user-mode Linux (root)
+	@UML_LIMIT=1800 scripts/uml-run.sh node test/bench/ipvs.ts
 
 bench-cni: setup dist/root ## ADD and DEL: agent, standalone, reference plugins; bursts; beside a busy proxy
 	@$(NODE) test/bench/cni.ts

@@ -21,6 +21,19 @@ export default defineConfig({
       },
       {
         test: {
+          name: 'uml',
+          // Under user-mode Linux, by scripts/test-uml.sh: bridge VLANs, IPVS.
+          include: ['test/uml/**/*.test.ts', 'test/netns/cni-bridge-vlan.test.ts'],
+          fileParallelism: false,
+          // One slow processor, emulated; the runner names every test that needed it.
+          retry: 1,
+          pool: 'forks',
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        test: {
           name: 'runtime',
           include: ['test/runtime/**/*.test.ts'],
           fileParallelism: false,

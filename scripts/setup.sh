@@ -17,7 +17,12 @@ packages=(
   containernetworking-plugins # the reference plugins that tests compare with
   iptables      # the reference bridge's masquerade and portmap
   strace        # ends a program at its n-th system call of a kind
+  kmod          # loads the modules of user-mode Linux
+  ipvsadm       # the oracle of the IPVS tests
+  ipset         # the oracle of the set tests
 )
+# Debian has the kernel that IPVS and VLANs are tested with for this architecture only.
+[ "$(dpkg --print-architecture)" != amd64 ] || packages+=(user-mode-linux)
 
 missing=()
 for package in "${packages[@]}"; do

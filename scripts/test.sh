@@ -7,14 +7,43 @@ if [ "$(id -u)" -ne 0 ]; then
   echo 'test: the namespace tests need root; run `make test-unit` for the others' >&2
   exit 1
 fi
-report=$(mktemp)
-trap 'rm -f "$report"' EXIT
+# Not in /tmp: user-mode Linux has one of its own.
+reports=$(mktemp -d /var/tmp/weft-reports-XXXXXX)
+trap 'rm -rf "$reports"' EXIT
+export NO_COLOR=1
 status=0
-scripts/test-sanitized.sh || status=1
-NO_COLOR=1 vitest run --project unit --project netns --reporter=default --reporter=json --outputFile.json="$report" || status=1
-node -e '
-const { numPassedTests: passed, numFailedTests: failed, numPendingTests: skipped } =
-  JSON.parse(require("node:fs").readFileSync(process.argv[1], "utf8"));
-console.log(`${passed} passed, ${failed} failed${skipped ? `, ${skipped} skipped` : ""}`);
-' "$report" || status=1
+
+# run SCRIPT-OR-VITEST NAME ARGS...: with a report that counts.
+run() {
+  local program=$1 name=$2
+  shift 2
+  "$program" "$@" --reporter=default --reporter=json --outputFile.json="$reports/$name.json"
+}
+
+# User-mode Linux has one processor; what is on the other one meanwhile does not mind to wait.
+(
+  scripts/test-sanitized.sh && sanitized=0 || sanitized=1
+  run vitest unit run --project unit && exit "$sanitized"
+  exit 1
+) >"$reports/beside" 2>&1 &
+beside=$!
+run scripts/test-uml.sh uml || status=1
+wait "$beside" || status=1
+cat "$reports/beside"
+run vitest netns run --project netns || status=1
+
+node - "$reports" unit netns uml <<'COUNT' || status=1
+const { existsSync, readFileSync } = require('node:fs');
+const [directory, ...names] = process.argv.slice(2);
+const reports = names.map((name) => [name, `${directory}/${name}.json`]);
+const found = reports
+  .filter(([, path]) => existsSync(path))
+  .map(([, path]) => JSON.parse(readFileSync(path, 'utf8')));
+const total = (key) => found.reduce((sum, report) => sum + report[key], 0);
+const words = [`${total('numPassedTests')} passed`, `${total('numFailedTests')} failed`];
+const skipped = total('numPendingTests');
+if (skipped > 0) words.push(`${skipped} skipped`);
+for (const [name, path] of reports) if (!existsSync(path)) words.push(`${name} tests NOT RUN`);
+console.log(words.join(', '));
+COUNT
 exit "$status"

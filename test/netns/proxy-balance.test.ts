@@ -65,7 +65,7 @@ async function visit(
     ...({ source, protocol: 'tcp', count, timeoutMs: 4000 } as const),
     ...to,
   }));
-  return (await runProbe(lab.client.path, probes)).map(
+  return (await runProbe(lab.client, probes)).map(
     (outcomes) =>
       new Map(Object.entries(outcomes).map(([text, times]) => [text.split(' ')[0] ?? '', times])),
   );

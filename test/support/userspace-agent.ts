@@ -8,8 +8,8 @@ import { IPV4, IPV6 } from './flows/net.ts';
 import type { ProxyLab } from './proxy-lab.ts';
 
 const WEFT = new URL('../../src/cli/weft.ts', import.meta.url).pathname;
-/** Under user-mode Linux it takes its time. */
-const WAIT = { timeout: 60_000, interval: 50 };
+/** Under user-mode Linux it takes its time, and so does each question. */
+const WAIT = { timeout: 60_000, interval: 500 };
 
 export class ModeAgent {
   output = '';

@@ -14,8 +14,8 @@ export interface Answer {
   readonly source: 'own' | 'node';
 }
 
-/** Who may answer, each at least once; or how nobody does. */
-export type Want = readonly Answer[] | 'reject' | 'drop' | 'pass';
+/** Who may answer, each at least once; or how nobody does: `reset` is to be taken and then reset. */
+export type Want = readonly Answer[] | 'reject' | 'drop' | 'pass' | 'reset';
 
 export interface Flow {
   readonly name: string;

@@ -1,0 +1,35 @@
+/** A kernel that has iptables-legacy, and no nftables for IPv4. */
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { openTriedVariant } from '../../src/agent/proxy/modes/tried-variant.ts';
+import { NftablesConnection } from '../../src/nftables/connection.ts';
+import { probeTables } from '../../src/proxy/nftables/probe.ts';
+import { ModeAgent } from '../support/mode-agent.ts';
+
+const LACKS = 'the kernel has no CONFIG_NF_TABLES with CONFIG_NF_TABLES_IPV4';
+const OPTIONS = { families: [4, 6], masqueradeBit: 14, localhostNodePorts: true } as const;
+
+let agent: ModeAgent;
+
+beforeAll(() => {
+  agent = new ModeAgent('auto');
+});
+
+afterAll(() => agent.remove());
+
+test('nftables is refused by name', () => {
+  const { status, stderr } = agent.runToEnd('nftables');
+  expect([status, stderr]).toEqual([1, expect.stringContaining(`proxy mode nftables: ${LACKS}`)]);
+});
+
+test('what auto asks: no nftables, and iptables in the variant that the kernel has', async () => {
+  const connection = NftablesConnection.open();
+  try {
+    expect(() => probeTables((each) => connection.check(each), [4, 6])).toThrow(LACKS);
+  } finally {
+    connection.close();
+  }
+  const { mode, isTried } = await openTriedVariant(OPTIONS);
+  expect([mode.variant, isTried]).toEqual(['legacy', true]);
+  const named = openTriedVariant({ ...OPTIONS, variant: 'nft' });
+  await expect(named).rejects.toThrow('the kernel has no CONFIG_NF_TABLES; load its module');
+});
