@@ -7,8 +7,7 @@ if [ "$(id -u)" -ne 0 ]; then
   echo 'test: the namespace tests need root; run `make test-unit` for the others' >&2
   exit 1
 fi
-# Not in /tmp: user-mode Linux has one of its own.
-reports=$(mktemp -d /var/tmp/weft-reports-XXXXXX)
+reports=$(mktemp -d)
 trap 'rm -rf "$reports"' EXIT
 export NO_COLOR=1
 status=0

@@ -35,12 +35,14 @@ ln -s /usr/lib/uml/modules "$work/lib/modules"
 printf '%q ' "$@" >"$work/command"
 cat >"$work/init" <<INIT
 #!/bin/bash
-mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t tmpfs tmpfs /run; mount -t tmpfs tmpfs /tmp
-mkdir -p /run/netns; ip link set lo up
+mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t tmpfs tmpfs /run
+mkdir -p /run/netns /run/tmp; ip link set lo up
 # The second console is what whoever started this sees.
 mknod /run/console c 4 1
 exec </dev/null >/run/console 2>&1
 stty -F /run/console -opost
+# Not on the machine's own, and not over it: the project may lie below /tmp.
+export TMPDIR=/run/tmp
 export PATH="$PATH" HOME=/root NO_COLOR=1
 # Reading TypeScript takes seconds here; what comes of it is kept for the next time.
 export NODE_COMPILE_CACHE="$PWD/node_modules/.cache/weft-uml"
