@@ -4,6 +4,7 @@ import { readU32Bytes } from '../../nftables/bytes.ts';
 import { readDeletedElements } from '../../nftables/deleted-elements.ts';
 import type { NamedSet, ObservedElement } from '../../nftables/model.ts';
 import { errorCode } from '../../util/errors.ts';
+import { inTurns } from '../../util/turns.ts';
 import { readAffinityId } from '../nftables/affinity-rules.ts';
 import { proxyTable } from '../nftables/layout.ts';
 import { type SetName, tableSets } from '../nftables/sets.ts';
@@ -23,7 +24,6 @@ import {
   targetOfAffine,
 } from './series.ts';
 import { type Count, CounterTotals } from './totals.ts';
-import { inTurns } from './turns.ts';
 
 /** Lists a set of the family's table; see listElements. */
 export type ListSet = (

@@ -1,6 +1,6 @@
 import type { IPFamily } from '../../net/ip.ts';
+import { inTurns } from '../../util/turns.ts';
 import { kindOfSeries, type SeriesKind, seriesLabels } from './series.ts';
-import { inTurns } from './turns.ts';
 
 const METRICS: Readonly<Record<SeriesKind, { readonly name: string; readonly help: string }>> = {
   service: {

@@ -1,4 +1,4 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { inTurns } from '../../util/turns.ts';
 import type { ServiceSession, SessionSettings } from '../session.ts';
 import type { ResolvedPort } from '../state.ts';
 import { CHAIN, isServiceChain } from './chain-names.ts';
@@ -165,23 +165,21 @@ export class RulesSession implements ServiceSession {
     options: Omit<FragmentOptions, 'hasEndpointComments'>,
   ): Promise<readonly RuleChain[]> {
     const resolved: { readonly key: string; readonly ports: readonly ResolvedPort[] }[] = [];
-    for (const key of keys) {
-      resolved.push({ key, ports: resolve(key) });
-      if (resolved.length % SERVICES_PER_TURN === 0) await nextTurn();
-    }
+    const take = (key: string) => resolved.push({ key, ports: resolve(key) });
+    await inTurns(keys, take, SERVICES_PER_TURN);
     const others = [...this.#services].filter(([key]) => !keys.has(key));
     const total =
       others.reduce((sum, [, { endpoints }]) => sum + endpoints, 0) +
       resolved.reduce((sum, { ports }) => sum + countEndpoints(ports), 0);
     const hasEndpointComments = total <= MOST_COMMENTED_ENDPOINTS;
     const chains: RuleChain[] = [];
-    for (const [i, { key, ports }] of resolved.entries()) {
+    const render = ({ key, ports }: (typeof resolved)[number]) => {
       const fragments = ports.map((port) => renderPort(port, { ...options, hasEndpointComments }));
       const own = fragments.flatMap((fragment) => fragment.chains);
       this.#note(key, ports, fragments, own);
       chains.push(...own);
-      if (i % SERVICES_PER_TURN === SERVICES_PER_TURN - 1) await nextTurn();
-    }
+    };
+    await inTurns(resolved, render, SERVICES_PER_TURN);
     return chains;
   }
 
@@ -218,12 +216,12 @@ export class RulesSession implements ServiceSession {
   }> {
     const digests = new Map(this.#digests);
     const changed: RuleChain[] = [];
-    for (const [i, chain] of chains.entries()) {
+    const compare = (chain: RuleChain) => {
       const [key, digest] = [chainKey(chain), rulesDigest(chain.rules)];
       if (digests.get(key) !== digest) changed.push(chain);
       digests.set(key, digest);
-      if (i % CHAINS_PER_TURN === CHAINS_PER_TURN - 1) await nextTurn();
-    }
+    };
+    await inTurns(chains, compare, CHAINS_PER_TURN);
     return { change: { chains: changed }, digests };
   }
 

@@ -1,6 +1,6 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { IpvsChange, VirtualServer } from '../../kernel/ipvs-types.ts';
 import type { IP } from '../../net/ip.ts';
+import { inTurns } from '../../util/turns.ts';
 import { destinationKey, serverDifference } from './difference.ts';
 import { Draining, idleDifference } from './draining.ts';
 import { portalEntry } from './fragment.ts';
@@ -57,14 +57,19 @@ export class Planner {
     const changes = noChanges();
     const { known } = this.#options;
     if (isAll) for (const key of known.servers.keys()) touched.servers.add(key);
-    await inTurns(touched.servers, (key) => this.#planServer(key, touched, changes));
+    await inTurns(
+      touched.servers,
+      (key) => this.#planServer(key, touched, changes),
+      ITEMS_PER_TURN,
+    );
     if (isAll) for (const ip of known.addresses) touched.addresses.add(ip);
-    await inTurns(touched.addresses, (ip) => this.#planAddress(ip, changes));
-    await inTurns(touched.entries, (key) => this.#planEntry(key, changes));
+    await inTurns(touched.addresses, (ip) => this.#planAddress(ip, changes), ITEMS_PER_TURN);
+    await inTurns(touched.entries, (key) => this.#planEntry(key, changes), ITEMS_PER_TURN);
     if (isAll) {
-      await inTurns([...known.allEntries()], ([key, entry]) => {
+      const dropUnneeded = ([key, entry]: readonly [string, SetEntry]) => {
         if (!this.#isEntryNeeded(key, entry)) this.#removeEntry(entry, changes);
-      });
+      };
+      await inTurns([...known.allEntries()], dropUnneeded, ITEMS_PER_TURN);
     }
     return changes;
   }
@@ -158,15 +163,6 @@ export class Planner {
 
   #removeEntry(entry: SetEntry, changes: Changes): void {
     if (this.#options.known.removeEntry(entryKey(entry), entry)) changes.removedEntries.push(entry);
-  }
-}
-
-async function inTurns<T>(items: Iterable<T>, visit: (item: T) => void): Promise<void> {
-  let count = 0;
-  for (const item of items) {
-    visit(item);
-    count += 1;
-    if (count % ITEMS_PER_TURN === 0) await nextTurn();
   }
 }
 

@@ -1,7 +1,7 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Link, Rtnl } from '../../kernel/types.ts';
 import { addressBits, type IP, type IPFamily, ipFamily, isLoopback } from '../../net/ip.ts';
 import { errorCode, IoError } from '../../util/errors.ts';
+import { inTurns } from '../../util/turns.ts';
 import type { ServiceAddresses } from './kernel.ts';
 
 /** kube-proxy's name for it. */
@@ -86,10 +86,8 @@ export class PortalLink implements ServiceAddresses {
     if (addresses.length === 0) return;
     const { index } = this.#link();
     const prefixLength = addressBits(this.#options.family);
-    for (const [i, address] of addresses.entries()) {
-      change(index, { address, prefixLength });
-      if (i % ADDRESSES_PER_TURN === ADDRESSES_PER_TURN - 1) await nextTurn();
-    }
+    const changeOne = (address: IP) => change(index, { address, prefixLength });
+    await inTurns(addresses, changeOne, ADDRESSES_PER_TURN);
   }
 
   #link(): Link {

@@ -1,8 +1,8 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { IpvsChange, VirtualServer } from '../../kernel/ipvs-types.ts';
 import type { Cidr } from '../../net/cidr.ts';
 import type { IP } from '../../net/ip.ts';
 import { formatServerKey } from '../../netlink/ipvs/server-key.ts';
+import { inTurns } from '../../util/turns.ts';
 import { applyInHalves } from '../iptables/halves.ts';
 import type { ObservedRules } from '../iptables/kernel-rules.ts';
 import type { ServiceSession, SessionSettings } from '../session.ts';
@@ -154,8 +154,8 @@ export class IpvsSession implements ServiceSession {
     const isNew = text !== this.#fragmentOptions;
     this.#fragmentOptions = text;
     const schedulers = new Set<string>();
-    let count = 0;
-    for (const key of new Set([...named, ...(isNew ? wanted.services() : [])])) {
+    const services = new Set([...named, ...(isNew ? wanted.services() : [])]);
+    const render = (key: string) => {
       const ports = resolve(key);
       const fragments = ports.map((port) => renderPort(port, options));
       const fragment = joinFragments(fragments);
@@ -163,9 +163,8 @@ export class IpvsSession implements ServiceSession {
         for (const { scheduler } of schedulings) schedulers.add(scheduler);
       }
       wanted.update(key, ports.length === 0 ? undefined : fragment);
-      count += 1;
-      if (count % SERVICES_PER_TURN === 0) await nextTurn();
-    }
+    };
+    await inTurns(services, render, SERVICES_PER_TURN);
     const { kernel, onMissingScheduler } = this.#options;
     for (const missing of await kernel.schedulers.learn(schedulers)) onMissingScheduler(missing);
   }
