@@ -1,16 +1,11 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Flow, wantText } from '../support/flows/flow.ts';
-import { modelAnswer, worldOf } from '../support/flows/model.ts';
-import { IPV4, IPV6, type Net } from '../support/flows/net.ts';
-import { packetAnswer, tryFlows } from '../support/flows/probing.ts';
+import { disagreements, randomRows } from '../support/flows/disagreements.ts';
+import type { FlowGroup, SettingsName } from '../support/flows/flow.ts';
+import { worldOf } from '../support/flows/model.ts';
+import type { Net } from '../support/flows/net.ts';
 import { drawing, randomGroup } from '../support/flows/random.ts';
 import { localAddresses, NODE, SERVICE_CIDRS, settingsOf } from '../support/flows/settings.ts';
 import { createProxyLab, type ProxyLab } from '../support/proxy-lab.ts';
-
-/** Each start finds the table of the one before, as after a pause of the agent. */
-const SEEDS = (process.env['FLOW_SEEDS'] ?? '1,7,10,18,24').split(',').map(Number);
-
-const SETTINGS = ['base', 'byBridge', 'noDetector', 'listedNodePorts', 'masqueradeAll'] as const;
 
 let lab: ProxyLab;
 
@@ -20,11 +15,8 @@ beforeAll(async () => {
 
 afterAll(() => lab.remove());
 
-/** Flows whose packets went otherwise than the model says: `flow: model, packets`. */
-async function disagreements(net: Net, seed: number): Promise<readonly string[]> {
-  const settings = SETTINGS[seed % SETTINGS.length] ?? 'base';
-  const group = randomGroup(net, settings, drawing(seed));
-  const world = worldOf([group], settings, net);
+/** Finds the table of the one before, as after a pause of the agent. */
+async function program(net: Net, settings: SettingsName, group: FlowGroup): Promise<void> {
   const { hasNodeObjects, ...options } = settingsOf(settings);
   const proxy = lab.proxy({
     ...options,
@@ -39,27 +31,15 @@ async function disagreements(net: Net, seed: number): Promise<readonly string[]>
   proxy.setSynced();
   await proxy.sync();
   await proxy.stop();
-  const flows = group.flows.map((flow): Flow => ({ ...flow, want: modelAnswer(world, flow, net) }));
-  // Nobody answers what passes by, one way or another; silence is what takes least time to tell.
-  const tried = flows.map((flow) => ({
-    net,
-    flow: flow.want === 'pass' ? ({ ...flow, want: 'drop' } as const) : flow,
-  }));
-  const results = await tryFlows(lab, tried);
-  return flows.flatMap((flow, i) => {
-    const answer = packetAnswer(results[i] ?? {}, { net, flow });
-    const seen = typeof answer === 'string' ? answer : wantText(answer);
-    const isPassedBy = flow.want === 'pass' && typeof answer === 'string';
-    return isPassedBy || seen === wantText(flow.want)
-      ? []
-      : [`${flow.name}: model ${wantText(flow.want)}, packets ${seen}`];
-  });
 }
 
-test.each(SEEDS.flatMap((seed) => [IPV4, IPV6].map((net) => ({ seed, net, family: net.family }))))(
+test.each(randomRows('1,7,10,18,24'))(
   'any Services, IPv$family, seed $seed',
-  async ({ net, seed }) => {
+  async ({ net, seed, settings }) => {
     lab.forgetFlows();
-    expect(await disagreements(net, seed)).toEqual([]);
+    const group = randomGroup(net, settings, drawing(seed));
+    await program(net, settings, group);
+    const world = worldOf([group], settings, net);
+    expect(await disagreements(lab, { flows: group.flows, world, net })).toEqual([]);
   },
 );

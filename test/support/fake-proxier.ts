@@ -23,13 +23,9 @@ interface FakeObjects {
   readonly node?: NodeFacts;
 }
 
-/** A proxier on `node-a` that has synced these objects. */
-export async function startFakeProxier(
-  kernel: FakeKernel,
-  { services = [], slices = [], node }: FakeObjects,
-  options: Partial<ProxierOptions> = {},
-): Promise<FakeProxier> {
-  const proxier = new Proxier(4, {
+/** On `node-a`, over tables in memory, with a clock that stands still and a log that nobody reads. */
+export function fakeProxyOptions(open: Parameters<typeof tableSessions>[0]): ProxierOptions {
+  return {
     nodeName: 'node-a',
     localDetection: { kind: 'cidrs', cidrs: [parseCidr('10.0.0.0/8')] },
     nodePortAddresses: { kind: 'primary' },
@@ -40,9 +36,17 @@ export async function startFakeProxier(
     syncPeriodMs: 30_000,
     clock: new FakeClock(),
     log: createLogger('silent'),
-    openSession: tableSessions(kernel.open),
-    ...options,
-  });
+    openSession: tableSessions(open),
+  };
+}
+
+/** A proxier on `node-a` that has synced these objects. */
+export async function startFakeProxier(
+  kernel: FakeKernel,
+  { services = [], slices = [], node }: FakeObjects,
+  options: Partial<ProxierOptions> = {},
+): Promise<FakeProxier> {
+  const proxier = new Proxier(4, { ...fakeProxyOptions(kernel.open), ...options });
   const sync = async () => {
     kernel.changes.length = 0;
     await proxier.sync();

@@ -4,11 +4,10 @@ import type { EndpointSlice, Service } from '../../../src/kube/types.ts';
 import { parseCidr } from '../../../src/net/cidr.ts';
 import { type IP, type IPFamily, parseIP } from '../../../src/net/ip.ts';
 import { ipBytes, portBytes, protocolBytes, readIPBytes } from '../../../src/nftables/bytes.ts';
-import { tableSessions } from '../../../src/proxy/nftables/session.ts';
 import type { NodeFacts } from '../../../src/proxy/node-addresses.ts';
 import { Proxier, type ProxierOptions } from '../../../src/proxy/proxier.ts';
-import { createLogger } from '../../../src/util/log.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
+import { fakeProxyOptions } from '../../support/fake-proxier.ts';
 import { FakeKernel } from '../../support/fake-table.ts';
 import { type EndpointText, service, slice } from '../../support/proxy-objects.ts';
 
@@ -16,20 +15,7 @@ const VIP = '172.30.0.1';
 const running: Proxier[] = [];
 
 function start(kernel: FakeKernel, options: Partial<ProxierOptions> = {}, family: IPFamily = 4) {
-  const proxier = new Proxier(family, {
-    nodeName: 'node-a',
-    localDetection: { kind: 'cidrs', cidrs: [parseCidr('10.0.0.0/8')] },
-    nodePortAddresses: { kind: 'primary' },
-    hasNodeObjects: () => false,
-    localAddresses: () => [],
-    masqueradesAll: false,
-    minSyncPeriodMs: 0,
-    syncPeriodMs: 30_000,
-    clock: new FakeClock(),
-    log: createLogger('silent'),
-    openSession: tableSessions(kernel.open),
-    ...options,
-  });
+  const proxier = new Proxier(family, { ...fakeProxyOptions(kernel.open), ...options });
   running.push(proxier);
   return proxier;
 }

@@ -4,10 +4,10 @@ import type { Node } from '../../../src/kube/types.ts';
 import { parseIP } from '../../../src/net/ip.ts';
 import { ipBytes, portBytes, protocolBytes, readIPBytes } from '../../../src/nftables/bytes.ts';
 import type { ProxyMetrics } from '../../../src/proxy/metrics.ts';
-import { tableSessions } from '../../../src/proxy/nftables/session.ts';
 import { ServiceProxy, type ServiceProxyOptions } from '../../../src/proxy/service-proxy.ts';
 import { createLogger } from '../../../src/util/log.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
+import { fakeProxyOptions } from '../../support/fake-proxier.ts';
 import { FakeKernel } from '../../support/fake-table.ts';
 import { service, slice } from '../../support/proxy-objects.ts';
 
@@ -22,19 +22,11 @@ function start(options: Partial<ServiceProxyOptions> = {}) {
   const kernels = { ip: new FakeKernel(), ip6: new FakeKernel() };
   proxy = new ServiceProxy({
     families: [4, 6],
-    nodeName: 'node-a',
-    localDetection: undefined,
-    nodePortAddresses: { kind: 'primary' },
-    hasNodeObjects: () => true,
-    localAddresses: () => [],
-    masqueradesAll: false,
-    minSyncPeriodMs: 0,
-    syncPeriodMs: 30_000,
-    clock: new FakeClock(),
-    log: createLogger('silent'),
-    openSession: tableSessions((definition) =>
+    ...fakeProxyOptions((definition) =>
       (definition.table.family === 'ip' ? kernels.ip : kernels.ip6).open(definition),
     ),
+    localDetection: undefined,
+    hasNodeObjects: () => true,
     ...options,
   });
   return kernels;

@@ -3,11 +3,9 @@ import { type ExplainSources, explain } from '../../../../src/agent/debug/explai
 import type { NodeRtnl } from '../../../../src/kernel/types.ts';
 import { parseCidr } from '../../../../src/net/cidr.ts';
 import { parseIP } from '../../../../src/net/ip.ts';
-import { tableSessions } from '../../../../src/proxy/nftables/session.ts';
 import type { LocalDetection } from '../../../../src/proxy/node-addresses.ts';
 import { ServiceProxy } from '../../../../src/proxy/service-proxy.ts';
-import { createLogger } from '../../../../src/util/log.ts';
-import { FakeClock } from '../../../support/fake-clock.ts';
+import { fakeProxyOptions } from '../../../support/fake-proxier.ts';
 import { FakeKernel } from '../../../support/fake-table.ts';
 import { service, slice } from '../../../support/proxy-objects.ts';
 
@@ -29,17 +27,8 @@ afterEach(() => proxy.stop());
 function start(localDetection: LocalDetection | undefined, isSynced = true): ExplainSources {
   proxy = new ServiceProxy({
     families: [4],
-    nodeName: 'node-a',
+    ...fakeProxyOptions(new FakeKernel().open),
     localDetection,
-    nodePortAddresses: { kind: 'primary' },
-    hasNodeObjects: () => false,
-    localAddresses: () => [],
-    masqueradesAll: false,
-    minSyncPeriodMs: 0,
-    syncPeriodMs: 30_000,
-    clock: new FakeClock(),
-    log: createLogger('silent'),
-    openSession: tableSessions(new FakeKernel().open),
   });
   proxy.onServiceAdd(service('web', '172.30.0.1'));
   proxy.onEndpointSliceAdd(slice({ service: 'web', endpoints: ['10.1.0.3'] }));

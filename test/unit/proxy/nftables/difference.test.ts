@@ -2,10 +2,8 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { parseIP } from '../../../../src/net/ip.ts';
 import { ipBytes, portBytes, protocolBytes } from '../../../../src/nftables/bytes.ts';
 import { diffTable, type TableDifference } from '../../../../src/proxy/nftables/difference.ts';
-import { tableSessions } from '../../../../src/proxy/nftables/session.ts';
 import { ServiceProxy } from '../../../../src/proxy/service-proxy.ts';
-import { createLogger } from '../../../../src/util/log.ts';
-import { FakeClock } from '../../../support/fake-clock.ts';
+import { fakeProxyOptions } from '../../../support/fake-proxier.ts';
 import { FakeKernel } from '../../../support/fake-table.ts';
 import { service, slice } from '../../../support/proxy-objects.ts';
 
@@ -16,17 +14,8 @@ beforeEach(async () => {
   kernel = new FakeKernel();
   proxy = new ServiceProxy({
     families: [4],
-    nodeName: 'node-a',
+    ...fakeProxyOptions(kernel.open),
     localDetection: undefined,
-    nodePortAddresses: { kind: 'primary' },
-    hasNodeObjects: () => false,
-    localAddresses: () => [],
-    masqueradesAll: false,
-    minSyncPeriodMs: 0,
-    syncPeriodMs: 30_000,
-    clock: new FakeClock(),
-    log: createLogger('silent'),
-    openSession: tableSessions(kernel.open),
   });
   for (const n of [1, 2]) {
     proxy.onServiceAdd(service(`s${n}`, `172.30.0.${n}`));
