@@ -31,7 +31,7 @@ export interface AgedReservation extends Reservation {
 }
 
 /** host-local's default for `ipam.dataDir`. */
-export const DEFAULT_DATA_DIRECTORY = '/var/lib/cni/networks';
+const DEFAULT_DATA_DIRECTORY = '/var/lib/cni/networks';
 
 /** `<dataDir>/<network name>`; throws ConfigError for a name that would leave dataDir. */
 export function storeDirectory(dataDirectory: string | undefined, network: string): string {

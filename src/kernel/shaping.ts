@@ -20,7 +20,7 @@ export interface Shaping {
 }
 
 /** What kubelet (MaxInt32) and containerd (MaxUint32) fill in, for there is no annotation for it. */
-export const UNSET_BURST_BITS = 0x7fffffff;
+const UNSET_BURST_BITS = 0x7fffffff;
 
 const MAX_U32 = 0xffffffff;
 const QUEUE_SECONDS = 0.025;

@@ -5,7 +5,7 @@ import type { EndpointSlice, KubernetesObject, Node, Service, ServiceCIDR } from
 /** Label that hands a Service to another proxy. */
 export const SERVICE_PROXY_NAME_LABEL = 'service.kubernetes.io/service-proxy-name';
 /** Label the slices of a headless Service carry. */
-export const HEADLESS_LABEL = 'service.kubernetes.io/headless';
+const HEADLESS_LABEL = 'service.kubernetes.io/headless';
 /** Label that names the Service a slice belongs to. */
 export const SERVICE_NAME_LABEL = 'kubernetes.io/service-name';
 /** Annotation with the time of the change that caused the latest update of a slice (RFC 3339). */

@@ -31,7 +31,7 @@ export interface WeightRule {
 }
 
 /** What the kernel has (net/netfilter/ipvs/Kconfig), each a module of its own: `ip_vs_<name>`. */
-export const IPVS_SCHEDULERS: readonly string[] = [
+const IPVS_SCHEDULERS: readonly string[] = [
   ...['rr', 'wrr', 'lc', 'wlc', 'lblc', 'lblcr', 'dh'],
   ...['sh', 'mh', 'sed', 'nq', 'fo', 'ovf', 'twos'],
 ];

@@ -11,7 +11,7 @@ import { type OwnSettings, resolveOwnSettings } from './own-settings.ts';
 import { type ProxySettings, resolveProxySettings } from './proxy-settings.ts';
 import { createSchemaCheck } from './schema-check.ts';
 
-export const COMPONENTS = ['cni', 'proxy', 'fabric'] as const;
+const COMPONENTS = ['cni', 'proxy', 'fabric'] as const;
 export type Component = (typeof COMPONENTS)[number];
 /** The fabric is part of the command line, not of this version. */
 const DEFAULT_COMPONENTS: readonly Component[] = ['cni', 'proxy'];

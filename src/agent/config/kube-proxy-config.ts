@@ -10,8 +10,8 @@ import { parseGoDuration } from './go-duration.ts';
 import schema from './kube-proxy-config.schema.json' with { type: 'json' };
 import { createSchemaCheck } from './schema-check.ts';
 
-export const API_VERSION = 'kubeproxy.config.k8s.io/v1alpha1';
-export const KIND = 'KubeProxyConfiguration';
+const API_VERSION = 'kubeproxy.config.k8s.io/v1alpha1';
+const KIND = 'KubeProxyConfiguration';
 
 export interface ClientConnection {
   readonly kubeconfig: string;

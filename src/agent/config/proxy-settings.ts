@@ -68,7 +68,7 @@ export interface ProxySettings {
  * The mode an empty `mode` stands for. kube-proxy's is iptables; programs written against it see
  * no difference, because an empty mode keeps the iptables section and its NodePort addresses.
  */
-export const DEFAULT_MODE: ProxyMode = 'nftables';
+const DEFAULT_MODE: ProxyMode = 'nftables';
 
 /**
  * Checks every field (kube-proxy validation.go) and resolves those that depend on the mode: the

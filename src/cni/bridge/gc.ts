@@ -59,7 +59,7 @@ export function gc(call: GcCall): void {
 }
 
 /** Reads a label back; undefined for labels of other shape, such as those that were cut. */
-export function attachmentOfLabel(label: string): Attachment | undefined {
+function attachmentOfLabel(label: string): Attachment | undefined {
   const [network, containerId, ifName, ...rest] = label.split('/');
   if (network === undefined || containerId === undefined || ifName === undefined) return undefined;
   return rest.length > 0 ? undefined : { network, containerId, ifName };

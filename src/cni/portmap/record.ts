@@ -77,7 +77,7 @@ export function usesLoopback({ masquerade, ports }: HostPortRecord): boolean {
 }
 
 /** The first address of each family of an interface in the pod. */
-export function podAddresses(previous: Result, ifName: string): readonly PodAddress[] {
+function podAddresses(previous: Result, ifName: string): readonly PodAddress[] {
   return ([4, 6] as const).flatMap((family) => {
     const found = previous.ips.find(
       (ip) => cidrFamily(ip.address) === family && isOnInterface(ip, previous, ifName),

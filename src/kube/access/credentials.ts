@@ -13,7 +13,7 @@ export interface AccessOptions {
   readonly execTimeoutMs?: number;
 }
 
-export const EXEC_TIMEOUT_MS = 30_000;
+const EXEC_TIMEOUT_MS = 30_000;
 
 /** The options with every default filled in. */
 export function accessTimings(options: AccessOptions): {

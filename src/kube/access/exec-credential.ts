@@ -102,7 +102,7 @@ export class ExecCredentialSource {
 }
 
 /** Reads an ExecCredential. The text itself never enters an error: it holds the token. */
-export function parseExecCredential(text: string, apiVersion: string, command: string): ExecStatus {
+function parseExecCredential(text: string, apiVersion: string, command: string): ExecStatus {
   const fail = (reason: string) =>
     new DecodeError(`read answer of exec plugin ${command}: ${reason}`);
   let value: unknown;

@@ -26,7 +26,7 @@ export interface ClientTimings {
  * The API server sends a bookmark about once a minute (kube-apiserver's cacher), so three silent
  * minutes mean a dead connection.
  */
-export const CLIENT_TIMINGS: ClientTimings = {
+const CLIENT_TIMINGS: ClientTimings = {
   requestTimeoutMs: 60_000,
   watchSeconds: { min: 300, max: 600 },
   watchIdleMs: 180_000,

@@ -19,7 +19,7 @@ const EXTENSIONS = ['.yaml', '.yml', '.json'];
  * The manifest files right below a directory. Hidden ones are left out: editors write theirs there,
  * and so does the kubelet in a mounted ConfigMap (`..data`). Links are followed.
  */
-export async function stampFiles(directory: string): Promise<FileStamps> {
+async function stampFiles(directory: string): Promise<FileStamps> {
   const stamps = new Map<string, FileStamp>();
   for (const name of (await readdir(directory)).sort()) {
     if (name.startsWith('.') || !EXTENSIONS.some((extension) => name.endsWith(extension))) continue;

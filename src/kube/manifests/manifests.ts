@@ -22,7 +22,7 @@ export interface ManifestTimings {
   readonly settleMs: number;
 }
 
-export const MANIFEST_TIMINGS: ManifestTimings = { rescanMs: 1000, debounceMs: 50, settleMs: 100 };
+const MANIFEST_TIMINGS: ManifestTimings = { rescanMs: 1000, debounceMs: 50, settleMs: 100 };
 
 export interface ManifestSourceOptions {
   readonly directory: string;

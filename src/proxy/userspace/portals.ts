@@ -32,7 +32,7 @@ export function portalTable(family: IPFamily): Table {
 }
 
 /** The table with these portals in the place of the one that is there. */
-export function replacePortals(family: IPFamily, portals: readonly Portal[]): Transaction {
+function replacePortals(family: IPFamily, portals: readonly Portal[]): Transaction {
   const { daddr } = family === 4 ? ip : ip6;
   const key = [daddr, meta.l4proto, th.dport];
   const map: NamedSet = { name: 'portals', key, data: [daddr, th.dport] };
