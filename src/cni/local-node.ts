@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { openQuarantine } from '../ipam/quarantine.ts';
+import { openIptables } from '../iptables/programs-sync.ts';
 import { openConntrack } from '../kernel/conntrack.ts';
-import { openIptables } from '../kernel/iptables.ts';
 import { netnses } from '../kernel/netns.ts';
 import { openRtnl } from '../kernel/rtnl.ts';
 import { sysctls } from '../kernel/sysctls.ts';

@@ -1,6 +1,6 @@
 /** What the verbs need of the machine, passed in so that tests and the agent choose it. */
 
-import type { Iptables } from '../kernel/iptables.ts';
+import type { Iptables } from '../iptables/programs-sync.ts';
 import type { Conntrack, Netns, Netnses, NodeRtnl, Sysctls } from '../kernel/types.ts';
 import type { IP } from '../net/ip.ts';
 import type { NftablesConnection } from '../nftables/connection.ts';

@@ -1,12 +1,12 @@
 import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { restoreText } from '../../src/iptables/restore-text.ts';
 import { netnses } from '../../src/kernel/netns.ts';
 import { sysctls } from '../../src/kernel/sysctls.ts';
 import type { Netns } from '../../src/kernel/types.ts';
 import { removeServiceRules } from '../../src/proxy/iptables/cleanup.ts';
 import { detectPrograms, installedPrograms } from '../../src/proxy/iptables/detection.ts';
 import type { KernelRules } from '../../src/proxy/iptables/kernel-rules.ts';
-import { restoreText } from '../../src/proxy/iptables/restore-text.ts';
 import { FakeIptables } from '../support/fake-iptables.ts';
 import {
   enter,

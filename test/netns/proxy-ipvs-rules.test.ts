@@ -1,8 +1,8 @@
 /** The rules and sets of the IPVS mode in the kernel, which takes both without any IPVS. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { IptablesVariant } from '../../src/iptables/programs-sync.ts';
 import { openIpSets } from '../../src/kernel/ipset.ts';
 import type { IpSets } from '../../src/kernel/ipset-types.ts';
-import type { IptablesVariant } from '../../src/kernel/iptables.ts';
 import { netnses } from '../../src/kernel/netns.ts';
 import type { Netns } from '../../src/kernel/types.ts';
 import type { IPFamily } from '../../src/net/ip.ts';

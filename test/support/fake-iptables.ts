@@ -1,13 +1,14 @@
 /** Tables of iptables in memory, as far as the proxy changes them. */
+
+import { chainKey, type GuestRule, type RulesChange } from '../../src/iptables/model.ts';
+import { restoreText } from '../../src/iptables/restore-text.ts';
+import { rulesDigest } from '../../src/iptables/rule-key.ts';
 import { type IsOwnChain, isOwnChain } from '../../src/proxy/iptables/chain-names.ts';
 import {
   guestKey,
   type ObservedRules,
   type ServiceRules,
 } from '../../src/proxy/iptables/kernel-rules.ts';
-import { chainKey, type GuestRule, type RulesChange } from '../../src/proxy/iptables/model.ts';
-import { restoreText } from '../../src/proxy/iptables/restore-text.ts';
-import { rulesDigest } from '../../src/proxy/iptables/rule-key.ts';
 
 export class FakeIptables implements ServiceRules {
   /** By chainKey. */

@@ -7,7 +7,7 @@ export const LAYERS: readonly (readonly string[])[] = [
   ['net'],
   ['util'],
   ['netlink'],
-  ['nftables'],
+  ['nftables', 'iptables'],
   ['kernel'],
   ['kube', 'ipam'],
   ['cni', 'proxy', 'fabric', 'policy'],

@@ -21,6 +21,12 @@ describe('the rules themselves fire', () => {
   test.each([
     { path: 'net/ip.ts', from: '../util/errors.ts', want: 'util is above net' },
     { path: 'cni/add.ts', from: '../proxy/service.ts', want: 'cni and proxy stand side by side' },
+    { path: 'iptables/programs.ts', from: '../kernel/netns.ts', want: 'kernel is above iptables' },
+    {
+      path: 'iptables/programs.ts',
+      from: '../nftables/model.ts',
+      want: 'iptables and nftables stand side by side',
+    },
     { path: 'kube/client.ts', from: '../cli/weft.ts', want: 'cli is above kube' },
     { path: 'util/runner.ts', from: 'yargs', want: 'package yargs belongs to' },
     { path: 'cni/add.ts', from: 'left-pad', want: 'package left-pad is not one of' },

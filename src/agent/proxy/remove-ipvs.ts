@@ -1,5 +1,5 @@
+import type { IptablesVariant } from '../../iptables/programs-sync.ts';
 import { openIpSets } from '../../kernel/ipset.ts';
-import type { IptablesVariant } from '../../kernel/iptables.ts';
 import { openIpvs } from '../../kernel/ipvs.ts';
 import { openRtnl } from '../../kernel/rtnl.ts';
 import type { IPFamily } from '../../net/ip.ts';

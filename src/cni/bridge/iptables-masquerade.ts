@@ -1,5 +1,5 @@
 /** ipMasq of pods in rules of iptables: what the reference bridge made, and what we made like it. */
-import type { Iptables } from '../../kernel/iptables.ts';
+import type { Iptables } from '../../iptables/programs-sync.ts';
 import type { IP } from '../../net/ip.ts';
 import type { Attachment } from '../attachment.ts';
 import { masqueradeChain } from '../iptables/chains.ts';

@@ -2,7 +2,7 @@
  * `ipMasqBackend: iptables`: the rules of the reference bridge, in its chains and with its comments,
  * so that either removes what the other made (pkg/ip/ipmasq_iptables_linux.go).
  */
-import type { Iptables } from '../../kernel/iptables.ts';
+import type { Iptables } from '../../iptables/programs-sync.ts';
 import { type Cidr, cidrFamily } from '../../net/cidr.ts';
 import { type IP, type IPFamily, ipFamily } from '../../net/ip.ts';
 import { BusyError, IoError, toError } from '../../util/errors.ts';

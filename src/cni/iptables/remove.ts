@@ -3,7 +3,7 @@
  * `ipMasqBackend: iptables` did. Whether there are any is seen in nf_tables without executing
  * anything; only then are the programs of iptables run.
  */
-import type { Iptables, IptablesVariant } from '../../kernel/iptables.ts';
+import type { Iptables, IptablesVariant } from '../../iptables/programs-sync.ts';
 import type { IP, IPFamily } from '../../net/ip.ts';
 import type { Table } from '../../nftables/model.ts';
 import { Transaction } from '../../nftables/transaction.ts';

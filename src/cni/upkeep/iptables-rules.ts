@@ -1,5 +1,5 @@
 /** Rules of iptables that records tell of, brought back after somebody has flushed them. */
-import type { IptablesPrograms } from '../../kernel/iptables-restore.ts';
+import type { IptablesPrograms } from '../../iptables/programs.ts';
 import type { IP, IPFamily } from '../../net/ip.ts';
 import { BusyError, IoError, toError } from '../../util/errors.ts';
 import { masqueradeChain, removalOf } from '../iptables/chains.ts';

@@ -3,8 +3,8 @@
  * tools find what they know. A name has at most 28 characters (XT_EXTENSION_MAXNAMELEN).
  */
 import { hash } from 'node:crypto';
+import type { TableName } from '../../iptables/model.ts';
 import type { ServicePort } from '../service.ts';
-import type { TableName } from './model.ts';
 
 export const CHAIN = {
   services: 'KUBE-SERVICES',

@@ -1,10 +1,10 @@
-import type { IptablesPrograms } from '../../kernel/iptables-restore.ts';
+import { type Listing, parseListing, targetOf } from '../../iptables/listing.ts';
+import { type GuestRule, type RulesChange, TABLES, type TableName } from '../../iptables/model.ts';
+import type { IptablesPrograms } from '../../iptables/programs.ts';
+import { restoreText } from '../../iptables/restore-text.ts';
 import { CHAIN, type IsOwnChain, isOwnChain } from './chain-names.ts';
 import { MOST_CHAINS } from './kernel-rules.ts';
-import { type Listing, parseListing, targetOf } from './listing.ts';
-import { type GuestRule, type RulesChange, TABLES, type TableName } from './model.ts';
 import { partsOf } from './parts.ts';
-import { restoreText } from './restore-text.ts';
 
 /** What a mode has in the tables. */
 export interface ModeChains {

@@ -1,8 +1,8 @@
+import { TABLES } from '../../iptables/model.ts';
 import type { IPFamily } from '../../net/ip.ts';
 import { type TableEvent, watchTables } from '../../nftables/monitor.ts';
 import type { Clock } from '../../util/clock.ts';
 import type { KernelRules } from './kernel-rules.ts';
-import { TABLES } from './model.ts';
 
 export interface DriftOptions {
   readonly clock: Clock;

@@ -1,9 +1,10 @@
 /** The chains and jumps that are the same whatever Services the cluster has. */
+
+import type { GuestRule, RuleChain, TableName } from '../../iptables/model.ts';
 import { hostCidr, parseCidr } from '../../net/cidr.ts';
 import { type IP, type IPFamily, parseIP } from '../../net/ip.ts';
 import type { LocalDetector } from '../node-addresses.ts';
 import { CHAIN } from './chain-names.ts';
-import type { GuestRule, RuleChain, TableName } from './model.ts';
 import { podSources, type RuleParts, ruleText, toCidr, toIP } from './rule-text.ts';
 
 /** What does not change while the mode runs. */

@@ -5,6 +5,8 @@
  *                   --> KUBE-FW (source ranges) --> KUBE-EXT (clients outside) for other addresses
  *     KUBE-NODEPORTS -> KUBE-EXT --> KUBE-SVC, KUBE-SVL --> KUBE-SEP, one for each endpoint
  */
+
+import type { RuleChain } from '../../iptables/model.ts';
 import type { LocalDetector } from '../node-addresses.ts';
 import type { ResolvedFrontend, ResolvedPort, Route } from '../state.ts';
 import type { WeighedEndpoints } from '../weights.ts';
@@ -16,7 +18,6 @@ import {
   uniqueEndpoints,
 } from './endpoint-rules.ts';
 import { type FilterRules, filterRules } from './filter-rules.ts';
-import type { RuleChain } from './model.ts';
 import { fromCidr, negated, podSources, type RuleParts, ruleText, toIP } from './rule-text.ts';
 
 export interface FragmentOptions extends EndpointOptions {

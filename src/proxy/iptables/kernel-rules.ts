@@ -1,7 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { IptablesPrograms } from '../../kernel/iptables-restore.ts';
-import { CHAIN, type IsOwnChain, isOwnChain } from './chain-names.ts';
-import { type Listing, parseListingInTurns, targetOf } from './listing.ts';
+import { type Listing, parseListingInTurns, targetOf } from '../../iptables/listing.ts';
 import {
   chainKey,
   type GuestRule,
@@ -9,10 +7,12 @@ import {
   type RulesChange,
   TABLES,
   type TableName,
-} from './model.ts';
+} from '../../iptables/model.ts';
+import type { IptablesPrograms } from '../../iptables/programs.ts';
+import { restoreText } from '../../iptables/restore-text.ts';
+import { ruleKey, rulesDigest } from '../../iptables/rule-key.ts';
+import { CHAIN, type IsOwnChain, isOwnChain } from './chain-names.ts';
 import { partsOf } from './parts.ts';
-import { restoreText } from './restore-text.ts';
-import { ruleKey, rulesDigest } from './rule-key.ts';
 
 /**
  * Chains in one run of iptables-nft-restore 1.8.9, whose time grows with their square. The legacy

@@ -1,7 +1,7 @@
-import type { IptablesPrograms } from '../../kernel/iptables-restore.ts';
+import type { IptablesPrograms } from '../../iptables/programs.ts';
+import { ruleKey } from '../../iptables/rule-key.ts';
 import { CHAIN } from './chain-names.ts';
 import { INVALID_DROP, LOOPBACK_COUNTER } from './fixed-chains.ts';
-import { ruleKey } from './rule-key.ts';
 
 /** Packets that rules of ours have counted since their chain was last written. */
 export interface PacketCounts {

@@ -1,4 +1,4 @@
-import { type RuleChain, type RulesChange, TABLES } from './model.ts';
+import { type RuleChain, type RulesChange, TABLES } from '../../iptables/model.ts';
 
 type ChainName = Pick<RuleChain, 'table' | 'name'>;
 

@@ -1,11 +1,12 @@
 /** Whether a kernel takes the rules of this mode, found out by trying and without a trace. */
-import type { CommandPrefix, IptablesVariant } from '../../kernel/iptables.ts';
-import type { IptablesPrograms } from '../../kernel/iptables-restore.ts';
+
+import type { GuestRule, TableName } from '../../iptables/model.ts';
+import type { IptablesPrograms } from '../../iptables/programs.ts';
+import type { CommandPrefix, IptablesVariant } from '../../iptables/programs-sync.ts';
+import { restoreText } from '../../iptables/restore-text.ts';
 import type { IPFamily } from '../../net/ip.ts';
 import { IoError, toError } from '../../util/errors.ts';
 import { detectPrograms } from './detection.ts';
-import type { GuestRule, TableName } from './model.ts';
-import { restoreText } from './restore-text.ts';
 
 /** One thing the rules are made of, and the kernel option that has it. */
 interface Feature {

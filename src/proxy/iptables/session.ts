@@ -1,3 +1,5 @@
+import { chainKey, type RuleChain, type RulesChange } from '../../iptables/model.ts';
+import { rulesDigest } from '../../iptables/rule-key.ts';
 import { inTurns } from '../../util/turns.ts';
 import type { ServiceSession, SessionSettings } from '../session.ts';
 import type { ResolvedPort } from '../state.ts';
@@ -13,8 +15,6 @@ import {
 import { type Fragment, type FragmentOptions, renderPort } from './fragment.ts';
 import { applyInHalves } from './halves.ts';
 import { guestKey, type ObservedRules, type ServiceRules } from './kernel-rules.ts';
-import { chainKey, type RuleChain, type RulesChange } from './model.ts';
-import { rulesDigest } from './rule-key.ts';
 import { joinShared, sharedChains } from './shared-chains.ts';
 
 export interface SessionOptions extends FixedOptions {

@@ -1,7 +1,8 @@
 /** The chains that hold rules of all ServicePorts. */
+
+import type { RuleChain, TableName } from '../../iptables/model.ts';
 import { CHAIN } from './chain-names.ts';
 import type { Fragment } from './fragment.ts';
-import type { RuleChain, TableName } from './model.ts';
 
 type SharedRules = Fragment['shared'];
 

@@ -1,6 +1,7 @@
 /** The names of chains, kube-proxy's where it has such (pkg/proxy/ipvs/proxier.go). */
+
+import type { TableName } from '../../iptables/model.ts';
 import { CHAIN, isOwnChain } from '../iptables/chain-names.ts';
-import type { TableName } from '../iptables/model.ts';
 
 /** Chains that the iptables mode does not have. */
 export const IPVS_CHAIN = {

@@ -1,7 +1,7 @@
 import { release } from 'node:os';
+import type { IptablesPrograms } from '../../iptables/programs.ts';
+import type { CommandPrefix, IptablesVariant } from '../../iptables/programs-sync.ts';
 import { openIpSets } from '../../kernel/ipset.ts';
-import type { CommandPrefix, IptablesVariant } from '../../kernel/iptables.ts';
-import type { IptablesPrograms } from '../../kernel/iptables-restore.ts';
 import { openIpvs } from '../../kernel/ipvs.ts';
 import type { IpvsTimeouts } from '../../kernel/ipvs-types.ts';
 import { openRtnl } from '../../kernel/rtnl.ts';

@@ -1,8 +1,9 @@
 /** Which rules go when the IPVS mode, or the mode before it, is no more. */
+
+import type { GuestRule, TableName } from '../../iptables/model.ts';
 import { isOwnChain } from '../iptables/chain-names.ts';
 import { isBuiltIn, type ModeChains } from '../iptables/cleanup.ts';
 import { jumps } from '../iptables/fixed-chains.ts';
-import type { GuestRule, TableName } from '../iptables/model.ts';
 import { ipvsChainNames, isIpvsChain, isIpvsOnlyChain } from './chain-names.ts';
 import { ipvsJumps } from './rules.ts';
 

@@ -1,8 +1,9 @@
 /** Which rules are to be written, and when. */
+
+import { chainKey, type RuleChain, type RulesChange, TABLES } from '../../iptables/model.ts';
+import { rulesDigest } from '../../iptables/rule-key.ts';
 import { CHAIN, isServiceChain } from '../iptables/chain-names.ts';
 import { guestKey, type ObservedRules } from '../iptables/kernel-rules.ts';
-import { chainKey, type RuleChain, type RulesChange, TABLES } from '../iptables/model.ts';
-import { rulesDigest } from '../iptables/rule-key.ts';
 import { ipvsJumps } from './rules.ts';
 
 export interface RulesPlan {

@@ -6,11 +6,12 @@
  * OUTPUT, nat OUTPUT, IPVS and nat POSTROUTING. Where no virtual server takes it, it comes to filter
  * INPUT in the end, as its address is on a link of this node.
  */
+
+import type { GuestRule, RuleChain, TableName } from '../../iptables/model.ts';
 import { cidrFamily } from '../../net/cidr.ts';
 import type { IPFamily } from '../../net/ip.ts';
 import { CHAIN } from '../iptables/chain-names.ts';
 import { fixedChains } from '../iptables/fixed-chains.ts';
-import type { GuestRule, RuleChain, TableName } from '../iptables/model.ts';
 import { podSources, ruleText, toCidr } from '../iptables/rule-text.ts';
 import type { SessionSettings } from '../session.ts';
 import { IPVS_CHAIN } from './chain-names.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import { parseListing } from '../../../src/iptables/listing.ts';
 import { removal } from '../../../src/proxy/iptables/cleanup.ts';
-import { parseListing } from '../../../src/proxy/iptables/listing.ts';
 
 function removed(...lines: readonly string[]) {
   const { removedGuests = [], removedChains = [] } = removal(parseListing(lines.join('\n')));

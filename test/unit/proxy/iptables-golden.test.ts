@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
+import type { RulesChange } from '../../../src/iptables/model.ts';
+import { restoreText } from '../../../src/iptables/restore-text.ts';
 import { parseCidr } from '../../../src/net/cidr.ts';
 import { parseIP } from '../../../src/net/ip.ts';
-import type { RulesChange } from '../../../src/proxy/iptables/model.ts';
-import { restoreText } from '../../../src/proxy/iptables/restore-text.ts';
 import type { SessionOptions } from '../../../src/proxy/iptables/session.ts';
 import type { LocalDetector } from '../../../src/proxy/node-addresses.ts';
 import { FakeIptables } from '../../support/fake-iptables.ts';

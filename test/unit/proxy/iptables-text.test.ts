@@ -1,4 +1,8 @@
 import { describe, expect, test } from 'vitest';
+import { parseListing, targetOf } from '../../../src/iptables/listing.ts';
+import type { RulesChange } from '../../../src/iptables/model.ts';
+import { restoreText } from '../../../src/iptables/restore-text.ts';
+import { ruleKey } from '../../../src/iptables/rule-key.ts';
 import { parseCidr } from '../../../src/net/cidr.ts';
 import {
   endpointChain,
@@ -6,11 +10,7 @@ import {
   isServiceChain,
   serviceChain,
 } from '../../../src/proxy/iptables/chain-names.ts';
-import { parseListing, targetOf } from '../../../src/proxy/iptables/listing.ts';
-import type { RulesChange } from '../../../src/proxy/iptables/model.ts';
 import { partsOf } from '../../../src/proxy/iptables/parts.ts';
-import { restoreText } from '../../../src/proxy/iptables/restore-text.ts';
-import { ruleKey } from '../../../src/proxy/iptables/rule-key.ts';
 import { negated, podSources, ruleText } from '../../../src/proxy/iptables/rule-text.ts';
 import { chooseVariant } from '../../../src/proxy/iptables/variant.ts';
 import { parseService } from '../../../src/proxy/service.ts';

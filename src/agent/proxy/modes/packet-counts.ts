@@ -1,4 +1,4 @@
-import type { IptablesPrograms } from '../../../kernel/iptables-restore.ts';
+import type { IptablesPrograms } from '../../../iptables/programs.ts';
 import { type PacketCounts, readPacketCounts } from '../../../proxy/iptables/packet-counts.ts';
 import type { Clock } from '../../../util/clock.ts';
 import { toError } from '../../../util/errors.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { masqueradeChain } from '../../../../src/cni/iptables/chains.ts';
 import { addIptablesMasquerade } from '../../../../src/cni/iptables/masquerade.ts';
-import type { Iptables } from '../../../../src/kernel/iptables.ts';
+import type { Iptables } from '../../../../src/iptables/programs-sync.ts';
 import { parseCidr } from '../../../../src/net/cidr.ts';
 import { parseIP } from '../../../../src/net/ip.ts';
 import { FakeNat } from '../upkeep/fake-nat.ts';

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
+import { restoreText } from '../../../../src/iptables/restore-text.ts';
 import { parseCidr } from '../../../../src/net/cidr.ts';
 import { parseIP } from '../../../../src/net/ip.ts';
 import { formatIpSetEntry } from '../../../../src/netlink/ipset/entry.ts';
-import { restoreText } from '../../../../src/proxy/iptables/restore-text.ts';
 import { setName } from '../../../../src/proxy/ipvs/sets.ts';
 import type { LocalDetector } from '../../../../src/proxy/node-addresses.ts';
 import { FakeIpvsKernel } from '../../../support/fake-ipvs.ts';

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
+import { parseListing } from '../../../../src/iptables/listing.ts';
+import { restoreText } from '../../../../src/iptables/restore-text.ts';
 import { type ModeChains, removal } from '../../../../src/proxy/iptables/cleanup.ts';
-import { parseListing } from '../../../../src/proxy/iptables/listing.ts';
-import { restoreText } from '../../../../src/proxy/iptables/restore-text.ts';
 import {
   BESIDE_IPTABLES,
   BESIDE_IPVS,

@@ -6,7 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { text } from 'node:stream/consumers';
 import type { IPFamily } from '../net/ip.ts';
 import { errorCode, IoError, toError } from '../util/errors.ts';
-import type { CommandPrefix, IptablesVariant } from './iptables.ts';
+import type { CommandPrefix, IptablesVariant } from './programs-sync.ts';
 
 /** The programs of one variant and address family. */
 export interface IptablesPrograms {
