@@ -31,4 +31,11 @@ done
 put 0644 LICENSE "$root/opt/weft/LICENSE"
 # Last: a runtime that calls it finds everything it needs.
 put 0755 native/shim/build/weft-shim "$root/opt/cni/bin/weft"
+# containerd runs `loopback` for each pod, whatever the network. Where there is none, or ours of an
+# earlier release, it is weft; a link of `weft install --drop-in` is left alone. A copy, so that
+# taking the names back leaves pods a loopback.
+loopback=$root/opt/cni/bin/loopback
+if [ ! -L "$loopback" ] && { [ ! -e "$loopback" ] || grep -q WEFT_ARGV0 "$loopback"; }; then
+  put 0755 native/shim/build/weft-shim "$loopback"
+fi
 echo "install: $root/opt/weft and $root/opt/cni/bin/weft ($(du -sh "$root/opt/weft" | cut -f1))"

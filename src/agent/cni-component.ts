@@ -1,5 +1,7 @@
 import { join } from 'node:path';
+import { configDoubts } from '../cni/doubts.ts';
 import { openLocalNode } from '../cni/local-node.ts';
+import { readNetworkConfigs } from '../cni/network-configs.ts';
 import { CniServer } from '../cni/server.ts';
 import { Upkeep } from '../cni/upkeep/upkeep.ts';
 import type { AgentContext } from './context.ts';
@@ -10,6 +12,7 @@ export function startCni(context: AgentContext): void {
   const { config, clock, lifecycle, metrics } = context;
   const { runDir: runDirectory } = config;
   const log = context.log.child({ component: 'cni' });
+  for (const doubt of configDoubts(readNetworkConfigs(config.cni.confDirectory))) log.warn(doubt);
   const node = openLocalNode({ runDirectory, isLongLived: true, version: WEFT_VERSION });
   const server = CniServer.listen({
     path: join(runDirectory, 'cni.sock'),

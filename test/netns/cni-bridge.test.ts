@@ -93,6 +93,42 @@ describe('traffic', () => {
     }
   });
 
+  test.each(['nftables', 'iptables'])(
+    'with ipMasqExcept pods of another node see the pod itself (%s)',
+    async (ipMasqBackend) => {
+      const a = node.pod();
+      const outside = createNetns('out');
+      try {
+        const other = ['10.244.7.9/24', 'fd00:10:244:7::9/64'];
+        connect(
+          {
+            netns: node.host,
+            link: 'up0',
+            addresses: ['203.0.113.1/24', '10.244.7.1/24', 'fd00:10:244:7::1/64'],
+          },
+          { netns: outside, link: 'up0', addresses: ['203.0.113.9/24', ...other] },
+        );
+        outside.run('ip', 'route', 'add', '10.22.0.0/24', 'via', '203.0.113.1');
+        outside.run('ip', 'route', 'add', 'fd00:22::/64', 'via', 'fd00:10:244:7::1');
+        const ipMasqExcept = ['10.244.0.0/16', 'fd00:10:244::/56', '10.244.0.0/16'];
+        const stdin = dualStack({ ipMasqBackend, ipMasqExcept });
+        const prevResult = node.result({ command: 'ADD', id: 'a', netns: a, stdin });
+        expect({
+          pod: await sourceSeen(a, outside, '10.244.7.9'),
+          pod6: await sourceSeen(a, outside, 'fd00:10:244:7::9'),
+          outside: await sourceSeen(a, outside, '203.0.113.9'),
+        }).toEqual({ pod: '10.22.0.2', pod6: 'fd00:22::2', outside: '203.0.113.1' });
+        const check = { command: 'CHECK', id: 'a', netns: a, stdin: { ...stdin, prevResult } };
+        expect(node.result(check)).toEqual({});
+        expect(node.call({ command: 'DEL', id: 'a', netns: a, stdin })).toMatchObject({
+          status: 0,
+        });
+      } finally {
+        outside.remove();
+      }
+    },
+  );
+
   test('a pod that takes over an address is reached at once', async () => {
     const [a, b] = [node.pod(), node.pod()];
     const stdin = ipv4Only({ runtimeConfig: { ips: ['10.22.0.9'] } });

@@ -361,6 +361,15 @@ describe('the installed tree', () => {
     expect(stdout).toMatch(/^\{"cniVersion":"1.1.0"/);
   });
 
+  test('containerd finds a loopback', () => {
+    const pod = node.pod();
+    pod.run('ip', 'link', 'set', 'lo', 'down');
+    const plugin = [`${INSTALL_ROOT}/opt/cni/bin/loopback`];
+    const stdin = { cniVersion: '1.0.0', name: 'loopback', type: 'loopback' };
+    node.result({ command: 'ADD', netns: pod, ifName: 'lo', stdin, plugin });
+    expect(pod.ip('link', 'show', 'up')).toMatchObject([{ ifname: 'lo' }]);
+  });
+
   test('Node takes the code cache under the flags of the shim', () => {
     const program = `
       const bytes = require('fs').readFileSync(process.argv[1]);

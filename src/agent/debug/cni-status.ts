@@ -1,6 +1,8 @@
 /** What the CNI component has on disk: the same with and without a running agent. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { configDoubts } from '../../cni/doubts.ts';
+import { type NetworkConfig, readNetworkConfigs } from '../../cni/network-configs.ts';
 import { isJsonObject, memberOf } from '../../cni/protocol/json.ts';
 import { buildRangeSets, type RangesConfig } from '../../ipam/range-config.ts';
 import { type IPRange, rangeContains } from '../../ipam/ranges.ts';
@@ -16,6 +18,8 @@ export interface CniStatus {
   /** ADDs that have begun and not ended. */
   readonly unfinishedAdds: number;
   readonly networks: readonly NetworkStatus[];
+  /** What the runtime's network configurations say and hardly mean, in sentences. */
+  readonly doubts: readonly string[];
 }
 
 /** Addresses of one network and family. */
@@ -53,6 +57,7 @@ export function readCniStatus(directories: CniDirectories): CniStatus {
     pods: new Set(containers).size,
     unfinishedAdds: namesIn(join(directories.runDir, 'adding')).length,
     networks: knownNetworks(directories).flatMap(networkStatus),
+    doubts: configDoubts(readNetworkConfigs(directories.confDirectory)),
   };
 }
 
@@ -65,9 +70,9 @@ function containerOf(text: string, name: string): string {
 }
 
 function knownNetworks({ ipamDirectory, confDirectory }: CniDirectories): readonly KnownNetwork[] {
-  const configured = namesIn(confDirectory)
-    .filter((name) => /\.(conf|conflist|json)$/.test(name))
-    .flatMap((name) => networksOf(parseJson(readFile(join(confDirectory, name))), ipamDirectory));
+  const configured = readNetworkConfigs(confDirectory).flatMap((config) => {
+    return networksOf(config, ipamDirectory);
+  });
   const known = new Set(configured.map(({ directory }) => directory));
   const others = namesIn(ipamDirectory)
     .map((name) => ({ name, directory: join(ipamDirectory, name), ranges: [] }))
@@ -76,26 +81,23 @@ function knownNetworks({ ipamDirectory, confDirectory }: CniDirectories): readon
 }
 
 /** The networks of a configuration whose addresses come from host-local. */
-function networksOf(configuration: unknown, ipamDirectory: string): readonly KnownNetwork[] {
-  if (!isJsonObject(configuration)) return [];
-  const name = memberOf(configuration, 'name');
-  if (typeof name !== 'string') return [];
-  const plugins = memberOf(configuration, 'plugins');
-  return (Array.isArray(plugins) ? plugins : [configuration]).flatMap((plugin) => {
-    const ipam = isJsonObject(plugin) ? memberOf(plugin, 'ipam') : undefined;
+function networksOf(config: NetworkConfig, ipamDirectory: string): readonly KnownNetwork[] {
+  const { name, cniVersion, plugins } = config;
+  if (name === '') return [];
+  return plugins.flatMap((plugin) => {
+    const ipam = memberOf(plugin, 'ipam');
     if (!isJsonObject(ipam) || memberOf(ipam, 'type') !== 'host-local') return [];
     const dataDir = memberOf(ipam, 'dataDir');
     const directory = storeDirectory(typeof dataDir === 'string' ? dataDir : ipamDirectory, name);
-    return [{ name, directory, ranges: rangesOf(configuration, ipam) }];
+    return [{ name, directory, ranges: rangesOf(cniVersion, ipam) }];
   });
 }
 
 /** Ranges that are not right are the plugin's to complain about, at the next ADD. */
-function rangesOf(configuration: object, ipam: object): readonly IPRange[] {
-  const version = 'cniVersion' in configuration ? String(configuration.cniVersion) : '1.0.0';
+function rangesOf(cniVersion: string, ipam: object): readonly IPRange[] {
   try {
     // Every field is checked where it is read; what is of another type ends in an exception.
-    return buildRangeSets(version, ipam as RangesConfig).flat();
+    return buildRangeSets(cniVersion === '' ? '1.0.0' : cniVersion, ipam as RangesConfig).flat();
   } catch {
     return [];
   }

@@ -91,11 +91,13 @@ function sourceLines(source: SourceStatus, now: string): readonly string[] {
   return [`${name} ${plain(location)}: ${read}${last}`, ...failures];
 }
 
-function cniLines({ attachments, pods, unfinishedAdds, networks }: CniStatus): readonly string[] {
+function cniLines(status: CniStatus): readonly string[] {
+  const { attachments, pods, unfinishedAdds, networks, doubts } = status;
   const unfinished = unfinishedAdds === 0 ? 'no ADD' : counted(unfinishedAdds, 'ADD');
   return [
     `${counted(attachments, 'interface')} in ${counted(pods, 'pod')}, ${unfinished} unfinished`,
     ...networks.map(networkLine),
+    ...doubts.map(plain),
   ];
 }
 

@@ -19,7 +19,7 @@ import { parseBridgeConfig } from './config.ts';
 import { requireBridge } from './ensure-bridge.ts';
 import { addressesOf } from './gateway-addresses.ts';
 import { requireIptables } from './iptables-masquerade.ts';
-import { masqueraded, subnetChainName } from './masquerade.ts';
+import { entryChainName, masqueraded } from './masquerade.ts';
 import { type AttachmentPlan, buildPlan } from './plan.ts';
 import { isWithin } from './port.ts';
 import { requireForeign } from './reservations.ts';
@@ -213,10 +213,11 @@ function checkNftables({ node }: NetnsCall, plan: AttachmentPlan): void {
   const { name, allowedMac: mac } = plan.host;
   if (plan.masquerade.length === 0 && mac === undefined) return;
   withNftables(node.kernel, (nft) => {
-    for (const { address, subnet } of plan.masquerade) {
-      const chain = subnetChainName(subnet);
-      const isThere = masqueraded(nft, ipFamily(address)).some((entry) => {
-        return entry.address === address && entry.chain === chain;
+    for (const entry of plan.masquerade) {
+      const { address } = entry;
+      const chain = entryChainName(entry);
+      const isThere = masqueraded(nft, ipFamily(address)).some((present) => {
+        return present.address === address && present.chain === chain;
       });
       if (!isThere) throw wrong(`address ${address} is not masqueraded`);
     }

@@ -1,6 +1,6 @@
 import { requestedAddresses } from '../../ipam/range-config.ts';
 import type { PortVlanRange } from '../../kernel/types.ts';
-import { type IPWithPrefix, parseIPWithPrefix } from '../../net/cidr.ts';
+import { type Cidr, type IPWithPrefix, parseCidr, parseIPWithPrefix } from '../../net/cidr.ts';
 import { type IP, parseIP } from '../../net/ip.ts';
 import { type Mac, parseMac } from '../../net/mac.ts';
 import { ConfigError } from '../../util/errors.ts';
@@ -27,6 +27,8 @@ export interface BridgeConfig {
   readonly ipMasq: boolean;
   /** Of ipMasq; absent: elements of our own table. */
   readonly ipMasqBackend?: 'iptables';
+  /** Networks that pods reach under their own address although there is ipMasq. */
+  readonly ipMasqExcept: readonly Cidr[];
   readonly hairpinMode: boolean;
   readonly promiscMode: boolean;
   /** Bytes; `auto` follows the bridge, and a new bridge the uplink. Undefined: kernel's default. */
@@ -144,6 +146,9 @@ function parseBridgeKeys(raw: RawConfig) {
     isDefaultGateway: raw.isDefaultGateway === true,
     forceAddress: raw.forceAddress === true,
     ipMasq: raw.ipMasq === true,
+    ipMasqExcept: (raw.ipMasqExcept ?? []).map((text, index) =>
+      withKey(`ipMasqExcept[${index}]`, text, parseCidr),
+    ),
     promiscMode: raw.promiscMode === true,
   };
 }
@@ -226,7 +231,7 @@ function hasDns(dns: Dns | undefined): dns is Dns {
   return dns !== undefined && Object.keys(dns).length > 0;
 }
 
-function withKey<T extends IP | Mac | IPWithPrefix>(
+function withKey<T extends IP | Mac | Cidr | IPWithPrefix>(
   key: string,
   text: string,
   parse: (text: string) => T,

@@ -17,14 +17,10 @@ import {
 } from '../../nftables/statements.ts';
 import { Transaction } from '../../nftables/transaction.ts';
 import { BusyError } from '../../util/errors.ts';
+import { sha256 } from '../../util/sha256.ts';
+import { exemptNetworks, type MasqueradeEntry } from '../masquerade-entry.ts';
 import type { Nftables } from '../node.ts';
 import { codeOfFailure, elementsOf, removeElements } from './nft-elements.ts';
-
-/** One pod address whose traffic leaves `subnet` under the node's address. */
-export interface MasqueradeEntry {
-  readonly address: IP;
-  readonly subnet: Cidr;
-}
 
 export const masqueradeTable: Table = {
   family: 'inet',
@@ -64,22 +60,37 @@ export const masqueradeBaseChain: Chain = {
   })),
 };
 
-/** Traffic inside the subnet and to multicast groups keeps the pod's address. */
-export function subnetChain(subnet: Cidr): Chain {
-  const family = cidrFamily(subnet);
+/** Traffic inside the pods' networks and to multicast groups keeps the pod's address. */
+function entryChain(entry: MasqueradeEntry): Chain {
+  const family = cidrFamily(entry.subnet);
   const ofFamily = match(meta.nfproto, '==', nfproto[family]);
   const rules: readonly Rule[] = [
-    { statements: [ofFamily, matchCidr(destination[family], '==', subnet), returnVerdict] },
+    ...exemptNetworks(entry).map((network) => {
+      return {
+        statements: [ofFamily, matchCidr(destination[family], '==', network), returnVerdict],
+      };
+    }),
     {
       statements: [ofFamily, matchCidr(destination[family], '!=', multicast[family]), masquerade()],
     },
   ];
-  return { name: subnetChainName(subnet), rules };
+  return { name: entryChainName(entry), rules };
 }
 
-/** `masquerade-10.22.0.0-16`: nft's grammar has no `:` in names, and `/` reads badly. */
-export function subnetChainName(subnet: Cidr): string {
-  return `masquerade-${subnet.replaceAll(/[:/]/g, '-')}`;
+/**
+ * `masquerade-10.22.0.0-16`: nft's grammar has no `:` in names, and `/` reads badly. Networks besides
+ * the subnet add a digest: the chain of one name always has the same rules.
+ */
+export function entryChainName({ subnet, except = [] }: MasqueradeEntry): string {
+  const name = `masquerade-${subnet.replaceAll(/[:/]/g, '-')}`;
+  if (except.length === 0) return name;
+  return `${name}-${sha256(except.join()).toString('hex').slice(0, 8)}`;
+}
+
+/** The chains that entries lead to, each once. */
+export function entryChains(entries: readonly MasqueradeEntry[]): readonly Chain[] {
+  const chains = entries.map(entryChain).map((chain) => [chain.name, chain] as const);
+  return [...new Map(chains).values()];
 }
 
 /**
@@ -145,8 +156,9 @@ interface FamilyElement {
   readonly element: Element;
 }
 
-function elementOf({ address, subnet }: MasqueradeEntry, comment: string): FamilyElement {
-  const data = `goto ${subnetChainName(subnet)}`;
+function elementOf(entry: MasqueradeEntry, comment: string): FamilyElement {
+  const { address } = entry;
+  const data = `goto ${entryChainName(entry)}`;
   return { family: ipFamily(address), element: { key: ipBytes(address), data, comment } };
 }
 
@@ -165,10 +177,10 @@ function ensureStructure(nft: Nftables, entries: readonly MasqueradeEntry[]): vo
   for (const map of Object.values(masqueradeMaps)) structure.addSet(map, { isExclusive: true });
   structure.addChain(masqueradeBaseChain, { isExclusive: true });
   codeOfFailure(() => nft.commit(structure), ['EEXIST']);
-  for (const subnet of new Set(entries.map((entry) => entry.subnet))) {
-    const chain = new Transaction(masqueradeTable);
-    chain.addChain(subnetChain(subnet), { isExclusive: true });
-    codeOfFailure(() => nft.commit(chain), ['EEXIST', 'ENOENT']);
+  for (const chain of entryChains(entries)) {
+    const transaction = new Transaction(masqueradeTable);
+    transaction.addChain(chain, { isExclusive: true });
+    codeOfFailure(() => nft.commit(transaction), ['EEXIST', 'ENOENT']);
   }
 }
 

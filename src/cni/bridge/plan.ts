@@ -2,7 +2,6 @@
 import type { PortVlanRange } from '../../kernel/types.ts';
 import {
   addressOf,
-  type Cidr,
   type IPWithPrefix,
   ipWithPrefix,
   networkOf,
@@ -19,6 +18,7 @@ import {
   vethMacs,
 } from '../attachment.ts';
 import type { IptablesMasquerade } from '../iptables/masquerade.ts';
+import { type MasqueradeEntry, masqueradeEntry } from '../masquerade-entry.ts';
 import type { Dns, ResultIP, ResultRoute } from '../protocol/result.ts';
 import type { BridgeConfig } from './config.ts';
 import {
@@ -101,7 +101,7 @@ export interface AttachmentPlan {
   readonly forwarding: readonly SysctlSetting[];
   /** Pod addresses whose hardware address the node is told, so that it forgets former owners. */
   readonly neighbours: readonly IP[];
-  readonly masquerade: readonly { readonly address: IP; readonly subnet: Cidr }[];
+  readonly masquerade: readonly MasqueradeEntry[];
   /** Instead of `masquerade`. */
   readonly iptablesMasquerade?: IptablesMasquerade;
   readonly result: { readonly ips: readonly ResultIP[]; readonly routes: readonly ResultRoute[] };
@@ -219,14 +219,13 @@ function gatewayAddresses(ips: readonly LeasedAddress[]): readonly IPWithPrefix[
 
 function buildMasquerade(
   { network, containerId }: Attachment,
-  { ipMasq, ipMasqBackend }: BridgeConfig,
+  { ipMasq, ipMasqBackend, ipMasqExcept }: BridgeConfig,
   ips: readonly LeasedAddress[],
 ): Pick<AttachmentPlan, 'masquerade' | 'iptablesMasquerade'> {
-  const entries = ipMasq ? ips.map(masqueradeOf) : [];
+  const all = ips.map(({ address }) => {
+    return masqueradeEntry(addressOf(address), networkOf(address), ipMasqExcept);
+  });
+  const entries = ipMasq ? all : [];
   if (ipMasqBackend === undefined || entries.length === 0) return { masquerade: entries };
   return { masquerade: [], iptablesMasquerade: { owner: { network, containerId }, entries } };
-}
-
-function masqueradeOf({ address }: LeasedAddress): { address: IP; subnet: Cidr } {
-  return { address: addressOf(address), subnet: networkOf(address) };
 }

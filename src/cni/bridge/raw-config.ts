@@ -35,6 +35,7 @@ export interface RawConfig {
   readonly forceAddress?: boolean;
   readonly ipMasq?: boolean;
   readonly ipMasqBackend?: string;
+  readonly ipMasqExcept?: readonly string[];
   readonly mtu?: number | 'auto';
   readonly hairpinMode?: boolean;
   readonly promiscMode?: boolean;

@@ -3,16 +3,17 @@
  * so that either removes what the other made (pkg/ip/ipmasq_iptables_linux.go).
  */
 import type { Iptables } from '../../iptables/programs-sync.ts';
-import { type Cidr, cidrFamily } from '../../net/cidr.ts';
-import { type IP, type IPFamily, ipFamily } from '../../net/ip.ts';
+import { cidrFamily } from '../../net/cidr.ts';
+import { type IPFamily, ipFamily } from '../../net/ip.ts';
 import { BusyError, IoError, toError } from '../../util/errors.ts';
 import type { Attachment } from '../attachment.ts';
+import { exemptNetworks, type MasqueradeEntry } from '../masquerade-entry.ts';
 import { masqueradeChain, restoreText } from './chains.ts';
 
 /** The rules of one attachment. */
 export interface IptablesMasquerade {
   readonly owner: Pick<Attachment, 'network' | 'containerId'>;
-  readonly entries: readonly { readonly address: IP; readonly subnet: Cidr }[];
+  readonly entries: readonly MasqueradeEntry[];
 }
 
 /** The chain of table `nat` from which packets of pods are led to theirs. */
@@ -105,9 +106,9 @@ export function rulesOf(
   const comment = commentOf(owner);
   const own = entries.filter(({ address }) => ipFamily(address) === family);
   if (own.length === 0) return [];
-  const subnets = new Set(own.map(({ subnet }) => subnet));
+  const exempt = new Set(own.flatMap(exemptNetworks));
   return [
-    ...Array.from(subnets, (subnet) => `-A ${chain} -d ${subnet} ${comment} -j ACCEPT`),
+    ...Array.from(exempt, (network) => `-A ${chain} -d ${network} ${comment} -j ACCEPT`),
     `-A ${chain} ! -d ${multicast[family]} ${comment} -j MASQUERADE`,
     ...own.map(({ address }) => {
       return `-A ${postrouting} -s ${address}/${addressBits[family]} ${comment} -j ${chain}`;

@@ -1,9 +1,9 @@
 /** host-local's directories as a whole: every network's, whoever writes to them. */
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readdirSync } from 'node:fs';
 import { ReservationStore, type StoreOptions, storeDirectory } from '../../ipam/store.ts';
 import { errorCode } from '../../util/errors.ts';
 import type { Attachment } from '../attachment.ts';
+import { readNetworkConfigs } from '../network-configs.ts';
 import { isJsonObject, memberOf } from '../protocol/json.ts';
 import type { StoredReservation, SweepFacts } from './sweep-model.ts';
 
@@ -49,44 +49,19 @@ export function releaseReservation(listed: StoredReservation, options: StoreOpti
  * reboot nothing else tells of a store that is not at the default place.
  */
 export function configuredDataDirs(confDirectory: string): readonly string[] {
-  return filesIn(confDirectory)
-    .filter((name) => /\.(conf|conflist|json)$/.test(name))
-    .flatMap((name) => dataDirsOf(readConfiguration(join(confDirectory, name))));
-}
-
-function dataDirsOf(configuration: unknown): readonly string[] {
-  if (!isJsonObject(configuration)) return [];
-  const plugins = memberOf(configuration, 'plugins');
-  const ipam = memberOf(configuration, 'ipam');
-  const dataDir = isJsonObject(ipam) ? memberOf(ipam, 'dataDir') : undefined;
-  return [
-    ...(typeof dataDir === 'string' && dataDir !== '' ? [dataDir] : []),
-    ...(Array.isArray(plugins) ? plugins.flatMap(dataDirsOf) : []),
-  ];
-}
-
-/** Half-written and foreign files are not ours to complain about. */
-function readConfiguration(path: string): unknown {
-  try {
-    return JSON.parse(readFileSync(path, 'utf8'));
-  } catch {
-    return undefined;
-  }
+  const plugins = readNetworkConfigs(confDirectory).flatMap((config) => config.plugins);
+  return plugins.flatMap((plugin) => {
+    const ipam = memberOf(plugin, 'ipam');
+    const dataDir = isJsonObject(ipam) ? memberOf(ipam, 'dataDir') : undefined;
+    return typeof dataDir === 'string' && dataDir !== '' ? [dataDir] : [];
+  });
 }
 
 function directoriesIn(path: string): readonly string[] {
-  return entriesIn(path)
-    .filter((entry) => entry.isDirectory())
-    .map(({ name }) => name);
-}
-
-function filesIn(path: string): readonly string[] {
-  return entriesIn(path).map(({ name }) => name);
-}
-
-function entriesIn(path: string) {
   try {
-    return readdirSync(path, { withFileTypes: true });
+    return readdirSync(path, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .map(({ name }) => name);
   } catch (thrown) {
     const code = errorCode(thrown);
     if (code === 'ENOENT' || code === 'ENOTDIR') return [];

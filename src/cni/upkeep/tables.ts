@@ -7,11 +7,11 @@ import type { Chain, Element, NamedSet, TableDefinition } from '../../nftables/m
 import { Transaction } from '../../nftables/transaction.ts';
 import { BusyError } from '../../util/errors.ts';
 import {
+  entryChainName,
+  entryChains,
   masqueradeBaseChain,
   masqueradeMaps,
   masqueradeTable,
-  subnetChain,
-  subnetChainName,
 } from '../bridge/masquerade.ts';
 import { codeOfFailure } from '../bridge/nft-elements.ts';
 import { allowedSenders, guardedPorts, spoofChain, spoofTable } from '../bridge/spoof.ts';
@@ -36,18 +36,18 @@ export function masqueradeOf(plans: readonly NodePlan[]): WantedTable | undefine
     masquerade.map((entry) => ({ ...entry, label })),
   );
   if (entries.length === 0) return undefined;
-  const subnets = new Set(entries.map(({ subnet }) => subnet));
   const elementsOf = (family: 4 | 6): readonly Element[] =>
     entries
       .filter(({ subnet }) => cidrFamily(subnet) === family)
-      .map(({ address, subnet, label }) => {
-        return { key: ipBytes(address), data: `goto ${subnetChainName(subnet)}`, comment: label };
+      .map((entry) => {
+        const data = `goto ${entryChainName(entry)}`;
+        return { key: ipBytes(entry.address), data, comment: entry.label };
       });
   return {
     definition: {
       table: masqueradeTable,
       sets: Object.values(masqueradeMaps),
-      chains: [masqueradeBaseChain, ...Array.from(subnets, subnetChain)],
+      chains: [masqueradeBaseChain, ...entryChains(entries)],
     },
     elements: new Map(
       ([4, 6] as const).map((family) => [masqueradeMaps[family], elementsOf(family)]),

@@ -25,7 +25,7 @@ const STATUS: AgentStatus = {
 const onRecord = (runDir: string): DiskStatus => ({
   runDir,
   rules: ['nftables'],
-  cni: { attachments: 0, pods: 0, unfinishedAdds: 0, networks: [] },
+  cni: { attachments: 0, pods: 0, unfinishedAdds: 0, networks: [], doubts: [] },
 });
 
 /** Runs against an agent that answers with this, or is not there. */

@@ -43,7 +43,10 @@ const dualStack = (dataDir?: string) => ({
 });
 
 test('nothing on disk', () => {
-  expect(read()).toEqual({ attachments: 0, pods: 0, unfinishedAdds: 0, networks: [] });
+  expect(read()).toEqual({
+    ...{ attachments: 0, pods: 0, unfinishedAdds: 0 },
+    ...{ networks: [], doubts: [] },
+  });
 });
 
 test('interfaces, pods and unfinished ADDs', () => {
@@ -54,6 +57,18 @@ test('interfaces, pods and unfinished ADDs', () => {
   write('run/attachments/.weft-e', {});
   write('run/adding/x', {});
   expect(read()).toMatchObject({ attachments: 4, pods: 3, unfinishedAdds: 1 });
+});
+
+test('a network whose host ports no runtime passes on', () => {
+  write('net.d/10-mynet.conflist', dualStack());
+  write('net.d/20-own.conf', { name: 'own', type: 'weft', capabilities: { bandwidth: true } });
+  write('net.d/30-good.conf', { name: 'good', type: 'weft', capabilities: { portMappings: true } });
+  write('net.d/40-without.conf', { name: 'without', type: 'bridge' });
+  const lacks = 'lacks "capabilities": {"portMappings": true}';
+  expect(read().doubts).toEqual([
+    `network mynet serves no host ports: 10-mynet.conflist ${lacks}`,
+    `network own serves no host ports: 20-own.conf ${lacks}`,
+  ]);
 });
 
 test('addresses of a configured network: its gateway is never free', () => {

@@ -61,6 +61,7 @@ const STATUS: AgentStatus = {
       { network: 'mynet', family: 4, used: 3, free: 250 },
       { network: 'mynet', family: 6, used: 1 },
     ],
+    doubts: ['network mynet serves no host ports: 10-mynet.conflist'],
   },
 };
 
@@ -79,6 +80,7 @@ source  API server 10.0.0.1:6443: all read, last event 1 min ago
 cni     3 interfaces in 2 pods, 1 ADD unfinished
         mynet IPv4: 3 addresses used, 250 free
         mynet IPv6: 1 address used
+        network mynet serves no host ports: 10-mynet.conflist
 `);
 });
 

@@ -2,7 +2,9 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { compileSchema } from '../../../../scripts/compile-cni-schema.ts';
 import { parseBridgeConfig, parseTeardownConfig } from '../../../../src/cni/bridge/config.ts';
+import { configDoubts } from '../../../../src/cni/doubts.ts';
 import { toCniError } from '../../../../src/cni/protocol/errors.ts';
+import { type Cidr, containsCidr, parseCidr } from '../../../../src/net/cidr.ts';
 import { request } from '../builders.ts';
 
 const standard = {
@@ -11,6 +13,7 @@ const standard = {
   isDefaultGateway: false,
   forceAddress: false,
   ipMasq: false,
+  ipMasqExcept: [],
   hairpinMode: false,
   promiscMode: false,
   portVlans: [],
@@ -58,6 +61,11 @@ describe('parseBridgeConfig', () => {
     ],
     ['ipam of another type', { ipam: { type: 'dhcp' } }, { foreignIpam: 'dhcp' }],
     ['capabilities of others', { runtimeConfig: { portMappings: [{ hostPort: 80 }] } }, {}],
+    [
+      'networks without ipMasq',
+      { IPMasqExcept: ['10.244.0.0/16', 'fd00::/48'] },
+      { ipMasqExcept: ['10.244.0.0/16', 'fd00::/48'] },
+    ],
     ['nftables back end', { ipMasqBackend: 'nftables' }, {}],
     ['iptables back end', { ipMasqBackend: 'iptables' }, { ipMasqBackend: 'iptables' }],
     ['unknown keys and prevResult', { capabilities: { x: true }, prevResult: 5, foo: [] }, {}],
@@ -123,6 +131,7 @@ describe('parseBridgeConfig', () => {
       7,
       'cannot set hairpin mode and promiscuous mode at the same time',
     ],
+    ['no network', { ipMasqExcept: ['10.0.0.1'] }, 7, 'invalid value of ipMasqExcept[0]'],
     ['unknown back end', { ipMasqBackend: 'x' }, 7, 'unknown ipmasq backend "x"'],
     ['95: vlan', { vlan: 5000 }, 7, 'invalid VLAN ID 5000 (must be between 0 and 4094)'],
     ['96: trunk', { vlanTrunk: [{ id: 0 }] }, 7, 'incorrect trunk id parameter'],
@@ -179,7 +188,12 @@ test.each(['10-weft.conflist', '10-weft-dual-stack.conflist'])('%s is accepted',
   const { plugins } = JSON.parse(readFileSync(url, 'utf8'));
   const [config, ...others] = plugins;
   expect(others).toEqual([]);
-  expect(parseBridgeConfig(request({ config }))).toMatchObject({ bridge: 'weft0', ipMasq: true });
+  const { ipMasq, ipMasqExcept, ipam } = parseBridgeConfig(request({ config }));
+  const subnets = ipam?.ranges?.flat().map(({ subnet }) => parseCidr(subnet ?? '')) ?? [];
+  const isExempt = (subnet: Cidr) => ipMasqExcept.some((network) => containsCidr(network, subnet));
+  expect(ipMasq).toBe(true);
+  expect(subnets.every(isExempt)).toBe(true);
+  expect(configDoubts([{ file: name, name: 'weft', cniVersion: '1.0.0', plugins }])).toEqual([]);
 });
 
 test('the compiled validator is that of the schema', () => {
