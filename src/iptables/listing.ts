@@ -1,12 +1,12 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { Turn } from '../util/turns.ts';
 import { TABLES, type TableName } from './model.ts';
 
 /** All chains of one table with their rules, without `-A <chain>`. */
 type ListedTable = ReadonlyMap<string, readonly string[]>;
 export type Listing = Readonly<Record<TableName, ListedTable>>;
 
-/** Lines read before others have a turn. */
-const LINES_PER_TURN = 5_000;
+/** Lines between two looks at the time. */
+const LINES_AT_ONCE = 100;
 
 /** Reads what iptables-save prints; other tables than ours are left out. */
 export function parseListing(text: string): Listing {
@@ -20,10 +20,11 @@ export function parseListing(text: string): Listing {
 /** The same with turns of the event loop in between: listings grow to tens of megabytes. */
 export async function parseListingInTurns(text: string): Promise<Listing> {
   const reading = readListing(text);
+  const turn = new Turn();
   for (;;) {
     const { done, value } = reading.next();
     if (done) return value;
-    await nextTurn();
+    if (turn.isOver) await turn.next();
   }
 }
 
@@ -49,7 +50,7 @@ function* readListing(text: string): Generator<undefined, Listing> {
       chains?.get(chain)?.push(rule);
     }
     count += 1;
-    if (count % LINES_PER_TURN === 0) yield;
+    if (count % LINES_AT_ONCE === 0) yield;
   }
   return tables;
 }

@@ -1,4 +1,3 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { CT_DELETE, CT_GET } from '../netlink/ctnetlink/constants.ts';
 import { decodeFlow } from '../netlink/ctnetlink/flow.ts';
 import { encodeFlowFilter, encodeFlowKey, matchesFlow } from '../netlink/ctnetlink/request.ts';
@@ -7,12 +6,13 @@ import type { NetlinkReply } from '../netlink/message.ts';
 import { requestAll } from '../netlink/request-batch.ts';
 import { NetlinkSocket } from '../netlink/socket.ts';
 import { joinErrors } from '../util/errors.ts';
+import { inParts } from '../util/turns.ts';
 import type { Flow, FlowFilter, FlowSweeper, Netns, Sweep } from './types.ts';
 
 const NETLINK_NETFILTER = 12;
 /** Holds one error per deletion of a batch. */
 const RECEIVE_BUFFER_BYTES = 1 << 20;
-const DELETIONS_PER_TURN = 256;
+const DELETIONS_PER_PART = 256;
 
 /** Opens connection tracking of `netns`, or of the namespace of this process, for long sweeps. */
 export function openFlowSweeper(netns?: Netns): FlowSweeper {
@@ -66,9 +66,8 @@ function select(replies: readonly NetlinkReply[], filter: FlowFilter): Flow[] {
 
 async function erase(socket: NetlinkSocket, flows: readonly Flow[]): Promise<number> {
   let deleted = 0;
-  for (let first = 0; first < flows.length; first += DELETIONS_PER_TURN) {
-    if (first > 0) await nextTurn();
-    const requests = flows.slice(first, first + DELETIONS_PER_TURN).map((flow) => ({
+  for await (const part of inParts(flows, DELETIONS_PER_PART)) {
+    const requests = part.map((flow) => ({
       type: CT_DELETE,
       flags: 0,
       payload: encodeFlowKey(flow.key),

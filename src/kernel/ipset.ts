@@ -1,4 +1,3 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { IPFamily } from '../net/ip.ts';
 import { dumpInParts } from '../netlink/dump-in-parts.ts';
 import { COMMAND, isIpSetType, REVISION } from '../netlink/ipset/constants.ts';
@@ -19,6 +18,7 @@ import {
 import { NLM_F_EXCL } from '../netlink/message.ts';
 import { NetlinkError, NetlinkSocket } from '../netlink/socket.ts';
 import { errorCode } from '../util/errors.ts';
+import { inParts } from '../util/turns.ts';
 import {
   asIpSetError,
   IpSetError,
@@ -176,9 +176,8 @@ class IpSetSocket implements IpSets {
     name: string,
     entries: readonly IpSetEntry[],
   ): Promise<void> {
-    for (let first = 0; first < entries.length; first += ENTRIES_PER_MESSAGE) {
-      if (first > 0) await nextTurn();
-      this.#changeSome(command, verb, name, entries.slice(first, first + ENTRIES_PER_MESSAGE));
+    for await (const part of inParts(entries, ENTRIES_PER_MESSAGE)) {
+      this.#changeSome(command, verb, name, part);
     }
   }
 

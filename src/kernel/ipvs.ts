@@ -1,4 +1,3 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { dumpInParts } from '../netlink/dump-in-parts.ts';
 import { findFamily, NETLINK_GENERIC } from '../netlink/generic/family.ts';
 import { IPVS_FAMILY } from '../netlink/ipvs/constants.ts';
@@ -19,6 +18,7 @@ import { formatServerKey, serverFamily } from '../netlink/ipvs/server-key.ts';
 import { requestAll } from '../netlink/request-batch.ts';
 import { NetlinkSocket } from '../netlink/socket.ts';
 import { IoError } from '../util/errors.ts';
+import { inParts } from '../util/turns.ts';
 import { describeFailure, IpvsError, noIpvs } from './ipvs-error.ts';
 import type {
   Ipvs,
@@ -35,8 +35,8 @@ import type { Netns } from './types.ts';
 /** Holds the refusal of every request of one datagram. */
 const RECEIVE_BUFFER_BYTES = 1 << 20;
 /** What the kernel takes in some milliseconds. */
-const CHANGES_PER_TURN = 512;
-const SERVERS_PER_TURN = 128;
+const CHANGES_PER_PART = 512;
+const SERVERS_PER_PART = 128;
 
 /**
  * Opens IPVS of `netns`, which has to stay open meanwhile, or of the namespace of this process.
@@ -104,19 +104,15 @@ class IpvsSocket implements Ipvs {
 
   async *states(): AsyncGenerator<readonly ServerState[]> {
     const servers = await this.servers();
-    for (let first = 0; first < servers.length; first += SERVERS_PER_TURN) {
-      await nextTurn();
-      yield servers
-        .slice(first, first + SERVERS_PER_TURN)
-        .map((server) => ({ server, destinations: this.destinations(server.key) }));
+    for await (const part of inParts(servers, SERVERS_PER_PART)) {
+      yield part.map((server) => ({ server, destinations: this.destinations(server.key) }));
     }
   }
 
   async apply(changes: readonly IpvsChange[]): Promise<void> {
     const failures: IpvsFailure[] = [];
-    for (let first = 0; first < changes.length; first += CHANGES_PER_TURN) {
-      if (first > 0) await nextTurn();
-      failures.push(...this.#write(changes.slice(first, first + CHANGES_PER_TURN)));
+    for await (const part of inParts(changes, CHANGES_PER_PART)) {
+      failures.push(...this.#write(part));
     }
     const [firstFailure, ...others] = failures;
     if (firstFailure !== undefined) throw new IpvsError([firstFailure, ...others]);

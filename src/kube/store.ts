@@ -1,7 +1,7 @@
 import { toError, WeftError } from '../util/errors.ts';
+import { Turn } from '../util/turns.ts';
 import { objectKey } from './resources.ts';
 import type { ObjectHandlers } from './source.ts';
-import { Turn } from './turn.ts';
 import type { KubernetesObject } from './types.ts';
 
 /** A consumer's handler threw. Never retried: see ObjectHandlers. */

@@ -1,11 +1,11 @@
 import type { Clock } from '../../util/clock.ts';
 import { DecodeError, toError } from '../../util/errors.ts';
 import type { Logger } from '../../util/log.ts';
+import { Turn } from '../../util/turns.ts';
 import { objectKey, type Resource } from '../resources.ts';
 import { isSameValue } from '../same.ts';
 import type { ObjectHandlers } from '../source.ts';
 import { ObjectStore } from '../store.ts';
-import { Turn } from '../turn.ts';
 import type { KubernetesObject } from '../types.ts';
 import { judgeRelist } from './deletion-guard.ts';
 import { RewoundError } from './failure.ts';

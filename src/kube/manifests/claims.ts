@@ -1,4 +1,4 @@
-import { Turn } from '../turn.ts';
+import { Turn } from '../../util/turns.ts';
 import type { ManifestObject } from './manifest-file.ts';
 
 /** One kind and key in all files. */

@@ -1,9 +1,9 @@
 import { type Document, isNode, LineCounter, parseAllDocuments } from 'yaml';
 import { DecodeError, toError } from '../../util/errors.ts';
 import { parseJson } from '../../util/json.ts';
+import { Turn } from '../../util/turns.ts';
 import { FieldError, type FieldPath, formatPath, ObjectReader } from '../fields.ts';
 import { apiVersionOf, objectKey, type Resource, type ResourceKind } from '../resources.ts';
-import { Turn } from '../turn.ts';
 import type { KubernetesObject } from '../types.ts';
 import { type ItemKind, type Piece, splitManifest } from './manifest-pieces.ts';
 

@@ -2,10 +2,10 @@ import { hash } from 'node:crypto';
 import { parseDocument } from 'yaml';
 import { DecodeError } from '../../util/errors.ts';
 import { parseJson } from '../../util/json.ts';
+import { Turn } from '../../util/turns.ts';
 import { asRecord } from '../api/watch-event.ts';
 import type { FieldPath } from '../fields.ts';
 import { inSteps, JsonListSplitter } from '../json-list.ts';
-import { Turn } from '../turn.ts';
 import { splitYamlList } from './yaml-list.ts';
 
 /** A part of a manifest that is parsed on its own: a YAML document or an item of a list. */

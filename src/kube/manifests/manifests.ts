@@ -1,11 +1,11 @@
 import type { Clock } from '../../util/clock.ts';
 import { toError } from '../../util/errors.ts';
 import type { Logger } from '../../util/log.ts';
+import { Turn } from '../../util/turns.ts';
 import type { Resource } from '../resources.ts';
 import { isSameValue } from '../same.ts';
 import type { ObjectHandlers, ObjectSource, Subscription } from '../source.ts';
 import { HandlerError, ObjectStore } from '../store.ts';
-import { Turn } from '../turn.ts';
 import type { KubernetesObject } from '../types.ts';
 import type { ObjectChange } from './claims.ts';
 import { DirectoryWatch } from './directory-watch.ts';

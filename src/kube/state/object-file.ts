@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, open, readFile, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { DecodeError, errorCode } from '../../util/errors.ts';
-import { Turn } from '../turn.ts';
+import { Turn } from '../../util/turns.ts';
 import type { KubernetesObject } from '../types.ts';
 
 const FORMAT = 'weft objects';

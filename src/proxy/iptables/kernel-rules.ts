@@ -1,4 +1,3 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type Listing, parseListingInTurns, targetOf } from '../../iptables/listing.ts';
 import {
   chainKey,
@@ -11,6 +10,7 @@ import {
 import type { IptablesPrograms } from '../../iptables/programs.ts';
 import { restoreText } from '../../iptables/restore-text.ts';
 import { ruleKey, rulesDigest } from '../../iptables/rule-key.ts';
+import { Turn } from '../../util/turns.ts';
 import { CHAIN, type IsOwnChain, isOwnChain } from './chain-names.ts';
 import { partsOf } from './parts.ts';
 
@@ -19,8 +19,6 @@ import { partsOf } from './parts.ts';
  * one replaces the whole table each time, so there it is all or nothing.
  */
 export const MOST_CHAINS = 1_000;
-/** Chains looked at before others have a turn. */
-const CHAINS_PER_TURN = 500;
 
 /** What of the proxy's rules is in the kernel; chains by chainKey. */
 export interface ObservedRules {
@@ -132,14 +130,13 @@ export class KernelRules implements ServiceRules {
 }
 
 async function observedRules(listing: Listing, isOwn: IsOwnChain): Promise<ObservedRules> {
-  let chains = 0;
+  const turn = new Turn();
   const digests = new Map<string, string>();
   const sizes = new Map<string, number>();
   const guests = new Set<string>();
   for (const table of TABLES) {
     for (const [name, rules] of listing[table]) {
-      chains += 1;
-      if (chains % CHAINS_PER_TURN === 0) await nextTurn();
+      if (turn.isOver) await turn.next();
       const note = (rule: string) => guests.add(guestKey({ table, chain: name, rule }));
       if (isOwn(table, name)) {
         digests.set(chainKey({ table, name }), rulesDigest(rules));

@@ -32,10 +32,6 @@ interface ProgrammedService {
 
 /** More endpoints than that, and their rules carry no comments: they are most of the memory. */
 const MOST_COMMENTED_ENDPOINTS = 1_000;
-/** Services looked at before others have a turn. */
-const SERVICES_PER_TURN = 100;
-/** Chains compared before others have a turn. */
-const CHAINS_PER_TURN = 500;
 /** An endpoint that comes back soon finds its chain. */
 const UNUSED_CHAIN_MS = 5_000;
 
@@ -166,7 +162,7 @@ export class RulesSession implements ServiceSession {
   ): Promise<readonly RuleChain[]> {
     const resolved: { readonly key: string; readonly ports: readonly ResolvedPort[] }[] = [];
     const take = (key: string) => resolved.push({ key, ports: resolve(key) });
-    await inTurns(keys, take, SERVICES_PER_TURN);
+    await inTurns(keys, take);
     const others = [...this.#services].filter(([key]) => !keys.has(key));
     const total =
       others.reduce((sum, [, { endpoints }]) => sum + endpoints, 0) +
@@ -179,7 +175,7 @@ export class RulesSession implements ServiceSession {
       this.#note(key, ports, fragments, own);
       chains.push(...own);
     };
-    await inTurns(resolved, render, SERVICES_PER_TURN);
+    await inTurns(resolved, render);
     return chains;
   }
 
@@ -221,7 +217,7 @@ export class RulesSession implements ServiceSession {
       if (digests.get(key) !== digest) changed.push(chain);
       digests.set(key, digest);
     };
-    await inTurns(chains, compare, CHAINS_PER_TURN);
+    await inTurns(chains, compare);
     return { change: { chains: changed }, digests };
   }
 

@@ -26,9 +26,6 @@ export interface PlannerOptions {
   readonly chooseScheduling: (schedulings: readonly Scheduling[]) => Scheduling;
 }
 
-/** Looked at before others have a turn. */
-const ITEMS_PER_TURN = 500;
-
 /** Compares what is wanted with what is known. Reads and writes nothing but `known`. */
 export class Planner {
   readonly wanted = new WantedState();
@@ -57,19 +54,15 @@ export class Planner {
     const changes = noChanges();
     const { known } = this.#options;
     if (isAll) for (const key of known.servers.keys()) touched.servers.add(key);
-    await inTurns(
-      touched.servers,
-      (key) => this.#planServer(key, touched, changes),
-      ITEMS_PER_TURN,
-    );
+    await inTurns(touched.servers, (key) => this.#planServer(key, touched, changes));
     if (isAll) for (const ip of known.addresses) touched.addresses.add(ip);
-    await inTurns(touched.addresses, (ip) => this.#planAddress(ip, changes), ITEMS_PER_TURN);
-    await inTurns(touched.entries, (key) => this.#planEntry(key, changes), ITEMS_PER_TURN);
+    await inTurns(touched.addresses, (ip) => this.#planAddress(ip, changes));
+    await inTurns(touched.entries, (key) => this.#planEntry(key, changes));
     if (isAll) {
       const dropUnneeded = ([key, entry]: readonly [string, SetEntry]) => {
         if (!this.#isEntryNeeded(key, entry)) this.#removeEntry(entry, changes);
       };
-      await inTurns([...known.allEntries()], dropUnneeded, ITEMS_PER_TURN);
+      await inTurns([...known.allEntries()], dropUnneeded);
     }
     return changes;
   }

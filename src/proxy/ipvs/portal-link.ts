@@ -10,9 +10,6 @@ export const PORTAL_LINK = 'kube-ipvs0';
 /** Nobody else's, and gone at once. */
 const PROBE_LINK = 'weft-probe';
 
-/** Addresses written before others have a turn. */
-const ADDRESSES_PER_TURN = 200;
-
 export interface PortalLinkOptions {
   readonly rtnl: Rtnl;
   readonly family: IPFamily;
@@ -87,7 +84,7 @@ export class PortalLink implements ServiceAddresses {
     const { index } = this.#link();
     const prefixLength = addressBits(this.#options.family);
     const changeOne = (address: IP) => change(index, { address, prefixLength });
-    await inTurns(addresses, changeOne, ADDRESSES_PER_TURN);
+    await inTurns(addresses, changeOne);
   }
 
   #link(): Link {

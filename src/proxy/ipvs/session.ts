@@ -34,9 +34,6 @@ export interface IpvsSessionOptions {
   readonly onRefusedDestination: (server: string, destination: string) => void;
 }
 
-/** Services looked at before others have a turn. */
-const SERVICES_PER_TURN = 100;
-
 /**
  * One stretch of time in which virtual servers, sets, addresses and rules in the kernel are known:
  * from reading them to the first failure. After an exception from any method it is over.
@@ -164,7 +161,7 @@ export class IpvsSession implements ServiceSession {
       }
       wanted.update(key, ports.length === 0 ? undefined : fragment);
     };
-    await inTurns(services, render, SERVICES_PER_TURN);
+    await inTurns(services, render);
     const { kernel, onMissingScheduler } = this.#options;
     for (const missing of await kernel.schedulers.learn(schedulers)) onMissingScheduler(missing);
   }

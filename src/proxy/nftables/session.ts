@@ -1,7 +1,7 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { ObservedTable, TableChange } from '../../nftables/applier.ts';
 import { ipBytes } from '../../nftables/bytes.ts';
 import type { TableDefinition } from '../../nftables/model.ts';
+import { Turn } from '../../util/turns.ts';
 import type { OpenSession, ServiceSession, SessionSettings } from '../session.ts';
 import type { ResolvedPort } from '../state.ts';
 import { ChangeBatch } from './change-batch.ts';
@@ -155,7 +155,7 @@ export class TableSession implements ServiceSession {
     if (this.#isReplacing || now.size + later.size < BATCH_SIZE) return target;
     const keepsVerdicts = verdicts !== now && verdicts.size < VERDICT_BATCH_SIZE;
     this.#commit(keepsVerdicts ? { now, verdicts: now, later } : target);
-    await nextTurn();
+    await new Turn().next();
     const next = this.#newTarget();
     return keepsVerdicts ? { ...next, verdicts } : next;
   }

@@ -1,12 +1,10 @@
 import { type IP, isLoopback } from '../../net/ip.ts';
+import { Turn } from '../../util/turns.ts';
 import type { ServiceSession, SessionSettings } from '../session.ts';
 import type { ResolvedPort } from '../state.ts';
 import type { Forwarder, ForwarderNode } from './forwarder.ts';
 import type { Portals } from './portals.ts';
 import type { VirtualAddresses } from './virtual-addresses.ts';
-
-/** Services taken in before the event loop has its turn. */
-const SERVICES_AT_ONCE = 512;
 
 export interface ForwardingOptions {
   readonly forwarder: Forwarder;
@@ -46,10 +44,11 @@ export class ForwardingSession implements ServiceSession {
   ): Promise<void> {
     const { forwarder, addresses, portals } = this.#options;
     const told = new Set<string>();
+    const turn = new Turn();
     for (const group of groups) {
       forwarder.update(new Map(group.map((service) => [service, resolve(service)])));
       for (const service of group) told.add(service);
-      if (told.size % SERVICES_AT_ONCE === 0) await new Promise(setImmediate);
+      if (turn.isOver) await turn.next();
     }
     if (!this.#isComplete) forwarder.retain(told);
     await addresses.ensure(forwarder.virtualAddresses());

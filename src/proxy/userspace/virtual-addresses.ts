@@ -1,6 +1,7 @@
 import type { RouteLookup, Rtnl } from '../../kernel/types.ts';
 import { addressBits, type IP, type IPFamily, ipFamily } from '../../net/ip.ts';
 import { IoError } from '../../util/errors.ts';
+import { Turn } from '../../util/turns.ts';
 import { untilRouted } from './until-routed.ts';
 
 /**
@@ -11,8 +12,6 @@ const OUR_METRIC = 0x77656674;
 
 /** Where the IPVS mode, and kube-proxy's, keep the addresses of Services: they may go at any time. */
 const IPVS_LINK = 'kube-ipvs0';
-/** Addresses changed before the event loop has its turn. */
-const CHANGED_AT_ONCE = 256;
 
 /** What is asked of the kernel. */
 export type AddressKernel = Pick<Rtnl, 'link' | 'addresses' | 'addAddress' | 'deleteAddress'> &
@@ -71,12 +70,13 @@ export class VirtualAddresses {
   async ensure(wanted: Iterable<IP>): Promise<void> {
     this.#read();
     const added: IP[] = [];
+    const turn = new Turn();
     for (const address of wanted) {
       if (this.#ours.has(address) || this.#others.has(address)) continue;
       this.#kernel.addAddress(this.#loopback, request(address));
       this.#ours.add(address);
       added.push(address);
-      if (added.length % CHANGED_AT_ONCE === 0) await new Promise(setImmediate);
+      if (turn.isOver) await turn.next();
     }
     await untilRouted(this.#kernel, added);
   }
@@ -84,13 +84,13 @@ export class VirtualAddresses {
   /** Removes ours but these. */
   async retain(used: ReadonlySet<IP>): Promise<void> {
     this.#read();
-    let removed = 0;
+    const turn = new Turn();
     for (const address of this.#ours) {
       // What somebody else has added meanwhile stays local without ours.
       if (used.has(address) && !this.#others.has(address)) continue;
       this.#kernel.deleteAddress(this.#loopback, request(address));
       this.#ours.delete(address);
-      if (++removed % CHANGED_AT_ONCE === 0) await new Promise(setImmediate);
+      if (turn.isOver) await turn.next();
     }
   }
 

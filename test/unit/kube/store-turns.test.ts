@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { ObjectStore } from '../../../src/kube/store.ts';
-import { Turn } from '../../../src/kube/turn.ts';
 import type { KubernetesObject } from '../../../src/kube/types.ts';
+import { countTurns } from '../../support/turns.ts';
 
 function work(ms: number): void {
   const end = performance.now() + ms;
@@ -9,29 +9,6 @@ function work(ms: number): void {
     // Holds the event loop, as a consumer does.
   }
 }
-
-/** Counts how often others had their turn while `act` ran. */
-async function turnsDuring(act: () => Promise<void>): Promise<number> {
-  let turns = 0;
-  let isOver = false;
-  const count = () => {
-    turns++;
-    if (!isOver) setImmediate(count);
-  };
-  setImmediate(count);
-  await act();
-  isOver = true;
-  return turns;
-}
-
-test('a turn is over after its time, and begins again after a wait', async () => {
-  const turn = new Turn();
-  expect(turn.isOver).toBe(false);
-  work(5);
-  expect(turn.isOver).toBe(true);
-  await turn.next();
-  expect(turn.isOver).toBe(false);
-});
 
 const objects = (count: number) =>
   new Map(
@@ -48,7 +25,7 @@ test.each([
   const handler = () => work(1);
   const handlers = { onAdd: handler, onUpdate: handler, onDelete: handler };
   const store = new ObjectStore<KubernetesObject>(handlers, () => true);
-  const turns = await turnsDuring(() => store.replace(objects(count)));
+  const { turns } = await countTurns(() => store.replace(objects(count)));
   expect(turns).toBeGreaterThanOrEqual(min);
   expect(turns).toBeLessThanOrEqual(max);
 });
