@@ -99,10 +99,14 @@ Napi::Value exchangeNetlinkLater(const Napi::CallbackInfo& info) {
   exchange->most = info[2].As<Napi::Number>().Uint32Value();
   napi_value promise;
   Napi::String name = Napi::String::New(env, "weft.netlink");
+  if (napi_create_async_work(env, nullptr, name, execute, complete, exchange.get(),
+                             &exchange->work) != napi_ok) {
+    return throwErrno(env, ENOMEM, "napi_create_async_work");
+  }
+  // The promise comes last: what is never settled is never freed.
   if (napi_create_promise(env, &exchange->deferred, &promise) != napi_ok ||
-      napi_create_async_work(env, nullptr, name, execute, complete, exchange.get(),
-                             &exchange->work) != napi_ok ||
       napi_queue_async_work(env, exchange->work) != napi_ok) {
+    napi_delete_async_work(env, exchange->work);
     return throwErrno(env, ENOMEM, "napi_queue_async_work");
   }
   exchange.release();

@@ -49,7 +49,10 @@ class Watch : public Napi::ObjectWrap<Watch> {
   static void onReadable(uv_poll_t* poll, int status, int) {
     auto* self = static_cast<Watch*>(poll->data);
     Napi::HandleScope scope(self->Env());
+    self->isCalling_ = true;
     self->callListener();
+    self->isCalling_ = false;
+    if (self->poll_ == nullptr) self->forget();
     // libuv stops watching a descriptor with a pending error; for a netlink socket that is only
     // an overflow (ENOBUFS), which the listener has read by now.
     if (status != 0 && self->poll_ != nullptr) self->start();
@@ -79,9 +82,16 @@ class Watch : public Napi::ObjectWrap<Watch> {
   Napi::Value close(const Napi::CallbackInfo& info) {
     if (poll_ != nullptr) {
       stop();
+      if (!isCalling_) forget();
       Unref();
     }
     return info.Env().Undefined();
+  }
+
+  // The listener knows its owner, and the owner this object: a listener kept would keep them all.
+  void forget() {
+    listener_.Reset();
+    context_.reset();
   }
 
   void stop() {
@@ -96,6 +106,8 @@ class Watch : public Napi::ObjectWrap<Watch> {
 
   uv_poll_t* poll_ = nullptr;
   bool hasHook_ = false;
+  // Inside the listener: what its call uses must outlive it.
+  bool isCalling_ = false;
   Napi::FunctionReference listener_;
   std::unique_ptr<Napi::AsyncContext> context_;
 };

@@ -12,7 +12,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { encodeMessage, parseMessages } from '../../src/netlink/message.ts';
-import { loadWire } from '../../src/netlink/wire.ts';
+import { loadWire, type WatchHandle } from '../../src/netlink/wire.ts';
+import { collectGarbage } from '../support/garbage.ts';
 import { createNetns } from '../support/netns.ts';
 
 const ADDON = new URL('../../native/build-sanitized/weft.node', import.meta.url).pathname;
@@ -21,6 +22,9 @@ const RTM_GETLINK = 18;
 const RTMGRP_LINK = 1;
 const NLM_F_REQUEST_ACK = 5;
 const NLM_F_REQUEST_DUMP = 0x301;
+
+// The programs started here are others' and not instrumented.
+delete process.env['LD_PRELOAD'];
 
 const wire = loadWire(ADDON);
 const netns = createNetns('asan');
@@ -33,13 +37,14 @@ try {
   sendsFrames();
   await watchesAndOverflows();
   await passesDescriptors();
+  await forgetsClosedWatches();
   locks();
   await survivesWorkers();
 } finally {
   rmSync(directory, { recursive: true });
   netns.remove();
 }
-console.log('sanitized addon: 9 parts exercised, nothing reported');
+console.log('sanitized addon: 10 parts exercised, nothing reported');
 
 function open(path: string): number {
   return openSync(path, 'r');
@@ -150,6 +155,38 @@ async function passesDescriptors(): Promise<void> {
   client.destroy();
   closeSync(slow.fd);
   closeSync(listener);
+}
+
+/** Closed before, within and after a call of its listener, a watch lets go of all that it knew. */
+async function forgetsClosedWatches(): Promise<void> {
+  const path = join(directory, 'watched');
+  const listener = wire.listenUnix(path, 1);
+  const client = connect(path);
+  await sleep(20);
+  const owners: WeakRef<object>[] = [];
+  const watchOnce = (closesWithin: boolean): WatchHandle => {
+    const owner = { calls: 0 };
+    owners.push(new WeakRef(owner));
+    const watch: WatchHandle = new wire.Watch(listener, () => {
+      owner.calls++;
+      if (closesWithin) watch.close();
+    });
+    return watch;
+  };
+  // libuv knows a descriptor once, so that one follows the other.
+  for (let i = 0; i < 100; i++) watchOnce(false).close();
+  for (let i = 0; i < 100; i++) {
+    const watch = watchOnce(i % 2 === 0);
+    await sleep(1);
+    watch.close();
+  }
+  client.destroy();
+  closeSync(listener);
+  await sleep(20);
+  collectGarbage();
+  await sleep(20);
+  const kept = owners.filter((owner) => owner.deref() !== undefined).length;
+  assert(kept <= 1, `${kept} closed watches are kept`);
 }
 
 function locks(): void {
