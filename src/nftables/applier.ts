@@ -1,17 +1,10 @@
+import { isSameBase, isSameSet } from './compare-objects.ts';
 import type { NftablesConnection } from './connection.ts';
-import type { ObservedChain, ObservedSet } from './decode.ts';
+import { TABLE_FLAG } from './constants.ts';
+import type { ListedTable, ObservedChain } from './decode.ts';
 import { markedTable } from './digest.ts';
-import { packedType, setFlags } from './encode-objects.ts';
-import type {
-  BaseChain,
-  Chain,
-  Element,
-  NamedSet,
-  ObservedElement,
-  Table,
-  TableDefinition,
-} from './model.ts';
-import { keyLength } from './registers.ts';
+import { tableFlags } from './encode-objects.ts';
+import type { Chain, Element, NamedSet, ObservedElement, Table, TableDefinition } from './model.ts';
 import { Transaction } from './transaction.ts';
 
 /** Changes to apply in one transaction; the definition's sets are named, others are an error. */
@@ -30,13 +23,29 @@ export interface TableChange {
 
 /** What of a table is in the kernel. */
 export interface ObservedTable {
-  /** Sets, chains and rules are what the definition says; more regular chains may exist. */
+  /**
+   * Sets, hooks and flags are what the definition says and nothing else is there, but for more
+   * regular chains: what is `damaged` or `isDormant` can be put right in place.
+   */
   readonly isAsDefined: boolean;
+  /** Somebody has taken the table off its hooks. */
+  readonly isDormant: boolean;
+  /** Chains of the definition that are missing or have other rules; empty unless `isAsDefined`. */
+  readonly damaged: readonly Chain[];
   /** By set name, without sets that rules fill; empty unless `isAsDefined`. */
   readonly elements: ReadonlyMap<string, readonly ObservedElement[]>;
   /** All chains, those of the definition among them. */
   readonly chains: readonly ObservedChain[];
 }
+
+/** There is no such table. */
+export const NO_TABLE: ObservedTable = {
+  isAsDefined: false,
+  isDormant: false,
+  damaged: [],
+  elements: new Map(),
+  chains: [],
+};
 
 export interface AdoptedTable {
   /** Elements now in the kernel, by set name. */
@@ -68,7 +77,8 @@ export class TableApplier {
    */
   adopt(): AdoptedTable {
     const observed = this.observe();
-    if (observed.isAsDefined) return { ...observed, wasRebuilt: false };
+    const isIntact = observed.isAsDefined && !observed.isDormant && observed.damaged.length === 0;
+    if (isIntact) return { ...observed, wasRebuilt: false };
     this.replace({ elements: [] });
     const elements = new Map(this.#definition.sets.map((set) => [set.name, []]));
     return { elements, chains: this.#connection.chains(this.#table), wasRebuilt: true };
@@ -76,20 +86,24 @@ export class TableApplier {
 
   /** Reads the table and compares it with the definition. Changes nothing. */
   observe(): ObservedTable {
-    const { family, name, comment } = this.#table;
+    const { family, name } = this.#table;
     const found = this.#connection.tables(family).find((table) => table.name === name);
-    if (found === undefined) return { isAsDefined: false, elements: new Map(), chains: [] };
+    if (found === undefined) return NO_TABLE;
     const chains = this.#connection.chains(this.#table);
-    const isAsDefined =
-      found.comment === comment && this.#hasSets() && this.#hasChains(chains) && this.#hasRules();
+    const isDormant = (found.flags & TABLE_FLAG.DORMANT) !== 0;
+    if (!this.#isAsDefined(found, chains)) return { ...NO_TABLE, isDormant, chains };
     const elements = new Map<string, readonly ObservedElement[]>();
-    if (isAsDefined) {
-      for (const set of this.#definition.sets) {
-        if (set.isDynamic) continue;
-        elements.set(set.name, this.#connection.elements(this.#table, set));
-      }
+    for (const set of this.#definition.sets) {
+      if (set.isDynamic) continue;
+      elements.set(set.name, this.#connection.elements(this.#table, set));
     }
-    return { isAsDefined, elements, chains };
+    const damaged = this.#connection.damagedChains(this.#table, this.#definition.chains);
+    return { isAsDefined: true, isDormant, damaged, elements, chains };
+  }
+
+  /** Puts a dormant table back on its hooks, whatever is in it. */
+  wake(): void {
+    this.#connection.commit(new Transaction(this.#table).resetTableFlags());
   }
 
   /** Applies the change in one transaction. Throws NftablesError; then nothing has changed. */
@@ -128,6 +142,16 @@ export class TableApplier {
     return set;
   }
 
+  #isAsDefined({ comment, flags }: ListedTable, chains: readonly ObservedChain[]): boolean {
+    return (
+      comment === this.#table.comment &&
+      (flags & ~TABLE_FLAG.DORMANT) === tableFlags(this.#table) &&
+      this.#hasSets() &&
+      this.#hasBases(chains) &&
+      this.#connection.otherObjects(this.#table).length === 0
+    );
+  }
+
   #hasSets(): boolean {
     const observed = this.#connection.sets(this.#table);
     return (
@@ -139,45 +163,9 @@ export class TableApplier {
     );
   }
 
-  /** Additional regular chains are the content of somebody who uses `apply`. */
-  #hasChains(observed: readonly ObservedChain[]): boolean {
-    const defined = new Map(this.#definition.chains.map((chain) => [chain.name, chain]));
-    const known = observed.filter((chain) => defined.has(chain.name));
-    return (
-      known.length === defined.size &&
-      observed.every((chain) => isSameBase(defined.get(chain.name)?.base, chain.base))
-    );
+  /** Additional regular chains may be the content of somebody who uses `apply`. */
+  #hasBases(observed: readonly ObservedChain[]): boolean {
+    const defined = new Map(this.#definition.chains.map((chain) => [chain.name, chain.base]));
+    return observed.every((chain) => isSameBase(defined.get(chain.name), chain.base));
   }
-
-  #hasRules(): boolean {
-    const counts = this.#connection.ruleCounts(this.#table);
-    return this.#definition.chains.every(
-      (chain) => (counts.get(chain.name) ?? 0) === chain.rules.length,
-    );
-  }
-}
-
-function isSameSet(defined: NamedSet, observed: ObservedSet): boolean {
-  return (
-    setFlags(defined) === observed.flags &&
-    packedType(defined.key) === observed.keyType &&
-    keyLength(defined.key) === observed.keyBytes &&
-    isSameData(defined.data, observed.data) &&
-    (defined.hasCounters ?? false) === observed.hasCounters
-  );
-}
-
-function isSameData(defined: NamedSet['data'], observed: ObservedSet['data']): boolean {
-  if (typeof defined !== 'object' || typeof observed !== 'object') return defined === observed;
-  return packedType(defined) === observed.type && keyLength(defined) === observed.bytes;
-}
-
-function isSameBase(defined: BaseChain | undefined, observed: BaseChain | undefined): boolean {
-  if (defined === undefined || observed === undefined) return defined === observed;
-  return (
-    defined.type === observed.type &&
-    defined.hook === observed.hook &&
-    defined.priority === observed.priority &&
-    (defined.policy ?? 'accept') === observed.policy
-  );
 }

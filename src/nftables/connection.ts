@@ -14,9 +14,11 @@ import { GEN, MSG, NETLINK_NETFILTER, NFNL_SUBSYS_NFTABLES } from './constants.t
 import {
   decodeChain,
   decodeFamily,
+  decodeName,
   decodeRuleChain,
   decodeSet,
   decodeTable,
+  type ListedTable,
   type ObservedChain,
   type ObservedSet,
 } from './decode.ts';
@@ -102,7 +104,7 @@ export class NftablesConnection {
     return attributes.get(GEN.ID)?.readUInt32BE(0) ?? 0;
   }
 
-  tables(family?: TableFamily): Table[] {
+  tables(family?: TableFamily): ListedTable[] {
     return this.#dump(MSG.GETTABLE, familyHeader(family), 'tables').flatMap(
       ({ payload }) => decodeTable(payload) ?? [],
     );
@@ -139,6 +141,16 @@ export class NftablesConnection {
     return this.#dump(MSG.GETSET, payload, object).map((reply) => decodeSet(reply.payload));
   }
 
+  /** Names of the stateful objects and flowtables of a table, of which this library makes none. */
+  otherObjects(table: Table): string[] {
+    const payload = encodeRulesOf(table);
+    return [MSG.GETOBJ, MSG.GETFLOWTABLE].flatMap((command) =>
+      this.#dump(command, payload, `objects of table ${tableText(table)}`)
+        .filter((reply) => decodeFamily(reply.payload) === table.family)
+        .map((reply) => decodeName(reply.payload)),
+    );
+  }
+
   /** Rules of a chain, in order; none when there is no such chain. */
   rules(table: Table, chain: string): readonly ObservedRule[] {
     const object = `rules of chain ${chain} of table ${tableText(table)}`;
@@ -153,13 +165,20 @@ export class NftablesConnection {
     const listed = this.#dump(MSG.GETRULE, encodeRulesOf(table, name), object).filter(
       ({ payload }) => decodeRuleChain(payload) === name,
     );
-    return (
-      listed.length === rules.length &&
-      rules.every((rule, i) => {
-        const payload = listed[i]?.payload;
-        return payload !== undefined && isSameRule(table, name, rule, payload);
-      })
+    return hasSameRules(table, { name, rules }, listed);
+  }
+
+  /** Those of `chains` that are missing or have other rules; one listing for all of them. */
+  damagedChains(table: Table, chains: readonly Chain[]): readonly Chain[] {
+    const listed = Map.groupBy(
+      this.#dump(MSG.GETRULE, encodeRulesOf(table), `rules of table ${tableText(table)}`),
+      ({ payload }) => decodeRuleChain(payload),
     );
+    const names = new Set(this.chains(table).map(({ name }) => name));
+    return chains.filter((chain) => {
+      const rules = listed.get(chain.name) ?? [];
+      return !names.has(chain.name) || !hasSameRules(table, chain, rules);
+    });
   }
 
   /** How many rules each chain of a table has; chains without rules are left out. */
@@ -234,6 +253,20 @@ export class NftablesConnection {
       throw new NftablesError(errorCode(error) ?? 'EIO', object, words, { cause: error });
     }
   }
+}
+
+function hasSameRules(
+  table: Table,
+  { name, rules }: Chain,
+  listed: readonly NetlinkReply[],
+): boolean {
+  return (
+    listed.length === rules.length &&
+    rules.every((rule, i) => {
+      const payload = listed[i]?.payload;
+      return payload !== undefined && isSameRule(table, name, rule, payload);
+    })
+  );
 }
 
 function messageType(command: number): number {

@@ -33,13 +33,17 @@ export const MSG = {
   NEWGEN: 15,
   GETGEN: 16,
   TRACE: 17,
+  GETOBJ: 19,
+  GETFLOWTABLE: 23,
 } as const;
 
 /** Address families as nfgenmsg carries them. */
 export const FAMILY = { inet: 1, ip: 2, arp: 3, netdev: 5, bridge: 7, ip6: 10 } as const;
 
 export const TABLE = { NAME: 1, FLAGS: 2, USERDATA: 6 } as const;
-export const TABLE_FLAG_OWNER = 0x2;
+export const TABLE_FLAG = { DORMANT: 0x1, OWNER: 0x2 } as const;
+/** Of stateful objects and of flowtables alike. */
+export const NAMED = { TABLE: 1, NAME: 2 } as const;
 export const CHAIN = {
   TABLE: 1,
   NAME: 3,

@@ -1,6 +1,16 @@
 /** Tables, chains and sets as the kernel lists them. */
 import { eachAttribute, readAttributes, readString } from '../netlink/attributes.ts';
-import { CHAIN, DATA_TYPE_VERDICT, FAMILY, HOOK, RULE, SET, SET_DESC, TABLE } from './constants.ts';
+import {
+  CHAIN,
+  DATA_TYPE_VERDICT,
+  FAMILY,
+  HOOK,
+  NAMED,
+  RULE,
+  SET,
+  SET_DESC,
+  TABLE,
+} from './constants.ts';
 import type { BaseChain, Hook, Table, TableFamily } from './model.ts';
 import { readComment, readSetComment } from './userdata.ts';
 
@@ -12,6 +22,12 @@ const FAMILIES = new Map<number, TableFamily>(
   Object.entries(FAMILY).map(([name, number]) => [number, name as TableFamily]),
 );
 const HOOKS: readonly Hook[] = ['prerouting', 'input', 'forward', 'output', 'postrouting'];
+
+/** A table as the kernel lists it. */
+export interface ListedTable extends Table {
+  /** NFTA_TABLE_FLAGS */
+  readonly flags: number;
+}
 
 /** A chain as the kernel lists it, without its rules. */
 export interface ObservedChain {
@@ -43,13 +59,14 @@ export function decodeFamily(payload: Buffer): TableFamily | undefined {
 }
 
 /** NEWTABLE; undefined for a family this library does not know. */
-export function decodeTable(payload: Buffer): Table | undefined {
+export function decodeTable(payload: Buffer): ListedTable | undefined {
   const attributes = readAttributes(payload, FAMILY_HEADER_BYTES);
   const family = decodeFamily(payload);
   const name = attributes.get(TABLE.NAME);
   if (family === undefined || name === undefined) return undefined;
   const comment = readComment(attributes.get(TABLE.USERDATA));
-  return { family, name: readString(name), ...(comment === undefined ? {} : { comment }) };
+  const flags = attributes.get(TABLE.FLAGS)?.readUInt32BE(0) ?? 0;
+  return { family, name: readString(name), flags, ...(comment === undefined ? {} : { comment }) };
 }
 
 /** NEWCHAIN with the name of its table. */
@@ -85,6 +102,11 @@ export function decodeSet(payload: Buffer): ObservedSet {
     ...(timeout === undefined ? {} : { timeoutMs: Number(timeout) }),
     ...(comment === undefined ? {} : { comment }),
   };
+}
+
+/** The name of a NEWOBJ or NEWFLOWTABLE. */
+export function decodeName(payload: Buffer): string {
+  return text(readAttributes(payload, FAMILY_HEADER_BYTES).get(NAMED.NAME));
 }
 
 /** NEWRULE: only which chain it is in. */

@@ -14,7 +14,7 @@ import {
   SET_FIELD_LEN,
   SET_FLAG,
   TABLE,
-  TABLE_FLAG_OWNER,
+  TABLE_FLAG,
 } from './constants.ts';
 import { writeStatement } from './encode-expressions.ts';
 import type { Chain, Hook, NamedSet, Rule, Table, TableFamily } from './model.ts';
@@ -45,9 +45,19 @@ export function familyHeader(family: TableFamily | undefined, resourceId = 0): B
 /** NEWTABLE */
 export function encodeTable(table: Table): Buffer {
   const writer = start(table).string(TABLE.NAME, table.name);
-  if (table.isOwned === true) writer.u32be(TABLE.FLAGS, TABLE_FLAG_OWNER);
+  if (table.isOwned === true) writer.u32be(TABLE.FLAGS, tableFlags(table));
   if (table.comment !== undefined) writer.bytes(TABLE.USERDATA, commentUserdata(table.comment));
   return writer.finish();
+}
+
+/** NEWTABLE of a table that is there: gives it the flags it is declared with. */
+export function encodeTableFlags(table: Table): Buffer {
+  return start(table).string(TABLE.NAME, table.name).u32be(TABLE.FLAGS, tableFlags(table)).finish();
+}
+
+/** NFTA_TABLE_FLAGS of a table as it is declared. */
+export function tableFlags({ isOwned = false }: Table): number {
+  return isOwned ? TABLE_FLAG.OWNER : 0;
 }
 
 /** DELTABLE, GETTABLE */

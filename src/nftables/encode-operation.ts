@@ -11,6 +11,7 @@ import {
   encodeSet,
   encodeSetName,
   encodeTable,
+  encodeTableFlags,
   encodeTableName,
 } from './encode-objects.ts';
 import type { NamedSet, Table } from './model.ts';
@@ -33,6 +34,8 @@ export function encodeOperation(
   switch (operation.kind) {
     case 'addTable':
       return create(MSG.NEWTABLE, operation.isExclusive, encodeTable(table));
+    case 'resetTableFlags':
+      return create(MSG.NEWTABLE, false, encodeTableFlags(table));
     case 'deleteTable':
       return remove(MSG.DELTABLE, encodeTableName(table));
     case 'addChain':
@@ -68,6 +71,7 @@ export function describeOperation(
 ): string {
   switch (operation.kind) {
     case 'addTable':
+    case 'resetTableFlags':
     case 'deleteTable':
       return table;
     case 'addChain':

@@ -3,7 +3,7 @@ import type { Chain, Element, NamedSet, Rule, Table } from './model.ts';
 /** A step that concerns one object and becomes one message. */
 export type ObjectOperation =
   | { readonly kind: 'addTable'; readonly isExclusive: boolean }
-  | { readonly kind: 'deleteTable' }
+  | { readonly kind: 'resetTableFlags' | 'deleteTable' }
   | { readonly kind: 'addChain'; readonly chain: Chain; readonly isExclusive: boolean }
   | { readonly kind: 'flushChain'; readonly chain: string }
   | { readonly kind: 'deleteChain'; readonly chain: string }
@@ -56,6 +56,11 @@ export class Transaction {
   /** The comment of a table that exists stays as it is. */
   addTable(options: AddOptions = {}): this {
     return this.#push({ kind: 'addTable', isExclusive: options.isExclusive ?? false });
+  }
+
+  /** Wakes a table that somebody has made dormant; other flags cannot be taken off. */
+  resetTableFlags(): this {
+    return this.#push({ kind: 'resetTableFlags' });
   }
 
   /** With everything in it. */

@@ -232,6 +232,21 @@ test("kube-proxy's tables go once ours serve; what comes back is left alone", as
   expect(tables()).toContain('table ip kube-proxy');
 }, 60_000);
 
+test('a table put to sleep, and a chain put into it, are noticed and put right', async () => {
+  start();
+  await healthy();
+  const table = () => node.run('nft', '--stateless', 'list', 'table', 'ip', 'weft-proxy');
+  const before = table();
+  const repaired = metric('weft_nftables_repairs_total{table="ip weft-proxy"}');
+  for (const [nth, change] of ['table ip weft-proxy { flags dormant; }', 'chain ip weft-proxy x']
+    .map((object) => `add ${object}`)
+    .entries()) {
+    node.run('nft', change);
+    await seen(repaired, new RegExp(` ${nth + 1}$`));
+    await expect.poll(table, WAIT).toBe(before);
+  }
+}, 60_000);
+
 test("with --take-over=false kube-proxy's tables stay", async () => {
   configure({ clusterCIDR: '10.244.0.0/16' }, { takeOver: false });
   node.run('nft', 'add table ip kube-proxy');

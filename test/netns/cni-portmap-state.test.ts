@@ -142,18 +142,27 @@ test('CHECK fails when an element is gone, STATUS is fine', () => {
 });
 
 test.each([
-  { name: 'ruleset', words: ['flush', 'ruleset'] },
-  { name: 'table', words: ['flush', 'table', 'inet', 'weft-hostports'] },
-  { name: 'map', words: ['flush', 'map', 'inet', 'weft-hostports', 'pods-ip'] },
-  { name: 'subnet', words: ['flush', 'chain', 'inet', 'weft-hostports', 'subnet-10.22.0.0-24'] },
-])('repair after a flushed $name', ({ words }) => {
+  { name: 'a flushed ruleset', script: 'flush ruleset' },
+  { name: 'a flushed table', script: 'flush table inet weft-hostports' },
+  { name: 'a flushed map', script: 'flush map inet weft-hostports pods-ip' },
+  { name: 'a flushed subnet', script: 'flush chain inet weft-hostports subnet-10.22.0.0-24' },
+  { name: 'a dormant table', script: 'add table inet weft-hostports { flags dormant; }' },
+  { name: 'a foreign chain', script: 'add chain inet weft-hostports foreign' },
+  { name: 'a foreign set', script: 'add set inet weft-hostports foreign { type ipv4_addr; }' },
+  { name: 'a foreign object', script: 'add counter inet weft-hostports foreign' },
+  {
+    name: 'a rule in place of another',
+    script: `flush chain inet weft-hostports masquerade-all
+      add rule inet weft-hostports masquerade-all drop`,
+  },
+])('repair after $name', ({ script }) => {
   const pod = lab.pod(2);
   lab.add(pod, { portMappings: [tcp(8080)] });
   const before = lab.nft('list', 'ruleset');
   const { connection, store } = lab;
   const repair = () => repairHostPorts({ connection, store, sysctls: lab.node.kernel.sysctls });
   expect(repair()).toEqual({ isTableReplaced: false, links: [] });
-  lab.nft(...words);
+  lab.nft(script);
   lab.host.run('sysctl', '-qw', 'net.ipv4.conf.br0.route_localnet=0');
   expect(lab.nft('list', 'ruleset')).not.toBe(before);
   expect(repair()).toEqual({ isTableReplaced: true, links: ['br0'] });

@@ -5,6 +5,7 @@ import { ipFromBigInt, parseIP } from '../../src/net/ip.ts';
 import { TableApplier } from '../../src/nftables/applier.ts';
 import { ipBytes, portBytes, protocolBytes, u32Bytes } from '../../src/nftables/bytes.ts';
 import { NftablesConnection, NftablesError } from '../../src/nftables/connection.ts';
+import { markedTable } from '../../src/nftables/digest.ts';
 import type { NamedSet, Table, TableDefinition } from '../../src/nftables/model.ts';
 import { type TableEvent, watchTables } from '../../src/nftables/monitor.ts';
 import { ip, meta, numgenRandom, th } from '../../src/nftables/selectors.ts';
@@ -314,8 +315,6 @@ describe('applier', () => {
 
   const name = `${table.family} ${table.name}`;
   test.each([
-    ['a rule more', `add rule ${name} n2 counter`],
-    ['a rule less', `flush chain ${name} n2`],
     ['a set more', `add set ${name} more { type ipv4_addr; }`],
     ['a base chain more', `add chain ${name} more { type filter hook input priority 0; }`],
     [
@@ -323,6 +322,7 @@ describe('applier', () => {
       `delete set ${name} ranges\nadd set ${name} ranges { type inet_service; flags interval; }`,
     ],
     ['a policy', `add chain ${name} output { policy drop; }`],
+    ['an object more', `add counter ${name} more`],
     ['another comment', `delete table ${name}\nadd table ${name} { comment "other"; }`],
   ])('replaces a table with %s', (_, script) => {
     makeTable();
@@ -332,6 +332,49 @@ describe('applier', () => {
     expect(applier.adopt().wasRebuilt).toBe(true);
     expect(applier.observe().isAsDefined).toBe(true);
     expect(connection.elements(table, endpoints)).toEqual([]);
+  });
+
+  test.each([
+    ['a rule more', `add rule ${name} n2 counter`, ['n2']],
+    ['a rule less', `flush chain ${name} n2`, ['n2']],
+    ['another rule', `flush chain ${name} n2; add rule ${name} n2 counter`, ['n2']],
+    ['a base chain less', `delete chain ${name} output`, ['output']],
+  ])('finds what can be put right in place: %s', (_, script, want) => {
+    makeTable();
+    netns.run('nft', script);
+    const applier = new TableApplier(connection, definition);
+    const { isAsDefined, damaged } = applier.observe();
+    expect([isAsDefined, damaged.map((chain) => chain.name)]).toEqual([true, want]);
+    applier.apply({ chains: damaged, elements: [] });
+    expect(applier.observe().damaged).toEqual([]);
+    expect(connection.elements(table, endpoints)).toHaveLength(2);
+  });
+
+  test('a dormant table is noticed, and woken with what is in it', () => {
+    const applier = makeTable();
+    const before = netns.run('nft', 'list', 'ruleset');
+    netns.run('nft', `add table ${name} { flags dormant; }`);
+    expect(applier.observe()).toMatchObject({ isAsDefined: true, isDormant: true });
+    applier.wake();
+    expect(applier.observe()).toMatchObject({ isAsDefined: true, isDormant: false });
+    expect(netns.run('nft', 'list', 'ruleset')).toBe(before);
+    netns.run('nft', `add table ${name} { flags dormant; }`);
+    expect(applier.adopt().wasRebuilt).toBe(true);
+    expect(applier.observe().isDormant).toBe(false);
+  });
+
+  test('a table that belongs to another program is not taken for ours, and cannot be replaced', () => {
+    const other = NftablesConnection.open({ netns: { fd } });
+    const { comment } = markedTable(definition);
+    const owned = new Transaction({ ...table, comment: comment ?? '', isOwned: true }).addTable();
+    for (const set of definition.sets) owned.addSet(set);
+    for (const chain of definition.chains) owned.addChain(chain);
+    other.commit(owned);
+    const applier = new TableApplier(connection, definition);
+    expect(applier.observe().isAsDefined).toBe(false);
+    expect(() => applier.adopt()).toThrow('table ip weft-test: EPERM');
+    other.close();
+    expect(applier.adopt().wasRebuilt).toBe(true);
   });
 
   test('a changed definition replaces the table', () => {

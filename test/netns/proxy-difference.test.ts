@@ -99,6 +99,15 @@ test.each([
     want: ['    ~ chain masquerade-node: other rules -> as it should be'],
   },
   {
+    script: `add rule ${table} nat-prerouting accept`,
+    want: ['    ~ chain nat-prerouting: other rules -> as it should be'],
+  },
+  { script: `add chain ${table} foreign`, want: ['    - chain foreign'] },
+  {
+    script: `add table ${table} { flags dormant; }`,
+    want: ['    ~ table flags: dormant -> none'],
+  },
+  {
     script: `flush chain ${table} n1`,
     want: ['    ~ chain n1: other rules -> as it should be'],
   },
@@ -116,7 +125,7 @@ test.each([
 
 test.each([
   { script: 'flush ruleset', want: 'table ip weft-proxy: missing, would be made' },
-  { script: `add rule ${table} nat-prerouting accept`, want: /would be made anew$/ },
+  { script: `add counter ${table} foreign`, want: /would be made anew$/ },
 ])('$script', async ({ script, want }) => {
   await start(IPV4);
   node.run('nft', script);

@@ -63,6 +63,8 @@ test('a restart changes nothing', async () => {
   expect([listing(), handles()]).toEqual(before);
 });
 
+const FOREIGN = 'add chain ip weft-proxy foreign';
+
 test.each([
   { name: 'ruleset flushed', script: 'flush ruleset' },
   { name: 'a slot chain flushed', script: 'flush chain ip weft-proxy n5' },
@@ -70,6 +72,28 @@ test.each([
   { name: 'masquerading flushed', script: 'flush chain ip weft-proxy masquerade-off-cluster' },
   { name: 'elements flushed', script: 'flush map ip weft-proxy endpoints' },
   { name: 'foreign rule', script: 'add rule ip weft-proxy nat-prerouting drop' },
+  {
+    name: 'a rule in place of another',
+    script: 'flush chain ip weft-proxy masquerade-all; add rule ip weft-proxy masquerade-all drop',
+  },
+  { name: 'dormant', script: 'add table ip weft-proxy { flags dormant; }' },
+  { name: 'foreign base chain', script: `${FOREIGN} { type filter hook input priority 0; }` },
+  { name: 'foreign chain', script: FOREIGN },
+  {
+    name: 'foreign chains that lead to each other',
+    script: `${FOREIGN}; ${FOREIGN}2; add rule ip weft-proxy foreign goto foreign2;
+      add rule ip weft-proxy nat-output jump foreign`,
+  },
+  { name: 'foreign set', script: 'add set ip weft-proxy foreign { type ipv4_addr; }' },
+  {
+    name: 'foreign map whose elements lead to a foreign chain',
+    script: `${FOREIGN}; add map ip weft-proxy more { type ipv4_addr : verdict; elements = { 10.0.0.1 : goto foreign } }`,
+  },
+  {
+    name: 'foreign verdict in a map of ours',
+    script: `${FOREIGN}; add element ip weft-proxy service-ips { 10.0.0.1 . tcp . 80 : goto foreign }`,
+  },
+  { name: 'foreign object', script: 'add counter ip weft-proxy foreign' },
 ])('resync repairs: $name', async ({ script }) => {
   const { proxy } = await start(clusterOf(20));
   const before = listing();

@@ -28,6 +28,7 @@ export class FakeKernel {
 
   readonly open = (definition: TableDefinition): ServiceTable => ({
     observe: () => this.#observe(definition),
+    wake: () => {},
     apply: (change) => this.#apply(change),
     replace: (content) => this.#replace(definition, content),
     close: () => {},
@@ -76,6 +77,8 @@ export class FakeKernel {
     const elements = [...this.sets].map(([name, set]) => [name, [...set.values()]] as const);
     return {
       isAsDefined,
+      isDormant: false,
+      damaged: [],
       elements: new Map(isAsDefined ? elements : []),
       chains: [...this.chains.values()].map(({ name }) => ({ name, useCount: 1 })),
     };

@@ -44,12 +44,15 @@ export function repairHostPorts(options: HostPortRepairOptions): HostPortRepair 
 function isIntact(connection: NftablesConnection, records: readonly HostPortRecord[]): boolean {
   const observed = new TableApplier(connection, hostPortTable).observe();
   if (records.length === 0 && observed.chains.length === 0) return true;
-  if (!observed.isAsDefined) return false;
+  if (!observed.isAsDefined || observed.isDormant) return false;
   for (const [map, elements] of elementsOf(records)) {
     if (!hasSameElements(observed.elements.get(map.name) ?? [], elements)) return false;
   }
-  const ruleCounts = connection.ruleCounts(hostPortTable.table);
-  return subnetChains(records).every(({ name, rules }) => ruleCounts.get(name) === rules.length);
+  const ownChains = [...hostPortTable.chains, ...subnetChains(records)];
+  return (
+    observed.chains.length === ownChains.length &&
+    connection.damagedChains(hostPortTable.table, ownChains).length === 0
+  );
 }
 
 function hasSameElements(

@@ -1,4 +1,4 @@
-import type { ObservedTable, TableChange } from '../../nftables/applier.ts';
+import { NO_TABLE, type ObservedTable, type TableChange } from '../../nftables/applier.ts';
 import type { Chain, Element, NamedSet } from '../../nftables/model.ts';
 import { elementText, fieldsText, tableText } from '../../nftables/text.ts';
 import { frontendKey } from '../claims.ts';
@@ -12,9 +12,9 @@ import { type OpenTable, TableSession } from './session.ts';
 export interface Difference {
   /** Missing, too much, or there with something else. */
   readonly sign: '+' | '-' | '~';
-  /** A set's name, or `chain`. */
+  /** A set's name, `chain`, or `table`. */
   readonly place: string;
-  /** `172.30.0.1 . tcp . 80 . 0`, or the chain's name. */
+  /** `172.30.0.1 . tcp . 80 . 0`, the chain's name, or `flags`. */
   readonly key: string;
   /** What it is, and what it should be. */
   readonly found: string | undefined;
@@ -71,6 +71,7 @@ export async function diffTable(
     table,
     state: 'asDefined',
     differences: [
+      ...tableDifferences(found, session.foreignChains),
       ...chainDifferences(chains, found, kernel, owners),
       ...elementDifferences(changes, found, sets, owners),
     ],
@@ -79,7 +80,7 @@ export async function diffTable(
 
 /** A table that is read and never written. */
 function recordingTable(openTable: OpenTable) {
-  let found: ObservedTable = { isAsDefined: false, elements: new Map(), chains: [] };
+  let found = NO_TABLE;
   const changes: TableChange[] = [];
   const open: OpenTable = (definition) => {
     const table = openTable(definition);
@@ -89,11 +90,35 @@ function recordingTable(openTable: OpenTable) {
         found = table.observe();
         return found;
       },
+      wake: () => {},
       apply: (change) => void changes.push(change),
       replace: (content) => void changes.push(content),
     };
   };
   return { open, changes, observed: () => found };
+}
+
+/** What nothing of ours explains. */
+function tableDifferences(
+  { isDormant }: ObservedTable,
+  foreignChains: readonly string[],
+): readonly Difference[] {
+  const drift = { servicePort: undefined, cause: 'drift' } as const;
+  const flags = { place: 'table', key: 'flags', found: 'dormant', wanted: 'none' } as const;
+  return [
+    ...(isDormant ? [{ sign: '~', ...flags, ...drift } as const] : []),
+    ...foreignChains.map(
+      (key) =>
+        ({
+          sign: '-',
+          place: 'chain',
+          key,
+          found: undefined,
+          wanted: undefined,
+          ...drift,
+        }) as const,
+    ),
+  ];
 }
 
 function chainDifferences(

@@ -9,6 +9,7 @@ export function kernelTables(connect: () => NftablesConnection): OpenTable {
     const applier = new TableApplier(connection, definition);
     return {
       observe: () => applier.observe(),
+      wake: () => applier.wake(),
       apply: (change) => applier.apply(change),
       replace: (content) => applier.replace(content),
       close: () => connection.close(),

@@ -1,19 +1,24 @@
 import type { ObservedTable, TableChange } from '../../nftables/applier.ts';
 import { ipBytes } from '../../nftables/bytes.ts';
-import type { TableDefinition } from '../../nftables/model.ts';
+import type { Chain, TableDefinition } from '../../nftables/model.ts';
 import { Turn } from '../../util/turns.ts';
 import type { OpenSession, ServiceSession, SessionSettings } from '../session.ts';
 import type { ResolvedPort } from '../state.ts';
 import { ChangeBatch } from './change-batch.ts';
+import { fixedChains } from './fixed-chains.ts';
 import { tableDefinition } from './layout.ts';
+import type { LayoutOptions } from './layout-options.ts';
 import { nodeChains } from './node-chains.ts';
 import { ObservedElements } from './observed.ts';
 import { type RenderTarget, TableRenderer } from './renderer.ts';
+import { isSlotChain } from './slot-chains.ts';
 
 /** The table of one family in the kernel; see TableApplier. */
 export interface ServiceTable {
   /** Reads it; `chains` is empty when there is no such table. */
   observe(): ObservedTable;
+  /** Puts a dormant table back on its hooks. */
+  wake(): void;
   /** Applies a change as one transaction. */
   apply(change: TableChange): void;
   /** Makes it anew with this content, as one transaction. */
@@ -52,9 +57,15 @@ export class TableSession implements ServiceSession {
   #nodePortIPs: ReadonlySet<string> = new Set();
   /** The chains that follow the node, as last sent; each is sent once per session at least. */
   readonly #nodeChains = new Map<string, string>();
+  /** Fixed chains that somebody else has changed. */
+  #damaged: readonly Chain[];
+  /** Chains that somebody else has put into the table. */
+  #foreign: readonly string[];
 
   private constructor(table: ServiceTable, { layout }: SessionSettings) {
     const observed = table.observe();
+    // It serves again at once, be it with what it had when it was put to sleep.
+    if (observed.isDormant) table.wake();
     const isMissing = observed.chains.length === 0;
     if (isMissing) table.replace({ chains: nodeChains(layout), elements: [] });
     const elements = isMissing ? new Map<string, never[]>() : observed.elements;
@@ -64,6 +75,9 @@ export class TableSession implements ServiceSession {
     this.#isReplacing = !isMissing && !observed.isAsDefined;
     this.#renderer = new TableRenderer(layout.family, new ObservedElements(elements), chains);
     this.#nodePortIPs = new Set(elements.get('nodeport-ips')?.map(({ key }) => key));
+    this.#damaged = observed.damaged;
+    const own = ownChains(layout);
+    this.#foreign = chains.filter((name) => !own.has(name) && !isSlotChain(name));
   }
 
   /** Opens the table, creates its structure if it is missing, and reads its elements. */
@@ -84,6 +98,11 @@ export class TableSession implements ServiceSession {
 
   get isComplete(): boolean {
     return this.#isComplete;
+  }
+
+  /** Regular chains in the table that are none of ours. */
+  get foreignChains(): readonly string[] {
+    return this.#foreign;
   }
 
   /** Long work is cut into several transactions with a turn of the event loop in between. */
@@ -112,6 +131,7 @@ export class TableSession implements ServiceSession {
    * One chain per transaction: a busy one is no reason to keep the others, and fails nothing else.
    */
   dropUnusedChains(now: number, onFailure: (chain: string, error: unknown) => void): void {
+    this.#dropForeignChains(onFailure);
     const unused = new Set(this.#renderer.unusedChains());
     for (const name of this.#unusedSince.keys()) {
       if (!unused.has(name)) this.#unusedSince.delete(name);
@@ -135,7 +155,22 @@ export class TableSession implements ServiceSession {
     this.#table.close();
   }
 
+  /** All at once, emptied first: they may lead to each other. */
+  #dropForeignChains(onFailure: (chain: string, error: unknown) => void): void {
+    const [first] = this.#foreign;
+    if (first === undefined) return;
+    const chains = this.#foreign.map((name) => ({ name, rules: [] }));
+    try {
+      this.#table.apply({ chains, removedChains: this.#foreign, elements: [] });
+      this.#foreign = [];
+    } catch (thrown) {
+      onFailure(first, thrown);
+    }
+  }
+
   #renderSettings({ layout, nodePortIPs }: SessionSettings, batch: ChangeBatch): void {
+    for (const chain of this.#damaged) batch.putChain(chain);
+    this.#damaged = [];
     for (const chain of nodeChains(layout)) {
       const text = JSON.stringify(chain.rules);
       if (text !== this.#nodeChains.get(chain.name)) batch.putChain(chain);
@@ -176,4 +211,9 @@ export class TableSession implements ServiceSession {
     const isOneByOne = this.#isComplete || this.#isReplacing;
     return { now, verdicts: isOneByOne ? now : new ChangeBatch(), later: new ChangeBatch() };
   }
+}
+
+/** The chains that are there whatever the Services. */
+function ownChains(layout: LayoutOptions): ReadonlySet<string> {
+  return new Set([...fixedChains(layout), ...nodeChains(layout)].map(({ name }) => name));
 }

@@ -67,7 +67,7 @@ export class FakeNode implements CniNode {
     sysctls: this.#sysctls(),
     openNftables: (): Nftables => ({
       commit: (transaction: Transaction) => this.#commit(transaction),
-      tables: () => (this.chains.size > 0 ? [masqueradeTable] : []),
+      tables: () => (this.chains.size > 0 ? [{ ...masqueradeTable, flags: 0 }] : []),
       chains: () => [],
       hasChain: () => false,
       rules: () => [],

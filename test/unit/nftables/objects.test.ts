@@ -4,6 +4,7 @@ import {
   encodeChain,
   encodeSet,
   encodeTable,
+  encodeTableFlags,
   packedType,
   setFlags,
 } from '../../../src/nftables/encode-objects.ts';
@@ -150,6 +151,11 @@ describe('payloads are those of nft', () => {
     expect(payload.toString('hex')).toBe('0a000000' + '0700010077740000' + '0800020000000002');
   });
 
+  test('table whose flags are to be as declared', () => {
+    const payload = encodeTableFlags({ family: 'ip6', name: 'wt' });
+    expect(payload.toString('hex')).toBe('0a000000' + '0700010077740000' + '0800020000000000');
+  });
+
   test('table with a comment', () => {
     const payload = encodeTable({ family: 'ip6', name: 'wt', comment: 'hello table' });
     expect(payload.toString('hex')).toBe(
@@ -161,8 +167,8 @@ describe('payloads are those of nft', () => {
 describe('decoding gives what was encoded', () => {
   test('table', () => {
     const commented: Table = { family: 'inet', name: 'wt', comment: 'für Pods' };
-    expect(decodeTable(encodeTable(commented))).toEqual(commented);
-    expect(decodeTable(encodeTable(table))).toEqual(table);
+    expect(decodeTable(encodeTable(commented))).toEqual({ ...commented, flags: 0 });
+    expect(decodeTable(encodeTable({ ...table, isOwned: true }))).toEqual({ ...table, flags: 2 });
   });
 
   test('chain', () => {
