@@ -1,6 +1,6 @@
 /** The rules and sets of the IPVS mode in the kernel, which takes both without any IPVS. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { IptablesVariant } from '../../src/iptables/programs-sync.ts';
+import type { IptablesVariant } from '../../src/iptables/command.ts';
 import { openIpSets } from '../../src/kernel/ipset.ts';
 import type { IpSets } from '../../src/kernel/ipset-types.ts';
 import { netnses } from '../../src/kernel/netns.ts';

@@ -1,5 +1,5 @@
 /** The iptables mode in namespaces of tests. */
-import type { CommandPrefix, IptablesVariant } from '../../src/iptables/programs-sync.ts';
+import type { CommandPrefix, IptablesVariant } from '../../src/iptables/command.ts';
 import { parseCidr } from '../../src/net/cidr.ts';
 import type { IPFamily } from '../../src/net/ip.ts';
 import { detectPrograms } from '../../src/proxy/iptables/detection.ts';

@@ -1,4 +1,4 @@
-import type { IptablesVariant } from '../../iptables/programs-sync.ts';
+import type { IptablesVariant } from '../../iptables/command.ts';
 import { openIpSets } from '../../kernel/ipset.ts';
 import { openIpvs } from '../../kernel/ipvs.ts';
 import { openRtnl } from '../../kernel/rtnl.ts';

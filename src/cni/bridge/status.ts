@@ -47,7 +47,7 @@ function checkBridge(host: NodeRtnl, { bridge: name }: BridgeConfig): void {
 
 function checkMasqueradeBackend({ node }: StatusCall, { ipMasqBackend }: BridgeConfig): void {
   if (ipMasqBackend === undefined) checkNftables({ node });
-  else if (requireIptables(node).save(4) === undefined) {
+  else if (requireIptables(node).save({ family: 4 }, 'nat') === undefined) {
     throw unavailable('ipMasqBackend "iptables": iptables-save is not installed on this node');
   }
 }

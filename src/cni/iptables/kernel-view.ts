@@ -1,5 +1,5 @@
 /** Rules of iptables-nft as nf_tables shows them, without executing anything. */
-import type { IptablesVariant } from '../../iptables/programs-sync.ts';
+import type { IptablesVariant } from '../../iptables/command.ts';
 import type { IPFamily } from '../../net/ip.ts';
 import type { Table } from '../../nftables/model.ts';
 import { errorCode } from '../../util/errors.ts';

@@ -41,7 +41,7 @@ function addOfFamily(iptables: Iptables, family: IPFamily, wanted: IptablesMasqu
     if (text === undefined) return;
     if (text === failed?.text) throw failed.cause;
     try {
-      iptables.restore(family, text);
+      iptables.restore({ family }, text);
       return;
     } catch (thrown) {
       failed = { text, cause: toError(thrown) };
@@ -131,7 +131,7 @@ function linesOf(saved: string): ReadonlySet<string> {
 }
 
 function requireSaved(iptables: Iptables, family: IPFamily): string {
-  const saved = iptables.save(family);
+  const saved = iptables.save({ family }, 'nat');
   if (saved !== undefined) return saved;
   const program = family === 4 ? 'iptables-save' : 'ip6tables-save';
   throw new IoError(`ipMasqBackend "iptables": ${program} is not installed on this node`);

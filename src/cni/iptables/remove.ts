@@ -3,7 +3,8 @@
  * `ipMasqBackend: iptables` did. Whether there are any is seen in nf_tables without executing
  * anything; only then are the programs of iptables run.
  */
-import type { Iptables, IptablesVariant } from '../../iptables/programs-sync.ts';
+import type { IptablesVariant } from '../../iptables/command.ts';
+import type { Iptables } from '../../iptables/programs-sync.ts';
 import type { IP, IPFamily } from '../../net/ip.ts';
 import type { Table } from '../../nftables/model.ts';
 import { Transaction } from '../../nftables/transaction.ts';
@@ -50,7 +51,7 @@ export function removeForeignRules(
     const table = natTables[family];
     const isThere = (chain: string) => hasTable(tables, table) && nft.hasChain(table, chain);
     if (rules.chains.some(isThere)) removeChains(iptables, { family, variant: 'nft' }, rules);
-    if (rules.mayBeLegacy && iptables.hasLegacyNat(family)) {
+    if (rules.mayBeLegacy && iptables.hasLegacyTable(family, 'nat')) {
       removeChains(iptables, { family, variant: 'legacy' }, rules);
     }
   }
@@ -64,7 +65,7 @@ export function removeInvalidChains(
   const { iptables } = kernel;
   if (iptables === undefined) return;
   for (const where of placesOfMasquerade(kernel, iptables)) {
-    const saved = iptables.save(where.family, where.variant) ?? '';
+    const saved = iptables.save(where, 'nat') ?? '';
     const owners = saved.split('\n').flatMap((line) => ownerOfRule(line) ?? []);
     const chains = owners
       .filter(({ network, containerId }) => isInvalid(network, containerId))
@@ -89,24 +90,24 @@ function placesOfMasquerade(kernel: CniNode['kernel'], iptables: Iptables): read
       if (isThere) places.push({ family, variant: 'nft' });
     }
   });
-  const legacy = families.filter((family) => iptables.hasLegacyNat(family));
+  const legacy = families.filter((family) => iptables.hasLegacyTable(family, 'nat'));
   return [...places, ...legacy.map((family) => ({ family, variant: 'legacy' }) as const)];
 }
 
 /** A listing is acted on at once; when somebody was faster, the next one shows what is left. */
 function removeChains(
   iptables: Iptables,
-  { family, variant }: Place,
+  place: Place,
   { chains, kept }: Pick<ForeignRules, 'chains' | 'kept'>,
 ): void {
   let failure: Error | undefined;
   for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
     // Without the programs nobody on this node knows of the rules: they are left alone.
-    const saved = iptables.save(family, variant);
+    const saved = iptables.save(place, 'nat');
     const text = saved === undefined ? undefined : removalOf(saved, chains, kept?.());
     if (text === undefined) return;
     try {
-      iptables.restore(family, text, variant);
+      iptables.restore(place, text);
       return;
     } catch (thrown) {
       failure = toError(thrown);

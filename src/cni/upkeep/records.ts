@@ -1,7 +1,7 @@
 import { readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readText } from '../../ipam/store-files.ts';
-import type { IptablesVariant } from '../../iptables/programs-sync.ts';
+import type { IptablesVariant } from '../../iptables/command.ts';
 import type { Cidr } from '../../net/cidr.ts';
 import type { IP } from '../../net/ip.ts';
 import { errorCode, IoError, toError } from '../../util/errors.ts';

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { IptablesVariant } from '../../iptables/command.ts';
 import {
   findIptables,
   type InstalledPrograms,
   type IptablesPrograms,
   openIptablesPrograms,
 } from '../../iptables/programs.ts';
-import type { IptablesVariant } from '../../iptables/programs-sync.ts';
 import type { IPFamily } from '../../net/ip.ts';
 import type { NftablesConnection } from '../../nftables/connection.ts';
 import type { Clock } from '../../util/clock.ts';

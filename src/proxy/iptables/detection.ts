@@ -1,10 +1,10 @@
+import type { CommandPrefix, IptablesVariant } from '../../iptables/command.ts';
 import {
   findIptables,
   type IptablesPrograms,
   NOT_INSTALLED,
   openIptablesPrograms,
 } from '../../iptables/programs.ts';
-import type { CommandPrefix, IptablesVariant } from '../../iptables/programs-sync.ts';
 import type { IPFamily } from '../../net/ip.ts';
 import { IoError } from '../../util/errors.ts';
 import { chooseVariant } from './variant.ts';

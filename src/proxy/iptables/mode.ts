@@ -1,4 +1,4 @@
-import type { CommandPrefix, IptablesVariant } from '../../iptables/programs-sync.ts';
+import type { CommandPrefix, IptablesVariant } from '../../iptables/command.ts';
 import { sysctls } from '../../kernel/sysctls.ts';
 import type { Netns } from '../../kernel/types.ts';
 import type { IPFamily } from '../../net/ip.ts';

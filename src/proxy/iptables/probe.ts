@@ -1,8 +1,8 @@
 /** Whether a kernel takes the rules of this mode, found out by trying and without a trace. */
 
+import type { CommandPrefix, IptablesVariant } from '../../iptables/command.ts';
 import type { GuestRule, TableName } from '../../iptables/model.ts';
 import type { IptablesPrograms } from '../../iptables/programs.ts';
-import type { CommandPrefix, IptablesVariant } from '../../iptables/programs-sync.ts';
 import { restoreText } from '../../iptables/restore-text.ts';
 import type { IPFamily } from '../../net/ip.ts';
 import { IoError, toError } from '../../util/errors.ts';

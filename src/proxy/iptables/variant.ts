@@ -1,4 +1,4 @@
-import type { IptablesVariant } from '../../iptables/programs-sync.ts';
+import type { IptablesVariant } from '../../iptables/command.ts';
 
 /** What iptables-save prints, by variant; a variant that is not installed is missing. */
 export type Listings = ReadonlyMap<IptablesVariant, string>;

@@ -1,6 +1,6 @@
 import { release } from 'node:os';
+import type { CommandPrefix, IptablesVariant } from '../../iptables/command.ts';
 import type { IptablesPrograms } from '../../iptables/programs.ts';
-import type { CommandPrefix, IptablesVariant } from '../../iptables/programs-sync.ts';
 import { openIpSets } from '../../kernel/ipset.ts';
 import { openIpvs } from '../../kernel/ipvs.ts';
 import type { IpvsTimeouts } from '../../kernel/ipvs-types.ts';

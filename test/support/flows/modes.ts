@@ -1,5 +1,5 @@
 /** The modes of the proxy, opened for the node of a lab. */
-import type { IptablesVariant } from '../../../src/iptables/programs-sync.ts';
+import type { IptablesVariant } from '../../../src/iptables/command.ts';
 import { netnses } from '../../../src/kernel/netns.ts';
 import { NftablesConnection } from '../../../src/nftables/connection.ts';
 import { openIptablesMode } from '../../../src/proxy/iptables/mode.ts';

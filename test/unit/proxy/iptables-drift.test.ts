@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { IptablesVariant } from '../../../src/iptables/programs-sync.ts';
+import type { IptablesVariant } from '../../../src/iptables/command.ts';
 import { watchDrift } from '../../../src/proxy/iptables/drift.ts';
 import { KernelRules } from '../../../src/proxy/iptables/kernel-rules.ts';
 import { FakeClock } from '../../support/fake-clock.ts';

@@ -2,7 +2,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { CommandPrefix } from '../../../src/iptables/programs-sync.ts';
+import type { CommandPrefix } from '../../../src/iptables/command.ts';
 import { detectPrograms, installedPrograms } from '../../../src/proxy/iptables/detection.ts';
 import { IoError } from '../../../src/util/errors.ts';
 

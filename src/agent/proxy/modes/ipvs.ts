@@ -1,4 +1,4 @@
-import type { IptablesVariant } from '../../../iptables/programs-sync.ts';
+import type { IptablesVariant } from '../../../iptables/command.ts';
 import type { IPFamily } from '../../../net/ip.ts';
 import { watchIpvs } from '../../../proxy/ipvs/drift.ts';
 import { type IpvsMode, openIpvsMode } from '../../../proxy/ipvs/mode.ts';

@@ -1,4 +1,4 @@
-import type { IptablesVariant } from '../../../iptables/programs-sync.ts';
+import type { IptablesVariant } from '../../../iptables/command.ts';
 import {
   type IptablesMode,
   type IptablesModeOptions,

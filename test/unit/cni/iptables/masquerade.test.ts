@@ -16,14 +16,14 @@ const wanted = { owner, entries: [entryOf('10.0.0.2', '10.0.0.0/24')] };
 function setUp(): { nat: FakeNat; iptables: Iptables } {
   const nat = new FakeNat();
   const iptables: Iptables = {
-    hasLegacyNat: () => false,
+    hasLegacyTable: () => false,
     save: () => {
       nat.saves += 1;
       const text = nat.text();
       nat.onSave();
       return text;
     },
-    restore: (_family, text) => {
+    restore: (_place, text) => {
       nat.onRestore();
       nat.apply(...text.split('\n').filter((line) => line.startsWith('-')));
       nat.restored.push(text);
