@@ -1,6 +1,10 @@
 /**
  * What changed since the last sync, in derived terms: an update of an object that alters nothing
  * the proxy reads leaves no trace, and neither does one that is taken back before the sync.
+ *
+ * A sync takes time, and events arrive while it runs. So each tracker has two states: the present
+ * one, and the drained one, which no event changes. The sync renders the drained state, and the
+ * next round of changes is what differs from it: a change can be early or late, but never lost.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { objectKey } from '../kube/resources.ts';
@@ -9,12 +13,74 @@ import type { IPFamily } from '../net/ip.ts';
 import { parseSlice, type SliceRecord, sliceIdentity } from './endpoints.ts';
 import { parseService, type ServiceEntry } from './service.ts';
 
+/** Immutable values by key, as they are now and as they were at the last drain. */
+class TwoStates<T> {
+  readonly #present = new Map<string, T>();
+  /** The drained value of every key whose present value is another. */
+  readonly #drained = new Map<string, T | undefined>();
+
+  get(key: string): T | undefined {
+    return this.#present.get(key);
+  }
+
+  /** The value at the last drain. */
+  drained(key: string): T | undefined {
+    return this.#drained.has(key) ? this.#drained.get(key) : this.#present.get(key);
+  }
+
+  keys(): Iterable<string> {
+    return this.#present.keys();
+  }
+
+  entries(): Iterable<readonly [key: string, value: T]> {
+    return this.#present.entries();
+  }
+
+  get size(): number {
+    return this.#present.size;
+  }
+
+  /** Number of keys whose value differs from the drained one. */
+  get pending(): number {
+    return this.#drained.size;
+  }
+
+  /** These keys. */
+  pendingKeys(): Iterable<string> {
+    return this.#drained.keys();
+  }
+
+  /** The present state becomes the drained one; gives the keys that differed. */
+  drain(): readonly string[] {
+    const keys = [...this.#drained.keys()];
+    this.#drained.clear();
+    return keys;
+  }
+
+  /** Puts a value that differs from the present one; undefined removes it. */
+  put(key: string, value: T | undefined): void {
+    if (!this.#drained.has(key)) {
+      this.#drained.set(key, this.#present.get(key));
+      this.#store(key, value);
+      return;
+    }
+    const drained = this.#drained.get(key);
+    const isTakenBack = isDeepStrictEqual(drained, value);
+    if (isTakenBack) this.#drained.delete(key);
+    // The very value that was drained: claims go by identity, and slices by their order.
+    this.#store(key, isTakenBack ? drained : value);
+  }
+
+  #store(key: string, value: T | undefined): void {
+    if (value === undefined) this.#present.delete(key);
+    else this.#present.set(key, value);
+  }
+}
+
 /** The Services of one address family. */
 export class ServiceTracker {
   readonly #family: IPFamily;
-  readonly #current = new Map<string, ServiceEntry>();
-  /** The entry at the last sync of every Service changed since. */
-  readonly #previous = new Map<string, ServiceEntry | undefined>();
+  readonly #entries = new TwoStates<ServiceEntry>();
 
   constructor(family: IPFamily) {
     this.#family = family;
@@ -31,53 +97,52 @@ export class ServiceTracker {
   }
 
   get(key: string): ServiceEntry | undefined {
-    return this.#current.get(key);
+    return this.#entries.get(key);
+  }
+
+  /** The entry at the last drain. */
+  drained(key: string): ServiceEntry | undefined {
+    return this.#entries.drained(key);
   }
 
   keys(): Iterable<string> {
-    return this.#current.keys();
+    return this.#entries.keys();
   }
 
   entries(): Iterable<readonly [key: string, entry: ServiceEntry]> {
-    return this.#current.entries();
+    return this.#entries.entries();
   }
 
-  /** Number of Services that differ from the last sync. */
+  /** Number of Services that differ from the last drain. */
   get pending(): number {
-    return this.#previous.size;
+    return this.#entries.pending;
   }
 
   /** Their keys. */
   pendingKeys(): Iterable<string> {
-    return this.#previous.keys();
+    return this.#entries.pendingKeys();
   }
 
   /** Ends the current round of changes: the keys of the Services that differ from the last one. */
   drain(): readonly string[] {
-    const keys = [...this.#previous.keys()];
-    this.#previous.clear();
-    return keys;
+    return this.#entries.drain();
   }
 
   #set(key: string, entry: ServiceEntry | undefined): boolean {
-    const current = this.#current.get(key);
-    if (isDeepStrictEqual(current, entry)) return false;
-    notePrevious(this.#previous, key, current, entry);
-    if (entry === undefined) this.#current.delete(key);
-    else this.#current.set(key, entry);
+    if (isDeepStrictEqual(this.#entries.get(key), entry)) return false;
+    this.#entries.put(key, entry);
     return true;
   }
 }
 
+/** The slices of one Service by name, in the order they first appeared. */
 type Slices = ReadonlyMap<string, SliceRecord>;
 
 /** The EndpointSlices of one address family, by Service. */
 export class EndpointsTracker {
   readonly #family: IPFamily;
   readonly #nodeName: string;
-  readonly #current = new Map<string, Map<string, SliceRecord>>();
-  /** Per Service with changes, the records of the changed slices at the last sync. */
-  readonly #previous = new Map<string, Map<string, SliceRecord | undefined>>();
+  readonly #services = new TwoStates<Slices>();
   readonly #onWarning: (slice: string, warnings: readonly string[]) => void;
 
   constructor(
@@ -104,61 +169,44 @@ export class EndpointsTracker {
     return identity !== undefined && this.#set(identity.service, identity.name, undefined);
   }
 
-  /** The slices of one Service, in the order they first appeared. */
+  /** The slices of one Service. */
   slices(service: string): Iterable<SliceRecord> {
-    const slices: Slices | undefined = this.#current.get(service);
-    return slices === undefined ? [] : slices.values();
+    return this.#services.get(service)?.values() ?? [];
   }
 
-  /** Number of Services whose slices differ from the last sync. */
+  /** Those of the last drain. */
+  drained(service: string): Iterable<SliceRecord> {
+    return this.#services.drained(service)?.values() ?? [];
+  }
+
+  /** Number of Services whose slices differ from the last drain. */
   get pending(): number {
-    return this.#previous.size;
+    return this.#services.pending;
   }
 
   /** Their keys. */
   pendingKeys(): Iterable<string> {
-    return this.#previous.keys();
+    return this.#services.pendingKeys();
   }
 
   /** Number of Services that have slices, with or without the Service itself being known. */
   get size(): number {
-    return this.#current.size;
+    return this.#services.size;
   }
 
   /** Ends the current round of changes: the keys of the Services whose slices differ. */
   drain(): readonly string[] {
-    const keys = [...this.#previous.keys()];
-    this.#previous.clear();
-    return keys;
+    return this.#services.drain();
   }
 
+  /** Keeps no empty maps: those of orphaned slices would add up over the life of a cluster. */
   #set(service: string, name: string, record: SliceRecord | undefined): boolean {
-    const slices = this.#current.get(service) ?? new Map<string, SliceRecord>();
-    const current = slices.get(name);
-    if (isDeepStrictEqual(current, record)) return false;
-    const previous = this.#previous.get(service) ?? new Map<string, SliceRecord | undefined>();
-    notePrevious(previous, name, current, record);
-    setOrDrop(this.#previous, service, previous);
-    if (record === undefined) slices.delete(name);
-    else slices.set(name, record);
-    setOrDrop(this.#current, service, slices);
+    const before = this.#services.get(service);
+    if (isDeepStrictEqual(before?.get(name), record)) return false;
+    const after = new Map(before);
+    if (record === undefined) after.delete(name);
+    else after.set(name, record);
+    this.#services.put(service, after.size === 0 ? undefined : after);
     return true;
   }
-}
-
-/** Remembers the value before the first change, and forgets it once the value is that again. */
-function notePrevious<T>(
-  previous: Map<string, T | undefined>,
-  key: string,
-  current: T | undefined,
-  next: T | undefined,
-): void {
-  if (!previous.has(key)) previous.set(key, current);
-  else if (isDeepStrictEqual(previous.get(key), next)) previous.delete(key);
-}
-
-/** Keeps no empty entries: orphaned ones would add up over the life of a cluster. */
-function setOrDrop<T>(map: Map<string, Map<string, T>>, key: string, value: Map<string, T>): void {
-  if (value.size === 0) map.delete(key);
-  else map.set(key, value);
 }

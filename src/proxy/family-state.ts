@@ -10,27 +10,30 @@ export type TrafficPolicy = 'internal' | 'external';
 
 const POLICIES: readonly TrafficPolicy[] = ['internal', 'external'];
 
-/** What one address family has of the cluster's objects, and what of it is not programmed yet. */
+/**
+ * What one address family has of the cluster's objects, and what of it is not programmed yet.
+ * Events change the present state at any time; what a sync resolves is as it was at `drain`.
+ */
 export class FamilyState {
   readonly services: ServiceTracker;
   readonly endpoints: EndpointsTracker;
   readonly #family: IPFamily;
   readonly #nodeName: string;
   readonly #claims: FrontendClaims;
-  /** The ports each Service has claims for, as of the last sync. */
-  readonly #claimed = new Map<string, readonly ServicePort[]>();
+  /** Keys of the Services drained since the last `committed`. */
+  readonly #uncommitted = new Set<string>();
   /** Per policy, how many ports of a Service have endpoints but none here. */
   readonly #withoutLocal = {
     internal: new Map<string, number>(),
     external: new Map<string, number>(),
   };
   #node: NodeFacts | undefined;
-  #isZoneNew = false;
-  #isNodeIPNew = false;
+  #drainedNode: NodeView;
 
   constructor(family: IPFamily, nodeName: string, log: Logger) {
     this.#family = family;
     this.#nodeName = nodeName;
+    this.#drainedNode = this.nodeView();
     this.services = new ServiceTracker(family);
     this.endpoints = new EndpointsTracker(family, nodeName, (slice, warnings) =>
       log.warn({ slice, warnings }, 'endpoints ignored'),
@@ -44,8 +47,6 @@ export class FamilyState {
 
   /** Takes what is now known of this node; undefined when its object is gone. */
   updateNode(node: NodeFacts | undefined): void {
-    if (node?.zone !== this.#node?.zone) this.#isZoneNew = true;
-    if (this.#ipOf(node) !== this.#ipOf(this.#node)) this.#isNodeIPNew = true;
     this.#node = node;
   }
 
@@ -54,36 +55,45 @@ export class FamilyState {
     return { nodeName: this.#nodeName, zone: node?.zone, nodeIP: this.#ipOf(node) };
   }
 
+  /** Keys of the Services whose present state is not in the kernel, or not for certain. */
+  pendingKeys(): ReadonlySet<string> {
+    return new Set([
+      ...this.#uncommitted,
+      ...this.services.pendingKeys(),
+      ...this.endpoints.pendingKeys(),
+    ]);
+  }
+
   /**
-   * The Services to program now, in groups for one transaction each: first all those between which
-   * a frontend changes hands, as nobody may remove what another has just added; then the others
-   * one by one. With `isAll` every Service; else those that differ from the last call.
+   * Fixes the state that `resolve` goes by, and gives the Services to program: with `isAll` every
+   * one, else those that differ from the last state that was committed. They come in groups for one
+   * transaction each: first all those between which a frontend changes hands, as nobody may remove
+   * what another has just added; then the others one by one.
    */
-  takeChanges(isAll: boolean): readonly (readonly string[])[] {
-    const changed = this.services.drain();
-    const touched = new Set([...this.endpoints.drain(), ...changed]);
-    const handovers = this.#claims.updateAll(
-      changed.map((key) => ({
-        before: this.#claimed.get(key) ?? [],
-        after: this.services.get(key),
-      })),
-    );
-    for (const key of changed) {
-      const entry = this.services.get(key);
-      if (entry === undefined) this.#claimed.delete(key);
-      else this.#claimed.set(key, entry.ports);
-    }
-    for (const key of this.#takeNodeChanges(isAll)) touched.add(key);
-    const groups = [...touched].filter((key) => !handovers.has(key)).map((key) => [key]);
+  drain(isAll: boolean): readonly (readonly string[])[] {
+    const changes = Array.from(this.services.pendingKeys(), (key) => ({
+      before: this.services.drained(key)?.ports ?? [],
+      after: this.services.get(key),
+    }));
+    for (const key of this.endpoints.drain()) this.#uncommitted.add(key);
+    for (const key of this.services.drain()) this.#uncommitted.add(key);
+    const handovers = this.#claims.updateAll(changes);
+    for (const key of this.#drainNode(isAll)) this.#uncommitted.add(key);
+    const groups = [...this.#uncommitted].filter((key) => !handovers.has(key)).map((key) => [key]);
+    for (const key of handovers) this.#uncommitted.add(key);
     return handovers.size === 0 ? groups : [[...handovers], ...groups];
   }
 
-  /** A Service as it is to be programmed, by the claims of the last takeChanges. */
+  /** All that was drained is in the kernel. Without this call the next drain gives it again. */
+  committed(): void {
+    this.#uncommitted.clear();
+  }
+
+  /** A Service as it is to be programmed: as everything was at the last drain. */
   resolve(service: string): readonly ResolvedPort[] {
-    const node = this.nodeView();
-    const slices = [...this.endpoints.slices(service)];
-    const ports = (this.#claimed.get(service) ?? []).map((port) =>
-      resolvePort(port, slices, this.#claims, node),
+    const slices = [...this.endpoints.drained(service)];
+    const ports = (this.services.drained(service)?.ports ?? []).map((port) =>
+      resolvePort(port, slices, this.#claims, this.#drainedNode),
     );
     for (const policy of POLICIES) {
       const names = ports.filter(({ policiesWithoutLocal }) =>
@@ -105,14 +115,19 @@ export class FamilyState {
     );
   }
 
-  /** The zone decides on endpoints, the node's address on who may use an address with ranges. */
-  #takeNodeChanges(isAll: boolean): readonly string[] {
-    const isWanted = isAll || this.#isZoneNew ? () => true : hasSourceRanges;
-    const isNew = isAll || this.#isZoneNew || this.#isNodeIPNew;
-    this.#isZoneNew = false;
-    this.#isNodeIPNew = false;
-    if (!isNew) return [];
-    return [...this.#claimed].flatMap(([key, ports]) => (isWanted(ports) ? [key] : []));
+  /**
+   * The Services that the node's changes concern: the zone decides on endpoints, the address on who
+   * may use a frontend with source ranges.
+   */
+  #drainNode(isAll: boolean): readonly string[] {
+    const before = this.#drainedNode;
+    const after = this.nodeView();
+    this.#drainedNode = after;
+    if (isAll || after.zone !== before.zone) return [...this.services.keys()];
+    if (after.nodeIP === before.nodeIP) return [];
+    return Array.from(this.services.entries()).flatMap(([key, { ports }]) =>
+      hasSourceRanges(ports) ? [key] : [],
+    );
   }
 
   #ipOf(node: NodeFacts | undefined): IP | undefined {

@@ -155,10 +155,7 @@ export class Proxier {
     return {
       family: this.family,
       isSynced: this.#isSynced,
-      pending: new Set([
-        ...this.#state.services.pendingKeys(),
-        ...this.#state.endpoints.pendingKeys(),
-      ]),
+      pending: this.#state.pendingKeys(),
       settings: this.#settings(),
       node: this.#state.nodeView(),
       services: () => this.#state.services.entries(),
@@ -200,6 +197,7 @@ export class Proxier {
       metrics?.syncFinished(this.family, (clock.now() - startedAtMs) / 1000, kind);
     } catch (thrown) {
       this.#queuedAtMs = queuedAtMs;
+      this.#triggers.restore(triggers);
       this.#failure = { atMs: clock.now(), reason: toError(thrown).message };
       const kind = this.#session?.isComplete === true ? 'partial' : 'full';
       this.#closeSession();
@@ -217,7 +215,7 @@ export class Proxier {
     const session = this.#session;
     const isFull = !session.isComplete;
     const { listeners = [], metrics } = this.#options;
-    const changes = this.#state.takeChanges(isFull);
+    const changes = this.#state.drain(isFull);
     metrics?.changesTaken('service', this.#state.services.pending);
     metrics?.changesTaken('endpoint', this.#state.endpoints.pending);
     await session.program(settings, changes, (key) => {
@@ -231,6 +229,7 @@ export class Proxier {
       nodePortIPs: layout.acceptsOnAllAddresses ? 'anyLocal' : nodePortIPs,
     };
     for (const listener of listeners) listener.committed(this.family, commit);
+    this.#state.committed();
     await session.dropUnusedChains(this.#options.clock.now(), (chain, err) => {
       this.#log.debug({ chain, err }, 'unused chain kept');
       metrics?.cleanupFailed(this.family);

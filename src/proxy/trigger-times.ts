@@ -1,12 +1,17 @@
 import { TRIGGER_TIME_ANNOTATION } from '../kube/resources.ts';
 import type { EndpointSlice } from '../kube/types.ts';
 
+/** The metric they are for tells shares, which as many tell well enough. */
+const MOST_RESTORED = 10_000;
+
 /**
  * When the changes that wait for a sync happened in the cluster, by Service, as the slices'
  * last-change-trigger-time annotation tells. Changes from before the start are not ours to time.
  */
 export class TriggerTimes {
   readonly #startedAtMs: number;
+  /** Of a sync that failed: its changes are still waiting. */
+  #restored: readonly number[] = [];
   readonly #times = new Map<string, number[]>();
 
   constructor(startedAtMs: number) {
@@ -29,8 +34,14 @@ export class TriggerTimes {
 
   /** All times noted since the last call, in milliseconds since the epoch. */
   drain(): readonly number[] {
-    const times = [...this.#times.values()].flat();
+    const times = [...this.#restored, ...[...this.#times.values()].flat()];
+    this.#restored = [];
     this.#times.clear();
     return times;
+  }
+
+  /** Takes back what was drained for a sync that failed; the oldest of too many. */
+  restore(times: readonly number[]): void {
+    this.#restored = times.slice(0, MOST_RESTORED);
   }
 }
