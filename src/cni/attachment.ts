@@ -1,6 +1,7 @@
 /** Who an attachment is and the names that follow from it, without any state. */
 import { localMac, type Mac } from '../net/mac.ts';
 import { sha256 } from '../util/sha256.ts';
+import { isJsonObject } from './protocol/json.ts';
 
 /** One interface of one container on one network: the key of everything the plugin creates. */
 export interface Attachment {
@@ -13,6 +14,13 @@ export interface Attachment {
 export interface NetnsPlace {
   readonly path: string;
   readonly id: string;
+}
+
+/** Reads one back from JSON; undefined for anything else. */
+export function decodeNetnsPlace(value: unknown): NetnsPlace | undefined {
+  if (!isJsonObject(value)) return undefined;
+  const { path, id } = value;
+  return typeof path === 'string' && typeof id === 'string' ? { path, id } : undefined;
 }
 
 /**

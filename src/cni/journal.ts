@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { errorCode, IoError, toError } from '../util/errors.ts';
 import { parseJson } from '../util/json.ts';
 import { writingInto } from '../util/private-directory.ts';
-import { type Attachment, attachmentKey, type NetnsPlace } from './attachment.ts';
+import { type Attachment, attachmentKey, decodeNetnsPlace, type NetnsPlace } from './attachment.ts';
 import type { Journal } from './node.ts';
 import { isJsonObject } from './protocol/json.ts';
 
@@ -59,8 +59,5 @@ function parseEntry(text: string): Attachment | undefined {
 
 function parseNetns(text: string): NetnsPlace | undefined {
   const entry = parseJson(text);
-  const netns = isJsonObject(entry) ? entry['netns'] : undefined;
-  if (!isJsonObject(netns)) return undefined;
-  const { path, id } = netns;
-  return typeof path === 'string' && typeof id === 'string' ? { path, id } : undefined;
+  return isJsonObject(entry) ? decodeNetnsPlace(entry['netns']) : undefined;
 }

@@ -13,10 +13,10 @@ import { openExecPlugin } from './exec-plugin.ts';
 import { openForeignIpam } from './foreign-ipam.ts';
 import { openHostLocal } from './ipam.ts';
 import { openJournal } from './journal.ts';
+import { readBootId } from './machine.ts';
 import type { CniKernel, Nftables, UpkeepNode } from './node.ts';
 import { openHostPortStore } from './portmap/store.ts';
 import { collectFlowEnds } from './upkeep/flows.ts';
-import { readBootId } from './upkeep/machine.ts';
 import { openRecords } from './upkeep/records.ts';
 
 export const defaultRunDirectory = '/run/weft';

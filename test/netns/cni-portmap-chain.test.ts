@@ -1,7 +1,10 @@
 /** Host ports through the executable: inside `type: weft`, and behind the reference's bridge. */
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { CniTestNode } from '../support/cni-node.ts';
 import { connect, createNetns, type TestNetns } from '../support/netns.ts';
+import { until } from '../support/until.ts';
 import { probe, startServer } from '../support/workloads.ts';
 
 let node: CniTestNode;
@@ -57,6 +60,71 @@ test('type weft: one execution, and DEL without runtimeConfig', async () => {
   } finally {
     await server.end();
   }
+});
+
+describe('a port whose owner is gone without a DEL', () => {
+  const removeNetns = (pod: TestNetns) => execFileSync('umount', [pod.path]);
+  const taken = { status: 1, stdout: expect.stringContaining('"code": 100') };
+
+  test('type weft: the next pod has it at once, and not before the namespace is gone', async () => {
+    const [former, next] = [node.pod(), node.pod()];
+    const stdin = { ...network('weft'), runtimeConfig };
+    node.result({ command: 'ADD', netns: former, stdin });
+    const add = { command: 'ADD', id: 'pod-2', netns: next, stdin };
+    expect(node.call(add)).toMatchObject(taken);
+    // Another namespace at that path is not yet a proof: the pair is there.
+    const held = former.start('sleep', ['60']);
+    await once(held, 'spawn');
+    removeNetns(former);
+    expect(node.call(add)).toMatchObject(taken);
+    held.kill('SIGKILL');
+    await once(held, 'exit');
+    await until('the pair is gone', () => !node.host.run('ip', '-br', 'link').includes('veth'));
+    const server = await startServer(next.path, 'next', 8080);
+    try {
+      node.result(add);
+      expect(await answers()).toBe('next');
+      // The lost DEL comes late: it takes nothing from the new owner.
+      node.result({ command: 'DEL', stdin: network('weft') });
+      expect(await answers()).toBe('next');
+    } finally {
+      await server.end();
+    }
+  });
+
+  test('as portmap behind the reference bridge', async () => {
+    const [former, next] = [node.pod(), node.pod()];
+    const publish = (id: string, netns: TestNetns) => {
+      const bridge = { netns, id, stdin: network('bridge'), plugin: ['/usr/lib/cni/bridge'] };
+      const prevResult = node.result({ ...bridge, command: 'ADD' });
+      const stdin = {
+        cniVersion: '1.0.0',
+        name: 'net',
+        type: 'portmap',
+        runtimeConfig,
+        prevResult,
+      };
+      const env = { WEFT_ARGV0: '/opt/cni/bin/portmap' };
+      return { command: 'ADD', id, netns, env, stdin };
+    };
+    node.result(publish('pod-1', former));
+    const add = publish('pod-2', next);
+    expect(node.call(add)).toMatchObject(taken);
+    const held = former.start('sleep', ['60']);
+    await once(held, 'spawn');
+    removeNetns(former);
+    // A process has the namespace and its address still.
+    expect(node.call(add)).toMatchObject(taken);
+    held.kill('SIGKILL');
+    await once(held, 'exit');
+    const server = await startServer(next.path, 'next', 8080);
+    try {
+      await until('the namespace is gone', () => node.call(add).status === 0);
+      expect(await answers()).toBe('next');
+    } finally {
+      await server.end();
+    }
+  });
 });
 
 test('as portmap behind the reference bridge', async () => {

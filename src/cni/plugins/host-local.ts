@@ -2,13 +2,13 @@ import { addressOf } from '../../net/cidr.ts';
 import { joinErrors } from '../../util/errors.ts';
 import { type BridgeConfig, parseBridgeConfig, parseTeardownConfig } from '../bridge/config.ts';
 import type { HostLocalConfig } from '../bridge/raw-config.ts';
+import { netnsIdAt } from '../machine.ts';
 import type { Lease } from '../node.ts';
 import type { IpamPlugin, PluginCall } from '../plugin.ts';
 import { podOf } from '../protocol/args.ts';
 import { CniError, cniErrorCode } from '../protocol/errors.ts';
 import { isJsonObject, memberOf } from '../protocol/json.ts';
 import type { Request } from '../protocol/request.ts';
-import { netnsIdAt } from '../upkeep/machine.ts';
 
 /** Address reservations for the plugin that executes us; its configuration arrives unchanged. */
 export const hostLocal: IpamPlugin = {

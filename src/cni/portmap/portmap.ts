@@ -11,6 +11,7 @@ import type { Result } from '../protocol/result.ts';
 import type { UndoList } from '../undo.ts';
 import { parsePortmapConfig } from './config.ts';
 import { endLedFlows, endStaleFlows } from './flows.ts';
+import { isOwnerGone } from './former-owner.ts';
 import { publish, replaceTable, withdraw, withoutNftables } from './kernel-table.ts';
 import { hostPortTable, recordElements } from './layout.ts';
 import { enableRouteLocalnet, findLoopbackLink } from './loopback.ts';
@@ -64,8 +65,13 @@ function addHostPorts(call: NetnsCall, previous: Result, undo: UndoList): Result
   node.hostPorts.locked((ledger) => {
     removeLocked(node, attachment, ledger);
     if (record.ports.length === 0) return;
-    const conflict = ledger.conflict(record);
-    if (conflict !== undefined) throw taken(conflict);
+    for (;;) {
+      const conflict = ledger.conflict(record);
+      if (conflict === undefined) break;
+      if (!isOwnerGone(node, conflict.owner)) throw taken(conflict);
+      // Its DEL was lost: what it left is removed as that would have.
+      removeLocked(node, conflict.owner.attachment, ledger);
+    }
     ledger.add(record);
     const all = () => ownedRecords(node.hostPorts.records(), ledger);
     withNftables(node.kernel, (nft) => publish(nft, record, all));
@@ -77,9 +83,11 @@ function addHostPorts(call: NetnsCall, previous: Result, undo: UndoList): Result
   return previous;
 }
 
-function recordOf({ request, node, attachment }: NetnsCall, previous: Result): HostPortRecord {
+function recordOf(call: NetnsCall, previous: Result): HostPortRecord {
+  const { request, node, attachment } = call;
+  const netns = { path: request.netnsPath, id: call.netns.id };
   const config = parsePortmapConfig(request.config);
-  const record = buildRecord({ attachment, config, previous, args: request.args });
+  const record = buildRecord({ attachment, netns, config, previous, args: request.args });
   if (!usesLoopback(record)) return record;
   const pod = record.ports.find(({ family }) => family === 4)?.target;
   const loopbackLink = findLoopbackLink(node.kernel, previous, pod);

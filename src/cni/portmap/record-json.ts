@@ -3,6 +3,7 @@
 import { type Cidr, tryParseCidr } from '../../net/cidr.ts';
 import { type IP, ipFamily, tryParseIP } from '../../net/ip.ts';
 import { parseJson } from '../../util/json.ts';
+import { decodeNetnsPlace } from '../attachment.ts';
 import { isJsonObject } from '../protocol/json.ts';
 import type { MasqueradeScope, PortProtocol } from './config.ts';
 import type { HostPort, HostPortRecord, PodAddress } from './record.ts';
@@ -32,8 +33,10 @@ export function decodeRecord(text: string): HostPortRecord | undefined {
     return undefined;
   }
   const { pod, loopbackLink } = value;
+  const netns = decodeNetnsPlace(value['netns']);
   return {
     attachment: { network, containerId, ifName },
+    ...(netns === undefined ? {} : { netns }),
     ...(isText(pod) ? { pod } : {}),
     ports,
     pods,

@@ -2,7 +2,7 @@
 import { addressOf, type Cidr, cidrFamily, networkOf } from '../../net/cidr.ts';
 import { type IP, type IPFamily, isLoopback } from '../../net/ip.ts';
 import { ConfigError } from '../../util/errors.ts';
-import type { Attachment } from '../attachment.ts';
+import type { Attachment, NetnsPlace } from '../attachment.ts';
 import type { Result, ResultIP } from '../protocol/result.ts';
 import type { MasqueradeScope, PortMapping, PortmapConfig, PortProtocol } from './config.ts';
 
@@ -25,6 +25,8 @@ export interface PodAddress {
 
 export interface HostPortRecord {
   readonly attachment: Attachment;
+  /** The pod's; absent in records of earlier releases. */
+  readonly netns?: NetnsPlace;
   /** `<namespace>/<name>`, when the runtime told. */
   readonly pod?: string;
   readonly ports: readonly HostPort[];
@@ -38,6 +40,7 @@ export interface HostPortRecord {
 /** What a record is made from. */
 export interface RecordInput {
   readonly attachment: Attachment;
+  readonly netns: NetnsPlace;
   readonly config: PortmapConfig;
   readonly previous: Result;
   /** CNI_ARGS as given. */
@@ -50,7 +53,7 @@ export interface RecordInput {
  * ConfigError when two mappings lead one port to different places.
  */
 export function buildRecord(input: RecordInput): HostPortRecord {
-  const { attachment, config, previous, args } = input;
+  const { attachment, netns, config, previous, args } = input;
   const candidates = podAddresses(previous, attachment.ifName);
   const ports: HostPort[] = [];
   for (const [position, mapping] of config.mappings.entries()) {
@@ -59,6 +62,7 @@ export function buildRecord(input: RecordInput): HostPortRecord {
   const pod = podName(args);
   return {
     attachment,
+    netns,
     ...(pod === undefined ? {} : { pod }),
     ports,
     pods: candidates.filter(({ address }) => ports.some(({ target }) => target === address)),

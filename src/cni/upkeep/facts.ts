@@ -1,12 +1,18 @@
-import { existsSync, statSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
 import type { StoreOptions } from '../../ipam/store.ts';
 import type { Link } from '../../kernel/types.ts';
 import { attachmentKey, hostVethName } from '../attachment.ts';
 import { masqueraded } from '../bridge/masquerade.ts';
 import { guardedLabels } from '../bridge/spoof.ts';
+import {
+  findNetnses,
+  isNetnsGone,
+  netnsIdAt,
+  readBootedAtMs,
+  readUsedAddresses,
+} from '../machine.ts';
 import { type CniNode, type Nftables, type UpkeepNode, withNftables, withRtnl } from '../node.ts';
-import { findNetnses, netnsIdAt, readBootedAtMs, readUsedAddresses } from './machine.ts';
 import type { AttachmentRecord } from './records.ts';
 import { configuredDataDirs, listReservations } from './stores.ts';
 import type { RecordFacts, Sandboxes, SweepFacts, UnfinishedAdd } from './sweep-model.ts';
@@ -36,8 +42,9 @@ export interface FactSources {
 export function gatherFacts(sources: FactSources, sandboxes: Sandboxes | undefined): SweepFacts {
   const { node, bootId, gracePeriodMs } = sources;
   const elements = readElements(node);
-  const hostPorts = node.hostPorts.records().map(({ attachment, pods }) => {
-    return { attachment, targets: pods.map(({ address }) => address) };
+  const hostPorts = node.hostPorts.records().map(({ attachment, pods, netns }) => {
+    const targets = pods.map(({ address }) => address);
+    return { attachment, targets, isNetnsGone: netns !== undefined && isNetnsGone(netns) };
   });
   const links = withRtnl(node.kernel, undefined, (rtnl) => rtnl.links());
   const listed = node.records.list();
@@ -88,15 +95,10 @@ function recordFacts(
     return {
       record,
       isNetnsAtPath:
-        record.plan === undefined ? !isGone(netns.path) : netnsIdAt(netns.path) === netns.id,
+        record.plan === undefined ? !isNetnsGone(netns) : netnsIdAt(netns.path) === netns.id,
       hasLink: veths.has(hostVethName(attachment)),
     };
   });
-}
-
-/** Nothing is there any more, in a directory that can be seen from here. */
-function isGone(path: string): boolean {
-  return netnsIdAt(path) === undefined && existsSync(dirname(path));
 }
 
 /** An entry that vanishes while it is read belonged to an ADD that ended just now. */

@@ -61,6 +61,8 @@ export interface PublishedPorts {
   readonly attachment: Attachment;
   /** Addresses the ports lead to. */
   readonly targets: readonly IP[];
+  /** The pod's namespace is not where ADD was told it is. */
+  readonly isNetnsGone: boolean;
 }
 
 /** Ids of sandboxes the runtime knows. */

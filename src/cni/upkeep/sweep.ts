@@ -185,17 +185,17 @@ function lostGuards({ guardedPorts, links }: SweepFacts, { labels }: Owners): re
   });
 }
 
-/** Of pods that another plugin made: only the runtime can tell that they are gone. */
+/** Of pods that another plugin made: their namespace or the runtime tells that they are gone. */
 function lostHostPorts(
   facts: SweepFacts,
   { aliveKeys, deadKeys }: Owners,
   containers: ReadonlySet<string>,
 ): readonly PublishedPorts[] {
-  return facts.hostPorts.filter(({ attachment }) => {
+  return facts.hostPorts.filter(({ attachment, isNetnsGone }) => {
     const { containerId } = attachment;
     const key = attachmentKey(attachment);
     if (aliveKeys.has(key) || deadKeys.has(key) || containers.has(containerId)) return false;
-    return isUnknown(containerId, facts);
+    return isNetnsGone ? !isReady(attachment, facts) : isUnknown(containerId, facts);
   });
 }
 
@@ -206,7 +206,9 @@ function unusedHostPorts(
   if (usedAddresses === undefined) return [];
   return lost
     .filter(({ targets }) => !targets.some((target) => usedAddresses.has(target)))
-    .map(({ attachment }) => ({ kind: 'hostPorts', reason: 'runtime', attachment }));
+    .map(({ attachment, isNetnsGone }) => {
+      return { kind: 'hostPorts', reason: isNetnsGone ? 'namespace' : 'runtime', attachment };
+    });
 }
 
 function isReady({ containerId }: { readonly containerId: string }, facts: SweepFacts): boolean {

@@ -84,7 +84,7 @@ function openNode(): CniNode {
 }
 
 const previous: Result = {
-  interfaces: [{ name: 'cni0' }, { name: 'eth0', sandbox: '/run/netns/x' }],
+  interfaces: [{ name: 'cni0' }, { name: 'eth0', sandbox: '/nowhere/x' }],
   ips: [{ address: parseIPWithPrefix('10.0.0.2/24'), interface: 1 }],
   routes: [],
   dns: {},
@@ -96,7 +96,7 @@ function call(id: string, entry: object, config: object = {}): NetnsCall {
     request: {
       verb: 'ADD',
       containerId: id,
-      netnsPath: '/run/netns/x',
+      netnsPath: '/nowhere/x',
       ifName: 'eth0',
       args: '',
       env: {},

@@ -30,6 +30,8 @@ const result = (ips: readonly ResultIP[]): Result => ({
   dns: {},
 });
 
+const netns = { path: '/run/netns/pod', id: '4:1' };
+
 const dualStack = result([ip('10.0.0.2/24', 2), ip('fd00::2/64', 2)]);
 
 const build = (
@@ -38,7 +40,7 @@ const build = (
 ) => {
   const { previous = dualStack, config = {}, args = '' } = options;
   const parsed = parsePortmapConfig({ ...config, runtimeConfig: { portMappings } });
-  return buildRecord({ attachment, config: parsed, previous, args });
+  return buildRecord({ attachment, netns, config: parsed, previous, args });
 };
 
 const mapping = (change: object = {}) => ({ hostPort: 8080, containerPort: 80, ...change });

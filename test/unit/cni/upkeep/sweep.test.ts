@@ -66,7 +66,7 @@ const sandboxes = (ready: string[], notReady: string[] = []) => ({
 const used = (...addresses: string[]): ReadonlySet<IP> => new Set(addresses.map(parseIP));
 const element = { address: parseIP('10.0.0.2'), label: 'net/a/eth0' };
 const guard = { port: 'vetha', label: 'net/a/eth0' };
-const published = { attachment: pod(), targets: [parseIP('10.0.0.2')] };
+const published = { attachment: pod(), targets: [parseIP('10.0.0.2')], isNetnsGone: false };
 
 /** `kind reason` of each removal, `suspected` for each that is. */
 function outcome(facts: Partial<SweepFacts>): string[] {
@@ -397,6 +397,24 @@ describe('host ports of pods that another plugin made', () => {
       name: 'unknown to the runtime',
       facts: { hostPorts: [published], sandboxes: sandboxes([]) },
       want: ['hostPorts runtime'],
+    },
+    {
+      name: 'whose namespace is gone',
+      facts: { hostPorts: [{ ...published, isNetnsGone: true }] },
+      want: ['hostPorts namespace'],
+    },
+    {
+      name: 'whose namespace is gone from its path, address in use',
+      facts: {
+        hostPorts: [{ ...published, isNetnsGone: true }],
+        usedAddresses: used('10.0.0.2'),
+      },
+      want: [],
+    },
+    {
+      name: 'whose namespace is gone from its path, known to the runtime as ready',
+      facts: { hostPorts: [{ ...published, isNetnsGone: true }], sandboxes: sandboxes(['a']) },
+      want: [],
     },
     {
       name: 'unknown to the runtime, address in use',

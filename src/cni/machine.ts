@@ -1,8 +1,9 @@
 /** What the machine says of itself and of its network namespaces. */
-import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
-import type { IP } from '../../net/ip.ts';
-import { type CniKernel, withRtnl } from '../node.ts';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { IP } from '../net/ip.ts';
+import type { NetnsPlace } from './attachment.ts';
+import { type CniKernel, withRtnl } from './node.ts';
 
 let bootId: string | undefined;
 
@@ -42,6 +43,15 @@ export function netnsIdAt(path: string): string | undefined {
     // Gone, or of a process that is not ours to look at: either way there is no evidence.
     return undefined;
   }
+}
+
+/**
+ * Whether the path leads to another namespace by now, or to nothing in a directory that can be seen
+ * from here.
+ */
+export function isNetnsGone({ path, id }: NetnsPlace): boolean {
+  const present = netnsIdAt(path);
+  return present === undefined ? existsSync(dirname(path)) : present !== id;
 }
 
 /** Addresses on any link of these namespaces. One that vanishes meanwhile has none. */
