@@ -13,6 +13,7 @@ import { startServers } from './http/servers.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { followConfigFile, LiveConfig } from './live-config.ts';
 import { createAgentMetrics } from './metrics/metrics.ts';
+import { logProcessWarnings } from './process-warnings.ts';
 import { type OpenedProxy, startProxy } from './proxy/component.ts';
 import { applyConntrackSysctls } from './proxy/conntrack-sysctls.ts';
 import { NO_EVENTS } from './proxy/events.ts';
@@ -34,6 +35,7 @@ export async function runAgent(config: AgentConfig, file: ConfigSource | undefin
   const sink = new LogSink(2);
   process.once('exit', () => sink.flush());
   const { log, setLevel } = createLevelledLogger(config.logLevel, sink);
+  logProcessWarnings(process, log);
   for (const warning of config.warnings) log.warn({ warning }, 'configuration warning');
   ensureRunDir(config.runDir, process.getuid?.() ?? 0);
   const lock = lockRunDir(config.runDir, process.pid, wire.flock);

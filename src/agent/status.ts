@@ -44,7 +44,7 @@ export function agentStatus(context: AgentContext, parts: RunningParts): AgentSt
 
 function sourceStatus(
   { config }: AgentContext,
-  { source, location, counts }: OpenedSource,
+  { source, location, counts, problems, passedOver }: OpenedSource,
 ): SourceStatus {
   const { lastEventAtMs } = source;
   return {
@@ -52,6 +52,8 @@ function sourceStatus(
     location,
     isSynced: source.hasSynced(),
     ...(lastEventAtMs === undefined ? {} : { lastEventAt: timeText(lastEventAtMs) }),
+    problems: problems(),
+    passedOver: passedOver(),
     resources: counts().map(({ resource, lists, watches, failures, isRestored }) => {
       return { resource, lists, watches, failures, isRestored };
     }),

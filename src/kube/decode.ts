@@ -29,7 +29,7 @@ export interface Kept {
 type Decode<T> = (value: unknown, mode: DecodeMode) => T;
 
 /** Reads `metadata`; a namespaced object that names no namespace is in `default`, as for kubectl. */
-function decodeMeta(object: ObjectReader, kept: Kept, isNamespaced: boolean): ObjectMeta {
+export function decodeMeta(object: ObjectReader, kept: Kept, isNamespaced: boolean): ObjectMeta {
   const meta = object.object('metadata');
   return {
     name: meta.string('name'),
@@ -110,12 +110,18 @@ export function endpointSliceDecoder(kept: Kept): Decode<EndpointSlice> {
   };
 }
 
+/** Where v1beta1 told an endpoint's node and zone. */
+const TOPOLOGY_NODE = 'kubernetes.io/hostname';
+const TOPOLOGY_ZONE = 'topology.kubernetes.io/zone';
+const isTopologyRead = (key: string) => key === TOPOLOGY_NODE || key === TOPOLOGY_ZONE;
+
 function decodeEndpoint(endpoint: ObjectReader): Endpoint {
+  const topology = endpoint.optionalStringMap('topology', isTopologyRead);
   return {
     addresses: endpoint.optionalStrings('addresses') ?? [],
     conditions: decodeConditions(endpoint.optionalObject('conditions')),
-    nodeName: interned(endpoint.optionalString('nodeName')),
-    zone: interned(endpoint.optionalString('zone')),
+    nodeName: interned(endpoint.optionalString('nodeName') ?? topology?.[TOPOLOGY_NODE]),
+    zone: interned(endpoint.optionalString('zone') ?? topology?.[TOPOLOGY_ZONE]),
     hints: decodeHints(endpoint.optionalObject('hints')),
   };
 }

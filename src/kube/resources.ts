@@ -1,6 +1,14 @@
 import { endpointSliceDecoder, nodeDecoder, serviceCIDRDecoder, serviceDecoder } from './decode.ts';
+import { endpointsDecoder } from './decode-endpoints.ts';
 import type { DecodeMode } from './fields.ts';
-import type { EndpointSlice, KubernetesObject, Node, Service, ServiceCIDR } from './types.ts';
+import type {
+  EndpointSlice,
+  KubernetesObject,
+  Node,
+  Service,
+  ServiceCIDR,
+  StandIn,
+} from './types.ts';
 
 /** Label that hands a Service to another proxy. */
 export const SERVICE_PROXY_NAME_LABEL = 'service.kubernetes.io/service-proxy-name';
@@ -48,6 +56,21 @@ export interface Resource<T extends KubernetesObject> extends ResourceKind {
   readonly weigh?: (object: T) => number;
   /** Older API servers do not serve the kind: it then counts as empty. */
   readonly isOptional?: boolean;
+  /** Why an object that is selected has no effect, for the person who wrote the file. */
+  readonly whyUnused?: (object: T) => string | undefined;
+  /** Versions of the group whose objects in files are read like those of `version`. */
+  readonly olderVersions?: readonly string[];
+  /** A kind of files that stands for objects of this one. */
+  readonly standIn?: StandInKind<T>;
+}
+
+/** A kind whose objects each stand for a group of others, as long as the group has none in files. */
+export interface StandInKind<T extends KubernetesObject> {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly decode: (value: unknown, mode: DecodeMode) => StandIn<T>;
+  /** The key of the object that would stand for this one; undefined for none. */
+  readonly groupOf: (object: T) => string | undefined;
 }
 
 /** Services this proxy is responsible for; the selection is kube-proxy's. */
@@ -66,6 +89,15 @@ export const services: Resource<Service> = {
     isAnnotationKept: (key) => BALANCING_ANNOTATIONS.includes(key),
   }),
   weigh: () => 1,
+  whyUnused: ({ spec }) =>
+    spec.type === 'ExternalName' || spec.clusterIP
+      ? undefined
+      : 'it has no clusterIP, and without an API server nobody allocates one',
+};
+
+const SLICE_KEPT = {
+  isLabelKept: (key: string) => key === SERVICE_NAME_LABEL || key === HEADLESS_LABEL,
+  isAnnotationKept: (key: string) => key === TRIGGER_TIME_ANNOTATION,
 };
 
 /** EndpointSlices of Services that have a virtual address; the selection is kube-proxy's. */
@@ -77,12 +109,26 @@ export const endpointSlices: Resource<EndpointSlice> = {
   isNamespaced: true,
   labelSelector: `!${HEADLESS_LABEL}`,
   isSelected: ({ metadata }) => metadata.labels?.[HEADLESS_LABEL] === undefined,
-  decode: endpointSliceDecoder({
-    isLabelKept: (key) => key === SERVICE_NAME_LABEL || key === HEADLESS_LABEL,
-    isAnnotationKept: (key) => key === TRIGGER_TIME_ANNOTATION,
-  }),
+  decode: endpointSliceDecoder(SLICE_KEPT),
   weigh: ({ endpoints }) => endpoints.length,
+  whyUnused: (slice) => {
+    if (slice.addressType === 'FQDN') return 'addressType FQDN: only addresses are served';
+    return serviceOf(slice) === undefined ? `it lacks the label ${SERVICE_NAME_LABEL}` : undefined;
+  },
+  olderVersions: ['v1beta1'],
+  standIn: {
+    apiVersion: 'v1',
+    kind: 'Endpoints',
+    decode: endpointsDecoder(SLICE_KEPT, SERVICE_NAME_LABEL),
+    groupOf: serviceOf,
+  },
 };
+
+/** `namespace/name` of the Service that a slice belongs to. */
+function serviceOf({ metadata }: EndpointSlice): string | undefined {
+  const name = metadata.labels?.[SERVICE_NAME_LABEL];
+  return name === undefined ? undefined : `${metadata.namespace}/${name}`;
+}
 
 /** The ranges of cluster IPs; served since Kubernetes 1.33. */
 export const serviceCIDRs: Resource<ServiceCIDR> = {

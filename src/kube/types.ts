@@ -129,3 +129,10 @@ export interface Node extends KubernetesObject {
 export interface ServiceCIDR extends KubernetesObject {
   readonly spec: { readonly cidrs: readonly string[] };
 }
+
+/** An object that stands for others: Endpoints for slices. */
+export interface StandIn<T extends KubernetesObject> extends KubernetesObject {
+  readonly objects: readonly T[];
+  /** Why it stands for none. */
+  readonly whyUnused?: string;
+}

@@ -1,4 +1,5 @@
 /** What `weft status` prints for people. */
+import type { PassedOverKind } from '../../kube/manifests/manifest-set.ts';
 import type { CniStatus, NetworkStatus } from './cni-status.ts';
 import type { DiskStatus } from './disk-status.ts';
 import type { AgentStatus, FamilyStatus, ProxyStatus, SourceStatus } from './status.ts';
@@ -78,9 +79,10 @@ function familyLine(family: FamilyStatus, now: string): string {
 }
 
 function sourceLines(source: SourceStatus, now: string): readonly string[] {
-  const { kind, location, isSynced, lastEventAt, resources } = source;
+  const { kind, location, isSynced, lastEventAt, resources, problems } = source;
   const name = kind === 'apiServer' ? 'API server' : 'manifests';
-  const read = isSynced ? 'all read' : 'not all read yet';
+  const isWhole = isSynced && problems.length === 0;
+  const read = isWhole ? 'all read' : isSynced ? 'read, with problems' : 'not all read yet';
   const last = lastEventAt === undefined ? '' : `, last event ${ageText(lastEventAt, now)} ago`;
   const failures = resources.flatMap(({ resource, failures: counts }) => {
     const reasons = Object.entries(counts).filter(([, count]) => (count ?? 0) > 0);
@@ -88,7 +90,18 @@ function sourceLines(source: SourceStatus, now: string): readonly string[] {
     const text = reasons.map(([reason, count]) => `${reason} ${count}`).join(', ');
     return [`failed requests for ${plain(resource)} since the start: ${text}`];
   });
-  return [`${name} ${plain(location)}: ${read}${last}`, ...failures];
+  return [
+    `${name} ${plain(location)}: ${read}${last}`,
+    ...failures,
+    ...source.passedOver.map(passedOverLine),
+  ];
+}
+
+function passedOverLine({ kind, reason, count, keys }: PassedOverKind): string {
+  const named = keys.filter((key) => key !== '').join(', ');
+  const others = count > keys.length ? ', …' : '';
+  const which = named === '' ? '' : ` (${named}${others})`;
+  return plain(`passed over: ${count} of ${kind}${which}: ${reason}`);
 }
 
 function cniLines(status: CniStatus): readonly string[] {

@@ -2,6 +2,8 @@
  * What `weft status` tells of a running agent. Times are RFC 3339; what is not there was never or is
  * not known. The JSON of `weft status --output json` has these names.
  */
+
+import type { PassedOverKind } from '../../kube/manifests/manifest-set.ts';
 import type { IPFamily } from '../../net/ip.ts';
 import type { PassedOver } from '../proxy/modes/auto.ts';
 import type { RulesKind } from '../proxy/rules-record.ts';
@@ -73,6 +75,10 @@ export interface SourceStatus {
   readonly location: string;
   readonly isSynced: boolean;
   readonly lastEventAt?: string;
+  /** What is wrong with it now, in words. */
+  readonly problems: readonly string[];
+  /** What files hold that has no effect, by kind and reason. */
+  readonly passedOver: readonly PassedOverKind[];
   /** By kind of object, for an API server. */
   readonly resources: readonly ResourceStatus[];
 }
@@ -96,6 +102,7 @@ export function findProblems({
   const restored = source?.resources.filter(({ isRestored }) => isRestored) ?? [];
   return [
     ...(source !== undefined && !source.isSynced ? ['not all objects were read yet'] : []),
+    ...(source?.problems ?? []),
     ...(restored.length > 0
       ? ['the API server is not reached: objects of the last run stand in']
       : []),

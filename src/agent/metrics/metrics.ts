@@ -32,6 +32,14 @@ export interface KubeCounts {
   readonly isRestored: boolean;
 }
 
+/** What a directory of manifests holds now. */
+export interface ManifestCounts {
+  /** Files that could not be read, and objects that are there twice. */
+  readonly problems: number;
+  /** Objects that have no effect. */
+  readonly passedOver: number;
+}
+
 /** Metrics of the Service proxy in one mode: each has names of its own, as in kube-proxy. */
 export interface ModeMetrics {
   readonly proxy: ProxyMetrics;
@@ -49,6 +57,8 @@ export interface AgentMetrics {
   observeIptables(observed: ObservedIptables): void;
   /** `read` is asked at each scrape. */
   observeKube(read: () => readonly KubeCounts[]): void;
+  /** `read` is asked at each scrape. */
+  observeManifests(read: () => ManifestCounts): void;
   /** One request to the API server at `host` (`name:port`). */
   readonly apiAnswered: (host: string, answer: AnsweredRequest) => void;
   /** Registers the metrics of what the agent forwards itself; `read` is asked at each scrape. */
@@ -92,6 +102,7 @@ export function createAgentMetrics(options: AgentMetricsOptions): AgentMetrics {
     upkeep: createUpkeepSink(metrics),
     observeIptables: (observed) => observeIptables(metrics, observed),
     observeKube: createKubeObserver(metrics),
+    observeManifests: (read) => observeManifests(metrics, read),
     observeForwarder: (read) => observeForwarder(metrics, read),
     apiAnswered: createApiSink(metrics),
     observeDroppedLogs: createLogObserver(metrics),
@@ -184,6 +195,15 @@ function createKubeObserver(metrics: MetricFactory): AgentMetrics['observeKube']
   return (reader) => {
     read = reader;
   };
+}
+
+function observeManifests(metrics: MetricFactory, read: () => ManifestCounts): void {
+  const gauge = (name: string, help: string, key: keyof ManifestCounts) =>
+    metrics.gauge(name, help, [], function () {
+      this.set(read()[key]);
+    });
+  gauge('weft_manifest_problems', 'Manifest files and objects that are wrong', 'problems');
+  gauge('weft_manifest_passed_over_objects', 'Manifest objects without effect', 'passedOver');
 }
 
 function createLogObserver(metrics: MetricFactory): AgentMetrics['observeDroppedLogs'] {

@@ -1,6 +1,7 @@
 import { inClusterAccess, readKubeconfig } from '../../kube/access/kubeconfig.ts';
 import { ApiSource } from '../../kube/api/api-source.ts';
 import { ApiClient } from '../../kube/api/client.ts';
+import type { ManifestProblem, PassedOverKind } from '../../kube/manifests/manifest-set.ts';
 import { ManifestSource } from '../../kube/manifests/manifests.ts';
 import { ConfigError } from '../../util/errors.ts';
 import type { AgentContext } from '../context.ts';
@@ -17,6 +18,10 @@ export interface OpenedSource {
   readonly location: string;
   /** Of an API server, by kind of object. */
   readonly counts: () => readonly KubeCounts[];
+  /** What is wrong with it now, in words; nothing while all is well. */
+  readonly problems: () => readonly string[];
+  /** What files hold that has no effect. */
+  readonly passedOver: () => readonly PassedOverKind[];
 }
 
 /**
@@ -24,18 +29,41 @@ export interface OpenedSource {
  * credentials are not usable.
  */
 export async function openObjectSource(context: AgentContext): Promise<OpenedSource> {
-  const { config, clock, log } = context;
+  const { config } = context;
   switch (config.source.kind) {
-    case 'manifests': {
-      const { directory } = config.source;
-      const source = new HeardSource(new ManifestSource({ directory, clock, log }), clock);
-      return { source, events: NO_EVENTS, location: directory, counts: () => [] };
-    }
+    case 'manifests':
+      return openManifests(context, config.source.directory);
     case 'apiServer':
       return openApiSource(context, config.source);
     case 'none':
       throw new ConfigError('manifests', 'no source of Services: give --kubeconfig or --manifests');
   }
+}
+
+function openManifests({ clock, log, metrics }: AgentContext, directory: string): OpenedSource {
+  const source = new ManifestSource({ directory, clock, log });
+  const passedOver = () => source.passedOver;
+  metrics.observeManifests(() => ({
+    problems: source.problems.length,
+    passedOver: source.passedOver.reduce((sum, { count }) => sum + count, 0),
+  }));
+  return {
+    ...{ source: new HeardSource(source, clock), events: NO_EVENTS, location: directory },
+    ...{ counts: () => [], passedOver, problems: () => manifestProblemTexts(source.problems) },
+  };
+}
+
+/** Of thousands of broken files a person needs a few. */
+const MOST_PROBLEMS = 5;
+
+/** `a.yaml:3:7: spec.ports[0].port must be an integer`, and how many more there are. */
+export function manifestProblemTexts(problems: readonly ManifestProblem[]): readonly string[] {
+  const texts = problems.slice(0, MOST_PROBLEMS).map(({ file, line, column, reason }) => {
+    const place = [file, line, column].filter((part) => part !== undefined).join(':');
+    return `manifest ${place}: ${reason}`;
+  });
+  const more = problems.length - texts.length;
+  return more === 0 ? texts : [...texts, `and ${more} more problems of manifests`];
 }
 
 async function openApiSource(
@@ -71,5 +99,9 @@ async function openApiSource(
   metrics.observeKube(counts);
   const { nodeName } = config;
   const events = new ApiEvents({ client, nodeName, clock, log, signal: lifecycle.signal });
-  return { source: new HeardSource(source, clock), events, location: host, counts };
+  const none = () => [];
+  return {
+    ...{ source: new HeardSource(source, clock), events, location: host, counts },
+    ...{ problems: none, passedOver: none },
+  };
 }

@@ -1,6 +1,6 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { errorCode } from '../../util/errors.ts';
+import { errorCode, toError } from '../../util/errors.ts';
 
 /** Identifies one version of a file without reading it. */
 export interface FileStamp {
@@ -8,6 +8,8 @@ export interface FileStamp {
   readonly modifiedAtMs: number;
   /** Equal stamps mean equal contents. */
   readonly signature: string;
+  /** Why nothing can be known of it but its name. */
+  readonly failure?: Error;
 }
 
 /** Manifest files by name; names in the order they take effect. */
@@ -42,7 +44,9 @@ async function stampFile(path: string): Promise<FileStamp | undefined> {
     };
   } catch (thrown) {
     if (errorCode(thrown) === 'ENOENT') return undefined;
-    throw thrown;
+    // A link that leads to itself, say: the other files are not to suffer from it.
+    const failure = toError(thrown);
+    return { inode: 0n, modifiedAtMs: 0, signature: failure.message, failure };
   }
 }
 
@@ -85,7 +89,8 @@ async function readFiles(
   const files = new Map<string, ReadFile>();
   for (const [name, stamp] of stamps) {
     if (!isWanted(name, stamp)) continue;
-    const text = await readFile(join(directory, name), 'utf8').catch((error: Error) => error);
+    const read = () => readFile(join(directory, name), 'utf8').catch((error: Error) => error);
+    const text = stamp.failure ?? (await read());
     files.set(name, { stamp, text });
   }
   return files;

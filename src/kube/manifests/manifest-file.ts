@@ -2,13 +2,18 @@ import { type Document, isNode, LineCounter, parseAllDocuments } from 'yaml';
 import { DecodeError, toError } from '../../util/errors.ts';
 import { parseJson } from '../../util/json.ts';
 import { Turn } from '../../util/turns.ts';
+import { asRecord } from '../api/watch-event.ts';
 import { FieldError, type FieldPath, formatPath, ObjectReader } from '../fields.ts';
 import { apiVersionOf, objectKey, type Resource, type ResourceKind } from '../resources.ts';
 import type { KubernetesObject } from '../types.ts';
 import { type ItemKind, type Piece, splitManifest } from './manifest-pieces.ts';
 
-/** What of a resource it takes to read a file. */
-export type Decoder = Pick<Resource<KubernetesObject>, 'decode'>;
+/** What of a resource it takes to read a file; `kindId` where it is not the one that the file says. */
+export interface Decoder {
+  readonly kindId?: string;
+  readonly decode: Resource<KubernetesObject>['decode'];
+  readonly whyUnused?: ((object: never) => string | undefined) | undefined;
+}
 
 /** The kinds wanted, by `kindId`. */
 export type WantedKinds = ReadonlyMap<string, Decoder>;
@@ -20,11 +25,19 @@ export interface ManifestObject {
   readonly object: KubernetesObject;
 }
 
+/** An object of a file that has no effect. */
+export interface PassedOver {
+  /** `v1 Endpoints` */
+  readonly kind: string;
+  /** `namespace/name`, or what the file says of it. */
+  readonly key: string;
+  readonly reason: string;
+}
+
 /** What one piece of a manifest holds. */
 export interface ParsedPiece {
   readonly objects: readonly ManifestObject[];
-  /** Ids of kinds found but not wanted. */
-  readonly ignoredKinds: ReadonlySet<string>;
+  readonly passedOver: readonly PassedOver[];
 }
 
 /** By digest, in the order of the text. */
@@ -149,12 +162,12 @@ function offsetOf(document: Document.Parsed, path: FieldPath): number {
   return document.contents?.range?.[0] ?? document.range[0];
 }
 
-/** Most pieces ignore nothing: one shared value saves megabytes. */
-const NOTHING: ReadonlySet<string> = new Set();
+/** Most pieces pass nothing over: one shared value saves megabytes. */
+const NOTHING: readonly PassedOver[] = [];
 
 class Collected {
   readonly #objects: ManifestObject[] = [];
-  readonly #ignoredKinds = new Set<string>();
+  readonly #passedOver: PassedOver[] = [];
   readonly #wanted: WantedKinds;
 
   constructor(wanted: WantedKinds) {
@@ -162,8 +175,8 @@ class Collected {
   }
 
   result(): ParsedPiece {
-    const ignoredKinds = this.#ignoredKinds.size === 0 ? NOTHING : this.#ignoredKinds;
-    return { objects: this.#objects, ignoredKinds };
+    const passedOver = this.#passedOver.length === 0 ? NOTHING : this.#passedOver;
+    return { objects: this.#objects, passedOver };
   }
 
   /** Takes an object or list; `fallback` names the kind of list items that do not say. */
@@ -181,11 +194,19 @@ class Collected {
     const id = `${apiVersion} ${kind}`;
     const resource = this.#wanted.get(id);
     if (resource === undefined) {
-      this.#ignoredKinds.add(id);
+      this.#passedOver.push({
+        kind: id,
+        key: nameOf(reader),
+        reason: 'weft does not read this kind',
+      });
       return;
     }
     const object = decodeAt(resource, value, path);
-    this.#objects.push({ kindId: id, key: objectKey(object), object });
+    const key = objectKey(object);
+    // Any function of a resource takes what its decoder made.
+    const reason = resource.whyUnused?.(object as never);
+    if (reason !== undefined) this.#passedOver.push({ kind: id, key, reason });
+    this.#objects.push({ kindId: resource.kindId ?? id, key, object });
   }
 
   #collectList(list: ObjectReader, apiVersion: string, kind: string): void {
@@ -195,6 +216,12 @@ class Collected {
       this.collect(item, [...list.path, 'items', index], fallback);
     }
   }
+}
+
+/** A foreign kind may say anything there. */
+function nameOf(reader: ObjectReader): string {
+  const { namespace, name } = asRecord(reader.value('metadata'));
+  return [namespace, name].filter((part) => typeof part === 'string' && part !== '').join('/');
 }
 
 /** Decodes with paths that start at the document, not at the object. */

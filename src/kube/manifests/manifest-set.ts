@@ -1,13 +1,16 @@
 import { toError } from '../../util/errors.ts';
+import { objectKey, type StandInKind } from '../resources.ts';
 import type { KubernetesObject } from '../types.ts';
 import { ManifestClaims, type ObjectChange } from './claims.ts';
 import type { FileStamp, FileStamps, ReadFile } from './manifest-directory.ts';
 import {
   ManifestError,
   type ParsedManifest,
+  type PassedOver,
   parseManifest,
   type WantedKinds,
 } from './manifest-file.ts';
+import { StandIns } from './stand-ins.ts';
 
 /** Something the operator must repair. */
 export interface ManifestProblem {
@@ -19,6 +22,17 @@ export interface ManifestProblem {
   readonly key: string;
   readonly reason: string;
 }
+
+/** Objects of one kind that have no effect for one reason. */
+export interface PassedOverKind {
+  readonly kind: string;
+  readonly reason: string;
+  readonly count: number;
+  /** Some of them. */
+  readonly keys: readonly string[];
+}
+
+const MOST_NAMED = 5;
 
 interface FileState {
   readonly stamp: FileStamp;
@@ -39,6 +53,7 @@ export interface SetUpdate {
 export class ManifestSet {
   readonly #files: Map<string, FileState> = new Map();
   readonly #claims = new ManifestClaims();
+  readonly #standIns: StandIns<KubernetesObject>[] = [];
 
   /** The version last seen of a file, whole or broken. */
   stamp(file: string): FileStamp | undefined {
@@ -62,12 +77,24 @@ export class ManifestSet {
         [...state.parsed.values()].flatMap(({ objects }) => objects),
       );
     }
-    return this.#claims.takeChanges();
+    const changes = await this.#claims.takeChanges();
+    return [...changes, ...this.#standIns.flatMap((standIns) => standIns.follow(changes))];
+  }
+
+  /** Another kind may stand for objects of this one from now on. */
+  addStandIn<T extends KubernetesObject>(kindId: string, kind: StandInKind<T>): void {
+    // It is asked about objects of its own kind alone, by their id.
+    this.#standIns.push(new StandIns(kindId, kind) as unknown as StandIns<KubernetesObject>);
   }
 
   /** All objects of a kind by `namespace/name`, as of the last update. */
-  objectsOf(kindId: string): Promise<ReadonlyMap<string, KubernetesObject>> {
-    return this.#claims.objectsOf(kindId);
+  async objectsOf(kindId: string): Promise<ReadonlyMap<string, KubernetesObject>> {
+    const objects = await this.#claims.objectsOf(kindId);
+    for (const standIns of this.#standIns) {
+      if (standIns.kindId !== kindId) continue;
+      for (const object of standIns.objects()) objects.set(objectKey(object), object);
+    }
+    return objects;
   }
 
   /** In the order of file names, then the objects that are there twice. */
@@ -81,14 +108,24 @@ export class ManifestSet {
     return [...ofFiles.filter((problem) => problem !== undefined), ...duplicates];
   }
 
-  ignoredKinds(): ReadonlySet<string> {
-    const ignored = new Set<string>();
+  /** What has no effect, by kind and reason. */
+  passedOver(): readonly PassedOverKind[] {
+    const found = new Map<
+      string,
+      { kind: string; reason: string; count: number; keys: string[] }
+    >();
+    const add = ({ kind, reason, key }: PassedOver) => {
+      const id = `${kind} ${reason}`;
+      const all = found.get(id) ?? { kind, reason, count: 0, keys: [] };
+      all.count++;
+      if (all.keys.length < MOST_NAMED) all.keys.push(key);
+      found.set(id, all);
+    };
     for (const { parsed } of this.#files.values()) {
-      for (const { ignoredKinds } of parsed.values()) {
-        for (const kind of ignoredKinds) ignored.add(kind);
-      }
+      for (const { passedOver } of parsed.values()) for (const each of passedOver) add(each);
     }
-    return ignored;
+    for (const standIns of this.#standIns) for (const each of standIns.passedOver()) add(each);
+    return [...found.values()];
   }
 }
 

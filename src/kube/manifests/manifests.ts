@@ -11,7 +11,7 @@ import type { ObjectChange } from './claims.ts';
 import { DirectoryWatch } from './directory-watch.ts';
 import { type FileStamp, readDirectory } from './manifest-directory.ts';
 import { type Decoder, kindId } from './manifest-file.ts';
-import { type ManifestProblem, ManifestSet } from './manifest-set.ts';
+import { type ManifestProblem, ManifestSet, type PassedOverKind } from './manifest-set.ts';
 
 export interface ManifestTimings {
   /** A scan happens at least this often; change notifications only make it sooner. */
@@ -31,12 +31,15 @@ export interface ManifestSourceOptions {
   readonly timings?: Partial<ManifestTimings>;
 }
 
+/** Files may name any number of kinds. */
+const MOST_LOGGED = 100;
+
 /** `unsettled`: some file is still being written. */
 type ScanOutcome = 'changed' | 'unchanged' | 'unsettled';
 
 interface AnySubscription {
   readonly kindId: string;
-  readonly decoder: Decoder;
+  readonly decoders: ReadonlyMap<string, Decoder>;
   isSynced: boolean;
   /** Takes over all objects of the kind. */
   replace(objects: ReadonlyMap<string, KubernetesObject>): Promise<void>;
@@ -56,7 +59,8 @@ export class ManifestSource implements ObjectSource {
   readonly #watch: DirectoryWatch;
   readonly #set = new ManifestSet();
   readonly #subscriptions: AnySubscription[] = [];
-  readonly #loggedKinds = new Set<string>();
+  readonly #logged = new Set<string>();
+  #passedOver: readonly PassedOverKind[] = [];
   #fileProblems: readonly ManifestProblem[] = [];
   #problems: readonly ManifestProblem[] = [];
   /** Kinds were added: files already read may hold objects of them. */
@@ -73,6 +77,11 @@ export class ManifestSource implements ObjectSource {
     return this.#problems;
   }
 
+  /** What the files hold that has no effect, as of the last scan. */
+  get passedOver(): readonly PassedOverKind[] {
+    return this.#passedOver;
+  }
+
   watch<T extends KubernetesObject>(
     resource: Resource<T>,
     handlers: ObjectHandlers<T>,
@@ -81,7 +90,7 @@ export class ManifestSource implements ObjectSource {
     const { promise: synced, resolve } = Promise.withResolvers<void>();
     const subscription: AnySubscription = {
       kindId: kindId(resource),
-      decoder: resource,
+      decoders: decodersOf(resource),
       isSynced: false,
       replace: async (objects) => {
         // All objects of a kind id were made by a decoder of that kind.
@@ -100,6 +109,7 @@ export class ManifestSource implements ObjectSource {
       },
     };
     this.#subscriptions.push(subscription);
+    if (resource.standIn !== undefined) this.#set.addStandIn(subscription.kindId, resource.standIn);
     this.#isRereadNeeded = true;
     this.#watch.wake();
     return { synced };
@@ -155,7 +165,7 @@ export class ManifestSource implements ObjectSource {
       isSettled = false;
       return false;
     });
-    const wanted = new Map(subscriptions.map(({ kindId: id, decoder }) => [id, decoder]));
+    const wanted = new Map(subscriptions.flatMap(({ decoders }) => [...decoders]));
     const changes = await this.#set.update({
       stamps: reading.stamps,
       read: reading.files,
@@ -165,7 +175,7 @@ export class ManifestSource implements ObjectSource {
     const isChanged = reading.files.size > 0 || changes.length > 0;
     if (isChanged) {
       this.#fileProblems = this.#set.problems();
-      this.#logIgnoredKinds();
+      this.#notePassedOver();
     }
     this.#report(this.#fileProblems);
     await this.#apply(subscriptions, changes);
@@ -214,11 +224,25 @@ export class ManifestSource implements ObjectSource {
     this.#problems = problems;
   }
 
-  #logIgnoredKinds(): void {
-    for (const kind of this.#set.ignoredKinds()) {
-      if (this.#loggedKinds.has(kind)) continue;
-      this.#loggedKinds.add(kind);
-      this.#options.log.debug({ kind }, 'manifest kind ignored');
+  /** One line per kind and reason, however many objects and files there are. */
+  #notePassedOver(): void {
+    this.#passedOver = this.#set.passedOver();
+    for (const { kind, reason, count, keys } of this.#passedOver) {
+      if (this.#logged.has(`${kind} ${reason}`) || this.#logged.size === MOST_LOGGED) continue;
+      this.#logged.add(`${kind} ${reason}`);
+      this.#options.log.warn({ kind, reason, count, keys }, 'manifest objects passed over');
     }
   }
+}
+
+/** By the kind that a file says: the resource's own, older versions of it, and what stands for it. */
+function decodersOf<T extends KubernetesObject>(resource: Resource<T>): Map<string, Decoder> {
+  const id = kindId(resource);
+  const { decode, whyUnused, olderVersions = [], standIn } = resource;
+  const decoders = new Map<string, Decoder>([[id, { decode, whyUnused }]]);
+  for (const version of olderVersions) {
+    decoders.set(kindId({ ...resource, version }), { kindId: id, decode, whyUnused });
+  }
+  if (standIn !== undefined) decoders.set(`${standIn.apiVersion} ${standIn.kind}`, standIn);
+  return decoders;
 }

@@ -22,6 +22,8 @@ const SOURCE: SourceStatus = {
   location: '10.0.0.1:6443',
   isSynced: true,
   lastEventAt: '2026-01-01T00:00:00.000Z',
+  problems: [],
+  passedOver: [],
   resources: [
     { resource: 'services', lists: 1, watches: 4, failures: { timeout: 3 }, isRestored: false },
     { resource: 'nodes', lists: 1, watches: 1, failures: {}, isRestored: false },
@@ -111,6 +113,27 @@ test('without an agent: what is on record', () => {
   expect(text).toContain('cni     3 interfaces in 2 pods, 1 ADD unfinished\n');
 });
 
+test('a source with problems, and what it passes over', () => {
+  const source: SourceStatus = {
+    ...SOURCE,
+    kind: 'manifests',
+    location: '/etc/weft',
+    problems: ['manifest a.yaml: EACCES'],
+    resources: [],
+    passedOver: [
+      { kind: 'v1 Service', reason: 'it has no clusterIP', count: 7, keys: ['ns/a', 'ns/b'] },
+      { kind: 'apps/v1 Deployment', reason: 'not read', count: 1, keys: [''] },
+    ],
+  };
+  const lines = statusText({ ...STATUS, source }, { hasColors: false }).split('\n');
+  const start = lines.findIndex((line) => line.startsWith('source'));
+  expect(lines.slice(start, start + 3)).toEqual([
+    'source  manifests /etc/weft: read, with problems, last event 1 min ago',
+    '        passed over: 7 of v1 Service (ns/a, ns/b, …): it has no clusterIP',
+    '        passed over: 1 of apps/v1 Deployment: not read',
+  ]);
+});
+
 describe('problems', () => {
   const { lastSyncAt: _, ...unsynced } = FAMILY;
   const of = (family: FamilyStatus) => ({ proxy: { ...PROXY, families: [family] } });
@@ -148,6 +171,11 @@ describe('problems', () => {
         },
       },
       want: ['the API server is not reached: objects of the last run stand in'],
+    },
+    {
+      name: 'manifests that cannot be read',
+      status: { source: { ...SOURCE, problems: ['manifest a.yaml: EACCES'] } },
+      want: ['manifest a.yaml: EACCES'],
     },
     {
       name: 'a kube-proxy beside us',
