@@ -7,7 +7,7 @@ import type { ExplainAnswer } from '../agent/debug/explain.ts';
 import { explainText } from '../agent/debug/explain-text.ts';
 import { type DebugRequest, type ExplainRequest, MOST_LIVE_MS } from '../agent/debug/protocol.ts';
 import { type IP, ipFamily, tryParseIP } from '../net/ip.ts';
-import type { TableDifference } from '../proxy/nftables/difference.ts';
+import type { TableDifference } from '../proxy/modes/nftables/difference.ts';
 import type { Protocol } from '../proxy/service.ts';
 import { lastText } from './flag-text.ts';
 import { UsageError } from './usage.ts';

@@ -1,5 +1,5 @@
 import type { IP } from '../net/ip.ts';
-import type { LayoutOptions } from './nftables/layout-options.ts';
+import type { LayoutOptions } from './layout-options.ts';
 import type { ResolvedPort } from './state.ts';
 
 /** What the rules need to know besides Services. */

@@ -6,7 +6,7 @@ import type { Service } from '../../src/kube/types.ts';
 import { listElements } from '../../src/nftables/element-listing.ts';
 import { watchTables } from '../../src/nftables/monitor.ts';
 import { ConnectionCounters } from '../../src/proxy/counters/counters.ts';
-import { proxyTable } from '../../src/proxy/nftables/layout.ts';
+import { proxyTable } from '../../src/proxy/modes/nftables/layout.ts';
 import type { ServiceProxy } from '../../src/proxy/service-proxy.ts';
 import { createLogger } from '../../src/util/log.ts';
 import { createProxyLab, type ProxyLab } from '../support/proxy-lab.ts';

@@ -3,7 +3,7 @@ import { netnses } from '../../src/kernel/netns.ts';
 import type { Netns } from '../../src/kernel/types.ts';
 import type { Service } from '../../src/kube/types.ts';
 import { NftablesConnection } from '../../src/nftables/connection.ts';
-import { proxyTable } from '../../src/proxy/nftables/layout.ts';
+import { proxyTable } from '../../src/proxy/modes/nftables/layout.ts';
 import type { ServiceProxy } from '../../src/proxy/service-proxy.ts';
 import { createNetns, type TestNetns } from '../support/netns.ts';
 import { createProxy } from '../support/proxy-lab.ts';

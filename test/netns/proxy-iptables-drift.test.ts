@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { netnses } from '../../src/kernel/netns.ts';
 import type { Netns } from '../../src/kernel/types.ts';
 import { type TableEvent, watchTables } from '../../src/nftables/monitor.ts';
-import { watchDrift } from '../../src/proxy/iptables/drift.ts';
+import { watchDrift } from '../../src/proxy/modes/iptables/drift.ts';
 import { type Clock, systemClock } from '../../src/util/clock.ts';
 import { kernelRules, listingOf, programAll, VARIANTS } from '../support/iptables-lab.ts';
 import { createNetns, type TestNetns } from '../support/netns.ts';

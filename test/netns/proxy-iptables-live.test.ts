@@ -2,10 +2,10 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { netnses } from '../../src/kernel/netns.ts';
 import type { Netns } from '../../src/kernel/types.ts';
-import { removeServiceRules } from '../../src/proxy/iptables/cleanup.ts';
-import { installedPrograms } from '../../src/proxy/iptables/detection.ts';
-import { watchDrift } from '../../src/proxy/iptables/drift.ts';
-import { openIptablesMode } from '../../src/proxy/iptables/mode.ts';
+import { removeServiceRules } from '../../src/proxy/modes/iptables/cleanup.ts';
+import { installedPrograms } from '../../src/proxy/modes/iptables/detection.ts';
+import { watchDrift } from '../../src/proxy/modes/iptables/drift.ts';
+import { openIptablesMode } from '../../src/proxy/modes/iptables/mode.ts';
 import type { ServiceProxy } from '../../src/proxy/service-proxy.ts';
 import { systemClock } from '../../src/util/clock.ts';
 import { IPV4, IPV6 } from '../support/flows/net.ts';

@@ -4,9 +4,9 @@ import { restoreText } from '../../src/iptables/restore-text.ts';
 import { netnses } from '../../src/kernel/netns.ts';
 import { sysctls } from '../../src/kernel/sysctls.ts';
 import type { Netns } from '../../src/kernel/types.ts';
-import { removeServiceRules } from '../../src/proxy/iptables/cleanup.ts';
-import { detectPrograms, installedPrograms } from '../../src/proxy/iptables/detection.ts';
-import type { KernelRules } from '../../src/proxy/iptables/kernel-rules.ts';
+import { removeServiceRules } from '../../src/proxy/modes/iptables/cleanup.ts';
+import { detectPrograms, installedPrograms } from '../../src/proxy/modes/iptables/detection.ts';
+import type { KernelRules } from '../../src/proxy/modes/iptables/kernel-rules.ts';
 import { FakeIptables } from '../support/fake-iptables.ts';
 import {
   enter,

@@ -6,15 +6,19 @@ import type { IpSets } from '../../src/kernel/ipset-types.ts';
 import { netnses } from '../../src/kernel/netns.ts';
 import type { Netns } from '../../src/kernel/types.ts';
 import type { IPFamily } from '../../src/net/ip.ts';
-import { removeModeRules } from '../../src/proxy/iptables/cleanup.ts';
-import { detectPrograms } from '../../src/proxy/iptables/detection.ts';
-import { KernelRules } from '../../src/proxy/iptables/kernel-rules.ts';
-import { isIpvsChain } from '../../src/proxy/ipvs/chain-names.ts';
-import { KernelSets } from '../../src/proxy/ipvs/kernel-sets.ts';
-import { ipvsChains } from '../../src/proxy/ipvs/rules.ts';
-import { BESIDE_IPTABLES, BESIDE_IPVS, IPVS_CHAINS } from '../../src/proxy/ipvs/rules-cleanup.ts';
-import { planRules } from '../../src/proxy/ipvs/rules-plan.ts';
-import { SET_ROLES, setName } from '../../src/proxy/ipvs/sets.ts';
+import { removeModeRules } from '../../src/proxy/modes/iptables/cleanup.ts';
+import { detectPrograms } from '../../src/proxy/modes/iptables/detection.ts';
+import { KernelRules } from '../../src/proxy/modes/iptables/kernel-rules.ts';
+import { isIpvsChain } from '../../src/proxy/modes/ipvs/chain-names.ts';
+import { KernelSets } from '../../src/proxy/modes/ipvs/kernel-sets.ts';
+import { ipvsChains } from '../../src/proxy/modes/ipvs/rules.ts';
+import {
+  BESIDE_IPTABLES,
+  BESIDE_IPVS,
+  IPVS_CHAINS,
+} from '../../src/proxy/modes/ipvs/rules-cleanup.ts';
+import { planRules } from '../../src/proxy/modes/ipvs/rules-plan.ts';
+import { SET_ROLES, setName } from '../../src/proxy/modes/ipvs/sets.ts';
 import { FakeIpvsKernel } from '../support/fake-ipvs.ts';
 import { enter, openSession, programPorts, VARIANTS } from '../support/iptables-lab.ts';
 import { resolveAll } from '../support/iptables-objects.ts';

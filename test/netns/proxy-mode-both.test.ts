@@ -1,7 +1,7 @@
 /** While the mode changes the rules of two are there: they must come to what one does. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { netnses } from '../../src/kernel/netns.ts';
-import { openIptablesMode } from '../../src/proxy/iptables/mode.ts';
+import { openIptablesMode } from '../../src/proxy/modes/iptables/mode.ts';
 import type { ServiceProxy, ServiceProxyOptions } from '../../src/proxy/service-proxy.ts';
 import { enter, VARIANTS } from '../support/iptables-lab.ts';
 import { createProxyLab, type ProxyLab } from '../support/proxy-lab.ts';

@@ -7,9 +7,9 @@ import type { Chain } from '../../src/nftables/model.ts';
 import { watchTables } from '../../src/nftables/monitor.ts';
 import { goTo, jump, masquerade } from '../../src/nftables/statements.ts';
 import { Transaction } from '../../src/nftables/transaction.ts';
-import { detectPrograms } from '../../src/proxy/iptables/detection.ts';
-import { probeRules } from '../../src/proxy/iptables/probe.ts';
-import { probeTables } from '../../src/proxy/nftables/probe.ts';
+import { detectPrograms } from '../../src/proxy/modes/iptables/detection.ts';
+import { probeRules } from '../../src/proxy/modes/iptables/probe.ts';
+import { probeTables } from '../../src/proxy/modes/nftables/probe.ts';
 import { enter, VARIANTS } from '../support/iptables-lab.ts';
 import { createNetns, type TestNetns } from '../support/netns.ts';
 

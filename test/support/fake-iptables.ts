@@ -3,12 +3,12 @@
 import { chainKey, type GuestRule, type RulesChange } from '../../src/iptables/model.ts';
 import { restoreText } from '../../src/iptables/restore-text.ts';
 import { rulesDigest } from '../../src/iptables/rule-key.ts';
-import { type IsOwnChain, isOwnChain } from '../../src/proxy/iptables/chain-names.ts';
+import { type IsOwnChain, isOwnChain } from '../../src/proxy/modes/iptables/chain-names.ts';
 import {
   guestKey,
   type ObservedRules,
   type ServiceRules,
-} from '../../src/proxy/iptables/kernel-rules.ts';
+} from '../../src/proxy/modes/iptables/kernel-rules.ts';
 
 export class FakeIptables implements ServiceRules {
   /** By chainKey. */

@@ -8,10 +8,10 @@ import type {
 } from '../../src/kernel/ipvs-types.ts';
 import type { IP } from '../../src/net/ip.ts';
 import { formatServerKey } from '../../src/netlink/ipvs/server-key.ts';
-import { isIpvsChain } from '../../src/proxy/ipvs/chain-names.ts';
-import { destinationKey } from '../../src/proxy/ipvs/difference.ts';
-import type { IpvsKernel } from '../../src/proxy/ipvs/kernel.ts';
-import { entryKey, SET_ROLES, type SetEntry } from '../../src/proxy/ipvs/sets.ts';
+import { isIpvsChain } from '../../src/proxy/modes/ipvs/chain-names.ts';
+import { destinationKey } from '../../src/proxy/modes/ipvs/difference.ts';
+import type { IpvsKernel } from '../../src/proxy/modes/ipvs/kernel.ts';
+import { entryKey, SET_ROLES, type SetEntry } from '../../src/proxy/modes/ipvs/sets.ts';
 import { WeftError } from '../../src/util/errors.ts';
 import { FakeIptables } from './fake-iptables.ts';
 

@@ -4,7 +4,7 @@ import type { EndpointSlice, Service } from '../../src/kube/types.ts';
 import { parseCidr } from '../../src/net/cidr.ts';
 import { parseIP } from '../../src/net/ip.ts';
 import { ipBytes, portBytes, protocolBytes, readIPBytes } from '../../src/nftables/bytes.ts';
-import { tableSessions } from '../../src/proxy/nftables/session.ts';
+import { tableSessions } from '../../src/proxy/modes/nftables/session.ts';
 import type { NodeFacts } from '../../src/proxy/node-addresses.ts';
 import { Proxier, type ProxierOptions } from '../../src/proxy/proxier.ts';
 import { createLogger } from '../../src/util/log.ts';

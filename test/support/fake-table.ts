@@ -2,9 +2,9 @@
 import type { ObservedTable, TableChange } from '../../src/nftables/applier.ts';
 import { readU32Bytes } from '../../src/nftables/bytes.ts';
 import type { Chain, Element, TableDefinition } from '../../src/nftables/model.ts';
-import { elementIdentity } from '../../src/proxy/nftables/observed.ts';
-import type { ServiceTable } from '../../src/proxy/nftables/session.ts';
-import { isSlotChain } from '../../src/proxy/nftables/slot-chains.ts';
+import { elementIdentity } from '../../src/proxy/modes/nftables/observed.ts';
+import type { ServiceTable } from '../../src/proxy/modes/nftables/session.ts';
+import { isSlotChain } from '../../src/proxy/modes/nftables/slot-chains.ts';
 
 export class FakeKernelError extends Error {
   readonly code: string;

@@ -2,9 +2,9 @@
 import type { CommandPrefix, IptablesVariant } from '../../src/iptables/command.ts';
 import { parseCidr } from '../../src/net/cidr.ts';
 import type { IPFamily } from '../../src/net/ip.ts';
-import { detectPrograms } from '../../src/proxy/iptables/detection.ts';
-import { KernelRules } from '../../src/proxy/iptables/kernel-rules.ts';
-import { RulesSession, type SessionOptions } from '../../src/proxy/iptables/session.ts';
+import { detectPrograms } from '../../src/proxy/modes/iptables/detection.ts';
+import { KernelRules } from '../../src/proxy/modes/iptables/kernel-rules.ts';
+import { RulesSession, type SessionOptions } from '../../src/proxy/modes/iptables/session.ts';
 import type { ServiceSession, SessionSettings } from '../../src/proxy/session.ts';
 import type { ResolvedPort } from '../../src/proxy/state.ts';
 import type { World } from '../../src/proxy/verdict/world.ts';

@@ -3,8 +3,12 @@ import { netnses } from '../../src/kernel/netns.ts';
 import { openRtnl } from '../../src/kernel/rtnl.ts';
 import type { Netns } from '../../src/kernel/types.ts';
 import type { IP } from '../../src/net/ip.ts';
-import { type IpvsMode, type IpvsModeOptions, openIpvsMode } from '../../src/proxy/ipvs/mode.ts';
-import { PORTAL_LINK } from '../../src/proxy/ipvs/portal-link.ts';
+import {
+  type IpvsMode,
+  type IpvsModeOptions,
+  openIpvsMode,
+} from '../../src/proxy/modes/ipvs/mode.ts';
+import { PORTAL_LINK } from '../../src/proxy/modes/ipvs/portal-link.ts';
 import { enter } from './iptables-lab.ts';
 import type { TestNetns } from './netns.ts';
 

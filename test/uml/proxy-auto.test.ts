@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openTriedVariant } from '../../src/agent/proxy/modes/tried-variant.ts';
 import { NftablesConnection } from '../../src/nftables/connection.ts';
-import { probeTables } from '../../src/proxy/nftables/probe.ts';
+import { probeTables } from '../../src/proxy/modes/nftables/probe.ts';
 import { ModeAgent } from '../support/mode-agent.ts';
 
 const LACKS = 'the kernel has no CONFIG_NF_TABLES with CONFIG_NF_TABLES_IPV4';

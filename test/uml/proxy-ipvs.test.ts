@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { netnses } from '../../src/kernel/netns.ts';
 import type { Service } from '../../src/kube/types.ts';
 import { parseCidr } from '../../src/net/cidr.ts';
-import type { IpvsModeOptions } from '../../src/proxy/ipvs/mode.ts';
+import type { IpvsModeOptions } from '../../src/proxy/modes/ipvs/mode.ts';
 import type { ServiceProxy } from '../../src/proxy/service-proxy.ts';
 import { IPV4, IPV6 } from '../support/flows/net.ts';
 import { endpointsOf, sliceOf, webPort } from '../support/flows/objects.ts';

@@ -1,9 +1,9 @@
 import { openRtnl } from '../../kernel/rtnl.ts';
 import type { IPFamily } from '../../net/ip.ts';
 import { NftablesConnection } from '../../nftables/connection.ts';
-import { diffTable, type TableDifference } from '../../proxy/nftables/difference.ts';
-import { kernelTables } from '../../proxy/nftables/kernel-table.ts';
-import { proxyTable } from '../../proxy/nftables/layout.ts';
+import { diffTable, type TableDifference } from '../../proxy/modes/nftables/difference.ts';
+import { kernelTables } from '../../proxy/modes/nftables/kernel-table.ts';
+import { proxyTable } from '../../proxy/modes/nftables/layout.ts';
 import type { ProxySnapshot } from '../../proxy/snapshot.ts';
 import { assertNever, WeftError } from '../../util/errors.ts';
 import type { AgentContext } from '../context.ts';

@@ -1,5 +1,5 @@
 /** Differences in words, for the terminal. */
-import type { Difference, TableDifference } from '../../proxy/nftables/difference.ts';
+import type { Difference, TableDifference } from '../../proxy/modes/nftables/difference.ts';
 
 const CAUSES = {
   pending: 'on its way to the kernel',

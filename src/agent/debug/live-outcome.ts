@@ -1,7 +1,7 @@
 import type { IP } from '../../net/ip.ts';
 import type { Hook } from '../../nftables/model.ts';
 import type { TraceEvent } from '../../nftables/trace.ts';
-import { CHAIN } from '../../proxy/nftables/chain-names.ts';
+import { CHAIN } from '../../proxy/modes/nftables/chain-names.ts';
 import type { Explanation } from '../../proxy/verdict/explanation.ts';
 
 /** The chains of the trace table, by hook. */

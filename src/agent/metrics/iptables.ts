@@ -1,7 +1,7 @@
 /** Metrics of the iptables mode, with kube-proxy's names. */
 import type { IPFamily } from '../../net/ip.ts';
-import type { RuleCounts } from '../../proxy/iptables/kernel-rules.ts';
-import type { PacketCounts } from '../../proxy/iptables/packet-counts.ts';
+import type { RuleCounts } from '../../proxy/modes/iptables/kernel-rules.ts';
+import type { PacketCounts } from '../../proxy/modes/iptables/packet-counts.ts';
 import type { MetricFactory } from './factory.ts';
 
 /** What is asked at each scrape. */

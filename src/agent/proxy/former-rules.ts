@@ -4,7 +4,7 @@
  */
 import type { IPFamily } from '../../net/ip.ts';
 import type { CommitListener } from '../../proxy/commit-listener.ts';
-import { DrainingError } from '../../proxy/ipvs/cleanup.ts';
+import { DrainingError } from '../../proxy/modes/ipvs/cleanup.ts';
 import type { Clock } from '../../util/clock.ts';
 import { toError } from '../../util/errors.ts';
 import type { Logger } from '../../util/log.ts';

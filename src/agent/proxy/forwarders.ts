@@ -1,10 +1,10 @@
 import type { IPFamily } from '../../net/ip.ts';
 import type { Frontend } from '../../proxy/claims.ts';
-import { Forwarder } from '../../proxy/userspace/forwarder.ts';
-import { Connections } from '../../proxy/userspace/limits.ts';
-import { type Place, placeText } from '../../proxy/userspace/places.ts';
-import { Traffic } from '../../proxy/userspace/traffic.ts';
-import { UdpFlows } from '../../proxy/userspace/udp-flows.ts';
+import { Forwarder } from '../../proxy/modes/userspace/forwarder.ts';
+import { Connections } from '../../proxy/modes/userspace/limits.ts';
+import { type Place, placeText } from '../../proxy/modes/userspace/places.ts';
+import { Traffic } from '../../proxy/modes/userspace/traffic.ts';
+import { UdpFlows } from '../../proxy/modes/userspace/udp-flows.ts';
 import type { Logger } from '../../util/log.ts';
 import type { OwnSettings } from '../config/own-settings.ts';
 import type { AgentContext } from '../context.ts';

@@ -2,8 +2,8 @@ import { type LinkEvent, watchLinks } from '../../kernel/link-monitor.ts';
 import { openRtnl } from '../../kernel/rtnl.ts';
 import type { LinkAddress } from '../../kernel/types.ts';
 import type { IP } from '../../net/ip.ts';
-import { PORTAL_LINK } from '../../proxy/ipvs/portal-link.ts';
-import { isOurs as isVirtualAddress } from '../../proxy/userspace/virtual-addresses.ts';
+import { PORTAL_LINK } from '../../proxy/modes/ipvs/portal-link.ts';
+import { isOurs as isVirtualAddress } from '../../proxy/modes/userspace/virtual-addresses.ts';
 import type { Clock } from '../../util/clock.ts';
 
 /** Addresses come in bursts: a link that goes up, IPv6 after duplicate detection. */

@@ -3,10 +3,10 @@ import { openIpSets } from '../../kernel/ipset.ts';
 import { openIpvs } from '../../kernel/ipvs.ts';
 import { openRtnl } from '../../kernel/rtnl.ts';
 import type { IPFamily } from '../../net/ip.ts';
-import { removeModeRules } from '../../proxy/iptables/cleanup.ts';
-import { detectPrograms } from '../../proxy/iptables/detection.ts';
-import { removeVirtualServers } from '../../proxy/ipvs/cleanup.ts';
-import { BESIDE_IPTABLES, IPVS_CHAINS } from '../../proxy/ipvs/rules-cleanup.ts';
+import { removeModeRules } from '../../proxy/modes/iptables/cleanup.ts';
+import { detectPrograms } from '../../proxy/modes/iptables/detection.ts';
+import { removeVirtualServers } from '../../proxy/modes/ipvs/cleanup.ts';
+import { BESIDE_IPTABLES, IPVS_CHAINS } from '../../proxy/modes/ipvs/rules-cleanup.ts';
 import type { RulesKind } from './rules-record.ts';
 
 /**

@@ -5,9 +5,9 @@ import { readDeletedElements } from '../../nftables/deleted-elements.ts';
 import type { NamedSet, ObservedElement } from '../../nftables/model.ts';
 import { errorCode } from '../../util/errors.ts';
 import { inTurns } from '../../util/turns.ts';
-import { readAffinityId } from '../nftables/affinity-rules.ts';
-import { proxyTable } from '../nftables/layout.ts';
-import { type SetName, tableSets } from '../nftables/sets.ts';
+import { readAffinityId } from '../modes/nftables/affinity-rules.ts';
+import { proxyTable } from '../modes/nftables/layout.ts';
+import { type SetName, tableSets } from '../modes/nftables/sets.ts';
 import { type NamedPort, PortNames } from './names.ts';
 import {
   frontendOfSlot,

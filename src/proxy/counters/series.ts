@@ -1,7 +1,7 @@
 /** What the elements that count stand for, and their metrics' labels. */
 import { type IP, type IPFamily, ipFamily } from '../../net/ip.ts';
 import { readIPBytes, readPortBytes } from '../../nftables/bytes.ts';
-import type { SetName } from '../nftables/sets.ts';
+import type { SetName } from '../modes/nftables/sets.ts';
 
 /**
  * `service`: connections that came to a frontend. `endpoint`: those of them led to an endpoint.

@@ -3,7 +3,7 @@ import type { Cidr } from '../../net/cidr.ts';
 import type { IP } from '../../net/ip.ts';
 import type { Balance } from '../balancing.ts';
 import type { Frontend } from '../claims.ts';
-import type { SetName } from '../nftables/sets.ts';
+import type { SetName } from '../modes/nftables/sets.ts';
 import type { Protocol } from '../service.ts';
 
 /** The first packet of a connection as it reaches this node, or leaves one of its processes. */

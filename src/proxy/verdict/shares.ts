@@ -2,9 +2,9 @@ import type { IP } from '../../net/ip.ts';
 import { ipBytes } from '../../nftables/bytes.ts';
 import { jhashModulo } from '../../nftables/jhash.ts';
 import type { Balance } from '../balancing.ts';
-import { targetBytes } from '../nftables/fragment.ts';
-import { maglevSlots } from '../nftables/maglev.ts';
-import { HASH_SEED } from '../nftables/slot-chains.ts';
+import { targetBytes } from '../modes/nftables/fragment.ts';
+import { maglevSlots } from '../modes/nftables/maglev.ts';
+import { HASH_SEED } from '../modes/nftables/slot-chains.ts';
 import type { Route } from '../state.ts';
 
 /** How the endpoint of a new connection is found. */

@@ -2,9 +2,9 @@
 import type { IptablesVariant } from '../../../src/iptables/command.ts';
 import { netnses } from '../../../src/kernel/netns.ts';
 import { NftablesConnection } from '../../../src/nftables/connection.ts';
-import { openIptablesMode } from '../../../src/proxy/iptables/mode.ts';
-import { kernelTables } from '../../../src/proxy/nftables/kernel-table.ts';
-import { tableSessions } from '../../../src/proxy/nftables/session.ts';
+import { openIptablesMode } from '../../../src/proxy/modes/iptables/mode.ts';
+import { kernelTables } from '../../../src/proxy/modes/nftables/kernel-table.ts';
+import { tableSessions } from '../../../src/proxy/modes/nftables/session.ts';
 import { enter } from '../iptables-lab.ts';
 import { openIpvsLab } from '../ipvs-lab.ts';
 import { clearRules } from '../proxy-modes.ts';

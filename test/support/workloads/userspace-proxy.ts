@@ -4,17 +4,17 @@
  */
 import { openRtnl } from '../../../src/kernel/rtnl.ts';
 import type { IP } from '../../../src/net/ip.ts';
-import { Forwarder } from '../../../src/proxy/userspace/forwarder.ts';
-import { Connections } from '../../../src/proxy/userspace/limits.ts';
-import { placeKey } from '../../../src/proxy/userspace/places.ts';
-import { Portals } from '../../../src/proxy/userspace/portals.ts';
-import { ForwardingSession } from '../../../src/proxy/userspace/session.ts';
-import { Traffic } from '../../../src/proxy/userspace/traffic.ts';
-import { UdpFlows } from '../../../src/proxy/userspace/udp-flows.ts';
+import { Forwarder } from '../../../src/proxy/modes/userspace/forwarder.ts';
+import { Connections } from '../../../src/proxy/modes/userspace/limits.ts';
+import { placeKey } from '../../../src/proxy/modes/userspace/places.ts';
+import { Portals } from '../../../src/proxy/modes/userspace/portals.ts';
+import { ForwardingSession } from '../../../src/proxy/modes/userspace/session.ts';
+import { Traffic } from '../../../src/proxy/modes/userspace/traffic.ts';
+import { UdpFlows } from '../../../src/proxy/modes/userspace/udp-flows.ts';
 import {
   removeVirtualAddresses,
   VirtualAddresses,
-} from '../../../src/proxy/userspace/virtual-addresses.ts';
+} from '../../../src/proxy/modes/userspace/virtual-addresses.ts';
 import { systemClock } from '../../../src/util/clock.ts';
 import type { SettingsName } from '../flows/flow.ts';
 import { IPV4, IPV6, type Net } from '../flows/net.ts';

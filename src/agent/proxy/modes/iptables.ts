@@ -1,7 +1,7 @@
 import type { IPFamily } from '../../../net/ip.ts';
 import { watchTables } from '../../../nftables/monitor.ts';
-import { watchDrift } from '../../../proxy/iptables/drift.ts';
-import type { IptablesMode } from '../../../proxy/iptables/mode.ts';
+import { watchDrift } from '../../../proxy/modes/iptables/drift.ts';
+import type { IptablesMode } from '../../../proxy/modes/iptables/mode.ts';
 import { acceptsOnLoopback } from '../../../proxy/node-addresses.ts';
 import type { ProxySettings } from '../../config/proxy-settings.ts';
 import type { AgentContext } from '../../context.ts';

@@ -1,7 +1,7 @@
 import type { IptablesVariant } from '../../../iptables/command.ts';
 import type { IPFamily } from '../../../net/ip.ts';
-import { watchIpvs } from '../../../proxy/ipvs/drift.ts';
-import { type IpvsMode, openIpvsMode } from '../../../proxy/ipvs/mode.ts';
+import { watchIpvs } from '../../../proxy/modes/ipvs/drift.ts';
+import { type IpvsMode, openIpvsMode } from '../../../proxy/modes/ipvs/mode.ts';
 import type { IpvsSettings } from '../../config/proxy-settings.ts';
 import type { AgentContext } from '../../context.ts';
 import { readLocalAddresses } from '../local-addresses.ts';

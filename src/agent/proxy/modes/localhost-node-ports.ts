@@ -1,7 +1,7 @@
 import { type IP, type IPFamily, parseIP } from '../../../net/ip.ts';
 import type { CommitListener } from '../../../proxy/commit-listener.ts';
+import { LocalhostNodePorts } from '../../../proxy/modes/userspace/localhost-node-ports.ts';
 import { acceptsOnLoopback } from '../../../proxy/node-addresses.ts';
-import { LocalhostNodePorts } from '../../../proxy/userspace/localhost-node-ports.ts';
 import type { AgentContext } from '../../context.ts';
 import type { EventSink } from '../events.ts';
 import { ListenFailures, openForwarders } from '../forwarders.ts';

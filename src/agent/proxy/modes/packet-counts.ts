@@ -1,5 +1,8 @@
 import type { IptablesPrograms } from '../../../iptables/programs.ts';
-import { type PacketCounts, readPacketCounts } from '../../../proxy/iptables/packet-counts.ts';
+import {
+  type PacketCounts,
+  readPacketCounts,
+} from '../../../proxy/modes/iptables/packet-counts.ts';
 import type { Clock } from '../../../util/clock.ts';
 import { toError } from '../../../util/errors.ts';
 import type { Logger } from '../../../util/log.ts';

@@ -3,8 +3,8 @@ import {
   type IptablesMode,
   type IptablesModeOptions,
   openIptablesMode,
-} from '../../../proxy/iptables/mode.ts';
-import { probeRules } from '../../../proxy/iptables/probe.ts';
+} from '../../../proxy/modes/iptables/mode.ts';
+import { probeRules } from '../../../proxy/modes/iptables/probe.ts';
 import { IoError, toError } from '../../../util/errors.ts';
 
 export interface TriedMode {

@@ -4,7 +4,7 @@ import { explainText } from '../../../../src/agent/debug/explain-text.ts';
 import type { LiveAnswer } from '../../../../src/agent/debug/live-outcome.ts';
 import { liveText } from '../../../../src/agent/debug/live-text.ts';
 import { parseIP } from '../../../../src/net/ip.ts';
-import type { Difference } from '../../../../src/proxy/nftables/difference.ts';
+import type { Difference } from '../../../../src/proxy/modes/nftables/difference.ts';
 import { decide } from '../../../../src/proxy/verdict/decide.ts';
 import { sourceOf } from '../../../support/flows/flow.ts';
 import { worldOf } from '../../../support/flows/model.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { ModeName } from '../../../../src/agent/config/proxy-settings.ts';
 import { createAgentMetrics } from '../../../../src/agent/metrics/metrics.ts';
-import type { PacketCounts } from '../../../../src/proxy/iptables/packet-counts.ts';
+import type { PacketCounts } from '../../../../src/proxy/modes/iptables/packet-counts.ts';
 
 const create = (hasProcessMetrics = false, mode: ModeName = 'nftables') => {
   const metrics = createAgentMetrics({

@@ -1,0 +1,180 @@
+import { type Listing, parseListingInTurns, targetOf } from '../../../iptables/listing.ts';
+import {
+  chainKey,
+  type GuestRule,
+  type RuleChain,
+  type RulesChange,
+  TABLES,
+  type TableName,
+} from '../../../iptables/model.ts';
+import type { IptablesPrograms } from '../../../iptables/programs.ts';
+import { restoreText } from '../../../iptables/restore-text.ts';
+import { ruleKey, rulesDigest } from '../../../iptables/rule-key.ts';
+import { Turn } from '../../../util/turns.ts';
+import { CHAIN, type IsOwnChain, isOwnChain } from './chain-names.ts';
+import { partsOf } from './parts.ts';
+
+/**
+ * Chains in one run of iptables-nft-restore 1.8.9, whose time grows with their square. The legacy
+ * one replaces the whole table each time, so there it is all or nothing.
+ */
+export const MOST_CHAINS = 1_000;
+
+/** What of the proxy's rules is in the kernel; chains by chainKey. */
+export interface ObservedRules {
+  /** Content of the proxy's own chains, as rulesDigest has it. */
+  readonly digests: ReadonlyMap<string, string>;
+  /** How many rules these have. */
+  readonly sizes: ReadonlyMap<string, number>;
+  /** Whether a chain, anybody's, is there. */
+  readonly hasChain: (key: string) => boolean;
+  /** The proxy's rules in chains of others, as guestKey has them. */
+  readonly guests: ReadonlySet<string>;
+}
+
+/** Numbers of rules by table. */
+export type RuleCounts = Readonly<Record<TableName, number>>;
+
+/** The rules of one address family, as a session needs them. */
+export interface ServiceRules {
+  /** Reads them. */
+  observe(): Promise<ObservedRules>;
+  /** Applies a change; tables, and parts of large changes, are transactions of their own. */
+  apply(change: RulesChange): Promise<void>;
+}
+
+/**
+ * The rules of one address family in the kernel. It outlives sessions and remembers what was written
+ * last, so that it can tell when somebody else has changed it.
+ */
+export class KernelRules implements ServiceRules {
+  readonly programs: IptablesPrograms;
+  readonly #isOwn: IsOwnChain;
+  /** What the kernel holds, as read and written last. */
+  #digests = new Map<string, string>();
+  #guests = new Set<string>();
+  /** Rules of each chain, by chainKey. */
+  #sizes = new Map<string, number>();
+  #lastWritten: RuleCounts = countsOf([]);
+  #last: Promise<unknown> = Promise.resolve();
+
+  /** `isOwn` names the chains of the mode, those of iptables mode by default. */
+  constructor(programs: IptablesPrograms, isOwn: IsOwnChain = isOwnChain) {
+    this.programs = programs;
+    this.#isOwn = isOwn;
+  }
+
+  async observe(): Promise<ObservedRules> {
+    return this.#inTurn(async () => {
+      const observed = await this.#read();
+      this.#digests = new Map(observed.digests);
+      this.#guests = new Set(observed.guests);
+      this.#sizes = new Map(observed.sizes);
+      return observed;
+    });
+  }
+
+  async apply(change: RulesChange): Promise<void> {
+    await this.#inTurn(async () => {
+      if (change.chains !== undefined) this.#lastWritten = countsOf(sizesOf(change.chains));
+      for (const part of this.#partsOf(change)) await this.#restore(part);
+    });
+  }
+
+  /** What is not as it was written: `nat KUBE-SERVICES`, or `nat OUTPUT -j KUBE-SERVICES`. */
+  async findDrift(): Promise<readonly string[]> {
+    return this.#inTurn(async () => {
+      if (this.#digests.size === 0) return [];
+      const observed = await this.#read();
+      const chains = Array.from(this.#digests)
+        .filter(([key, digest]) => observed.digests.get(key) !== digest)
+        .map(([key]) => key);
+      const guests = [...this.#guests].filter((guest) => !observed.guests.has(guest));
+      return [...chains, ...guests];
+    });
+  }
+
+  async #read(): Promise<ObservedRules> {
+    return observedRules(await parseListingInTurns(await this.programs.save()), this.#isOwn);
+  }
+
+  /** How many rules the proxy has in its own chains, and how many the last sync wrote. */
+  get counts(): { readonly total: RuleCounts; readonly last: RuleCounts } {
+    return { total: countsOf(this.#sizes), last: this.#lastWritten };
+  }
+
+  #partsOf(change: RulesChange): readonly RulesChange[] {
+    return this.programs.variant === 'nft' ? partsOf(change, MOST_CHAINS) : [change];
+  }
+
+  async #restore(change: RulesChange): Promise<void> {
+    const input = restoreText(change);
+    if (input === '') return;
+    await this.programs.restore(input);
+    for (const chain of change.chains ?? []) {
+      this.#digests.set(chainKey(chain), rulesDigest(chain.rules));
+    }
+    for (const [key, size] of sizesOf(change.chains ?? [])) this.#sizes.set(key, size);
+    for (const chain of change.removedChains ?? []) {
+      this.#digests.delete(chainKey(chain));
+      this.#sizes.delete(chainKey(chain));
+    }
+    for (const guest of change.guests ?? []) this.#guests.add(guestKey(guest));
+  }
+
+  async #inTurn<T>(job: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(job);
+    this.#last = result.catch(() => {});
+    return result;
+  }
+}
+
+async function observedRules(listing: Listing, isOwn: IsOwnChain): Promise<ObservedRules> {
+  const turn = new Turn();
+  const digests = new Map<string, string>();
+  const sizes = new Map<string, number>();
+  const guests = new Set<string>();
+  for (const table of TABLES) {
+    for (const [name, rules] of listing[table]) {
+      if (turn.isOver) await turn.next();
+      const note = (rule: string) => guests.add(guestKey({ table, chain: name, rule }));
+      if (isOwn(table, name)) {
+        digests.set(chainKey({ table, name }), rulesDigest(rules));
+        sizes.set(chainKey({ table, name }), rules.length);
+      } else if (name === CHAIN.firewall) for (const rule of rules) note(rule);
+      else for (const rule of rules) if (leadsToOwn(table, rule, isOwn)) note(rule);
+    }
+  }
+  return {
+    digests,
+    sizes,
+    hasChain: (key) => {
+      const [table, name = ''] = key.split(' ');
+      return TABLES.some((each) => each === table && listing[each].has(name));
+    },
+    guests,
+  };
+}
+
+function sizesOf(chains: readonly RuleChain[]): readonly (readonly [string, number])[] {
+  return chains.map((chain) => [chainKey(chain), chain.rules.length]);
+}
+
+function countsOf(sizes: Iterable<readonly [key: string, size: number]>): RuleCounts {
+  const counts = { filter: 0, nat: 0, mangle: 0 };
+  for (const [key, size] of sizes) {
+    const table = TABLES.find((name) => key.startsWith(`${name} `));
+    if (table !== undefined) counts[table] += size;
+  }
+  return counts;
+}
+
+function leadsToOwn(table: TableName, rule: string, isOwn: IsOwnChain): boolean {
+  const target = targetOf(rule);
+  return target === CHAIN.firewall || isOwn(table, target);
+}
+
+/** `nat OUTPUT -j KUBE-SERVICES`: the same for a rule that was written and as it is listed. */
+export function guestKey({ table, chain, rule }: Omit<GuestRule, 'position'>): string {
+  return `${table} ${chain} ${ruleKey(rule)}`;
+}

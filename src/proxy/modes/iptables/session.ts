@@ -1,0 +1,239 @@
+import { chainKey, type RuleChain, type RulesChange } from '../../../iptables/model.ts';
+import { rulesDigest } from '../../../iptables/rule-key.ts';
+import { inTurns } from '../../../util/turns.ts';
+import type { ServiceSession, SessionSettings } from '../../session.ts';
+import type { ResolvedPort } from '../../state.ts';
+import { CHAIN, isServiceChain } from './chain-names.ts';
+import {
+  type FixedOptions,
+  fixedChains,
+  jumps,
+  loopbackGuard,
+  nodePortAddresses,
+  nodePortJumps,
+} from './fixed-chains.ts';
+import { type Fragment, type FragmentOptions, renderPort } from './fragment.ts';
+import { applyInHalves } from './halves.ts';
+import { guestKey, type ObservedRules, type ServiceRules } from './kernel-rules.ts';
+import { joinShared, sharedChains } from './shared-chains.ts';
+
+export interface SessionOptions extends FixedOptions {
+  readonly rules: ServiceRules;
+  /** Lets packets from 127.0.0.1 leave for pods; called once they are guarded. */
+  readonly routeLoopback: () => void;
+}
+
+/** What a Service has in the kernel. */
+interface ProgrammedService {
+  readonly shared: Fragment['shared'];
+  readonly chains: readonly string[];
+  readonly endpoints: number;
+}
+
+/** More endpoints than that, and their rules carry no comments: they are most of the memory. */
+const MOST_COMMENTED_ENDPOINTS = 1_000;
+/** An endpoint that comes back soon finds its chain. */
+const UNUSED_CHAIN_MS = 5_000;
+
+/**
+ * One stretch of time in which the content of the kernel's tables is known: from reading them to the
+ * first failure. Only chains whose content differs are sent. After an exception from `program` the
+ * session is over.
+ */
+export class RulesSession implements ServiceSession {
+  readonly #options: SessionOptions;
+  readonly #services = new Map<string, ProgrammedService>();
+  /** Chains of ServicePorts that nothing leads to, by name; since when, in milliseconds. */
+  readonly #unused = new Map<string, number | undefined>();
+  #digests: ReadonlyMap<string, string> = new Map();
+  #fragmentOptions = '';
+  #isComplete = false;
+
+  private constructor(options: SessionOptions) {
+    this.#options = options;
+  }
+
+  /** Begins a session; the tables are read by the first `program`. */
+  static open(options: SessionOptions): RulesSession {
+    return new RulesSession(options);
+  }
+
+  /** Its tables take any settings: whatever follows them is sent anew. */
+  fits(): boolean {
+    return true;
+  }
+
+  /**
+   * True once the tables have been brought in line with every Service, so that from then on only
+   * changes need to be programmed.
+   */
+  get isComplete(): boolean {
+    return this.#isComplete;
+  }
+
+  /**
+   * Programs Services, all groups in one run of iptables-restore. A session's first call has to name
+   * every Service there is. Where rules of all Services follow a change of the settings, those that
+   * are not named are resolved as well.
+   */
+  async program(
+    settings: SessionSettings,
+    groups: Iterable<readonly string[]>,
+    resolve: (service: string) => readonly ResolvedPort[],
+  ): Promise<void> {
+    const observed = this.#isComplete ? undefined : await this.#observe();
+    const named = new Set([...groups].flat());
+    const options = this.#optionsFor(settings);
+    const text = JSON.stringify(options);
+    if (text !== this.#fragmentOptions) for (const key of this.#services.keys()) named.add(key);
+    this.#fragmentOptions = text;
+    const rendered = await this.#render(named, resolve, options);
+    const change = await this.#difference([
+      ...fixedChains(this.#options, options.localDetector),
+      ...this.#sharedChains(options),
+      ...rendered,
+    ]);
+    const guests = observed === undefined ? {} : this.#missingGuests(observed);
+    await this.#options.rules.apply({ ...change.change, ...guests });
+    this.#digests = change.digests;
+    if (this.#options.hasLoopbackNodePorts) this.#options.routeLoopback();
+    this.#isComplete = true;
+  }
+
+  /**
+   * Deletes chains that nothing has led to for a while; `now` in milliseconds. Rules of others may
+   * lead to one: it stays, and the others go.
+   */
+  async dropUnusedChains(
+    now: number,
+    onFailure: (chain: string, error: unknown) => void,
+  ): Promise<void> {
+    const due: string[] = [];
+    for (const [name, since] of this.#unused) {
+      if (since === undefined) this.#unused.set(name, now);
+      else if (now - since >= UNUSED_CHAIN_MS) due.push(name);
+    }
+    const drop = (names: readonly string[]) =>
+      this.#options.rules.apply({ removedChains: names.map(natChain) });
+    const dropped = await applyInHalves(due, drop, (name, error) => {
+      this.#unused.set(name, now);
+      onFailure(name, error);
+    });
+    const digests = new Map(this.#digests);
+    for (const name of dropped) {
+      this.#unused.delete(name);
+      digests.delete(chainKey(natChain(name)));
+    }
+    this.#digests = digests;
+  }
+
+  /** What is in the kernel stays. */
+  close(): void {
+    this.#services.clear();
+  }
+
+  async #observe(): Promise<ObservedRules> {
+    const observed = await this.#options.rules.observe();
+    this.#digests = observed.digests;
+    for (const key of observed.digests.keys()) {
+      const [, name = ''] = key.split(' ');
+      if (isServiceChain(name)) this.#unused.set(name, undefined);
+    }
+    return observed;
+  }
+
+  #optionsFor({
+    layout,
+    nodePortIPs,
+  }: SessionSettings): Omit<FragmentOptions, 'hasEndpointComments'> {
+    const ips = layout.acceptsOnAllAddresses ? undefined : nodePortIPs;
+    return {
+      localDetector: layout.localDetector,
+      masqueradesAll: layout.masqueradesAll,
+      nodePortAddresses: nodePortAddresses(layout.family, ips, this.#options),
+    };
+  }
+
+  /** The chains of these Services, which are known from here on; the total is known before. */
+  async #render(
+    keys: ReadonlySet<string>,
+    resolve: (service: string) => readonly ResolvedPort[],
+    options: Omit<FragmentOptions, 'hasEndpointComments'>,
+  ): Promise<readonly RuleChain[]> {
+    const resolved: { readonly key: string; readonly ports: readonly ResolvedPort[] }[] = [];
+    const take = (key: string) => resolved.push({ key, ports: resolve(key) });
+    await inTurns(keys, take);
+    const others = [...this.#services].filter(([key]) => !keys.has(key));
+    const total =
+      others.reduce((sum, [, { endpoints }]) => sum + endpoints, 0) +
+      resolved.reduce((sum, { ports }) => sum + countEndpoints(ports), 0);
+    const hasEndpointComments = total <= MOST_COMMENTED_ENDPOINTS;
+    const chains: RuleChain[] = [];
+    const render = ({ key, ports }: (typeof resolved)[number]) => {
+      const fragments = ports.map((port) => renderPort(port, { ...options, hasEndpointComments }));
+      const own = fragments.flatMap((fragment) => fragment.chains);
+      this.#note(key, ports, fragments, own);
+      chains.push(...own);
+    };
+    await inTurns(resolved, render);
+    return chains;
+  }
+
+  #note(
+    key: string,
+    ports: readonly ResolvedPort[],
+    fragments: readonly Fragment[],
+    own: readonly RuleChain[],
+  ): void {
+    for (const name of this.#services.get(key)?.chains ?? []) this.#unused.set(name, undefined);
+    for (const { name } of own) this.#unused.delete(name);
+    if (ports.length === 0) {
+      this.#services.delete(key);
+      return;
+    }
+    this.#services.set(key, {
+      shared: joinShared(fragments.map(({ shared }) => shared)),
+      chains: own.map(({ name }) => name),
+      endpoints: countEndpoints(ports),
+    });
+  }
+
+  /** In the order of names, so that the same Services always give the same rules. */
+  #sharedChains({ nodePortAddresses: addresses }: Pick<FragmentOptions, 'nodePortAddresses'>) {
+    const sorted = [...this.#services].sort(([left], [right]) => (left < right ? -1 : 1));
+    const parts = sorted.map(([, { shared }]) => shared);
+    return sharedChains(parts, nodePortJumps(addresses));
+  }
+
+  /** Chains whose content is another than the kernel's, and what the kernel holds with them. */
+  async #difference(chains: readonly RuleChain[]): Promise<{
+    readonly change: RulesChange;
+    readonly digests: ReadonlyMap<string, string>;
+  }> {
+    const digests = new Map(this.#digests);
+    const changed: RuleChain[] = [];
+    const compare = (chain: RuleChain) => {
+      const [key, digest] = [chainKey(chain), rulesDigest(chain.rules)];
+      if (digests.get(key) !== digest) changed.push(chain);
+      digests.set(key, digest);
+    };
+    await inTurns(chains, compare);
+    return { change: { chains: changed }, digests };
+  }
+
+  #missingGuests({ guests, hasChain }: ObservedRules): RulesChange {
+    const guard = loopbackGuard(this.#options);
+    const missing = [...guard, ...jumps()].filter((guest) => !guests.has(guestKey(guest)));
+    const firewall = { table: 'filter', name: CHAIN.firewall } as const;
+    const isNew = guard.length > 0 && !hasChain(chainKey(firewall));
+    return { guests: missing, newChains: isNew ? [firewall] : [] };
+  }
+}
+
+function natChain(name: string) {
+  return { table: 'nat', name } as const;
+}
+
+function countEndpoints(ports: readonly ResolvedPort[]): number {
+  return ports.reduce((sum, { endpoints }) => sum + endpoints.length, 0);
+}

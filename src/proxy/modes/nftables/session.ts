@@ -1,0 +1,219 @@
+import type { ObservedTable, TableChange } from '../../../nftables/applier.ts';
+import { ipBytes } from '../../../nftables/bytes.ts';
+import type { Chain, TableDefinition } from '../../../nftables/model.ts';
+import { Turn } from '../../../util/turns.ts';
+import type { LayoutOptions } from '../../layout-options.ts';
+import type { OpenSession, ServiceSession, SessionSettings } from '../../session.ts';
+import type { ResolvedPort } from '../../state.ts';
+import { ChangeBatch } from './change-batch.ts';
+import { fixedChains } from './fixed-chains.ts';
+import { tableDefinition } from './layout.ts';
+import { nodeChains } from './node-chains.ts';
+import { ObservedElements } from './observed.ts';
+import { type RenderTarget, TableRenderer } from './renderer.ts';
+import { isSlotChain } from './slot-chains.ts';
+
+/** The table of one family in the kernel; see TableApplier. */
+export interface ServiceTable {
+  /** Reads it; `chains` is empty when there is no such table. */
+  observe(): ObservedTable;
+  /** Puts a dormant table back on its hooks. */
+  wake(): void;
+  /** Applies a change as one transaction. */
+  apply(change: TableChange): void;
+  /** Makes it anew with this content, as one transaction. */
+  replace(content: TableChange): void;
+  close(): void;
+}
+
+/** Opens the table that `definition` describes, without touching it yet. */
+export type OpenTable = (definition: TableDefinition) => ServiceTable;
+
+/** Operations per transaction: large enough to be fast, small enough to let others have a turn. */
+const BATCH_SIZE = 1_000;
+/**
+ * Verdicts per transaction when many Services are programmed at once. The kernel validates the whole
+ * map for each, so fewer are slower at 40,000 Services; more would hold up an ADD for longer.
+ */
+const VERDICT_BATCH_SIZE = 2_500;
+/** Before kernel 6.2 a chain stays busy for a while after the last verdict to it is deleted. */
+const UNUSED_CHAIN_MS = 5_000;
+
+/** Sessions of the nftables mode. */
+export function tableSessions(openTable: OpenTable): OpenSession {
+  return (settings) => TableSession.open(openTable, settings);
+}
+
+/** A session whose rules are a table of our own. After an exception from any method it is over. */
+export class TableSession implements ServiceSession {
+  readonly #table: ServiceTable;
+  readonly #renderer: TableRenderer;
+  readonly #unusedSince = new Map<string, number>();
+  /** A table of another make is there: it serves until the whole new content takes its place. */
+  #isReplacing: boolean;
+  #isComplete = false;
+  /** What the table's definition depends on of all that changes while the proxy runs. */
+  readonly #acceptsOnAllAddresses: boolean;
+  #nodePortIPs: ReadonlySet<string> = new Set();
+  /** The chains that follow the node, as last sent; each is sent once per session at least. */
+  readonly #nodeChains = new Map<string, string>();
+  /** Fixed chains that somebody else has changed. */
+  #damaged: readonly Chain[];
+  /** Chains that somebody else has put into the table. */
+  #foreign: readonly string[];
+
+  private constructor(table: ServiceTable, { layout }: SessionSettings) {
+    const observed = table.observe();
+    // It serves again at once, be it with what it had when it was put to sleep.
+    if (observed.isDormant) table.wake();
+    const isMissing = observed.chains.length === 0;
+    if (isMissing) table.replace({ chains: nodeChains(layout), elements: [] });
+    const elements = isMissing ? new Map<string, never[]>() : observed.elements;
+    const chains = observed.isAsDefined ? observed.chains.map(({ name }) => name) : [];
+    this.#table = table;
+    this.#acceptsOnAllAddresses = layout.acceptsOnAllAddresses;
+    this.#isReplacing = !isMissing && !observed.isAsDefined;
+    this.#renderer = new TableRenderer(layout.family, new ObservedElements(elements), chains);
+    this.#nodePortIPs = new Set(elements.get('nodeport-ips')?.map(({ key }) => key));
+    this.#damaged = observed.damaged;
+    const own = ownChains(layout);
+    this.#foreign = chains.filter((name) => !own.has(name) && !isSlotChain(name));
+  }
+
+  /** Opens the table, creates its structure if it is missing, and reads its elements. */
+  static open(openTable: OpenTable, settings: SessionSettings): TableSession {
+    const table = openTable(tableDefinition(settings.layout));
+    try {
+      return new TableSession(table, settings);
+    } catch (thrown) {
+      table.close();
+      throw thrown;
+    }
+  }
+
+  /** The table's definition depends on one of the settings. */
+  fits({ layout }: SessionSettings): boolean {
+    return layout.acceptsOnAllAddresses === this.#acceptsOnAllAddresses;
+  }
+
+  get isComplete(): boolean {
+    return this.#isComplete;
+  }
+
+  /** Regular chains in the table that are none of ours. */
+  get foreignChains(): readonly string[] {
+    return this.#foreign;
+  }
+
+  /** Long work is cut into several transactions with a turn of the event loop in between. */
+  async program(
+    settings: SessionSettings,
+    groups: Iterable<readonly string[]>,
+    resolve: (service: string) => readonly ResolvedPort[],
+  ): Promise<void> {
+    let target = this.#newTarget();
+    this.#renderSettings(settings, target.now);
+    for (const group of groups) {
+      for (const service of group) this.#renderer.render(service, resolve(service), target);
+      target = await this.#commitWhenFull(target);
+    }
+    this.#commit(target);
+    target = this.#newTarget();
+    for (const [set, element] of this.#renderer.takeLeftovers()) {
+      target.now.remove(set, element);
+      target = await this.#commitWhenFull(target);
+    }
+    this.#commit(target);
+    this.#isComplete = true;
+  }
+
+  /**
+   * One chain per transaction: a busy one is no reason to keep the others, and fails nothing else.
+   */
+  dropUnusedChains(now: number, onFailure: (chain: string, error: unknown) => void): void {
+    this.#dropForeignChains(onFailure);
+    const unused = new Set(this.#renderer.unusedChains());
+    for (const name of this.#unusedSince.keys()) {
+      if (!unused.has(name)) this.#unusedSince.delete(name);
+    }
+    for (const name of unused) {
+      const since = this.#unusedSince.get(name) ?? now;
+      this.#unusedSince.set(name, since);
+      if (now - since < UNUSED_CHAIN_MS) continue;
+      try {
+        this.#table.apply({ removedChains: [name], elements: [] });
+        this.#renderer.forgetChain(name);
+        this.#unusedSince.delete(name);
+      } catch (thrown) {
+        this.#unusedSince.set(name, now);
+        onFailure(name, thrown);
+      }
+    }
+  }
+
+  close(): void {
+    this.#table.close();
+  }
+
+  /** All at once, emptied first: they may lead to each other. */
+  #dropForeignChains(onFailure: (chain: string, error: unknown) => void): void {
+    const [first] = this.#foreign;
+    if (first === undefined) return;
+    const chains = this.#foreign.map((name) => ({ name, rules: [] }));
+    try {
+      this.#table.apply({ chains, removedChains: this.#foreign, elements: [] });
+      this.#foreign = [];
+    } catch (thrown) {
+      onFailure(first, thrown);
+    }
+  }
+
+  #renderSettings({ layout, nodePortIPs }: SessionSettings, batch: ChangeBatch): void {
+    for (const chain of this.#damaged) batch.putChain(chain);
+    this.#damaged = [];
+    for (const chain of nodeChains(layout)) {
+      const text = JSON.stringify(chain.rules);
+      if (text !== this.#nodeChains.get(chain.name)) batch.putChain(chain);
+      this.#nodeChains.set(chain.name, text);
+    }
+    if (layout.acceptsOnAllAddresses) return;
+    const wanted = new Set(nodePortIPs.map(ipBytes));
+    for (const key of this.#nodePortIPs)
+      if (!wanted.has(key)) batch.remove('nodeport-ips', { key });
+    for (const key of wanted) if (!this.#nodePortIPs.has(key)) batch.add('nodeport-ips', { key });
+    this.#nodePortIPs = wanted;
+  }
+
+  /** Commits what is enough for a transaction; the rest stays in the target to go on with. */
+  async #commitWhenFull(target: RenderTarget): Promise<RenderTarget> {
+    const { now, verdicts, later } = target;
+    if (this.#isReplacing || now.size + later.size < BATCH_SIZE) return target;
+    const keepsVerdicts = verdicts !== now && verdicts.size < VERDICT_BATCH_SIZE;
+    this.#commit(keepsVerdicts ? { now, verdicts: now, later } : target);
+    await new Turn().next();
+    const next = this.#newTarget();
+    return keepsVerdicts ? { ...next, verdicts } : next;
+  }
+
+  #commit({ now, verdicts, later }: RenderTarget): void {
+    if (this.#isReplacing) {
+      this.#table.replace(now.build());
+      this.#isReplacing = false;
+      return;
+    }
+    for (const batch of new Set([now, verdicts, later])) {
+      if (batch.size > 0) this.#table.apply(batch.build());
+    }
+  }
+
+  #newTarget(): RenderTarget {
+    const now = new ChangeBatch();
+    const isOneByOne = this.#isComplete || this.#isReplacing;
+    return { now, verdicts: isOneByOne ? now : new ChangeBatch(), later: new ChangeBatch() };
+  }
+}
+
+/** The chains that are there whatever the Services. */
+function ownChains(layout: LayoutOptions): ReadonlySet<string> {
+  return new Set([...fixedChains(layout), ...nodeChains(layout)].map(({ name }) => name));
+}

@@ -1,0 +1,104 @@
+/**
+ * Ports that a program of the node holds on all addresses (an ingress on 0.0.0.0:80) are led to ports
+ * of ours at the same addresses, where the kernel has nf_tables: one table with one map
+ *
+ *     map portals    address . proto . port → address . our port
+ */
+import { type IPFamily, ipFamily } from '../../../net/ip.ts';
+import { ipBytes, portBytes, protocolBytes } from '../../../nftables/bytes.ts';
+import { hookPriority } from '../../../nftables/hook-priorities.ts';
+import type { NamedSet, Table } from '../../../nftables/model.ts';
+import { ip, ip6, meta, th } from '../../../nftables/selectors.ts';
+import { dnatToMap } from '../../../nftables/statements.ts';
+import { Transaction } from '../../../nftables/transaction.ts';
+import type { Place } from './places.ts';
+
+/** A place at which clients arrive, and the port of the same address at which we listen. */
+export interface Portal {
+  readonly place: Place;
+  readonly port: number;
+}
+
+/** What becomes of tables; commits throw where the kernel cannot do it. */
+export interface PortalKernel {
+  hasTable(table: Table): boolean;
+  /** Throws what `commit` would, and changes nothing. */
+  check(transaction: Transaction): void;
+  commit(transaction: Transaction): void;
+}
+
+export function portalTable(family: IPFamily): Table {
+  return { family: family === 4 ? 'ip' : 'ip6', name: 'weft-portals' };
+}
+
+/** The table with these portals in the place of the one that is there. */
+function replacePortals(family: IPFamily, portals: readonly Portal[]): Transaction {
+  const { daddr } = family === 4 ? ip : ip6;
+  const key = [daddr, meta.l4proto, th.dport];
+  const map: NamedSet = { name: 'portals', key, data: [daddr, th.dport] };
+  const table = portalTable(family);
+  const rules = [{ statements: [dnatToMap(table.family === 'ip' ? 'ip' : 'ip6', key, map.name)] }];
+  const transaction = new Transaction(table).addTable().deleteTable().addTable().addSet(map);
+  for (const hook of ['prerouting', 'output'] as const) {
+    const base = { type: 'nat', hook, priority: hookPriority.destinationNat } as const;
+    transaction.addChain({ name: hook, base, rules });
+  }
+  const elements = portals.map(({ place: { address, protocol, port }, port: own }) => ({
+    key: ipBytes(address) + protocolBytes(protocol) + portBytes(port),
+    data: ipBytes(address) + portBytes(own),
+  }));
+  return transaction.addElements(map, elements);
+}
+
+/** Keeps the table of one family; there is none as long as no portal is needed. */
+export class Portals {
+  readonly #kernel: PortalKernel;
+  readonly #family: IPFamily;
+  #known: string | undefined;
+  #hasPortals = false;
+  #canLead: boolean | undefined;
+
+  constructor(kernel: PortalKernel, family: IPFamily) {
+    this.#kernel = kernel;
+    this.#family = family;
+  }
+
+  /** Whether the kernel could lead to other ports. */
+  get isPossible(): boolean {
+    this.#canLead ??= succeeds(() => this.#kernel.check(replacePortals(this.#family, [])));
+    return this.#canLead;
+  }
+
+  /** The table is needed and somebody else has deleted it. */
+  get isLost(): boolean {
+    return this.#hasPortals && !this.#kernel.hasTable(portalTable(this.#family));
+  }
+
+  /** Has the next call write the table again: somebody else may have changed it. */
+  invalidate(): void {
+    this.#known = undefined;
+  }
+
+  /** Leads to these and no others; connections that were led go on. */
+  set(portals: readonly Portal[]): void {
+    const mine = portals.filter(({ place }) => ipFamily(place.address) === this.#family);
+    const wanted = JSON.stringify(mine);
+    if (wanted === this.#known) return;
+    const table = portalTable(this.#family);
+    if (mine.length > 0) this.#kernel.commit(replacePortals(this.#family, mine));
+    else if (this.#kernel.hasTable(table)) {
+      this.#kernel.commit(new Transaction(table).deleteTable());
+    }
+    this.#known = wanted;
+    this.#hasPortals = mine.length > 0;
+  }
+}
+
+function succeeds(attempt: () => void): boolean {
+  try {
+    attempt();
+    return true;
+  } catch {
+    return false;
+  }
+}

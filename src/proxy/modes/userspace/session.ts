@@ -1,0 +1,84 @@
+import { type IP, isLoopback } from '../../../net/ip.ts';
+import { Turn } from '../../../util/turns.ts';
+import type { ServiceSession, SessionSettings } from '../../session.ts';
+import type { ResolvedPort } from '../../state.ts';
+import type { Forwarder, ForwarderNode } from './forwarder.ts';
+import type { Portals } from './portals.ts';
+import type { VirtualAddresses } from './virtual-addresses.ts';
+
+export interface ForwardingOptions {
+  readonly forwarder: Forwarder;
+  readonly addresses: VirtualAddresses;
+  readonly portals: Portals;
+  /** By which of the node's interfaces packets from an address come in. */
+  readonly interfaceOf: (client: IP) => string | undefined;
+}
+
+/**
+ * Keeps a forwarder and the addresses of Services in line with what is to be programmed. It may end
+ * and begin anew: listeners and connections are the forwarder's.
+ */
+export class ForwardingSession implements ServiceSession {
+  readonly #options: ForwardingOptions;
+  #isComplete = false;
+
+  constructor(options: ForwardingOptions) {
+    this.#options = options;
+    options.addresses.invalidate();
+    options.portals.invalidate();
+  }
+
+  get isComplete(): boolean {
+    return this.#isComplete;
+  }
+
+  fits(): boolean {
+    return true;
+  }
+
+  /** Nobody listens at an address before it is there, and none goes before nobody needs it. */
+  async program(
+    settings: SessionSettings,
+    groups: Iterable<readonly string[]>,
+    resolve: (service: string) => readonly ResolvedPort[],
+  ): Promise<void> {
+    const { forwarder, addresses, portals } = this.#options;
+    const told = new Set<string>();
+    const turn = new Turn();
+    for (const group of groups) {
+      forwarder.update(new Map(group.map((service) => [service, resolve(service)])));
+      for (const service of group) told.add(service);
+      if (turn.isOver) await turn.next();
+    }
+    if (!this.#isComplete) forwarder.retain(told);
+    await addresses.ensure(forwarder.virtualAddresses());
+    forwarder.follow(nodeOf(settings, this.#options));
+    await forwarder.open();
+    portals.set(forwarder.portals());
+    forwarder.closeUnwanted();
+    portals.set(forwarder.portals());
+    await addresses.retain(new Set(forwarder.virtualAddresses()));
+    this.#isComplete = true;
+  }
+
+  dropUnusedChains(): void {}
+
+  close(): void {}
+}
+
+/** A NodePort needs an address of the node's own; Services' addresses are not meant by `all`. */
+function nodeOf(
+  { layout, nodePortIPs }: SessionSettings,
+  { addresses, interfaceOf }: ForwardingOptions,
+): ForwarderNode {
+  const { localDetector, masqueradesAll, serviceCIDRs } = layout;
+  const own = addresses.ofNode();
+  const isListed = (ip: IP) =>
+    layout.acceptsOnAllAddresses ? !isLoopback(ip) : nodePortIPs.includes(ip);
+  return {
+    ...{ localDetector, masqueradesAll, serviceCIDRs },
+    nodePortIPs: own.filter(isListed),
+    localAddresses: addresses.all(),
+    ...(localDetector === undefined || localDetector.kind === 'cidrs' ? {} : { interfaceOf }),
+  };
+}
