@@ -2,7 +2,13 @@
 import type { PassedOverKind } from '../../kube/manifests/manifest-set.ts';
 import type { CniStatus, NetworkStatus } from './cni-status.ts';
 import type { DiskStatus } from './disk-status.ts';
-import type { AgentStatus, FamilyStatus, ProxyStatus, SourceStatus } from './status.ts';
+import type {
+  AgentStatus,
+  AuditStatus,
+  FamilyStatus,
+  ProxyStatus,
+  SourceStatus,
+} from './status.ts';
 
 export interface TextOptions {
   /** Escape sequences of a terminal for what is good and what is not. */
@@ -64,8 +70,22 @@ function proxyLines(proxy: ProxyStatus, now: string): readonly string[] {
           `rules put right ${counted(proxy.repairs, 'time')}, last ${ageText(lastRepair.at, now)} ago: ` +
             `${plain(lastRepair.what)}, changed by ${plain(lastRepair.by)}`,
         ]),
+    ...auditLines(proxy.audit, now),
     ...proxy.formerRules.map((kind) => `rules of the mode before are left: ${kind}`),
   ];
+}
+
+/** What a standing comparison of kernel and model has found. */
+export function auditLines(audit: AuditStatus | undefined, now: string): readonly string[] {
+  if (audit === undefined) return [];
+  const { differences, comparedAt, last } = audit;
+  const compared =
+    comparedAt === undefined
+      ? 'not compared whole yet'
+      : `compared ${ageText(comparedAt, now)} ago`;
+  if (last === undefined) return [`kernel ${compared}, no difference`];
+  const found = `${counted(differences, 'difference')} put right`;
+  return [`kernel ${compared}, ${found}, last ${ageText(last.at, now)} ago: ${plain(last.what)}`];
 }
 
 function familyLine(family: FamilyStatus, now: string): string {

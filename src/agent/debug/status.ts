@@ -38,10 +38,20 @@ export interface ProxyStatus {
   /** How often rules that somebody else had changed were put right. */
   readonly repairs: number;
   readonly lastRepair?: RepairNote;
+  readonly audit?: AuditStatus;
   /** Rules of modes before, which are not removed yet. */
   readonly formerRules: readonly RulesKind[];
   /** Tables of a kube-proxy's that cannot be removed yet. */
   readonly kubeProxyTables: readonly string[];
+}
+
+/** A standing comparison of the kernel with what it ought to hold. */
+export interface AuditStatus {
+  /** Since the start, all of them repaired. */
+  readonly differences: number;
+  /** When all of it had last been compared; absent before the first time. */
+  readonly comparedAt?: string;
+  readonly last?: { readonly at: string; readonly what: string; readonly differences: number };
 }
 
 export interface RepairNote {

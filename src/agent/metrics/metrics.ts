@@ -11,6 +11,7 @@ import type { ConntrackMetrics } from '../../proxy/conntrack/reconciler.ts';
 import type { ProxyMetrics } from '../../proxy/metrics.ts';
 import type { ModeName } from '../config/proxy-settings.ts';
 import type { ReloadResult } from '../live-config.ts';
+import { type AuditSink, createAuditSink } from './audit.ts';
 import { type CniRequestSink, createCniSink, createUpkeepSink } from './cni.ts';
 import { MetricFactory } from './factory.ts';
 import { type ForwarderCounts, observeForwarder } from './forwarder.ts';
@@ -53,6 +54,8 @@ export interface AgentMetrics {
   readonly conntrack: ConntrackMetrics;
   readonly cniRequest: CniRequestSink;
   readonly upkeep: UpkeepMetrics;
+  /** Differences that the audits of the kernel's state found. */
+  readonly auditFound: AuditSink;
   /** To be called in the mode iptables. */
   observeIptables(observed: ObservedIptables): void;
   /** `read` is asked at each scrape. */
@@ -100,6 +103,7 @@ export function createAgentMetrics(options: AgentMetricsOptions): AgentMetrics {
     ...createProbeCounters(metrics),
     cniRequest: createCniSink(metrics),
     upkeep: createUpkeepSink(metrics),
+    auditFound: createAuditSink(metrics),
     observeIptables: (observed) => observeIptables(metrics, observed),
     observeKube: createKubeObserver(metrics),
     observeManifests: (read) => observeManifests(metrics, read),

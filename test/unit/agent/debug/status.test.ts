@@ -86,6 +86,32 @@ cni     3 interfaces in 2 pods, 1 ADD unfinished
 `);
 });
 
+test.each([
+  {
+    name: 'nothing found',
+    audit: { differences: 0, comparedAt: '2026-01-01T00:00:48.000Z' },
+    want: 'kernel compared 12 s ago, no difference',
+  },
+  {
+    name: 'not through yet',
+    audit: { differences: 0 },
+    want: 'kernel not compared whole yet, no difference',
+  },
+  {
+    name: 'something found',
+    audit: {
+      differences: 3,
+      comparedAt: '2026-01-01T00:00:48.000Z',
+      last: { at: '2026-01-01T00:00:00.000Z', what: 'map endpoints', differences: 1 },
+    },
+    want: 'kernel compared 12 s ago, 3 differences put right, last 1 min ago: map endpoints',
+  },
+])('the standing comparison: $name', ({ audit, want }) => {
+  expect(statusText({ ...STATUS, proxy: { ...PROXY, audit } }, NO_COLORS)).toContain(
+    `        ${want}\n`,
+  );
+});
+
 test('an agent that is not healthy says why, in red on a terminal', () => {
   const status = { ...STATUS, isHealthy: false, problems: ['IPv4: it\u001b[2J hurts'] };
   const text = statusText(status, { hasColors: true });

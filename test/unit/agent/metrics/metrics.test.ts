@@ -44,6 +44,7 @@ test('names and types of a fresh registry', async () => {
     'kubeproxy_sync_proxy_rules_service_changes_total counter',
     'rest_client_request_duration_seconds histogram',
     'rest_client_requests_total counter',
+    'weft_audit_differences_total counter',
     'weft_build_info gauge',
     'weft_cni_leaked_total counter',
     'weft_cni_repairs_total counter',

@@ -1,0 +1,128 @@
+import type { Clock } from './clock.ts';
+import { toError } from './errors.ts';
+
+/** A part of what is compared, small enough to be looked at between other work. */
+export interface AuditedPart {
+  /** For people: `map endpoints of table ip weft-proxy`. */
+  readonly what: string;
+  /** Counts the differences there are now; `unsettled` while changes are on their way. */
+  look(): Promise<number | 'unsettled'>;
+}
+
+export interface AuditFinding {
+  readonly what: string;
+  readonly differences: number;
+  readonly atMs: number;
+}
+
+/** What an audit has found since it began. */
+export interface AuditReport {
+  readonly differences: number;
+  readonly last?: AuditFinding;
+  /** End of the last walk through all parts; undefined before the first. */
+  readonly comparedAtMs?: number;
+}
+
+export interface AuditOptions {
+  readonly clock: Clock;
+  /** Asked at the start of each walk. */
+  readonly parts: () => readonly AuditedPart[];
+  /** Nothing explains the difference; to be repaired. */
+  readonly onDifference: (finding: AuditFinding) => void;
+  /** A look failed; the walk goes on. */
+  readonly onError: (what: string, error: Error) => void;
+}
+
+/** One walk through all parts. */
+const WALK_MS = 240_000;
+/** However many parts there are, others have this long between two looks. */
+const MIN_PAUSE_MS = 200;
+/** A change by somebody else is notified, and its repair has begun, before the second look. */
+const CONFIRM_MS = 2_000;
+/** A part that is busy each time is left to the next walk. */
+const MOST_LOOKS = 4;
+
+/**
+ * Compares what ought to be with what is, slowly and always: each part once in four minutes, without
+ * being asked. A difference counts when a second look finds it too.
+ */
+export class Audit {
+  readonly #options: AuditOptions;
+  #parts: readonly AuditedPart[] = [];
+  #at = 0;
+  #pauseMs = 0;
+  #report: AuditReport = { differences: 0 };
+  #cancel: (() => void) | undefined;
+  #running: Promise<void> = Promise.resolve();
+  #isStopped = false;
+
+  constructor(options: AuditOptions) {
+    this.#options = options;
+  }
+
+  get report(): AuditReport {
+    return this.#report;
+  }
+
+  start(): void {
+    this.#beginWalk();
+  }
+
+  /** Waits for the look in progress. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    this.#cancel?.();
+    await this.#running;
+  }
+
+  #beginWalk(): void {
+    this.#parts = this.#options.parts();
+    this.#at = 0;
+    const places = Math.max(this.#parts.length, 1);
+    this.#pauseMs = Math.max(MIN_PAUSE_MS, Math.floor(WALK_MS / places));
+    this.#after(this.#pauseMs, () => this.#lookAtNext(1));
+  }
+
+  async #lookAtNext(count: number, before?: number): Promise<void> {
+    const part = this.#parts[this.#at];
+    if (part === undefined) return this.#endWalk();
+    const found = await this.#look(part);
+    const isDone = found === 0 || count === MOST_LOOKS;
+    if (found !== 'unsettled' && found > 0 && before !== undefined) this.#note(part, found);
+    else if (!isDone) {
+      const confirmed = found === 'unsettled' ? undefined : found;
+      this.#after(CONFIRM_MS, () => this.#lookAtNext(count + 1, confirmed));
+      return;
+    }
+    this.#at++;
+    if (this.#at === this.#parts.length) this.#endWalk();
+    else this.#after(this.#pauseMs, () => this.#lookAtNext(1));
+  }
+
+  async #look(part: AuditedPart): Promise<number | 'unsettled'> {
+    try {
+      return await part.look();
+    } catch (thrown) {
+      this.#options.onError(part.what, toError(thrown));
+      return 0;
+    }
+  }
+
+  #endWalk(): void {
+    this.#report = { ...this.#report, comparedAtMs: this.#options.clock.now() };
+    this.#beginWalk();
+  }
+
+  #note({ what }: AuditedPart, differences: number): void {
+    const last = { what, differences, atMs: this.#options.clock.now() };
+    this.#report = { ...this.#report, last, differences: this.#report.differences + differences };
+    this.#options.onDifference(last);
+  }
+
+  #after(ms: number, step: () => Promise<void>): void {
+    if (this.#isStopped) return;
+    this.#cancel = this.#options.clock.schedule(ms, () => {
+      this.#running = step();
+    });
+  }
+}
