@@ -3,7 +3,10 @@ import { execFileSync } from 'node:child_process';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { firewallWith } from '../../src/cni/firewall/firewall.ts';
 import type { ForwardTables } from '../../src/cni/firewall/forward.ts';
+import { commentPrefix, ownerOf } from '../../src/cni/firewall/layout.ts';
 import type { ChainMember } from '../../src/cni/plugin.ts';
+import type { Result } from '../../src/cni/protocol/result.ts';
+import { parseIPWithPrefix } from '../../src/net/cidr.ts';
 import { NftablesConnection } from '../../src/nftables/connection.ts';
 import type { Transaction } from '../../src/nftables/transaction.ts';
 import { type MemberCall, MemberLab, type MemberPod } from '../support/member-lab.ts';
@@ -42,6 +45,8 @@ function dropForwarded(): void {
 }
 const add = (pod: MemberPod, options: MemberCall = {}, more: object = {}) =>
   firewall.add(lab.call('ADD', pod, { ...config, ...more }, options), pod.previous, []);
+const del = (pod: MemberPod, options: MemberCall = {}) =>
+  firewall.del({ ...lab.call('DEL', pod, config, options), netns: undefined });
 const check = (pod: MemberPod) => firewall.check(lab.call('CHECK', pod, config), pod.previous);
 const reaches = (from: TestNetns, address: string) =>
   from.attempt('ping', ['-c1', '-W1', address]).status === 0;
@@ -52,10 +57,16 @@ const rules = (command = 'iptables') =>
     .split('\n')
     .filter((line) => line.startsWith('-A'));
 
-const netRules = (network: string, n: number) => [
-  `-A WEFT-FORWARD -s 10.22.${n}.0/24 -m comment --comment "weft ${network}: from 10.22.${n}.0/24" -j ACCEPT`,
-  `-A WEFT-FORWARD -d 10.22.${n}.0/24 -m conntrack --ctstate RELATED,ESTABLISHED -m comment --comment "weft ${network}: to 10.22.${n}.0/24" -j ACCEPT`,
-];
+const ownRules = (network: string, pod: MemberPod) => {
+  const address = pod.previous.ips[0]!.address.replace(/\/.*/, '');
+  const owner = ownerOf({ network, containerId: pod.id, ifName: 'eth0' });
+  const comment = (text: string) =>
+    `-m comment --comment "weft ${network}: ${text} ${address} ${owner}"`;
+  return [
+    `-A WEFT-FORWARD -s ${address}/32 ${comment('from')} -j ACCEPT`,
+    `-A WEFT-FORWARD -d ${address}/32 -m conntrack --ctstate RELATED,ESTABLISHED ${comment('to')} -j ACCEPT`,
+  ];
+};
 const way = ['-A FORWARD -j WEFT-FORWARD', '-A WEFT-FORWARD -j CNI-ADMIN'];
 
 describe('traffic', () => {
@@ -88,11 +99,11 @@ describe('traffic', () => {
 });
 
 describe('[128] rules', () => {
-  test('one pair per network and subnet, whatever the number of ADDs, as iptables writes them', () => {
+  test('one pair per pod and address, whatever the number of ADDs, as iptables writes them', () => {
     dropForwarded();
     for (const pod of [a, a, b]) add(pod);
     add(a, { network: 'other' });
-    const own = [...netRules('net', 1), ...netRules('net', 2), ...netRules('other', 1)];
+    const own = [...ownRules('net', a), ...ownRules('net', b), ...ownRules('other', a)];
     expect(rules()).toEqual([...way, ...own]);
     expect(rules('ip6tables')).toHaveLength(2 + 6);
     check(a);
@@ -159,14 +170,14 @@ describe('[128] rules', () => {
     };
     firewallWith(open).add(lab.call('ADD', a, config), a.previous, []);
     expect(rivals).toBeLessThan(2);
-    expect(rules()).toEqual([...way, ...netRules('net', 1)]);
+    expect(rules()).toEqual([...way, ...ownRules('net', a)]);
   });
 });
 
 describe('CHECK, STATUS and GC', () => {
   test.each([
     ['the jump', ['-D', 'FORWARD', '-j', 'WEFT-FORWARD'], 'FORWARD jump WEFT-FORWARD'],
-    ['the rules', ['-F', 'WEFT-FORWARD'], 'weft net: from 10.22.1.0/24'],
+    ['the rules', ['-F', 'WEFT-FORWARD'], 'weft net: from 10.22.1.2'],
   ])('CHECK misses %s', (_, command, message) => {
     dropForwarded();
     add(a);
@@ -191,26 +202,88 @@ describe('CHECK, STATUS and GC', () => {
     status();
   });
 
-  test('GC removes the rules of a network without attachments, and only then', () => {
+  test('GC removes the rules of invalid attachments, and the chain with the last one', () => {
     dropForwarded();
-    add(a);
+    for (const pod of [a, b]) add(pod);
     add(b, { network: 'other' });
     firewall.gc(lab.gcCall([], config));
-    firewall.gc(
-      lab.gcCall([], {
-        ...config,
-        'cni.dev/valid-attachments': [{ containerID: 'pod-1', ifname: 'eth0' }],
-      }),
-    );
-    expect(rules()).toEqual([...way, ...netRules('net', 1), ...netRules('other', 2)]);
+    expect(rules()).toHaveLength(2 + 6);
+    const valid = [{ containerID: a.id, ifname: 'eth0' }];
+    firewall.gc(lab.gcCall([a], { ...config, 'cni.dev/valid-attachments': valid }));
+    expect(rules()).toEqual([...way, ...ownRules('net', a), ...ownRules('other', b)]);
     firewall.gc(lab.gcCall([], noAttachments));
-    expect(rules()).toEqual([...way, ...netRules('other', 2)]);
+    expect(rules()).toEqual([...way, ...ownRules('other', b)]);
     firewall.gc(lab.gcCall([], noAttachments, { network: 'other' }));
     firewall.gc(lab.gcCall([], noAttachments, { network: 'other' }));
     expect(rules()).toEqual([]);
     expect(rules('ip6tables')).toEqual([]);
     expect(lab.host.run('iptables', '-S')).toContain('-N CNI-ADMIN');
     expect(lab.host.run('iptables', '-S')).not.toContain('WEFT');
+  });
+
+  test('GC takes rules of whole subnets, which earlier releases made, with the last attachment', () => {
+    dropForwarded();
+    add(a);
+    const wide = `${commentPrefix('net')}from 10.22.1.0/24`;
+    lab.host.run(
+      'iptables',
+      ...'-A WEFT-FORWARD -s 10.22.1.0/24 -j ACCEPT -m comment --comment'.split(' '),
+      wide,
+    );
+    const valid = [{ containerID: a.id, ifname: 'eth0' }];
+    firewall.gc(lab.gcCall([a], { ...config, 'cni.dev/valid-attachments': valid }));
+    expect(rules()).toHaveLength(2 + 3);
+    firewall.gc(lab.gcCall([], noAttachments));
+    expect(rules()).toEqual([]);
+  });
+});
+
+describe('only the pod, and only while it is there', () => {
+  /** As macvlan or a bridge on the LAN gives it: the neighbours of the node are in its network. */
+  const onLan: Result = {
+    interfaces: [{ name: 'eth0', sandbox: '/pod' }],
+    ips: [{ address: parseIPWithPrefix('10.22.2.99/24'), interface: 0 }],
+    routes: [],
+    dns: {},
+  };
+
+  test('neighbours in the network of its address are not let through', () => {
+    dropForwarded();
+    firewall.add(lab.call('ADD', a, config), onLan, []);
+    expect(rules()).toHaveLength(2 + 2);
+    expect(reaches(b.netns, '203.0.113.9')).toBe(false);
+  });
+
+  test('DEL takes its rules, those of others and the way to them stay', () => {
+    dropForwarded();
+    for (const pod of [a, b]) add(pod);
+    expect(reaches(a.netns, '203.0.113.9')).toBe(true);
+    del(a);
+    del(a);
+    expect(rules()).toEqual([...way, ...ownRules('net', b)]);
+    expect(reaches(a.netns, '203.0.113.9')).toBe(false);
+    expect(reaches(b.netns, '203.0.113.9')).toBe(true);
+    del(b);
+    expect(rules()).toEqual(way);
+    expect(rules('ip6tables')).toEqual(way);
+  });
+
+  test('several DELs at once are one change', () => {
+    dropForwarded();
+    for (const pod of [a, b]) add(pod);
+    const calls = [a, b].map((pod) => ({ ...lab.call('DEL', pod, config), netns: undefined }));
+    expect(firewall.delMany?.(calls)).toEqual([undefined, undefined]);
+    expect(rules()).toEqual(way);
+  });
+
+  test('an ADD that fails later takes its rules back; one with another address replaces them', () => {
+    dropForwarded();
+    const undo: (() => void)[] = [];
+    firewall.add(lab.call('ADD', a, config), onLan, undo);
+    add(a);
+    expect(rules()).toEqual([...way, ...ownRules('net', a)]);
+    for (const step of undo) step();
+    expect(rules()).toEqual(way);
   });
 });
 
@@ -241,10 +314,10 @@ test('the rules are those that iptables writes', () => {
   const own = expressions().map((line) => line.replace(/pkts \d+ bytes \d+/, ''));
   lab.host.run('iptables', '-F', 'WEFT-FORWARD');
   lab.host.run('iptables', '-A', 'WEFT-FORWARD', '-j', 'CNI-ADMIN');
-  lab.host.run('iptables', '-A', 'WEFT-FORWARD', '-s', '10.22.1.0/24', '-j', 'ACCEPT');
+  lab.host.run('iptables', '-A', 'WEFT-FORWARD', '-s', '10.22.1.2', '-j', 'ACCEPT');
   lab.host.run(
     'iptables',
-    ...'-A WEFT-FORWARD -d 10.22.1.0/24 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT'.split(
+    ...'-A WEFT-FORWARD -d 10.22.1.2 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT'.split(
       ' ',
     ),
   );

@@ -64,19 +64,36 @@ test('addresses that the reference bridge asked us for are free when its pod is 
   expect(kept.attempt('ping', ['-c1', '-W1', '10.22.0.1']).status).toBe(0);
 });
 
-test('GC takes back the rules of subnets that no valid attachment uses', () => {
-  const rules = () => node.host.run('iptables', '-S').match(/(?<=: from )[^"]+/gm);
+test('DEL takes the rules of the firewall member, and no agent brings them back', async () => {
+  const rules = () => node.host.run('iptables', '-S').match(/(?<=: from )\S+/gm) ?? [];
   node.host.run('iptables', '-P', 'FORWARD', 'DROP');
-  const pod = node.pod();
-  node.attach(pod, 'old', { firewall: true });
-  node.detach('old', pod);
-  const ipam = { type: 'host-local', dataDir: node.dataDir, subnet: '10.23.0.0/24' };
-  node.attach(node.pod(), 'young', { firewall: true, ipam, forceAddress: true });
-  expect(rules()).toEqual(['10.22.0.0/24', '10.23.0.0/24']);
-  const valid = [{ containerID: 'young', ifname: 'eth0' }];
-  const stdin = node.conf({ ipam, 'cni.dev/valid-attachments': valid });
+  await node.startAgent({ repairMs: 100 });
+  const pods = ['one', 'two'].map((id) => ({ id, pod: node.pod() }));
+  for (const { id, pod } of pods) node.attach(pod, id, { firewall: true });
+  expect(rules()).toEqual(['10.22.0.2', '10.22.0.3']);
+  node.detach('one', pods[0]!.pod);
+  expect(rules()).toEqual(['10.22.0.3']);
+  const stdin = node.conf({ 'cni.dev/valid-attachments': [] });
   node.result({ command: 'GC', stdin });
-  expect(rules()).toEqual(['10.23.0.0/24']);
+  node.host.run('iptables', '-F', 'FORWARD');
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  expect(rules()).toEqual([]);
+});
+
+test('rules of whole subnets, which earlier releases made, become those of the pods', async () => {
+  node.host.run('iptables', '-P', 'FORWARD', 'DROP');
+  node.attach(node.pod(), 'one', { firewall: true });
+  const before = node.host.run('iptables', '-S');
+  node.host.run('iptables', '-D', 'WEFT-FORWARD', '2');
+  for (const direction of ['-s', '-d']) {
+    const comment = `weft net1: ${direction === '-s' ? 'from' : 'to'} 10.22.0.0/24`;
+    const rule = [direction, '10.22.0.0/24', '-m', 'comment', '--comment', comment, '-j', 'ACCEPT'];
+    node.host.run('iptables', '-A', 'WEFT-FORWARD', ...rule);
+  }
+  await node.startAgent();
+  await node.until(() => !node.host.run('iptables', '-S').includes('10.22.0.0/24'), 2_000);
+  const sorted = (text: string) => text.split('\n').sort();
+  expect(sorted(node.host.run('iptables', '-S'))).toEqual(sorted(before));
 });
 
 test('rules of the firewall member come back when somebody has removed them', async () => {

@@ -22,12 +22,17 @@ const knownPolicies: readonly unknown[] = [...servedPolicies, 'same-bridge', 'is
  * Throws ConfigError (CNI code 7), CNI code 2 for firewalld and for isolation between pods.
  */
 export function parseFirewallConfig(config: Members): FirewallConfig | undefined {
-  if (memberOf(config, 'type') === 'firewall') return parseKeys(config, '');
+  if (isFirewallPlugin(config)) return parseKeys(config, '');
   const value = memberOf(config, 'firewall') ?? false;
   if (value === false) return undefined;
   if (value === true) return parseKeys({}, '');
   if (isJsonObject(value)) return parseKeys(value, 'firewall.');
   throw new ConfigError('firewall', 'must be true, false or an object');
+}
+
+/** Whether the chain is the runtime's and this member one plugin of it. */
+export function isFirewallPlugin(config: Members): boolean {
+  return memberOf(config, 'type') === 'firewall';
 }
 
 function parseKeys(members: Members, prefix: string): FirewallConfig {

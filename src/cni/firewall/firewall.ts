@@ -1,12 +1,15 @@
-import { type Cidr, cidrFamily, networkOf } from '../../net/cidr.ts';
+import { addressOf } from '../../net/cidr.ts';
+import { type IP, ipFamily } from '../../net/ip.ts';
+import { toError } from '../../util/errors.ts';
 import type { CniNode } from '../node.ts';
-import type { ChainMember, GcCall, NetnsCall, StatusCall } from '../plugin.ts';
+import type { ChainMember, DelCall, GcCall, NetnsCall, StatusCall } from '../plugin.ts';
 import { CniError, cniErrorCode } from '../protocol/errors.ts';
 import { isJsonObject, memberOf } from '../protocol/json.ts';
 import type { Request } from '../protocol/request.ts';
 import type { Result } from '../protocol/result.ts';
 import { parseValidAttachments } from '../protocol/valid-attachments.ts';
-import { parseFirewallConfig } from './config.ts';
+import type { UndoList } from '../undo.ts';
+import { isFirewallPlugin, parseFirewallConfig } from './config.ts';
 import {
   ensureForward,
   type ForwardTables,
@@ -14,11 +17,13 @@ import {
   missingRules,
   readForward,
   removeForward,
+  removeUnusedForward,
 } from './forward.ts';
+import { commentPrefix, ownerOf } from './layout.ts';
 
 /**
- * Lets pods' packets through where iptables drops what it forwards, as the reference's firewall. Its
- * rules are per subnet, so DEL has nothing to do.
+ * Lets a pod's packets through where iptables drops what it forwards, as the reference's firewall:
+ * the pod's own addresses, from ADD to DEL.
  */
 export const firewall: ChainMember = firewallWith(({ kernel }) => kernel.openNftables());
 
@@ -27,22 +32,15 @@ export function firewallWith(open: OpenTables): ChainMember {
   return {
     name: 'firewall',
     isWanted: ({ config }) => parseFirewallConfig(config) !== undefined,
-    add: ({ request, node, attachment }, previous) => {
-      const config = parseFirewallConfig(request.config);
-      if (config === undefined) return previous;
-      const forwarded = { ...config, subnets: subnetsOf(previous) };
-      using(open(node), (nft) => ensureForward(nft, { ...forwarded, network: request.network }));
-      node.records?.amend(attachment, { forwarded });
-      return previous;
+    add: (call, previous, undo) => addRules(open, call, previous, undo),
+    del: (call) => {
+      const [error] = deleteRules(open, [call]);
+      if (error !== undefined) throw error;
     },
-    del: () => undefined,
+    delMany: (calls) => deleteRules(open, calls),
     check: (call, previous) => using(open(call.node), (nft) => checkForward(nft, call, previous)),
     status: (call) => using(open(call.node), (nft) => requireForward(nft, call)),
-    gc: (call) => {
-      const used = isWithoutPods(call) ? [] : usedSubnets(call);
-      if (used === undefined) return;
-      using(open(call.node), (nft) => removeForward(nft, call.request.network, used));
-    },
+    gc: (call) => using(open(call.node), (nft) => removeInvalid(nft, call)),
   };
 }
 
@@ -56,17 +54,70 @@ function using(nft: ForwardTables, job: (nft: ForwardTables) => void): void {
   }
 }
 
-/** Networks of the pod's addresses, each once. */
-function subnetsOf({ ips }: Result): readonly Cidr[] {
-  return [...new Set(ips.map(({ address }) => networkOf(address)))];
+function addRules(open: OpenTables, call: NetnsCall, previous: Result, undo: UndoList): Result {
+  const { request, node, attachment } = call;
+  const config = parseFirewallConfig(request.config);
+  if (config === undefined) return previous;
+  const { adminChain } = config;
+  const addresses = addressesOf(previous);
+  // Before the rules, so that a DEL looks for them.
+  node.records?.amend(attachment, { forwarded: { adminChain, addresses } });
+  undo.push(() => using(open(node), (nft) => removeForward(nft, ofOwners([call]))));
+  const wish = { adminChain, pods: [{ owner: attachment, addresses }] };
+  using(open(node), (nft) => ensureForward(nft, () => wish));
+  return previous;
 }
 
-function checkForward(nft: ForwardTables, { request }: NetnsCall, previous: Result): void {
-  const wish = { network: request.network, subnets: subnetsOf(previous) };
+/** One listing and one transaction for all; of the others nothing can be there. */
+function deleteRules(open: OpenTables, calls: readonly DelCall[]): readonly (Error | undefined)[] {
+  const concerned = calls.filter(mayHaveRules);
+  const [first] = concerned;
+  if (first === undefined) return calls.map(() => undefined);
+  try {
+    for (const call of concerned) noteLeaving(call);
+    using(open(first.node), (nft) => removeForward(nft, ofOwners(concerned)));
+    return calls.map(() => undefined);
+  } catch (thrown) {
+    return calls.map((call) => (concerned.includes(call) ? toError(thrown) : undefined));
+  }
+}
+
+/** A pod of ours that never had any is the usual one: its DEL is not to wait for a listing. */
+function mayHaveRules({ request, node, attachment }: DelCall): boolean {
+  if (isFirewallPlugin(request.config)) return true;
+  const record = node.records?.read(attachment);
+  if (record !== undefined) return record.forwarded !== undefined;
+  return (memberOf(request.config, 'firewall') ?? false) !== false;
+}
+
+/** Otherwise the agent would take its rules for lost until the record is gone, too. */
+function noteLeaving({ node, attachment }: Pick<DelCall, 'node' | 'attachment'>): void {
+  const forwarded = node.records?.read(attachment)?.forwarded;
+  if (forwarded === undefined) return;
+  node.records?.amend(attachment, { forwarded: { ...forwarded, isLeaving: true } });
+}
+
+function ofOwners(calls: readonly Pick<DelCall, 'attachment'>[]) {
+  const owners = new Set(calls.map(({ attachment }) => ownerOf(attachment)));
+  return ({ owner }: { readonly owner?: string }) => owner !== undefined && owners.has(owner);
+}
+
+/** Each once, without the network it is in. */
+function addressesOf({ ips }: Result): readonly IP[] {
+  return [...new Set(ips.map(({ address }) => addressOf(address)))];
+}
+
+function checkForward(
+  nft: ForwardTables,
+  { request, attachment }: NetnsCall,
+  previous: Result,
+): void {
+  const addresses = addressesOf(previous);
   for (const family of families) {
-    if (!wish.subnets.some((subnet) => cidrFamily(subnet) === family)) continue;
+    if (!addresses.some((address) => ipFamily(address) === family)) continue;
     const state = readForward(nft, family);
-    const [missing] = state === undefined ? [] : missingRules(state, family, wish);
+    const pods = [{ owner: attachment, addresses }];
+    const [missing] = state === undefined ? [] : missingRules(state, family, pods);
     if (missing === undefined) continue;
     throw new Error(`iptables rules of network ${request.network}: "${missing}" is missing`);
   }
@@ -87,23 +138,25 @@ function requireForward(nft: ForwardTables, { request, node }: StatusCall): void
   }
 }
 
-/** Rules stay unless the runtime says that the network has no attachment at all. */
-function isWithoutPods({ request, node, isValidContainer }: GcCall): boolean {
-  if (parseValidAttachments(request.config)?.length !== 0) return false;
-  const owners = node.ipam.owners(request.network, dataDirOf(request));
-  return !owners.some(({ containerId }) => isValidContainer(containerId));
-}
-
-/** Of the valid attachments; undefined when those of one of them are not known. */
-function usedSubnets({ request, node }: GcCall): readonly Cidr[] | undefined {
+/**
+ * Rules of attachments that are not valid. Those of whole subnets, which earlier releases made, stay as
+ * long as a valid attachment may have nothing else.
+ */
+function removeInvalid(nft: ForwardTables, { request, node }: GcCall): void {
   const { network, config } = request;
-  const subnets: Cidr[] = [];
-  for (const valid of parseValidAttachments(config) ?? []) {
-    const forwarded = node.records?.read({ network, ...valid })?.forwarded;
-    if (forwarded === undefined) return undefined;
-    subnets.push(...forwarded.subnets);
+  const valid = parseValidAttachments(config);
+  if (valid === undefined) return;
+  const prefix = commentPrefix(network);
+  const kept = new Set(valid.map((each) => ownerOf({ network, ...each })));
+  for (const { attachment } of node.records?.list() ?? []) {
+    const isInvalid = attachment.network === network && !kept.has(ownerOf(attachment));
+    if (isInvalid) noteLeaving({ node, attachment });
   }
-  return subnets.length === 0 ? undefined : subnets;
+  removeForward(nft, (comment) => {
+    if (comment.prefix !== prefix) return false;
+    return comment.owner === undefined ? valid.length === 0 : !kept.has(comment.owner);
+  });
+  removeUnusedForward(nft);
 }
 
 function dataDirOf({ config }: Request): string | undefined {

@@ -2,20 +2,22 @@
  * Rules in tables that belong to iptables. Every change is made only if nothing in the namespace has
  * changed since the rules were read, so that of two who add the same rule one finds it there.
  */
-import { type Cidr, cidrFamily } from '../../net/cidr.ts';
-import type { IPFamily } from '../../net/ip.ts';
+import { type IP, type IPFamily, ipFamily } from '../../net/ip.ts';
 import type { NftablesConnection } from '../../nftables/connection.ts';
 import type { ObservedRule } from '../../nftables/decode-rules.ts';
 import { Transaction } from '../../nftables/transaction.ts';
 import { BusyError, errorCode } from '../../util/errors.ts';
+import type { Attachment } from '../attachment.ts';
 import {
+  addressRules,
   adminRule,
-  commentPrefix,
+  type CommentedRule,
   entryRule,
   filterTables,
   forwardChain,
-  isSubnetComment,
-  subnetRules,
+  ownerOf,
+  parseComment,
+  type RuleComment,
   weftChain,
 } from './layout.ts';
 
@@ -36,11 +38,19 @@ export interface ForwardState {
   readonly rules: readonly ObservedRule[];
 }
 
-export interface ForwardWish {
-  readonly network: string;
-  readonly adminChain: string;
-  readonly subnets: readonly Cidr[];
+/** An attachment and the addresses that are its own. */
+export interface ForwardedPod {
+  readonly owner: Attachment;
+  readonly addresses: readonly IP[];
 }
+
+export interface ForwardWish {
+  readonly adminChain: string;
+  readonly pods: readonly ForwardedPod[];
+}
+
+/** Which of our rules go. */
+export type RuleFilter = (comment: RuleComment) => boolean;
 
 export const families: readonly IPFamily[] = [4, 6];
 
@@ -55,68 +65,86 @@ export function readForward(nft: ForwardTables, family: IPFamily): ForwardState 
   const chains = chainsOf(nft, family);
   const base = chains.find(({ name }) => name === forwardChain)?.base;
   if (base?.hook !== 'forward') return undefined;
+  const hasWeftChain = chains.some(({ name }) => name === weftChain);
   return {
     policy: base.policy ?? 'accept',
-    hasWeftChain: chains.some(({ name }) => name === weftChain),
+    hasWeftChain,
     entries: nft.rules(table, forwardChain).filter(({ target }) => target === weftChain),
-    rules: nft.rules(table, weftChain),
+    rules: hasWeftChain ? nft.rules(table, weftChain) : [],
   };
 }
 
-/** Adds what is missing; usually nothing is. */
-export function ensureForward(nft: ForwardTables, wish: ForwardWish): void {
+/**
+ * Adds what is missing; usually nothing is. Rules of the same pods for other addresses go: they are of
+ * an ADD before. `isStale` tells of others that go in the same step. The wish is asked for again whenever
+ * somebody was faster.
+ */
+export function ensureForward(
+  nft: ForwardTables,
+  wished: () => ForwardWish,
+  isStale: RuleFilter = () => false,
+): void {
   for (const family of families) {
-    if (!wish.subnets.some((subnet) => cidrFamily(subnet) === family)) continue;
     retrying(nft, (generation) => {
+      const wish = wished();
+      if (rulesFor(family, wish.pods).length === 0) return;
       const state = readForward(nft, family);
       if (state === undefined) return;
-      nft.commit(additions(state, family, wish), { generation });
+      nft.commit(additions(state, family, wish, isStale), { generation });
     });
   }
 }
 
-/**
- * Takes a network's rules back, but those of subnets in use, and with the last rule of any network
- * the chain and the way to it.
- */
-export function removeForward(
-  nft: ForwardTables,
-  network: string,
-  used: readonly Cidr[] = [],
-): void {
-  const kept = new Set(
-    families.flatMap((family) => rulesFor(family, network, used)).map(({ comment }) => comment),
-  );
-  for (const family of families) {
-    retrying(nft, (generation) => {
-      const state = readForward(nft, family);
-      if (state === undefined || !state.hasWeftChain) return;
-      nft.commit(removals(state, family, { network, kept }), { generation });
-    });
-  }
+/** Takes rules of ours back. Chain and jump stay: an administrator may have put rules in front of it. */
+export function removeForward(nft: ForwardTables, isRemoved: RuleFilter): void {
+  eachFamily(nft, (state, transaction) => {
+    for (const { handle } of state.rules.filter(isOurs(isRemoved))) {
+      transaction.deleteRule(weftChain, handle);
+    }
+  });
+}
+
+/** With the last rule of any pod the chain goes, too, and the way to it. */
+export function removeUnusedForward(nft: ForwardTables): void {
+  eachFamily(nft, (state, transaction) => {
+    if (!state.hasWeftChain || hasRule(state, () => true)) return;
+    for (const { handle } of state.entries) transaction.deleteRule(forwardChain, handle);
+    transaction.flushChain(weftChain).deleteChain(weftChain);
+  });
 }
 
 /** Comments of the wished rules that are missing, and `jump` when nothing leads to them. */
 export function missingRules(
   state: ForwardState,
   family: IPFamily,
-  { network, subnets }: Pick<ForwardWish, 'network' | 'subnets'>,
+  pods: readonly ForwardedPod[],
 ): readonly string[] {
+  const wished = rulesFor(family, pods);
+  if (wished.length === 0) return [];
   const present = new Set(state.rules.map(({ comment }) => comment));
-  const missing = rulesFor(family, network, subnets).filter(({ comment }) => !present.has(comment));
+  const missing = wished.filter(({ comment }) => !present.has(comment));
   const jump = state.entries.length === 0 ? [`${forwardChain} jump ${weftChain}`] : [];
   return [...jump, ...missing.map(({ comment }) => comment)];
 }
 
-function rulesFor(family: IPFamily, network: string, subnets: readonly Cidr[]) {
-  return subnets
-    .filter((subnet) => cidrFamily(subnet) === family)
-    .flatMap((subnet) => subnetRules(network, subnet));
+export function hasRule({ rules }: ForwardState, filter: RuleFilter): boolean {
+  return rules.some(isOurs(filter));
+}
+
+function rulesFor(family: IPFamily, pods: readonly ForwardedPod[]): readonly CommentedRule[] {
+  return pods.flatMap(({ owner, addresses }) => {
+    const own = addresses.filter((address) => ipFamily(address) === family);
+    return own.flatMap((address) => addressRules(owner, address));
+  });
 }
 
 /** Empty when everything is there: committing that does nothing. */
-function additions(state: ForwardState, family: IPFamily, wish: ForwardWish): Transaction {
-  const { network, adminChain, subnets } = wish;
+function additions(
+  state: ForwardState,
+  family: IPFamily,
+  { adminChain, pods }: ForwardWish,
+  isStale: RuleFilter,
+): Transaction {
   const transaction = new Transaction(filterTables[family]);
   if (!state.hasWeftChain) transaction.addChain({ name: weftChain, rules: [] });
   if (!state.rules.some(({ target }) => target === adminChain)) {
@@ -124,29 +152,38 @@ function additions(state: ForwardState, family: IPFamily, wish: ForwardWish): Tr
     transaction.insertRule(weftChain, adminRule(adminChain));
   }
   const present = new Set(state.rules.map(({ comment }) => comment));
-  for (const rule of rulesFor(family, network, subnets)) {
-    if (!present.has(rule.comment)) transaction.addRule(weftChain, rule);
+  const wished = rulesFor(family, pods);
+  for (const rule of wished) if (!present.has(rule.comment)) transaction.addRule(weftChain, rule);
+  const kept = new Set<string | undefined>(wished.map(({ comment }) => comment));
+  const owners = new Set(pods.map(({ owner }) => ownerOf(owner)));
+  const isReplaced = isOurs((comment) => owners.has(comment.owner ?? '') || isStale(comment));
+  for (const rule of state.rules.filter(isReplaced)) {
+    if (!kept.has(rule.comment)) transaction.deleteRule(weftChain, rule.handle);
   }
   if (state.entries.length === 0) transaction.insertRule(forwardChain, entryRule);
   return transaction;
 }
 
-function removals(
-  state: ForwardState,
-  family: IPFamily,
-  { network, kept }: { readonly network: string; readonly kept: ReadonlySet<string> },
-): Transaction {
-  const prefix = commentPrefix(network);
-  const isOwn = ({ comment }: ObservedRule) =>
-    comment?.startsWith(prefix) === true && !kept.has(comment);
-  const others = state.rules.filter((rule) => !isOwn(rule));
-  const transaction = new Transaction(filterTables[family]);
-  if (others.some(({ comment }) => isSubnetComment(comment))) {
-    for (const { handle } of state.rules.filter(isOwn)) transaction.deleteRule(weftChain, handle);
-    return transaction;
+function isOurs(filter: RuleFilter): (rule: ObservedRule) => boolean {
+  return ({ comment }) => {
+    const parsed = parseComment(comment);
+    return parsed !== undefined && filter(parsed);
+  };
+}
+
+function eachFamily(
+  nft: ForwardTables,
+  change: (state: ForwardState, transaction: Transaction) => void,
+): void {
+  for (const family of families) {
+    retrying(nft, (generation) => {
+      const state = readForward(nft, family);
+      if (state === undefined) return;
+      const transaction = new Transaction(filterTables[family]);
+      change(state, transaction);
+      if (transaction.size > 0) nft.commit(transaction, { generation });
+    });
   }
-  for (const { handle } of state.entries) transaction.deleteRule(forwardChain, handle);
-  return transaction.flushChain(weftChain).deleteChain(weftChain);
 }
 
 function chainsOf(nft: ForwardTables, family: IPFamily) {

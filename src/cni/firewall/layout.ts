@@ -3,18 +3,22 @@
  *
  *     -A FORWARD -j WEFT-FORWARD                                       in front of everything
  *     -A WEFT-FORWARD -j CNI-ADMIN                                     the administrator's chain
- *     -A WEFT-FORWARD -s <subnet> -j ACCEPT                            one pair per network and subnet
- *     -A WEFT-FORWARD -d <subnet> -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+ *     -A WEFT-FORWARD -s <address> -j ACCEPT                           one pair per address of a pod
+ *     -A WEFT-FORWARD -d <address> -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+ *
+ * Only the pod's own addresses: its network may be that of the node's neighbours, and whoever lets
+ * that through makes the node their router.
  *
  * An accepting chain in a table of our own would not do: a packet that one table accepts is still
  * dropped by the next. Comments tell our rules from others', also after iptables-restore.
  */
-import { type Cidr, cidrFamily } from '../../net/cidr.ts';
-import type { IPFamily } from '../../net/ip.ts';
+import { hostCidr } from '../../net/cidr.ts';
+import { type IP, type IPFamily, ipFamily } from '../../net/ip.ts';
 import type { Rule, Table } from '../../nftables/model.ts';
 import { ip, ip6 } from '../../nftables/selectors.ts';
 import { accept, counter, jump, matchCidr, xtMatch } from '../../nftables/statements.ts';
 import { sha256 } from '../../util/sha256.ts';
+import { type Attachment, attachmentKey } from '../attachment.ts';
 
 export const filterTables: Readonly<Record<IPFamily, Table>> = {
   4: { family: 'ip', name: 'filter' },
@@ -33,8 +37,10 @@ export interface CommentedRule extends Rule {
 const source = { 4: ip.saddr, 6: ip6.saddr } as const;
 const destination = { 4: ip.daddr, 6: ip6.daddr } as const;
 
-/** Longest part of a network's name in a comment, which has 127 bytes, up to 55 of them others. */
-const maxNetworkBytes = 64;
+/** Longest part of a network's name in a comment, which has 127 bytes, up to 75 of them others. */
+const maxNetworkBytes = 48;
+/** Hexadecimal digits of an attachment's key in a comment. */
+const ownerDigits = 20;
 
 /** struct xt_conntrack_mtinfo3: 8 addresses, 2 times, 9 numbers of 16 bits, then what is matched. */
 const conntrackFlagsOffset = 146;
@@ -51,18 +57,18 @@ export function adminRule(chain: string): Rule {
   return { statements: [counter(), jump(chain)] };
 }
 
-/** What lets packets of a subnet pass: everything its pods send, and the answers to it. */
-export function subnetRules(network: string, subnet: Cidr): readonly CommentedRule[] {
-  const family = cidrFamily(subnet);
-  const prefix = commentPrefix(network);
+/** What lets packets of a pod's address pass: everything it sends, and the answers to it. */
+export function addressRules(owner: Attachment, address: IP): readonly CommentedRule[] {
+  const family = ipFamily(address);
+  const only = hostCidr(address);
   return [
-    commented(`${prefix}from ${subnet}`, [
-      matchCidr(source[family], '==', subnet),
+    commented(commentOf(owner, 'from', address), [
+      matchCidr(source[family], '==', only),
       counter(),
       accept,
     ]),
-    commented(`${prefix}to ${subnet}`, [
-      matchCidr(destination[family], '==', subnet),
+    commented(commentOf(owner, 'to', address), [
+      matchCidr(destination[family], '==', only),
       xtMatch('conntrack', 3, conntrackState(relatedOrEstablished)),
       counter(),
       accept,
@@ -75,9 +81,29 @@ export function commentPrefix(network: string): string {
   return `weft ${shortened(network)}: `;
 }
 
-/** Whether a comment is that of a subnet's rule, of whatever network. */
-export function isSubnetComment(comment: string | undefined): boolean {
-  return comment !== undefined && /^weft [^ ]+: (from|to) /.test(comment);
+/** How the comments of an attachment's rules end. */
+export function ownerOf(owner: Attachment): string {
+  return attachmentKey(owner).slice(0, ownerDigits);
+}
+
+/** What a comment says of its rule. */
+export interface RuleComment {
+  /** As `commentPrefix` gives it. */
+  readonly prefix: string;
+  /** As `ownerOf` gives it; absent in rules of releases that let a whole subnet through. */
+  readonly owner?: string;
+}
+
+/** Undefined for comments that are not of a rule of ours. */
+export function parseComment(comment: string | undefined): RuleComment | undefined {
+  const pattern = /^(?<prefix>weft [^ ]+: )(?:from|to) [^ ]+(?: (?<owner>[0-9a-f]+))?$/;
+  const { prefix, owner } = pattern.exec(comment ?? '')?.groups ?? {};
+  if (prefix === undefined) return undefined;
+  return owner === undefined ? { prefix } : { prefix, owner };
+}
+
+function commentOf(owner: Attachment, direction: 'from' | 'to', address: IP): string {
+  return `${commentPrefix(owner.network)}${direction} ${address} ${ownerOf(owner)}`;
 }
 
 /**

@@ -2,7 +2,6 @@ import { readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readText } from '../../ipam/store-files.ts';
 import type { IptablesVariant } from '../../iptables/command.ts';
-import type { Cidr } from '../../net/cidr.ts';
 import type { IP } from '../../net/ip.ts';
 import { errorCode, IoError, toError } from '../../util/errors.ts';
 import { parseJson } from '../../util/json.ts';
@@ -40,9 +39,12 @@ export interface RecordedIpam {
 }
 
 /** What the firewall member has let through for an attachment. */
-export interface ForwardedSubnets {
+export interface Forwarded {
   readonly adminChain: string;
-  readonly subnets: readonly Cidr[];
+  /** Absent in records of releases that let the pod's whole subnet through: those of the record. */
+  readonly addresses?: readonly IP[];
+  /** A DEL is taking it back: nobody puts it right again. */
+  readonly isLeaving?: true;
 }
 
 /** The part of a plan that concerns the node and not the inside of the pod. */
@@ -64,7 +66,7 @@ export interface AttachmentRecord extends AttachmentEntry {
   /** Milliseconds since the epoch. */
   readonly createdAtMs: number;
   /** Absent: packets are forwarded without rules of ours. */
-  readonly forwarded?: ForwardedSubnets;
+  readonly forwarded?: Forwarded;
   /** Of which variant the rules of `plan.iptablesMasquerade` are; absent until they are made. */
   readonly iptablesVariant?: IptablesVariant;
 }

@@ -1,6 +1,5 @@
 import type { LinkEvent } from '../../kernel/link-monitor.ts';
 import type { Link, NodeRtnl } from '../../kernel/types.ts';
-import { cidrFamily } from '../../net/cidr.ts';
 import type { NftablesConnection } from '../../nftables/connection.ts';
 import { assertNever, joinErrors } from '../../util/errors.ts';
 import { attachmentKey } from '../attachment.ts';
@@ -12,9 +11,12 @@ import {
   ensureForward,
   type ForwardWish,
   families,
+  hasRule,
   missingRules,
+  type RuleFilter,
   readForward,
 } from '../firewall/forward.ts';
+import { commentPrefix } from '../firewall/layout.ts';
 import { type CniNode, type UpkeepNode, withRtnl } from '../node.ts';
 import { repairHostPorts } from '../portmap/repair.ts';
 import { decideLinkRepairs, type LinkRepair } from './links.ts';
@@ -57,7 +59,7 @@ export function repair(options: RepairOptions): {
   /** Tables of iptables are looked at, too. */
   readonly usesIptables: boolean;
 } {
-  const { node, connection } = options;
+  const { node } = options;
   const records = livingRecords(options);
   const plans = plansOf(records);
   const repairs: Repair[] = [];
@@ -72,7 +74,7 @@ export function repair(options: RepairOptions): {
   attempt(() => repairForwarding(node, plans));
   attempt(() => repairTable(options, 'masquerade', masqueradeOf));
   attempt(() => repairTable(options, 'guard', guardsOf));
-  attempt(() => repairForward(connection, records));
+  attempt(() => repairForward(options));
   attempt(() => repairPorts(options));
   withRtnl(node.kernel, undefined, (host) => {
     const found = { links: host.links(), addresses: host.addresses() };
@@ -147,35 +149,50 @@ function plansOf(records: readonly AttachmentRecord[]): readonly NodePlan[] {
   return records.flatMap(({ plan }) => plan ?? []);
 }
 
-/** Where nothing drops what is forwarded no rule is missing. */
-function repairForward(
-  connection: NftablesConnection,
-  records: readonly AttachmentRecord[],
-): readonly Repair[] {
-  return wishesOf(records).flatMap((wish): readonly Repair[] => {
-    const isMissing = families
-      .filter((family) => wish.subnets.some((subnet) => cidrFamily(subnet) === family))
-      .some((family) => {
-        const state = readForward(connection, family);
-        return state !== undefined && missingRules(state, family, wish).length > 0;
-      });
-    if (!isMissing) return [];
-    ensureForward(connection, wish);
-    return [{ kind: 'forwardRules', what: `iptables rules of network ${wish.network}` }];
+/**
+ * Where nothing drops what is forwarded no rule is missing. Rules of whole subnets, which earlier
+ * releases made, are replaced by those of the pods that are here.
+ */
+function repairForward(options: RepairOptions): readonly Repair[] {
+  const { connection } = options;
+  return networksOf(livingRecords(options)).flatMap((where): readonly Repair[] => {
+    const prefix = commentPrefix(where.network);
+    const isOfSubnet: RuleFilter = (comment) =>
+      comment.prefix === prefix && comment.owner === undefined;
+    const wish = () => forwardWish(livingRecords(options), where);
+    const isWrong = families.some((family) => {
+      const state = readForward(connection, family);
+      if (state === undefined) return false;
+      return missingRules(state, family, wish().pods).length > 0 || hasRule(state, isOfSubnet);
+    });
+    if (!isWrong) return [];
+    ensureForward(connection, wish, isOfSubnet);
+    return [{ kind: 'forwardRules', what: `iptables rules of network ${where.network}` }];
   });
 }
 
-/** One per network and chain of its administrator. */
-function wishesOf(records: readonly AttachmentRecord[]): readonly ForwardWish[] {
-  const wishes = records.flatMap(({ attachment: { network }, forwarded }) => {
-    return forwarded === undefined ? [] : [{ network, ...forwarded }];
+type Forwarding = Pick<ForwardWish, 'adminChain'> & { readonly network: string };
+
+/** Each network with each chain of its administrator, once. */
+function networksOf(records: readonly AttachmentRecord[]): readonly Forwarding[] {
+  const all = records.flatMap(({ attachment: { network }, forwarded }): [string, Forwarding][] => {
+    if (forwarded === undefined) return [];
+    const { adminChain } = forwarded;
+    return [[`${network} ${adminChain}`, { network, adminChain }]];
   });
-  const byChain = Map.groupBy(wishes, ({ network, adminChain }) => `${network} ${adminChain}`);
-  return [...byChain.values()].flatMap(([first, ...others]) => {
-    if (first === undefined) return [];
-    const subnets = [first, ...others].flatMap((wish) => wish.subnets);
-    return [{ ...first, subnets: [...new Set(subnets)] }];
+  return [...new Map(all).values()];
+}
+
+function forwardWish(
+  records: readonly AttachmentRecord[],
+  { network, adminChain }: Forwarding,
+): ForwardWish {
+  const pods = records.flatMap(({ attachment, forwarded, addresses }) => {
+    const isOf = attachment.network === network && forwarded?.adminChain === adminChain;
+    if (!isOf || forwarded.isLeaving === true) return [];
+    return [{ owner: attachment, addresses: forwarded.addresses ?? addresses }];
   });
+  return { adminChain, pods };
 }
 
 function repairPorts({ node, connection }: RepairOptions): readonly Repair[] {

@@ -2,12 +2,13 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parseFirewallConfig } from '../../../../src/cni/firewall/config.ts';
 import {
+  addressRules,
   commentPrefix,
-  isSubnetComment,
-  subnetRules,
+  ownerOf,
+  parseComment,
 } from '../../../../src/cni/firewall/layout.ts';
 import { type CniError, toCniError } from '../../../../src/cni/protocol/errors.ts';
-import { parseCidr } from '../../../../src/net/cidr.ts';
+import { parseIP } from '../../../../src/net/ip.ts';
 
 function failureOf(config: object): CniError {
   try {
@@ -50,19 +51,28 @@ describe('parseFirewallConfig', () => {
 
 describe('comments', () => {
   const network = fc.stringMatching(/^[a-z0-9][a-zA-Z0-9_.-]{0,200}$/);
-  const longest = 'fd00:1111:2222:3333:4444:5555:6666:7777/128';
+  const longest = parseIP('fd00:1111:2222:3333:4444:5555:6666:7777');
 
-  test('fit, tell networks apart and are known as ours', () => {
+  test('fit, tell networks and attachments apart and are known as ours', () => {
     fc.assert(
-      fc.property(network, network, (a, b) => {
-        for (const { comment } of subnetRules(a, parseCidr(longest))) {
+      fc.property(network, network, fc.stringMatching(/^[0-9a-f]{1,64}$/), (a, b, containerId) => {
+        const owner = { network: a, containerId, ifName: 'eth0' };
+        for (const { comment } of addressRules(owner, longest)) {
           expect(Buffer.byteLength(comment)).toBeLessThanOrEqual(127);
-          expect(isSubnetComment(comment)).toBe(true);
-          expect(comment.startsWith(commentPrefix(a))).toBe(true);
-          expect(comment.startsWith(commentPrefix(b))).toBe(a === b);
+          expect(parseComment(comment)).toEqual({
+            prefix: commentPrefix(a),
+            owner: ownerOf(owner),
+          });
+          expect(parseComment(comment)?.prefix === commentPrefix(b)).toBe(a === b);
         }
       }),
     );
+  });
+
+  test('those of releases that let whole subnets through name no attachment', () => {
+    const prefix = commentPrefix('net');
+    expect(parseComment('weft net: to 10.0.0.0/8')).toEqual({ prefix });
+    expect(parseComment('weft net: from fd00::/64')).toEqual({ prefix });
   });
 
   test('long names with the same beginning differ', () => {
@@ -70,6 +80,6 @@ describe('comments', () => {
   });
 
   test.each([undefined, 'from 10.0.0.0/8', 'weft: something'])('%j is not ours', (comment) => {
-    expect(isSubnetComment(comment)).toBe(false);
+    expect(parseComment(comment)).toBeUndefined();
   });
 });

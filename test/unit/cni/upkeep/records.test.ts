@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { attachmentKey } from '../../../../src/cni/attachment.ts';
 import { openRecords } from '../../../../src/cni/upkeep/records.ts';
-import { parseCidr } from '../../../../src/net/cidr.ts';
+import { parseIP } from '../../../../src/net/ip.ts';
 import { recordOf } from './builders.ts';
 
 const attachment = { network: 'net', containerId: 'a', ifName: 'eth0' };
@@ -40,7 +40,7 @@ test('written again it is replaced, removed it is gone, removed twice is no erro
 
 test('what is added later keeps the rest, and is nothing without a record', () => {
   const { records } = setUp();
-  const forwarded = { adminChain: 'CNI-ADMIN', subnets: [parseCidr('10.0.0.0/24')] };
+  const forwarded = { adminChain: 'CNI-ADMIN', addresses: [parseIP('10.0.0.7')] };
   records.amend(attachment, { forwarded });
   expect(records.list()).toEqual([]);
   records.write(entry);
