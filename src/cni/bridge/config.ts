@@ -82,11 +82,7 @@ export function parseBridgeConfig(request: Request): BridgeConfig {
     ...(mac === undefined ? {} : { podMac: mac }),
     ...parseIpamType(raw),
     routes: (raw.ipam?.routes ?? []).map(parseRoute),
-    requestedIPs: requestedAddresses({
-      cniArgsIP: args.ip,
-      argsIps: raw.args?.cni?.ips,
-      runtimeIps: raw.runtimeConfig?.ips,
-    }),
+    requestedIPs: parseRequested(raw, args),
     ...(hasDns(raw.dns) ? { dns: raw.dns } : {}),
   };
 }
@@ -203,6 +199,16 @@ function parseIpamType({ ipam, runtimeConfig }: RawConfig) {
   if (ipam.type !== 'host-local') return { foreignIpam: ipam.type };
   const ipRanges = runtimeConfig?.ipRanges;
   return { ipam: ipRanges === undefined ? ipam : { ...ipam, ipRanges } };
+}
+
+/** To be read by whoever gives the addresses: type static, for one, knows a list where host-local does not. */
+function parseRequested({ ipam, args, runtimeConfig }: RawConfig, { ip }: CniArgs): readonly IP[] {
+  if (ipam?.type !== 'host-local') return [];
+  return requestedAddresses({
+    cniArgsIP: ip,
+    argsIps: args?.cni?.ips,
+    runtimeIps: runtimeConfig?.ips,
+  });
 }
 
 /** runtimeConfig.mac before args.cni.mac before CNI_ARGS MAC, as the reference bridge plugin. */

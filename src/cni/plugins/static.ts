@@ -61,18 +61,18 @@ export function checkStatic(request: Request): void {
 }
 
 function configuredAddresses(request: Request, ipam: Members): readonly LeasedAddress[] {
-  const own = listOf(memberOf(ipam, 'addresses'), 'ipam.addresses').map(parseAddress);
+  const own = listOf(memberOf(ipam, 'addresses'), 'ipam.addresses');
   const { ip = '', gateway = '' } = parseCniArgs(request.args);
   const ofArgs = itemsOf(ip).map((text) => ({ address: withPrefix(text, 'CNI_ARGS IP') }));
   const gateways = itemsOf(gateway).map((text) => {
     return parsed(text, 'CNI_ARGS GATEWAY', `invalid gateway address: ${text}`, parseIP);
   });
-  const named = [...own, ...ofArgs].map((entry) => withGateway(entry, gateways));
   const fromArgs = listOf(path(request.config, 'args', 'cni', 'ips'), 'args.cni.ips');
   const fromRuntime = listOf(path(request.config, 'runtimeConfig', 'ips'), 'runtimeConfig.ips');
   if (fromRuntime.length > 0) return fromRuntime.map(plainAddress('runtimeConfig.ips'));
   if (fromArgs.length > 0) return fromArgs.map(plainAddress('args.cni.ips'));
-  return named;
+  // Only now: what others replace is not judged.
+  return [...own.map(parseAddress), ...ofArgs].map((entry) => withGateway(entry, gateways));
 }
 
 function withGateway(entry: LeasedAddress, gateways: readonly IP[]): LeasedAddress {

@@ -91,8 +91,12 @@ describe('parseBridgeConfig', () => {
     ],
     [
       'requested addresses',
-      { args: { cni: { ips: ['10.1.2.3/24'] } }, runtimeConfig: { ips: ['fd00::2'] } },
-      { requestedIPs: ['10.1.2.3', 'fd00::2'] },
+      {
+        ipam: { type: 'host-local' },
+        args: { cni: { ips: ['10.1.2.3/24'] } },
+        runtimeConfig: { ips: ['fd00::2'] },
+      },
+      { ipam: { type: 'host-local' }, requestedIPs: ['10.1.2.3', 'fd00::2'] },
     ],
     [
       'ranges of the runtime',
@@ -123,7 +127,12 @@ describe('parseBridgeConfig', () => {
     ['missing dst', { ipam: { routes: [{}] } }, 7, 'key "ipam.routes[0].dst"'],
     ['bad dst', { ipam: { routes: [{ dst: '10.0.0.0' }] } }, 7, 'ipam.routes[0].dst: "10.0.0.0"'],
     ['bad mac', { runtimeConfig: { mac: 'zz' } }, 7, 'runtimeConfig.mac: "zz"'],
-    ['bad requested address', { runtimeConfig: { ips: ['x'] } }, 7, 'runtimeConfig.ips'],
+    [
+      'bad requested address',
+      { ipam: { type: 'host-local' }, runtimeConfig: { ips: ['x'] } },
+      7,
+      'runtimeConfig.ips',
+    ],
     ['bridge name', { bridge: '../lo' }, 7, 'bridge "../lo"'],
     [
       'hairpin and promiscuous',
@@ -153,7 +162,7 @@ describe('parseBridgeConfig', () => {
     const { requestedIPs, podMac } = parseBridgeConfig(
       request({
         args: 'IP=10.1.2.9;MAC=c2:11:22:33:44:77',
-        config: { args: { cni: { ips: ['10.1.2.3'] } } },
+        config: { ipam: { type: 'host-local' }, args: { cni: { ips: ['10.1.2.3'] } } },
       }),
     );
     expect({ requestedIPs, podMac }).toEqual({

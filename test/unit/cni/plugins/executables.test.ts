@@ -1,9 +1,11 @@
 /** loopback, host-local and static through the front end, under the names they are executed by. */
 import { describe, expect, test } from 'vitest';
+import { parseBridgeConfig } from '../../../../src/cni/bridge/config.ts';
 import type { Outcome } from '../../../../src/cni/protocol/outcome.ts';
 import { supportedVersions } from '../../../../src/cni/protocol/versions.ts';
 import { runVerb } from '../../../../src/cni/verbs.ts';
 import { parseIP } from '../../../../src/net/ip.ts';
+import { request } from '../builders.ts';
 import { FakeNode } from '../fake-node.ts';
 
 type Config = Readonly<Record<string, unknown>>;
@@ -214,6 +216,16 @@ describe('static [132]', () => {
     expect(resultOf(add({ addresses }, more, env))).toMatchObject({ ips: want });
   });
 
+  test.each<[string, Config]>([
+    ['args.cni.ips', { args: { cni: { ips: ['10.1.2.5/24'] } } }],
+    ['runtimeConfig.ips', { runtimeConfig: { ips: ['10.1.2.5/24'] } }],
+  ])('addresses that %s replace are not judged', (_name, more) => {
+    const spoilt = [{ address: 'later' }, { address: '10.1.2.3/24', gateway: 'x' }];
+    expect(resultOf(add({ addresses: spoilt }, more))).toMatchObject({
+      ips: [{ address: '10.1.2.5/24' }],
+    });
+  });
+
   test.each<[object, Config, object, string]>([
     [
       { addresses: [{ address: '10.1.2.3' }] },
@@ -260,6 +272,22 @@ describe('static [132]', () => {
     const ipam = { type: 'static', addresses };
     const codes = ['DEL', 'GC', 'STATUS'].map((command) => run(command, { ipam }).exitCode);
     expect(codes).toEqual([0, 0, 0]);
+  });
+
+  test('the bridge leaves a list in CNI_ARGS to it, and to plugins that are executed', () => {
+    const run = runner('bridge', new FakeNode());
+    expect(resultOf(run('ADD', { ipam: { type: 'static', addresses } }, args))).toMatchObject({
+      ips: [
+        { interface: 2, address: '10.1.2.3/24', gateway: '10.1.2.254' },
+        { interface: 2, address: 'fd00::3/64' },
+        { interface: 2, address: '10.1.2.4/24', gateway: '10.1.2.254' },
+        { interface: 2, address: '10.9.0.4/16' },
+      ],
+    });
+    const { requestedIPs } = parseBridgeConfig(
+      request({ args: args.CNI_ARGS, config: { ipam: { type: 'dhcp' } } }),
+    );
+    expect(requestedIPs).toEqual([]);
   });
 
   test('the bridge takes its addresses from it without executing anything', () => {
