@@ -1,5 +1,5 @@
 /** Sysctls and link settings in a pod's namespace, with the kernel's own answers. */
-import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Result } from '../../src/cni/protocol/result.ts';
@@ -34,7 +34,11 @@ const check = (config: object, ifName?: string) =>
   tuning().check(callOf('CHECK', config, ifName), pod.previous);
 const sysctl = (key: string) => pod.netns.run('sysctl', '-n', key).trim();
 const link = (name = 'eth0') =>
-  pod.netns.ip<{ address: string; mtu: number; flags: string[] }[]>('link', 'show', name)[0];
+  pod.netns.ip<{ address: string; mtu: number; txqlen: number; flags: string[] }[]>(
+    'link',
+    'show',
+    name,
+  )[0];
 
 describe('sysctls', () => {
   test('are the pod’s, not the node’s', () => {
@@ -72,7 +76,13 @@ describe('sysctls', () => {
 });
 
 describe('[129] link settings', () => {
-  const config = { mac: 'c2:11:22:33:44:55', mtu: 1454, promisc: true };
+  const config = {
+    mac: 'c2:11:22:33:44:55',
+    mtu: 1454,
+    promisc: true,
+    allmulti: true,
+    txQLen: 321,
+  };
 
   test('are applied, told in the result and checked', () => {
     const result = add(config);
@@ -82,8 +92,8 @@ describe('[129] link settings', () => {
       mtu: 1454,
     });
     expect(result.interfaces.slice(0, 2)).toEqual(pod.previous.interfaces.slice(0, 2));
-    expect(link()).toMatchObject({ address: 'c2:11:22:33:44:55', mtu: 1454 });
-    expect(link()?.flags).toContain('PROMISC');
+    expect(link()).toMatchObject({ address: 'c2:11:22:33:44:55', mtu: 1454, txqlen: 321 });
+    expect(link()?.flags).toEqual(expect.arrayContaining(['PROMISC', 'ALLMULTI']));
     check(config);
   });
 
@@ -100,6 +110,8 @@ describe('[129] link settings', () => {
     [{ mac: 'c2:11:22:33:44:56' }, 'mac of eth0 is c2:11:22:33:44:55'],
     [{ mtu: 1400 }, 'mtu of eth0 is 1454'],
     [{ args: { cni: { promisc: false } } }, 'promiscuous mode of eth0 is true'],
+    [{ args: { cni: { allmulti: false } } }, 'allmulti of eth0 is true'],
+    [{ txQLen: 5 }, 'txQLen of eth0 is 321'],
   ])('CHECK of %j says %s', (change, message) => {
     expect(() => check({ ...config, ...change })).toThrow(message);
   });
@@ -110,8 +122,7 @@ describe('[129] link settings', () => {
     const steps: (() => void)[] = [];
     tuning().add(callOf('ADD', config), pod.previous, steps);
     for (const step of steps.reverse()) step();
-    expect(link()).toMatchObject({ address: before?.address, mtu: 1500 });
-    expect(link()?.flags).not.toContain('PROMISC');
+    expect(link()).toEqual(before);
   });
 
   test('a missing interface is named', () => {
@@ -122,12 +133,32 @@ describe('[129] link settings', () => {
 describe('interfaces that stay', () => {
   const backups = () => {
     const directory = join(lab.directory, 'backups');
-    return existsSync(directory) ? readdirSync(directory) : [];
+    const names = existsSync(directory) ? readdirSync(directory) : [];
+    return names.filter((name) => name.startsWith(`${pod.id}_`));
   };
 
-  test('get back what they had at DEL; those that go with the pod have nothing saved', () => {
-    add({ mtu: 1400 });
+  test('a veth that host-device handed to the pod goes back as it was', () => {
+    const before = link();
+    const changed = { mtu: 1400, promisc: true, mac: 'c2:11:22:33:44:98', allmulti: true };
+    add({ ...changed, txQLen: 77 });
+    expect(link()).not.toEqual(before);
+    tuning().del(callOf('DEL', {}));
+    expect(link()).toEqual(before);
     expect(backups()).toEqual([]);
+  });
+
+  test('a setting that the link does not take any more costs neither the others nor the DEL', () => {
+    add({ mtu: 1400, promisc: true, txQLen: 77 });
+    const file = join(lab.directory, 'backups', `${pod.id}_eth0.json`);
+    const saved = JSON.parse(readFileSync(file, 'utf8'));
+    writeFileSync(file, JSON.stringify({ ...saved, mtu: 70_000, mac: 'ff:ff:ff:ff:ff:ff' }));
+    tuning().del(callOf('DEL', {}));
+    expect(link()).toMatchObject({ mtu: 1400, txqlen: 1000 });
+    expect(link()?.flags).not.toContain('PROMISC');
+    expect(backups()).toEqual([]);
+  });
+
+  test('other links get back what they had at DEL, too', () => {
     pod.netns.run('ip', 'link', 'add', 'net1', 'type', 'bridge');
     const before = link('net1');
     add({ mtu: 1400, promisc: true, mac: 'c2:11:22:33:44:99' }, 'net1');

@@ -21,9 +21,10 @@ export interface Backup {
 
 /** Keeps what is there already: the first ADD has seen the original values. */
 export function saveBackup(directory: string, attachment: Attachment, change: LinkChange): void {
-  const { isPromiscuous, ...rest } = change;
-  const promisc = isPromiscuous === undefined ? {} : { promisc: isPromiscuous };
-  const text = JSON.stringify({ ...rest, ...promisc, ...attachment });
+  const { mac, mtu, isPromiscuous: promisc, isAllMulticast: allmulti, txQueueLength } = change;
+  // JSON leaves out what is undefined.
+  const saved = { mac, promisc, mtu, allmulti, txQLen: txQueueLength };
+  const text = JSON.stringify({ ...saved, ...attachment });
   const file = fileOf(directory, attachment);
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
@@ -66,7 +67,8 @@ function fileNames(directory: string): readonly string[] {
 }
 
 function parseBackup(value: unknown): Backup {
-  const { mac, promisc, mtu, network, containerId, ifName } = isJsonObject(value) ? value : {};
+  const members = isJsonObject(value) ? value : {};
+  const { mac, promisc, mtu, allmulti, txQLen, network, containerId, ifName } = members;
   const isOwned = isText(network) && isText(containerId) && isText(ifName);
   return {
     ...(isOwned ? { owner: { network, containerId, ifName } } : {}),
@@ -74,6 +76,8 @@ function parseBackup(value: unknown): Backup {
       ...(isText(mac) && mac !== '' ? { mac: parseMac(mac) } : {}),
       ...(typeof promisc === 'boolean' ? { isPromiscuous: promisc } : {}),
       ...(typeof mtu === 'number' && mtu > 0 ? { mtu } : {}),
+      ...(typeof allmulti === 'boolean' ? { isAllMulticast: allmulti } : {}),
+      ...(typeof txQLen === 'number' ? { txQueueLength: txQLen } : {}),
     },
   };
 }

@@ -2,7 +2,6 @@
 import { type Mac, parseMac } from '../../net/mac.ts';
 import { ConfigError, toError } from '../../util/errors.ts';
 import { parseCniArgs } from '../protocol/args.ts';
-import { unsupportedField } from '../protocol/errors.ts';
 import { isJsonObject, memberOf } from '../protocol/json.ts';
 import type { Request } from '../protocol/request.ts';
 import { repeatedSysctl, sysctlPath } from './sysctl-path.ts';
@@ -22,6 +21,9 @@ export interface TuningConfig {
   /** Bytes. */
   readonly mtu?: number;
   readonly isPromiscuous?: boolean;
+  readonly isAllMulticast?: boolean;
+  /** Packets. */
+  readonly txQueueLength?: number;
 }
 
 type Members = Readonly<Record<string, unknown>>;
@@ -33,23 +35,19 @@ interface Sources {
 }
 
 const highestMtu = 65_535;
-/** Keys that rtnetlink requests here cannot express. */
-const unservedKeys = ['txQLen', 'allmulti'] as const;
+const highestQueueLength = 0xffff_ffff;
 
 /**
  * Reads what is wanted. In a chain inside one plugin `mtu`, `mac` and the runtime's `mac` are the
- * main plugin's and do not count here. Throws ConfigError (CNI code 7), CNI code 2 for txQLen and
- * allmulti.
+ * main plugin's and do not count here. Throws ConfigError (CNI code 7).
  */
 export function parseTuningConfig(request: Request): TuningConfig {
   const sources = { config: request.config, argsCni: argsCniOf(request.config) };
-  for (const key of unservedKeys) {
-    const value = wished(sources, key);
-    if (value !== undefined && value !== 0 && value !== false) throw unsupportedField(key, value);
-  }
   return {
     sysctls: parseSysctls(request, sources),
     ...parsePromiscuous(sources),
+    ...parseAllMulticast(sources),
+    ...parseQueueLength(sources),
     ...(isSeparatePlugin(request) ? { ...parseMtu(sources), ...parseMacOf(request, sources) } : {}),
   };
 }
@@ -112,6 +110,25 @@ function parsePromiscuous({ config, argsCni }: Sources): Pick<TuningConfig, 'isP
   const value = fromArgs ?? memberOf(config, 'promisc') ?? false;
   if (typeof value !== 'boolean') throw new ConfigError('promisc', 'must be a boolean');
   return value || fromArgs !== undefined ? { isPromiscuous: value } : {};
+}
+
+/** Whatever is there is a wish, `false` too, as with the queue's length. */
+function parseAllMulticast(sources: Sources): Pick<TuningConfig, 'isAllMulticast'> {
+  const value = wished(sources, 'allmulti');
+  if (value === undefined) return {};
+  if (typeof value !== 'boolean') throw new ConfigError('allmulti', 'must be a boolean');
+  return { isAllMulticast: value };
+}
+
+function parseQueueLength(sources: Sources): Pick<TuningConfig, 'txQueueLength'> {
+  const length = wished(sources, 'txQLen');
+  if (length === undefined) return {};
+  const isCount = typeof length === 'number' && Number.isInteger(length) && length >= 0;
+  if (isCount && length <= highestQueueLength) return { txQueueLength: length };
+  throw new ConfigError(
+    'txQLen',
+    `must be 0 to ${highestQueueLength}, not ${JSON.stringify(length)}`,
+  );
 }
 
 function parseMtu(sources: Sources): Pick<TuningConfig, 'mtu'> {

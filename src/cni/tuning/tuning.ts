@@ -1,4 +1,4 @@
-import type { Link, LinkChange } from '../../kernel/types.ts';
+import type { Link, LinkChange, Rtnl } from '../../kernel/types.ts';
 import { joinErrors } from '../../util/errors.ts';
 import { withRtnl } from '../node.ts';
 import type { ChainMember, DelCall, GcCall, NetnsCall } from '../plugin.ts';
@@ -51,10 +51,8 @@ function tune(call: NetnsCall, config: TuningConfig, previous: Result, undo: Und
   withRtnl(node.kernel, netns, (rtnl) => {
     const link = requireLink(rtnl.link(attachment.ifName), attachment.ifName);
     const before = originalOf(link, change);
-    // A veth is deleted with the pod; what was handed to the pod goes back to the node.
-    if (isSeparatePlugin(request) && link.kind !== 'veth') {
-      saveBackup(backupDirectory(request), attachment, before);
-    }
+    // Any link, a veth too, may have been handed to the pod (host-device) and go back to the node.
+    if (isSeparatePlugin(request)) saveBackup(backupDirectory(request), attachment, before);
     undo.push(() => {
       withRtnl(node.kernel, netns, (again) => again.changeLink(link.index, before));
       removeBackup(backupDirectory(request), attachment);
@@ -64,19 +62,43 @@ function tune(call: NetnsCall, config: TuningConfig, previous: Result, undo: Und
   return withLink(previous, attachment.ifName, config);
 }
 
-/** What DEL cannot restore it forgets: a pod is not kept for the sake of a link that has changed. */
+/**
+ * Each setting by itself, so that one that the link does not take any more costs none of the others.
+ * What DEL cannot restore it forgets: a pod is not kept for the sake of a link that has changed.
+ */
 function restoreLink({ request, node, attachment, netns }: DelCall): void {
   if (!isSeparatePlugin(request)) return;
   const directory = backupDirectory(request);
   const backup = readBackup(directory, attachment);
+  removeBackup(directory, attachment);
+  if (backup === undefined || netns === undefined) return;
   try {
-    if (backup === undefined || netns === undefined) return;
     withRtnl(node.kernel, netns, (rtnl) => {
       const link = rtnl.link(attachment.ifName);
-      if (link !== undefined) rtnl.changeLink(link.index, backup.change);
+      if (link === undefined) return;
+      for (const change of eachSetting(backup.change)) tryChange(rtnl, link, change);
     });
-  } finally {
-    removeBackup(directory, attachment);
+  } catch {
+    // The namespace is going away, and the link with it.
+  }
+}
+
+function eachSetting({ mtu, mac, ...flags }: LinkChange): readonly LinkChange[] {
+  const { isPromiscuous, isAllMulticast, txQueueLength } = flags;
+  return [
+    ...(mtu === undefined ? [] : [{ mtu }]),
+    ...(mac === undefined ? [] : [{ mac }]),
+    ...(isPromiscuous === undefined ? [] : [{ isPromiscuous }]),
+    ...(isAllMulticast === undefined ? [] : [{ isAllMulticast }]),
+    ...(txQueueLength === undefined ? [] : [{ txQueueLength }]),
+  ];
+}
+
+function tryChange(rtnl: Rtnl, { index }: Link, change: LinkChange): void {
+  try {
+    rtnl.changeLink(index, change);
+  } catch {
+    // As with the reference: the next setting may still be taken.
   }
 }
 
@@ -95,6 +117,9 @@ function checkTuning({ request, node, attachment, netns }: NetnsCall): void {
   requireSame(`mac of ${ifName}`, change.mac, link.mac);
   requireSame(`mtu of ${ifName}`, change.mtu, link.mtu);
   requireSame(`promiscuous mode of ${ifName}`, change.isPromiscuous, link.isPromiscuous);
+  const isAllMulticast = link.isAllMulticast === true;
+  requireSame(`allmulti of ${ifName}`, change.isAllMulticast, isAllMulticast);
+  requireSame(`txQLen of ${ifName}`, change.txQueueLength, link.txQueueLength);
 }
 
 function removeStaleBackups({ request, isValid }: GcCall): void {
@@ -113,20 +138,21 @@ function removeStaleBackups({ request, isValid }: GcCall): void {
   if (error !== undefined) throw error;
 }
 
-function linkChange({ mac, mtu, isPromiscuous }: TuningConfig): LinkChange {
-  return {
-    ...(mac === undefined ? {} : { mac }),
-    ...(mtu === undefined ? {} : { mtu }),
-    ...(isPromiscuous === undefined ? {} : { isPromiscuous }),
-  };
+function linkChange({ sysctls: _, ...change }: TuningConfig): LinkChange {
+  return change;
 }
 
 /** The present values of what is going to change. */
 function originalOf(link: Link, change: LinkChange): LinkChange {
+  const { mac, txQueueLength } = link;
   return {
-    ...(change.mac === undefined || link.mac === undefined ? {} : { mac: link.mac }),
+    ...(change.mac === undefined || mac === undefined ? {} : { mac }),
     ...(change.mtu === undefined ? {} : { mtu: link.mtu }),
     ...(change.isPromiscuous === undefined ? {} : { isPromiscuous: link.isPromiscuous }),
+    ...(change.isAllMulticast === undefined
+      ? {}
+      : { isAllMulticast: link.isAllMulticast === true }),
+    ...(change.txQueueLength === undefined || txQueueLength === undefined ? {} : { txQueueLength }),
   };
 }
 

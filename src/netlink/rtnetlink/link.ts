@@ -37,6 +37,10 @@ export interface Link {
   readonly isUp: boolean;
   readonly operState: OperState;
   readonly isPromiscuous: boolean;
+  /** Whether somebody has asked for packets of every multicast group; absent when nobody has. */
+  readonly isAllMulticast?: boolean;
+  /** Packets that wait on the way out. */
+  readonly txQueueLength?: number;
   /** ifindex of the bridge (or other upper device) this is a port of. */
   readonly master: number | undefined;
   /** ifindex of the other end of a veth, in that end's namespace. */
@@ -57,6 +61,9 @@ export interface LinkChange {
   readonly mtu?: number;
   readonly mac?: Mac;
   readonly isPromiscuous?: boolean;
+  readonly isAllMulticast?: boolean;
+  /** Packets. */
+  readonly txQueueLength?: number;
   /** ifindex of the new upper device; 0 releases the link. */
   readonly master?: number;
   /** Free text shown by `ip link`, at most 255 bytes. */
@@ -79,6 +86,8 @@ export function decodeLink(payload: Buffer): Link {
     isUp: data.flags?.up === true,
     operState: OPER_STATES[attrs.operstate ?? 0] ?? 'unknown',
     isPromiscuous: (attrs.promiscuity ?? 0) > 0,
+    ...(data.flags?.allmulti === true ? { isAllMulticast: true } : {}),
+    ...(attrs.txqlen === undefined ? {} : { txQueueLength: attrs.txqlen }),
     master: attrs.master,
     peerIndex: info.kind === 'veth' ? attrs.link?.readUInt32LE(0) : undefined,
     alias: attrs.ifalias,
@@ -119,22 +128,22 @@ function encodeChange(
   link: { readonly index?: number; readonly name?: string },
   change: LinkChange,
 ): Buffer {
-  const { isUp, isPromiscuous, mac, ...attrs } = change;
-  const { alias, ...plain } = attrs;
+  const { isUp, isPromiscuous, isAllMulticast, mac, ...attrs } = change;
+  const { alias, txQueueLength, ...plain } = attrs;
+  const flags = { up: isUp, promisc: isPromiscuous, allmulti: isAllMulticast };
+  const named = Object.entries(flags).filter(([, value]) => value !== undefined);
   return encodeLink({
     data: {
       ...(link.index === undefined ? {} : { index: link.index }),
-      flags: { ...(isUp ? { up: true } : {}), ...(isPromiscuous ? { promisc: true } : {}) },
-      change: {
-        ...(isUp === undefined ? {} : { up: true }),
-        ...(isPromiscuous === undefined ? {} : { promisc: true }),
-      },
+      flags: Object.fromEntries(named.filter(([, value]) => value)),
+      change: Object.fromEntries(named.map(([flag]) => [flag, true])),
     },
     attrs: {
       ...(link.name === undefined ? {} : { ifname: link.name }),
       ...plain,
       ...(mac === undefined ? {} : { address: Buffer.from(macToBytes(mac)) }),
       ...(alias === undefined ? {} : { ifalias: alias }),
+      ...(txQueueLength === undefined ? {} : { txqlen: txQueueLength }),
     },
   });
 }

@@ -83,13 +83,31 @@ describe('parseTuningConfig', () => {
     { name: 'nothing', config: {}, want: { sysctls: [] } },
     {
       name: 'zero values',
-      config: { mtu: 0, mac: '', promisc: false, txQLen: 0 },
+      config: { mtu: 0, mac: '', promisc: false, txQLen: null, allmulti: null },
       want: { sysctls: [] },
     },
     {
       name: 'link settings',
-      config: { mtu: 1400, mac: 'C2:11:22:33:44:55', promisc: true },
-      want: { sysctls: [], mtu: 1400, mac: 'c2:11:22:33:44:55', isPromiscuous: true },
+      config: {
+        mtu: 1400,
+        mac: 'C2:11:22:33:44:55',
+        promisc: true,
+        allmulti: true,
+        txQLen: 500,
+      },
+      want: {
+        sysctls: [],
+        mtu: 1400,
+        mac: 'c2:11:22:33:44:55',
+        isPromiscuous: true,
+        isAllMulticast: true,
+        txQueueLength: 500,
+      },
+    },
+    {
+      name: 'where Go has a pointer, a zero is a wish, too',
+      config: { allmulti: false, txQLen: 5, args: { cni: { txQLen: 0 } } },
+      want: { sysctls: [], isAllMulticast: false, txQueueLength: 0 },
     },
     {
       name: 'args.cni wins',
@@ -146,8 +164,8 @@ describe('parseTuningConfig', () => {
     [{ mac: 'nonsense' }, 7, 'invalid mac address nonsense'],
     [{ mtu: -1 }, 7, 'mtu: must be 0 to 65535'],
     [{ promisc: 'yes' }, 7, 'promisc: must be a boolean'],
-    [{ txQLen: 100 }, 2, 'txQLen = 100'],
-    [{ args: { cni: { allmulti: true } } }, 2, 'allmulti = true'],
+    [{ txQLen: -1 }, 7, 'txQLen: must be 0 to 4294967295, not -1'],
+    [{ args: { cni: { allmulti: 1 } } }, 7, 'allmulti: must be a boolean'],
   ])('%j is refused', (config, cniCode, message) => {
     const failure = failureOf(() => parseTuningConfig(requestOf(config)));
     expect(failure.cniCode).toBe(cniCode);

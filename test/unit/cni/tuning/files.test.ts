@@ -68,11 +68,17 @@ describe('backups', () => {
   test('those of the reference have no owner; broken ones are no error', () => {
     writeFileSync(
       join(directory, 'pod_1_net_1.json'),
-      '{"mac":"C2:11:22:33:44:55","promisc":false,"mtu":1454,"allmulti":false}',
+      '{"mac":"C2:11:22:33:44:55","promisc":false,"mtu":1454,"allmulti":false,"txQLen":0}',
     );
     writeFileSync(join(directory, 'other.json'), '');
     expect(readBackup(directory, owner)).toEqual({
-      change: { mac: 'c2:11:22:33:44:55', isPromiscuous: false, mtu: 1454 },
+      change: {
+        mac: 'c2:11:22:33:44:55',
+        isPromiscuous: false,
+        mtu: 1454,
+        isAllMulticast: false,
+        txQueueLength: 0,
+      },
     });
     expect(backupOwners(directory)).toEqual([]);
     expect(backupOwners(join(directory, 'missing'))).toEqual([]);
