@@ -32,8 +32,8 @@ function formatStep(step: string | number): string {
  */
 export class ObjectReader {
   readonly path: FieldPath;
+  readonly mode: DecodeMode;
   readonly #values: Readonly<Record<string, unknown>>;
-  readonly #mode: DecodeMode;
 
   constructor(value: unknown, mode: DecodeMode, path: FieldPath = []) {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) {
@@ -41,7 +41,7 @@ export class ObjectReader {
     }
     // A non-null, non-array object can be indexed by any string; every value read is narrowed below.
     this.#values = value as Readonly<Record<string, unknown>>;
-    this.#mode = mode;
+    this.mode = mode;
     this.path = path;
   }
 
@@ -81,7 +81,7 @@ export class ObjectReader {
 
   /** One of `values`; in lenient mode an unknown text counts as absent. */
   optionalChoice<T extends string>(key: string, values: readonly T[]): T | undefined {
-    if (this.#mode === 'strict') return this.optionalClosedChoice(key, values);
+    if (this.mode === 'strict') return this.optionalClosedChoice(key, values);
     const text = this.optionalString(key);
     return values.find((value) => value === text);
   }
@@ -121,7 +121,7 @@ export class ObjectReader {
   optionalObject(key: string): ObjectReader | undefined {
     const value = this.#values[key] ?? undefined;
     if (value === undefined) return undefined;
-    return new ObjectReader(value, this.#mode, [...this.path, key]);
+    return new ObjectReader(value, this.mode, [...this.path, key]);
   }
 
   object(key: string): ObjectReader {
@@ -130,8 +130,13 @@ export class ObjectReader {
 
   optionalObjects(key: string): readonly ObjectReader[] | undefined {
     return this.#list(key)?.map(
-      (value, index) => new ObjectReader(value, this.#mode, [...this.path, key, index]),
+      (value, index) => new ObjectReader(value, this.mode, [...this.path, key, index]),
     );
+  }
+
+  /** The names of the fields that are there. */
+  keys(): readonly string[] {
+    return Object.keys(this.#values);
   }
 
   /** A field as it is. */
