@@ -18,7 +18,7 @@ NATIVE_SOURCES := $(wildcard native/*.cc native/*.h native/Makefile)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build bundle dist/root demo test test-unit test-netns test-runtime test-uml test-faults test-faults-proxy \
-  fuzz test-sanitized verify format golden bench-proxy bench-ipvs bench-cni install clean
+  fuzz judge-policy test-sanitized verify format golden bench-proxy bench-ipvs bench-cni install clean
 
 help: ## list the targets
 	@echo 'weft: targets (all of them set up what they need first)'
@@ -70,6 +70,10 @@ test-faults: setup dist/root ## ADD, DEL and SIGKILL at random instants, ROUNDS 
 SECONDS_EACH ?= 60
 test-faults-proxy: setup dist/root ## 1,000 changes/s, kernel failures, meddling, SIGKILL; then kernel = model
 	@$(NODE) test/faults/proxy.ts $(SECONDS_EACH)
+
+CASES ?=
+judge-policy: build ## the policy evaluator against the verdicts in CASES=FILE.json[.gz]
+	@$(NODE) test/judge/policy-cases.ts $(CASES)
 
 RUNS ?= 100000
 fuzz: build ## RUNS random CNI calls: each is answered, and only with JSON

@@ -1,0 +1,31 @@
+import type { LabelRequirement, LabelSelector, Labels } from '../kube/policy/types.ts';
+
+export type MatchesLabels = (labels: Labels) => boolean;
+
+/** A selector as a predicate; requirements are combined by "and" (meta/v1 LabelSelector). */
+export function labelMatcher({ matchLabels, matchExpressions }: LabelSelector): MatchesLabels {
+  const wanted = Object.entries(matchLabels);
+  return (labels) =>
+    wanted.every(([key, value]) => labelValue(labels, key) === value) &&
+    matchExpressions.every((requirement) => isMet(requirement, labels));
+}
+
+/** NotIn holds for objects that lack the label, as for the API server. */
+function isMet({ key, operator, values }: LabelRequirement, labels: Labels): boolean {
+  const value = labelValue(labels, key);
+  switch (operator) {
+    case 'In':
+      return value !== undefined && values.includes(value);
+    case 'NotIn':
+      return value === undefined || !values.includes(value);
+    case 'Exists':
+      return value !== undefined;
+    case 'DoesNotExist':
+      return value === undefined;
+  }
+}
+
+/** Own labels only: a label may be called `constructor`. */
+function labelValue(labels: Labels, key: string): string | undefined {
+  return Object.hasOwn(labels, key) ? labels[key] : undefined;
+}
