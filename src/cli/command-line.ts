@@ -10,10 +10,19 @@ import {
   PROXY_EPILOGUE,
   ROOT_EPILOGUE,
 } from './help-text.ts';
+import { declarePolicyCheckFlags } from './policy-check-flags.ts';
 import { declareDiffFlags, declareExplainFlags, declareStatusFlags } from './question-flags.ts';
 import { UsageError } from './usage.ts';
 
-type CommandWithFlags = 'agent' | 'proxy' | 'status' | 'explain' | 'diff' | 'cleanup' | 'install';
+type CommandWithFlags =
+  | 'agent'
+  | 'proxy'
+  | 'status'
+  | 'explain'
+  | 'diff'
+  | 'policy check'
+  | 'cleanup'
+  | 'install';
 
 /** Flags by their dashed name, as given; absent ones are absent. */
 export type Invocation =
@@ -50,6 +59,11 @@ const COMMANDS: readonly Command[] = [
     declare: declareDiffFlags,
   },
   {
+    name: 'policy check',
+    describe: 'Tell what policies in files would allow, before they are applied',
+    declare: declarePolicyCheckFlags,
+  },
+  {
     name: 'cleanup',
     describe: 'Remove what weft left in the kernel and on disk',
     declare: declareCleanupFlags,
@@ -69,18 +83,23 @@ const HELP_WIDTH = 100;
  * means `-`. Throws UsageError for an unknown command or flag, a missing value or a stray word.
  */
 export function parseCommandLine(args: readonly string[]): Invocation {
-  const [word, ...rest] = args;
+  const [word] = args;
   if (word === '--version') return { command: 'version' };
   if (word === undefined || word === '--help' || word === '-h' || word === 'help') {
     return { command: 'help', text: helpOf(rootParser()) };
   }
-  const command = COMMANDS.find(({ name }) => name === word);
+  const command = COMMANDS.find(({ name }) => wordsOf(name).every((part, at) => part === args[at]));
   if (command === undefined) {
     const what = word.startsWith('-') ? 'flag before a command' : 'command';
     const hint = suggestion(word, COMMAND_NAMES) || `: use ${COMMAND_NAMES.join(', ')}`;
     throw new UsageError(`unknown ${what} ${word}${hint}; see weft --help`);
   }
-  return parseCommand(command, rest.map(dashed));
+  return parseCommand(command, args.slice(wordsOf(command.name).length).map(dashed));
+}
+
+/** `policy check` is two words. */
+function wordsOf(name: string): readonly string[] {
+  return name.split(' ');
 }
 
 function parseCommand(command: Command, args: readonly string[]): Invocation {

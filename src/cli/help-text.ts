@@ -12,6 +12,7 @@ Examples:
   weft install --drop-in                             existing CNI configurations run weft
   weft status                                        how the agent of this node is
   weft explain --from 10.1.0.2 --to 10.96.0.1:80     what becomes of a connection, and why
+  weft policy check --manifests ./objects            who may talk to whom, by files
   weft cleanup                                       undo what weft left on the node
 
 weft <command> --help tells the flags of one command.
@@ -96,3 +97,16 @@ directory made them, its files in the run directory ($WEFT_RUN_DIR, else /run/we
 known objects, and prints each thing it removed. Other programs' rules are not touched, and neither
 are pods: their links, addresses and records go with the runtime's DEL. Stop the agent first: a
 running one puts everything back.`;
+
+export const POLICY_CHECK_EPILOGUE = `Judges NetworkPolicies and ClusterNetworkPolicies from files alone:
+no agent and no cluster is asked. What kubectl prints will do:
+  kubectl get pods,namespaces,nodes,networkpolicies -A -o json > DIR/cluster.json
+
+A connection is "shop/cart -> shop/db:5432/tcp"; instead of a pod it can name node/NAME or an
+address, and end in /udp, /sctp or /icmp. A line of --probes is
+  {"from":"shop/cart","to":"shop/db","protocol":"TCP","port":5432}
+with "allowed":true or false where an answer is expected, "family":6 for IPv6. Answers come in the
+same order. Without a question the command prints who may connect to whom.
+
+Exit codes: 0 all as expected and nothing differs, 1 not as expected or something differs,
+2 a probe names nobody, or files or command line are wrong.`;

@@ -16,6 +16,7 @@ import type { ConfigSource } from '../agent/config/reload.ts';
 import { ConfigError, errorCode, IoError, toError } from '../util/errors.ts';
 import type { Invocation } from './command-line.ts';
 import { lastText } from './flag-text.ts';
+import { type PolicyCheckEffects, runPolicyCheck } from './policy-check.ts';
 import { type QuestionEffects, runDiff, runExplain } from './questions.ts';
 import { runStatus, type StatusEffects } from './status.ts';
 import { UsageError } from './usage.ts';
@@ -27,7 +28,7 @@ export interface DropInFlags {
 }
 
 /** What a command may touch. */
-export interface CommandEffects extends QuestionEffects, StatusEffects {
+export interface CommandEffects extends QuestionEffects, StatusEffects, PolicyCheckEffects {
   readonly surroundings: Surroundings;
   /** The line `weft version` prints. */
   readonly version: string;
@@ -60,7 +61,9 @@ export async function runCommand(
     const lines = toError(thrown).message.split('\n');
     effects.printError(lines.map((line) => `weft: ${line}\n`).join(''));
     const isUsage = thrown instanceof UsageError || thrown instanceof ConfigError;
-    return isUsage || invocation?.command === 'diff' ? 2 : 1;
+    // Their 1 is an answer, not a failure.
+    const answersWithOne = ['diff', 'policy check'].includes(invocation?.command ?? '');
+    return isUsage || answersWithOne ? 2 : 1;
   }
 }
 
@@ -72,6 +75,8 @@ async function run(invocation: Invocation, effects: CommandEffects): Promise<num
     case 'version':
       effects.print(`${effects.version}\n`);
       break;
+    case 'policy check':
+      return runPolicyCheck(invocation.flags, effects);
     case 'cleanup':
       await runCleanup(invocation.flags, effects);
       break;

@@ -10,6 +10,7 @@ import { dropIn } from '../agent/drop-in/drop-in.ts';
 import { WEFT_VERSION } from '../agent/version.ts';
 import { defaultRunDirectory } from '../cni/local-node.ts';
 import { pluginNames } from '../cni/registry.ts';
+import { readManifests } from '../kube/manifests/read-manifests.ts';
 import { parseCommandLine } from './command-line.ts';
 import { runCommand } from './run-command.ts';
 
@@ -28,7 +29,8 @@ const code = await runCommand(() => parseCommandLine(argv.slice(2)), {
   readDiskStatus,
   isTerminal: stdout.isTTY === true && !env['NO_COLOR'],
   dropIn: (flags) => dropIn({ ...flags, shim, names: pluginNames }),
-  readFile: (path) => readFileSync(path, 'utf8'),
+  readManifests,
+  readFile: (path) => readFileSync(path === '-' ? 0 : path, 'utf8'),
   writeFile: (path, text) => writeFileSync(path, text),
   print: (text) => void stdout.write(text),
   printError: (text) => void stderr.write(text),

@@ -52,11 +52,11 @@ describe('parseCommandLine', () => {
     ['agnet', 'unknown command agnet (did you mean agent?); see weft --help'],
     [
       'start',
-      'unknown command start: use agent, proxy, status, explain, diff, cleanup, install, version; see weft --help',
+      'unknown command start: use agent, proxy, status, explain, diff, policy check, cleanup, install, version; see weft --help',
     ],
     [
       '--kubeconfig x',
-      'unknown flag before a command --kubeconfig: use agent, proxy, status, explain, diff, cleanup, install, version; see weft --help',
+      'unknown flag before a command --kubeconfig: use agent, proxy, status, explain, diff, policy check, cleanup, install, version; see weft --help',
     ],
     [
       'agent --component cni',
@@ -81,22 +81,38 @@ describe('parseCommandLine', () => {
   });
 });
 
-test.each(['', 'agent', 'proxy', 'status', 'explain', 'diff', 'cleanup', 'install', 'version'])(
-  'help of weft %s',
-  async (command) => {
-    const invocation = parseCommandLine(words(`${command} --help`));
-    const text = invocation.command === 'help' ? `${invocation.text}\n` : '';
-    await expect(text).toMatchFileSnapshot(`help/${command || 'weft'}.txt`);
-  },
-);
+test.each([
+  '',
+  'agent',
+  'proxy',
+  'status',
+  'explain',
+  'diff',
+  'policy check',
+  'cleanup',
+  'install',
+  'version',
+])('help of weft %s', async (command) => {
+  const invocation = parseCommandLine(words(`${command} --help`));
+  const text = invocation.command === 'help' ? `${invocation.text}\n` : '';
+  await expect(text).toMatchFileSnapshot(`help/${command.replace(' ', '-') || 'weft'}.txt`);
+});
 
 test('help fits 100 columns', () => {
-  const texts = ['', 'agent', 'proxy', 'status', 'explain', 'diff', 'cleanup', 'install'].map(
-    (command) => {
-      const invocation = parseCommandLine(words(`${command} --help`));
-      return invocation.command === 'help' ? invocation.text : '';
-    },
-  );
+  const texts = [
+    '',
+    'agent',
+    'proxy',
+    'status',
+    'explain',
+    'diff',
+    'policy check',
+    'cleanup',
+    'install',
+  ].map((command) => {
+    const invocation = parseCommandLine(words(`${command} --help`));
+    return invocation.command === 'help' ? invocation.text : '';
+  });
   const tooWide = texts.flatMap((text) => text.split('\n')).filter((line) => line.length > 100);
   expect(tooWide).toEqual([]);
 });

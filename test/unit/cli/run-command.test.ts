@@ -34,6 +34,7 @@ async function run(line: string, overrides: Partial<CommandEffects> = {}): Promi
     },
     isTerminal: false,
     dropIn: (flags) => [JSON.stringify(flags)],
+    readManifests: () => Promise.reject(new Error('no manifests')),
     readFile: (path) => {
       const text = files.get(path);
       if (text === undefined) throw Object.assign(new Error('open'), { code: 'ENOENT' });
