@@ -1,15 +1,10 @@
-import {
-  createServer,
-  type IncomingMessage,
-  type RequestListener,
-  type Server,
-  type ServerResponse,
-} from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Clock } from '../../util/clock.ts';
 import { IoError, toError } from '../../util/errors.ts';
 import type { Logger } from '../../util/log.ts';
 import { formatHostPort, type HostPort } from '../config/host-port.ts';
+import { connectionSeats, createBoundedServer } from './bounded-server.ts';
 
 export interface HttpReply {
   readonly status: number;
@@ -54,10 +49,8 @@ export interface RunningHttpServer {
 }
 
 const RETRY_BIND_MS = 5_000;
-const REQUEST_TIMEOUT_MS = 5_000;
-const IDLE_TIMEOUT_MS = 15_000;
-const MAX_CONNECTIONS = 100;
-const MAX_HEADER_BYTES = 16_384;
+/** Of each server. */
+const MOST_CONNECTIONS = 100;
 const MAX_BODY_BYTES = 1024;
 
 /** Serves `routes` on every address, each connection bounded in time. */
@@ -88,6 +81,7 @@ class Listener {
     this.#options = options;
     this.#server = createBoundedServer(
       (request, response) => void answer(request, response, options),
+      connectionSeats(MOST_CONNECTIONS),
     );
     this.bound = new Promise((resolve, reject) => {
       this.#server.on('listening', () => this.#onListening(resolve));
@@ -133,23 +127,6 @@ class Listener {
     log.error({ server: name, address, err: error, retryMs: RETRY_BIND_MS }, 'cannot listen');
     this.#cancelRetry = clock.schedule(RETRY_BIND_MS, () => this.#listen());
   }
-}
-
-/** A server whose connections are bounded in number and each in time and size. */
-export function createBoundedServer(onRequest: RequestListener): Server {
-  const server = createServer(
-    {
-      headersTimeout: REQUEST_TIMEOUT_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS,
-      keepAliveTimeout: REQUEST_TIMEOUT_MS,
-      connectionsCheckingInterval: REQUEST_TIMEOUT_MS,
-      maxHeaderSize: MAX_HEADER_BYTES,
-    },
-    onRequest,
-  );
-  server.maxConnections = MAX_CONNECTIONS;
-  server.setTimeout(IDLE_TIMEOUT_MS);
-  return server;
 }
 
 function isAddressInfo(address: AddressInfo | string | null): address is AddressInfo {

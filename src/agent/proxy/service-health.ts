@@ -7,7 +7,8 @@ import {
 } from '../../proxy/health.ts';
 import type { Logger } from '../../util/log.ts';
 import { formatHostPort } from '../config/host-port.ts';
-import { createBoundedServer, send } from '../http/http.ts';
+import { connectionSeats, createBoundedServer } from '../http/bounded-server.ts';
+import { send } from '../http/http.ts';
 import type { EventSink } from './events.ts';
 
 export interface ServiceHealthOptions {
@@ -24,6 +25,9 @@ interface OpenServer {
   check: ServiceHealthCheck;
 }
 
+/** Of the health ports of all Services together. */
+const MOST_CONNECTIONS = 200;
+
 /**
  * The servers on healthCheckNodePorts. A port that is taken is tried again whenever the wanted
  * servers are told again, which the proxy does after every sync.
@@ -34,6 +38,7 @@ export class ServiceHealthServers {
   readonly #open = new Map<IPFamily, Map<string, OpenServer>>();
   /** Where listening failed and nothing was said since. */
   readonly #failed = new Set<string>();
+  readonly #seats = connectionSeats(MOST_CONNECTIONS);
 
   constructor(options: ServiceHealthOptions) {
     this.#options = options;
@@ -71,7 +76,7 @@ export class ServiceHealthServers {
       );
       const reply = { status, headers, body, contentType: 'application/json' };
       send(response, reply, request.method === 'HEAD');
-    });
+    }, this.#seats);
     const entry: OpenServer = { server, check };
     open.set(place, entry);
     server.on('error', (error) => {
