@@ -1,3 +1,4 @@
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -99,6 +100,18 @@ Napi::Value receiveUnix(const Napi::CallbackInfo& info) {
   return result;
 }
 
+// isPeerGone(fd) -> whether the other end has closed, also when what it sent is not read yet.
+Napi::Value isPeerGone(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  pollfd polled = {info[0].As<Napi::Number>().Int32Value(), POLLRDHUP, 0};
+  int ready;
+  do {
+    ready = poll(&polled, 1, 0);
+  } while (ready < 0 && errno == EINTR);
+  if (ready < 0) return throwErrno(env, errno, "poll");
+  return Napi::Boolean::New(env, polled.revents != 0);
+}
+
 // sendUnix(fd, bytes) -> bytes taken; 0 when the peer reads too slowly.
 Napi::Value sendUnix(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
@@ -118,6 +131,7 @@ void exportUnixSocket(Napi::Env env, Napi::Object exports) {
   exports.Set("listenUnix", Napi::Function::New<listenUnix>(env));
   exports.Set("acceptUnix", Napi::Function::New<acceptUnix>(env));
   exports.Set("receiveUnix", Napi::Function::New<receiveUnix>(env));
+  exports.Set("isPeerGone", Napi::Function::New<isPeerGone>(env));
   exports.Set("sendUnix", Napi::Function::New<sendUnix>(env));
 }
 

@@ -1,6 +1,7 @@
 import { closeSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { type UnixConnection, UnixServer } from '../kernel/unix-socket.ts';
+import type { UnixConnection } from '../kernel/unix-connection.ts';
+import { UnixServer } from '../kernel/unix-socket.ts';
 import type { Clock } from '../util/clock.ts';
 import type { Logger } from '../util/log.ts';
 import type { CniNode } from './node.ts';
@@ -33,6 +34,9 @@ export interface CniServerOptions {
 /** A connection that has not delivered its request by then is closed. */
 const requestTimeoutMs = 5000;
 
+/** Calls at once; the shim of one that is turned away runs the standalone. */
+const mostConnections = 512;
+
 /** A complete request that waits for its turn. */
 interface Pending {
   readonly connection: UnixConnection;
@@ -57,6 +61,8 @@ export class CniServer {
     mkdirSync(dirname(options.path), { recursive: true, mode: 0o755 });
     this.#server = UnixServer.listen(options.path, {
       mode: 0o600,
+      most: mostConnections,
+      log: options.log,
       onConnection: (connection) => this.#accept(connection),
     });
   }
@@ -89,8 +95,12 @@ export class CniServer {
       this.#pending = this.#pending.filter((pending) => pending.connection !== connection);
       for (const fd of fds.splice(0)) closeSync(fd);
     });
-    connection.onData((bytes, received) => {
+    connection.onDescriptors((received) => {
       fds.push(...received);
+      // A call has one namespace.
+      for (const fd of fds.splice(1)) closeSync(fd);
+    });
+    connection.onData((bytes) => {
       if (isComplete) return;
       isComplete = this.#receive(connection, reader, bytes, fds);
       if (isComplete) cancelTimeout();
@@ -111,6 +121,7 @@ export class CniServer {
   }
 
   #enqueue(connection: UnixConnection, request: ShimRequest, fds: number[]): void {
+    connection.beginWork();
     this.#pending.push({ connection, request, fds, receivedAt: this.#options.clock.now() });
     if (this.#pending.length === 1) setImmediate(() => this.#serve());
   }

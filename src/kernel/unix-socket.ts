@@ -1,57 +1,57 @@
 import { chmodSync, closeSync, lstatSync, unlinkSync } from 'node:fs';
 import { type WatchHandle, wire } from '../netlink/wire.ts';
 import { errorCode, IoError, toError } from '../util/errors.ts';
+import type { Logger } from '../util/log.ts';
+import { Seats } from '../util/seats.ts';
+import { SpareDescriptor } from './spare-descriptor.ts';
+import { Connection, type UnixConnection } from './unix-connection.ts';
 
 const BACKLOG = 1024;
-const WRITE_RETRY_MS = 5;
+const ACCEPT_RETRY_MS = 100;
+/** Between two lines about connections that were refused for want of descriptors. */
+const REPORT_INTERVAL_MS = 60_000;
 
-/** Who is at the other end, as the kernel says (SO_PEERCRED). */
-export interface Peer {
-  readonly pid: number;
-  readonly uid: number;
-  readonly gid: number;
-}
-
-/** One accepted connection; whoever receives descriptors owns them. */
-export interface UnixConnection {
-  readonly peer: Peer;
-  onData(listener: (bytes: Buffer, fds: readonly number[]) => void): void;
-  /** Called once, when either side has closed or the connection failed. */
-  onClose(listener: () => void): void;
-  write(bytes: Buffer): void;
-  /** Closes after everything written has been taken. */
-  end(): void;
-  /** Closes now. */
-  destroy(): void;
+export interface UnixServerOptions {
+  /** Of the socket's file. */
+  readonly mode: number;
+  /** Connections at once; the sources among which their seats are shared are processes. */
+  readonly most: number;
+  readonly onConnection: (connection: UnixConnection) => void;
+  readonly log: Logger;
 }
 
 /** A listening unix stream socket whose connections can carry descriptors (SCM_RIGHTS). */
 export class UnixServer {
   readonly #path: string;
+  readonly #options: UnixServerOptions;
   readonly #fd: number;
-  readonly #watch: WatchHandle;
+  readonly #spare = new SpareDescriptor();
+  readonly #seats: Seats<Connection>;
   readonly #connections = new Set<Connection>();
+  #watch: WatchHandle | undefined;
+  #refused = 0;
+  #reportedAtMs = Number.NEGATIVE_INFINITY;
+  #isClosed = false;
 
-  private constructor(path: string, onConnection: (connection: UnixConnection) => void) {
+  private constructor(path: string, options: UnixServerOptions) {
     this.#path = path;
+    this.#options = options;
+    this.#seats = new Seats({
+      most: options.most,
+      end: (connection: Connection) => connection.destroy(),
+    });
     this.#fd = wire.listenUnix(path, BACKLOG);
-    this.#watch = new wire.Watch(this.#fd, () => this.#acceptAll(onConnection));
+    this.#listen();
   }
 
   /**
    * Listens at `path` with file mode `mode`; a socket left by a dead process is replaced, anything
    * else there is an error.
    */
-  static listen(
-    path: string,
-    options: {
-      readonly mode: number;
-      readonly onConnection: (connection: UnixConnection) => void;
-    },
-  ): UnixServer {
+  static listen(path: string, options: UnixServerOptions): UnixServer {
     removeStaleSocket(path);
     try {
-      const server = new UnixServer(path, options.onConnection);
+      const server = new UnixServer(path, options);
       chmodSync(path, options.mode);
       return server;
     } catch (error) {
@@ -60,101 +60,71 @@ export class UnixServer {
   }
 
   close(): void {
-    this.#watch.close();
+    this.#isClosed = true;
+    this.#watch?.close();
     closeSync(this.#fd);
+    this.#spare.close();
     for (const connection of this.#connections) connection.destroy();
     removeStaleSocket(this.#path);
   }
 
-  #acceptAll(onConnection: (connection: UnixConnection) => void): void {
+  #listen(): void {
+    this.#watch = new wire.Watch(this.#fd, () => {
+      try {
+        this.#acceptAll();
+      } catch (thrown) {
+        this.#refuseWaiting(toError(thrown));
+      }
+    });
+  }
+
+  #acceptAll(): void {
     for (;;) {
       const accepted = wire.acceptUnix(this.#fd);
       if (accepted === null) return;
       const { fd, ...peer } = accepted;
-      const connection = new Connection(fd, peer);
-      this.#connections.add(connection);
-      connection.onClose(() => this.#connections.delete(connection));
-      onConnection(connection);
+      this.#admit(new Connection(fd, peer));
     }
   }
-}
 
-class Connection implements UnixConnection {
-  readonly peer: Peer;
-  readonly #fd: number;
-  readonly #watch: WatchHandle;
-  readonly #closeListeners: (() => void)[] = [];
-  #dataListener: ((bytes: Buffer, fds: readonly number[]) => void) | undefined;
-  #pending: Buffer[] = [];
-  #isEnding = false;
-  #isClosed = false;
-
-  constructor(fd: number, peer: Peer) {
-    this.#fd = fd;
-    this.peer = peer;
-    this.#watch = new wire.Watch(fd, () => this.#receive());
+  #admit(connection: Connection): void {
+    this.#connections.add(connection);
+    connection.onClose(() => {
+      this.#connections.delete(connection);
+      this.#seats.leave(connection);
+    });
+    connection.onWork((isWorkedFor) => this.#seats.mark(connection, isWorkedFor));
+    if (this.#seats.take(connection, String(connection.peer.pid))) {
+      this.#options.onConnection(connection);
+    } else {
+      this.#report(`${this.#options.most} others are being served`);
+      connection.destroy();
+    }
   }
 
-  onData(listener: (bytes: Buffer, fds: readonly number[]) => void): void {
-    this.#dataListener = listener;
-  }
-
-  onClose(listener: () => void): void {
-    this.#closeListeners.push(listener);
-  }
-
-  write(bytes: Buffer): void {
-    if (this.#isClosed) return;
-    this.#pending.push(bytes);
-    this.#flush();
-  }
-
-  end(): void {
-    this.#isEnding = true;
-    this.#flush();
-  }
-
-  destroy(): void {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    this.#watch.close();
-    closeSync(this.#fd);
-    for (const listener of this.#closeListeners) listener();
-  }
-
-  #receive(): void {
-    try {
-      const received = wire.receiveUnix(this.#fd);
-      if (received === null) return;
-      if (received.bytes.length === 0 || received.isTruncated) {
-        for (const fd of received.fds) closeSync(fd);
-        this.destroy();
-      } else if (this.#dataListener === undefined) {
-        for (const fd of received.fds) closeSync(fd);
-      } else {
-        this.#dataListener(received.bytes, received.fds);
+  /** Nothing can be accepted: who waits is turned away, and the others are served on. */
+  #refuseWaiting(cause: Error): void {
+    this.#report(cause.message);
+    const isDone = this.#spare.lend(() => {
+      try {
+        let accepted = wire.acceptUnix(this.#fd);
+        for (; accepted !== null; accepted = wire.acceptUnix(this.#fd)) closeSync(accepted.fd);
+      } catch {
+        // The next event tries again.
       }
-    } catch {
-      // A reset by the peer is an end like any other; nobody is left to tell.
-      this.destroy();
-    }
+    });
+    if (isDone) return;
+    // The socket stays readable: without a pause this would be all that the process does.
+    this.#watch?.close();
+    setTimeout(() => this.#isClosed || this.#listen(), ACCEPT_RETRY_MS).unref();
   }
 
-  #flush(): void {
-    try {
-      while (this.#pending[0] !== undefined) {
-        const taken = wire.sendUnix(this.#fd, this.#pending[0]);
-        if (taken === this.#pending[0].length) this.#pending.shift();
-        else {
-          this.#pending[0] = this.#pending[0].subarray(taken);
-          setTimeout(() => this.#isClosed || this.#flush(), WRITE_RETRY_MS);
-          return;
-        }
-      }
-      if (this.#isEnding) this.destroy();
-    } catch {
-      this.destroy();
-    }
+  #report(reason: string): void {
+    this.#refused++;
+    if (performance.now() - this.#reportedAtMs < REPORT_INTERVAL_MS) return;
+    this.#reportedAtMs = performance.now();
+    const { log } = this.#options;
+    log.warn({ path: this.#path, reason, refused: this.#refused }, 'connections refused');
   }
 }
 

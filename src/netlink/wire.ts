@@ -68,6 +68,8 @@ export interface Wire {
     readonly fds: readonly number[];
     readonly isTruncated: boolean;
   } | null;
+  /** Whether the peer of a connection has closed its end, also before what it sent is read. */
+  isPeerGone(fd: number): boolean;
   /** Bytes taken; 0 when the peer does not read. */
   sendUnix(fd: number, bytes: Uint8Array): number;
   /** Calls `listener` whenever `fd` is readable, level-triggered. */

@@ -141,6 +141,7 @@ async function passesDescriptors(): Promise<void> {
   const second = wire.receiveUnix(peer.fd);
   assert(second?.isTruncated);
   for (const fd of [...first.fds, ...second.fds]) closeSync(fd);
+  assert.equal(wire.isPeerGone(peer.fd), true);
   assert.equal(wire.receiveUnix(peer.fd)?.bytes.length, 0);
   assert.throws(() => wire.sendUnix(peer.fd, Buffer.from('x')), { code: 'EPIPE' });
   closeSync(peer.fd);
@@ -148,6 +149,7 @@ async function passesDescriptors(): Promise<void> {
   await sleep(20);
   const slow = wire.acceptUnix(listener);
   assert(slow !== null);
+  assert.equal(wire.isPeerGone(slow.fd), false);
   client.pause();
   const big = Buffer.alloc(1 << 22);
   assert(wire.sendUnix(slow.fd, big) < big.length);

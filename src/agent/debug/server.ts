@@ -1,4 +1,5 @@
-import { type UnixConnection, UnixServer } from '../../kernel/unix-socket.ts';
+import type { UnixConnection } from '../../kernel/unix-connection.ts';
+import { UnixServer } from '../../kernel/unix-socket.ts';
 import type { Clock } from '../../util/clock.ts';
 import { BusyError, errorCode, toError } from '../../util/errors.ts';
 import type { Logger } from '../../util/log.ts';
@@ -22,6 +23,7 @@ export interface DebugServerOptions {
 const REQUEST_TIMEOUT_MS = 2_000;
 /** People ask questions one by one; more at once is a loop gone wild. */
 const MOST_AT_ONCE = 8;
+const MOST_CONNECTIONS = 64;
 const NEWLINE = 0x0a;
 
 /**
@@ -37,6 +39,8 @@ export class DebugServer {
     this.#options = options;
     this.#server = UnixServer.listen(options.path, {
       mode: 0o600,
+      most: MOST_CONNECTIONS,
+      log: options.log,
       onConnection: (connection) => this.#accept(connection),
     });
   }
@@ -65,6 +69,7 @@ export class DebugServer {
     });
     this.#readLine(connection, (line) => {
       cancelTimeout();
+      connection.beginWork();
       void this.#respond(connection, line, gone.signal);
     });
   }
