@@ -13,9 +13,23 @@ export type Frontend =
 
 /** A ServicePort that wants a frontend, with what decides who gets it. */
 interface Claim {
+  readonly kind: Frontend['kind'];
   readonly createdAt: string;
   readonly port: ServicePort;
 }
+
+/**
+ * Who gets an address and port that several ask for: lowest first. The API server hands a clusterIP
+ * to one Service only, and a controller a load balancer's address, but anybody who may create a
+ * Service can write any address into its `externalIPs`. NodePorts have no address and meet none of
+ * the others.
+ */
+const RANKS: Readonly<Record<Frontend['kind'], number>> = {
+  clusterIP: 0,
+  loadBalancerIP: 1,
+  externalIP: 2,
+  nodePort: 0,
+};
 
 /** One Service's claims: those for the ports `before` become those of its new entry. */
 interface ClaimChange {
@@ -58,9 +72,10 @@ export function frontendKey(frontend: Frontend): string {
 }
 
 /**
- * Who owns which frontend in one address family. When several ServicePorts ask for one, the
- * oldest Service keeps it, the order of names decides among equals, and the next in line takes
- * over when it goes.
+ * Who owns which frontend in one address family. When several ServicePorts ask for one, a clusterIP
+ * comes before a load balancer's address and that before an external IP. Among claims of one kind
+ * the oldest Service keeps it, and the order of names decides among Services of one age. The next in
+ * line takes over when the owner goes.
  */
 export class FrontendClaims {
   readonly #claims = new Map<string, Claim | readonly Claim[]>();
@@ -80,7 +95,7 @@ export class FrontendClaims {
     for (const { before } of changes) for (const port of before) this.#release(port, owners);
     for (const { after } of changes) {
       for (const port of after?.ports ?? []) {
-        this.#take({ createdAt: after?.createdAt ?? '', port }, owners);
+        this.#take(port, after?.createdAt ?? '', owners);
       }
     }
     const moved = new Set<string>();
@@ -120,8 +135,9 @@ export class FrontendClaims {
     }
   }
 
-  #take(claim: Claim, owners: Map<string, Claim | undefined>): void {
-    for (const frontend of frontendsOf(claim.port)) {
+  #take(port: ServicePort, createdAt: string, owners: Map<string, Claim | undefined>): void {
+    for (const frontend of frontendsOf(port)) {
+      const claim = { kind: frontend.kind, createdAt, port };
       const key = frontendKey(frontend);
       if (!owners.has(key)) owners.set(key, this.#owner(key));
       const claims = [...claimList(this.#claims.get(key)), claim].sort(compareClaims);
@@ -150,6 +166,7 @@ function claimList(claims: Claim | readonly Claim[] | undefined): readonly Claim
 
 function compareClaims(left: Claim, right: Claim): number {
   return (
+    RANKS[left.kind] - RANKS[right.kind] ||
     compareText(left.createdAt, right.createdAt) ||
     compareText(left.port.service, right.port.service) ||
     compareText(left.port.name, right.port.name)

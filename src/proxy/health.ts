@@ -100,7 +100,18 @@ export class ServiceHealthChecks implements CommitListener {
     const addresses = nodePortIPs === 'anyLocal' ? [ANY_LOCAL[family]] : nodePortIPs;
     this.#onCommitted(
       family,
-      [...checks.values()].flatMap((check) => addresses.map((address) => ({ address, check }))),
+      onePerPort(checks).flatMap((check) => addresses.map((address) => ({ address, check }))),
     );
   }
+}
+
+/** The API server gives each port once; manifests may not, and then the first by name has it. */
+function onePerPort(
+  checks: ReadonlyMap<string, ServiceHealthCheck>,
+): readonly ServiceHealthCheck[] {
+  const byPort = new Map<number, ServiceHealthCheck>();
+  for (const [, check] of [...checks].sort(([left], [right]) => (left < right ? 1 : -1))) {
+    byPort.set(check.port, check);
+  }
+  return [...byPort.values()];
 }

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type Conflict, FrontendClaims, frontendKey } from '../../../src/proxy/claims.ts';
 import { parseService, type ServiceEntry } from '../../../src/proxy/service.ts';
@@ -77,6 +78,89 @@ describe('two Services want one frontend', () => {
       { frontend: `${VIP} tcp 80`, owner: 'ns/a:http', loser: 'ns/b:http' },
     ]);
   });
+});
+
+/** A Service with an address of its own that asks for VIP as one kind of frontend. */
+function asking(name: string, kind: 'clusterIP' | 'loadBalancerIP' | 'externalIP', at: string) {
+  const clusterIP = kind === 'clusterIP' ? VIP : `172.30.1.${name.charCodeAt(0)}`;
+  const object = service(name, clusterIP, {
+    type: 'LoadBalancer',
+    ports: [{ name: 'http', protocol: 'TCP', port: 80 }],
+    externalIPs: kind === 'externalIP' ? [VIP] : [],
+  });
+  return parseService(
+    {
+      ...object,
+      metadata: { ...object.metadata, creationTimestamp: at },
+      status: { loadBalancer: { ingress: kind === 'loadBalancerIP' ? [{ ip: VIP }] : [] } },
+    },
+    4,
+  ) as ServiceEntry;
+}
+
+const KINDS = ['clusterIP', 'loadBalancerIP', 'externalIP'] as const;
+const OLD = '2020-01-01T00:00:00Z';
+const NEW = '2024-01-01T00:00:00Z';
+
+describe('one address and port asked for as two kinds of frontend', () => {
+  const pairs = KINDS.flatMap((first, i) => KINDS.slice(i + 1).map((second) => [first, second]));
+  test.each(pairs)('%s comes before %s, however young its Service is', (first, second) => {
+    for (const order of ['ab', 'ba']) {
+      const entries = {
+        a: asking('a', second as 'externalIP', OLD),
+        b: asking('b', first as 'externalIP', NEW),
+      };
+      const claims = new FrontendClaims();
+      for (const name of order) claims.update([], entries[name as 'a' | 'b']);
+      expect(owned(claims, entries.b)).toContain(`${VIP} tcp 80`);
+      expect(owned(claims, entries.a)).not.toContain(`${VIP} tcp 80`);
+    }
+  });
+
+  test('the one who has it loses it when a clusterIP asks, and gets it back', () => {
+    const claims = new FrontendClaims();
+    const [thief, owner] = [asking('a', 'externalIP', OLD), asking('b', 'clusterIP', NEW)];
+    claims.update([], thief);
+    expect(owned(claims, thief)).toContain(`${VIP} tcp 80`);
+    expect(claims.update([], owner)).toEqual(new Set(['ns/a', 'ns/b']));
+    expect(owned(claims, thief)).not.toContain(`${VIP} tcp 80`);
+    expect(claims.update(owner.ports, undefined)).toEqual(new Set(['ns/a', 'ns/b']));
+    expect(owned(claims, thief)).toContain(`${VIP} tcp 80`);
+  });
+
+  test('a NodePort meets no other kind', () => {
+    const claims = new FrontendClaims();
+    const node = entry('a', '172.30.0.2', { nodePort: 80 });
+    claims.update([], node);
+    claims.update([], entry('b', VIP));
+    expect(owned(claims, node)).toEqual(['172.30.0.2 tcp 80', 'tcp 80']);
+  });
+});
+
+test('in whatever order claims come and go, the first in line owns', () => {
+  const step = fc.record({
+    name: fc.constantFrom('a', 'b', 'c', 'd'),
+    kind: fc.option(fc.constantFrom(...KINDS), { nil: undefined }),
+    at: fc.constantFrom(OLD, NEW),
+  });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 20 }), (steps) => {
+      const claims = new FrontendClaims();
+      const known = new Map<string, { readonly entry: ServiceEntry; readonly rank: string }>();
+      for (const { name, kind, at } of steps) {
+        const before = known.get(name)?.entry.ports ?? [];
+        const after = kind === undefined ? undefined : asking(name, kind, at);
+        claims.update(before, after);
+        if (after === undefined || kind === undefined) known.delete(name);
+        else known.set(name, { entry: after, rank: `${KINDS.indexOf(kind)} ${at} ${name}` });
+      }
+      const owners = [...known.values()].filter(({ entry: each }) =>
+        owned(claims, each)?.includes(`${VIP} tcp 80`),
+      );
+      const [first] = [...known.values()].map(({ rank }) => rank).sort();
+      expect(owners.map(({ rank }) => rank)).toEqual(first === undefined ? [] : [first]);
+    }),
+  );
 });
 
 test('an update of one Service concerns nobody else', () => {

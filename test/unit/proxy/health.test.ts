@@ -122,6 +122,16 @@ describe('ServiceHealthChecks', () => {
     expect(last()).toEqual([]);
   });
 
+  test.each([
+    ['ns/b', 'ns/a'],
+    ['ns/a', 'ns/b'],
+  ])('of two Services with one port the first by name answers: %s, then %s', (...services) => {
+    const { checks, last } = collect();
+    for (const service of services) checks.programming(4, service, local(1));
+    checks.committed(4, { isFull: true, nodePortIPs: 'anyLocal' });
+    expect(last()).toEqual(['0.0.0.0 a 1']);
+  });
+
   test('a full sync forgets what it does not name; families are apart', () => {
     const { checks, last } = collect();
     checks.programming(4, 'ns/web', local(1));
