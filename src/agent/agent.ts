@@ -9,6 +9,7 @@ import type { AgentConfig } from './config/agent-config.ts';
 import type { ConfigSource } from './config/reload.ts';
 import type { AgentContext } from './context.ts';
 import { startDebug } from './debug/component.ts';
+import { DescriptorBudget, openFilesLimit } from './descriptors.ts';
 import { startServers } from './http/servers.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { followConfigFile, LiveConfig } from './live-config.ts';
@@ -57,6 +58,7 @@ export async function runAgent(config: AgentConfig, file: ConfigSource | undefin
     clock: systemClock,
     lifecycle,
     metrics,
+    descriptors: new DescriptorBudget(openFilesLimit(), log),
   };
   await startComponents(context);
   const trimming = trimProgramPages(systemClock, wire.dropProgramPages);

@@ -9,7 +9,7 @@ import { WEFT_VERSION } from './version.ts';
 
 /** Serves the CNI shim on `<run directory>/cni.sock`, and takes care of what it has made. */
 export function startCni(context: AgentContext): void {
-  const { config, clock, lifecycle, metrics } = context;
+  const { config, clock, lifecycle, metrics, descriptors } = context;
   const { runDir: runDirectory } = config;
   const log = context.log.child({ component: 'cni' });
   for (const doubt of configDoubts(readNetworkConfigs(config.cni.confDirectory))) log.warn(doubt);
@@ -19,6 +19,7 @@ export function startCni(context: AgentContext): void {
     node,
     clock,
     log,
+    most: descriptors.limits.cni,
     onServed: metrics.cniRequest,
   });
   lifecycle.onShutdown('cni server', () => server.close());

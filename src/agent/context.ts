@@ -1,6 +1,7 @@
 import type { Clock } from '../util/clock.ts';
 import type { Logger, LogLevel } from '../util/log.ts';
 import type { AgentConfig } from './config/agent-config.ts';
+import type { DescriptorBudget } from './descriptors.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { LiveConfig } from './live-config.ts';
 import type { AgentMetrics } from './metrics/metrics.ts';
@@ -15,4 +16,5 @@ export interface AgentContext {
   readonly clock: Clock;
   readonly lifecycle: Lifecycle;
   readonly metrics: AgentMetrics;
+  readonly descriptors: DescriptorBudget;
 }

@@ -24,6 +24,8 @@ export interface CniServerOptions {
   readonly node: CniNode;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Calls at once; the shim of one that is turned away runs the standalone. */
+  readonly most: number;
   /**
    * Told after each answer: a verb of the specification or `other`, the CNI error code or 0, and the
    * time since the request was complete.
@@ -33,9 +35,6 @@ export interface CniServerOptions {
 
 /** A connection that has not delivered its request by then is closed. */
 const requestTimeoutMs = 5000;
-
-/** Calls at once; the shim of one that is turned away runs the standalone. */
-const mostConnections = 512;
 
 /** A complete request that waits for its turn. */
 interface Pending {
@@ -61,7 +60,7 @@ export class CniServer {
     mkdirSync(dirname(options.path), { recursive: true, mode: 0o755 });
     this.#server = UnixServer.listen(options.path, {
       mode: 0o600,
-      most: mostConnections,
+      most: options.most,
       log: options.log,
       onConnection: (connection) => this.#accept(connection),
     });

@@ -15,7 +15,7 @@ const node = openLocalNode({ runDirectory, isLongLived: true, version: 'test' })
 const log = createLogger('info');
 const tell = (event: object) => process.stdout.write(`${JSON.stringify(event)}\n`);
 
-CniServer.listen({ path: `${runDirectory}/cni.sock`, node, clock: systemClock, log });
+CniServer.listen({ most: 256, path: `${runDirectory}/cni.sock`, node, clock: systemClock, log });
 Upkeep.start({
   node,
   runDirectory,

@@ -6,6 +6,7 @@ import { createLogger } from '../../src/util/log.ts';
 
 const runDirectory = process.env['WEFT_RUN_DIR'] ?? '';
 CniServer.listen({
+  most: 256,
   path: `${runDirectory}/cni.sock`,
   node: openLocalNode({ runDirectory, isLongLived: true, version: 'test' }),
   clock: systemClock,

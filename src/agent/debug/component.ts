@@ -34,11 +34,15 @@ export function startDebug(context: AgentContext, subjects: DebugSubjects): void
   }
 }
 
-function listen({ config, clock, log }: AgentContext, subjects: DebugSubjects): DebugServer {
+function listen(
+  { config, clock, log, descriptors }: AgentContext,
+  subjects: DebugSubjects,
+): DebugServer {
   return DebugServer.listen({
     path: debugSocketPath(config.runDir),
     clock,
     log: log.child({ component: 'debug' }),
+    most: descriptors.limits.debug,
     answer: async (request: DebugRequest, signal) => {
       switch (request.command) {
         case 'status':

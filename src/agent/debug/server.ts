@@ -15,6 +15,8 @@ export interface DebugServerOptions {
   readonly path: string;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Connections at once. */
+  readonly most: number;
   /** The result becomes JSON. `signal` is aborted when nobody waits for it any more. */
   readonly answer: (request: DebugRequest, signal: AbortSignal) => Promise<unknown>;
 }
@@ -23,7 +25,6 @@ export interface DebugServerOptions {
 const REQUEST_TIMEOUT_MS = 2_000;
 /** People ask questions one by one; more at once is a loop gone wild. */
 const MOST_AT_ONCE = 8;
-const MOST_CONNECTIONS = 64;
 const NEWLINE = 0x0a;
 
 /**
@@ -39,7 +40,7 @@ export class DebugServer {
     this.#options = options;
     this.#server = UnixServer.listen(options.path, {
       mode: 0o600,
-      most: MOST_CONNECTIONS,
+      most: options.most,
       log: options.log,
       onConnection: (connection) => this.#accept(connection),
     });

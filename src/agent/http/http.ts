@@ -35,6 +35,8 @@ export interface HttpServerOptions {
   readonly bindAddressHardFail: boolean;
   /** Told of every failure to bind. */
   readonly onBindFailure?: (error: Error) => void;
+  /** Connections at once, to each address. */
+  readonly most: number;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -49,8 +51,6 @@ export interface RunningHttpServer {
 }
 
 const RETRY_BIND_MS = 5_000;
-/** Of each server. */
-const MOST_CONNECTIONS = 100;
 const MAX_BODY_BYTES = 1024;
 
 /** Serves `routes` on every address, each connection bounded in time. */
@@ -81,7 +81,7 @@ class Listener {
     this.#options = options;
     this.#server = createBoundedServer(
       (request, response) => void answer(request, response, options),
-      connectionSeats(MOST_CONNECTIONS),
+      connectionSeats(options.most),
     );
     this.bound = new Promise((resolve, reject) => {
       this.#server.on('listening', () => this.#onListening(resolve));
@@ -118,6 +118,11 @@ class Listener {
   #onError(cause: Error, reject: (error: Error) => void): void {
     const { bindAddressHardFail, clock, log, name } = this.#options;
     const address = formatHostPort(this.#address);
+    if (this.#server.listening) {
+      // A connection could not be taken; the next one can.
+      log.warn({ server: name, address, reason: cause.message }, 'connection not accepted');
+      return;
+    }
     const error = new IoError(`listen for ${name} on ${address}: ${cause.message}`, { cause });
     this.#options.onBindFailure?.(error);
     if (bindAddressHardFail) {

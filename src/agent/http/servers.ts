@@ -16,23 +16,25 @@ export async function startServers(
   proxy: ProxyComponent | undefined,
   events: EventSink,
 ): Promise<void> {
-  const { config, log, clock, lifecycle } = context;
+  const { config, log, clock, lifecycle, descriptors } = context;
   const { healthzBindAddress, metricsBindAddress, bindAddressHardFail } = config.proxy;
   for (const server of [
     {
       name: 'health',
+      most: descriptors.limits.health,
       address: healthzBindAddress,
       routes: routesOfHealth(context, proxy),
       reason: 'FailedToStartProxierHealthcheck',
     },
     {
       name: 'metrics',
+      most: descriptors.limits.metrics,
       address: metricsBindAddress,
       routes: routesOfMetrics(context, proxy),
       reason: 'FailedToStartMetricServer',
     },
   ]) {
-    const { name, address, routes, reason } = server;
+    const { name, most, address, routes, reason } = server;
     if (address === undefined) continue;
     const onBindFailure = ({ message }: Error) =>
       events.send({
@@ -45,6 +47,7 @@ export async function startServers(
     const addresses = [address];
     const running = serveHttp({
       name,
+      most,
       addresses,
       routes,
       bindAddressHardFail,

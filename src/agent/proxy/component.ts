@@ -206,12 +206,15 @@ function isIptables(kind: RulesKind): boolean {
 
 /** The servers on healthCheckNodePorts, which follow what is in the kernel. */
 function serveServiceHealth(
-  { config, log, lifecycle }: AgentContext,
+  { config, log, lifecycle, descriptors }: AgentContext,
   events: EventSink,
   isProxyHealthy: () => boolean,
 ): CommitListener {
   const { nodeName } = config;
-  const servers = new ServiceHealthServers({ isProxyHealthy, nodeName, events, log });
+  const servers = new ServiceHealthServers({
+    ...{ isProxyHealthy, nodeName, events, log },
+    most: descriptors.limits.serviceHealth,
+  });
   lifecycle.onShutdown('service health servers', () => servers.close());
   return new ServiceHealthChecks((family, wanted) => servers.update(family, wanted));
 }

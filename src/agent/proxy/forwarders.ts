@@ -8,6 +8,7 @@ import { UdpFlows } from '../../proxy/modes/userspace/udp-flows.ts';
 import type { Logger } from '../../util/log.ts';
 import type { OwnSettings } from '../config/own-settings.ts';
 import type { AgentContext } from '../context.ts';
+import type { DescriptorBudget } from '../descriptors.ts';
 import type { ForwarderCounts } from '../metrics/forwarder.ts';
 import { type EventSink, NO_EVENTS } from './events.ts';
 
@@ -53,10 +54,10 @@ export interface ForwardersOptions {
 
 /** Forwarders that share the limits of the configuration, and close when the agent ends. */
 export function openForwarders(
-  { config, clock, lifecycle, metrics }: AgentContext,
+  { config, clock, lifecycle, metrics, descriptors }: AgentContext,
   { families, failures, isServed, canRedirect = () => false }: ForwardersOptions,
 ): ReadonlyMap<IPFamily, Forwarder> {
-  const limits = limitsOf(config.own);
+  const limits = limitsOf(config.own, descriptors);
   const connections = new Connections(limits);
   const flows = new UdpFlows({ idleMs: limits.udpIdleMs, most: limits.udpFlows, clock });
   const traffics: Traffic[] = [];
@@ -81,11 +82,14 @@ export function openForwarders(
   return forwarders;
 }
 
-function limitsOf(own: OwnSettings) {
-  return {
+function limitsOf(own: OwnSettings, descriptors: DescriptorBudget) {
+  const share = descriptors.forForwarder({
     connections: own.userspaceMaxConnections,
-    connectionsPerService: own.userspaceMaxConnectionsPerService,
     udpFlows: own.userspaceMaxUdpFlows,
+  });
+  return {
+    ...share,
+    connectionsPerService: own.userspaceMaxConnectionsPerService,
     udpIdleMs: own.userspaceUdpIdleSeconds * 1000,
   };
 }

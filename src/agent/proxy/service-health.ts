@@ -1,4 +1,5 @@
 import type { Server } from 'node:http';
+import type { Socket } from 'node:net';
 import { type IPFamily, ipFamily } from '../../net/ip.ts';
 import {
   answerServiceHealth,
@@ -6,6 +7,7 @@ import {
   type ServiceHealthCheck,
 } from '../../proxy/health.ts';
 import type { Logger } from '../../util/log.ts';
+import type { Seats } from '../../util/seats.ts';
 import { formatHostPort } from '../config/host-port.ts';
 import { connectionSeats, createBoundedServer } from '../http/bounded-server.ts';
 import { send } from '../http/http.ts';
@@ -16,6 +18,8 @@ export interface ServiceHealthOptions {
   readonly isProxyHealthy: () => boolean;
   readonly nodeName: string;
   readonly events: EventSink;
+  /** Connections at once, to the health ports of all Services together. */
+  readonly most: number;
   readonly log: Logger;
 }
 
@@ -24,9 +28,6 @@ interface OpenServer {
   /** What it answers now; a port can pass from one Service to another. */
   check: ServiceHealthCheck;
 }
-
-/** Of the health ports of all Services together. */
-const MOST_CONNECTIONS = 200;
 
 /**
  * The servers on healthCheckNodePorts. A port that is taken is tried again whenever the wanted
@@ -38,10 +39,11 @@ export class ServiceHealthServers {
   readonly #open = new Map<IPFamily, Map<string, OpenServer>>();
   /** Where listening failed and nothing was said since. */
   readonly #failed = new Set<string>();
-  readonly #seats = connectionSeats(MOST_CONNECTIONS);
+  readonly #seats: Seats<Socket>;
 
   constructor(options: ServiceHealthOptions) {
     this.#options = options;
+    this.#seats = connectionSeats(options.most);
   }
 
   /** Closes what is not among the wanted servers of a family and opens what is missing. */
@@ -80,6 +82,8 @@ export class ServiceHealthServers {
     const entry: OpenServer = { server, check };
     open.set(place, entry);
     server.on('error', (error) => {
+      // What could not be accepted was lost, the server was not.
+      if (server.listening) return;
       if (open.get(place) === entry) open.delete(place);
       this.#report(place, entry.check, error);
     });

@@ -23,6 +23,7 @@ beforeEach(() => {
   served = [];
   lines = [];
   server = CniServer.listen({
+    most: 256,
     path: join(directory, 'run/cni.sock'),
     node,
     clock,

@@ -11,16 +11,22 @@ export interface ForwarderLimits {
   readonly udpIdleMs: number;
 }
 
+/** A source may hold so many times what is free. */
+const MOST_HELD_TO_FREE = 4;
+
 /** A TCP connection between its acceptance and its end. */
 export interface Admission {
   end(): void;
 }
 
-/** Counts TCP connections: in all, by Service and by the address that clients see. */
+/** Counts TCP connections: in all, by Service, by source and by the address that clients see. */
 export class Connections {
   readonly #limits: ForwarderLimits;
   readonly #byService = new Map<string, number>();
   readonly #byAddress = new Map<IP, number>();
+  readonly #bySource = new Map<IP, number>();
+  /** By Service and source. */
+  readonly #byBoth = new Map<string, number>();
   #running = 0;
 
   constructor(limits: ForwarderLimits) {
@@ -36,26 +42,35 @@ export class Connections {
     return this.#byAddress.keys();
   }
 
-  /** Undefined when there are too many. */
-  admit(service: string, address: IP): Admission | undefined {
+  /** Undefined when there are too many, in all or of `source`. */
+  admit(service: string, address: IP, source: IP): Admission | undefined {
     const { connections, connectionsPerService } = this.#limits;
     const ofService = this.#byService.get(service) ?? 0;
-    if (this.#running >= connections || ofService >= connectionsPerService) return undefined;
-    this.#add(service, address, 1);
+    const ofSource = this.#bySource.get(source) ?? 0;
+    const ofBoth = this.#byBoth.get(`${service} ${source}`) ?? 0;
+    if (!mayTakeMore(ofSource, connections - this.#running)) return undefined;
+    if (!mayTakeMore(ofBoth, connectionsPerService - ofService)) return undefined;
+    const add = (by: 1 | -1) => {
+      this.#running += by;
+      count(this.#byService, service, by);
+      count(this.#byAddress, address, by);
+      count(this.#bySource, source, by);
+      count(this.#byBoth, `${service} ${source}`, by);
+    };
+    add(1);
     let isOver = false;
     return {
       end: () => {
-        if (!isOver) this.#add(service, address, -1);
+        if (!isOver) add(-1);
         isOver = true;
       },
     };
   }
+}
 
-  #add(service: string, address: IP, by: 1 | -1): void {
-    this.#running += by;
-    count(this.#byService, service, by);
-    count(this.#byAddress, address, by);
-  }
+/** One source alone gets four of five, two get four of nine each: there is always something left. */
+function mayTakeMore(held: number, free: number): boolean {
+  return held < MOST_HELD_TO_FREE * free;
 }
 
 function count<K>(counts: Map<K, number>, key: K, by: number): void {

@@ -74,7 +74,8 @@ export class Traffic {
       this.#reset(client, 'verdict');
       return;
     }
-    const admission = this.#options.connections.admit(place.service, place.address);
+    const { connections } = this.#options;
+    const admission = connections.admit(place.service, place.address, packet.source);
     if (admission === undefined) {
       this.#reset(client, 'limit');
       return;
@@ -135,7 +136,10 @@ export class Traffic {
       this.#upstreams.delete(key);
       upstream.close();
     };
-    flows.add(key, { family, service: place.service, endpoint: endpointKey(endpoint), onEnd });
+    flows.add(key, {
+      ...{ family, service: place.service, source: packet.source },
+      ...{ endpoint: endpointKey(endpoint), onEnd },
+    });
     return upstream;
   }
 

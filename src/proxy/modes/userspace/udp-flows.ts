@@ -1,4 +1,4 @@
-import type { IPFamily } from '../../../net/ip.ts';
+import type { IP, IPFamily } from '../../../net/ip.ts';
 import type { Clock } from '../../../util/clock.ts';
 
 /** One client's packets through one socket of ours, to one endpoint. */
@@ -6,6 +6,7 @@ export interface UdpFlow {
   readonly family: IPFamily;
   /** Key of its ServicePort's Service. */
   readonly service: string;
+  readonly source: IP;
   /** As endpointKey has it. */
   readonly endpoint: string;
   /** Ends it from outside; it is not in the table any more. */
@@ -32,6 +33,7 @@ export interface UdpFlowsOptions {
 export class UdpFlows {
   readonly #options: UdpFlowsOptions;
   readonly #entries = new Map<string, Entry>();
+  readonly #countBySource = new Map<IP, number>();
   /** A look is due; with the last flow it finds none and is the last. */
   #isLookedAfter = false;
 
@@ -43,14 +45,15 @@ export class UdpFlows {
     return this.#entries.size;
   }
 
-  /** Adds a flow of a new key, in the place of the one that was silent for longest if need be. */
+  /**
+   * Adds a flow of a new key. If need be it takes the place of the one that was silent for longest: of its
+   * own source, where that has more than half of all.
+   */
   add(key: string, flow: UdpFlow): void {
     const { clock, most } = this.#options;
-    while (this.#entries.size >= most) {
-      const [oldest = ''] = this.#entries.keys();
-      this.end(oldest);
-    }
+    while (this.#entries.size >= most) this.end(this.#nextToGo(flow.source));
     this.#entries.set(key, { flow, seenAtMs: clock.now() });
+    this.#countBySource.set(flow.source, this.#countOf(flow.source) + 1);
     this.#lookLater();
   }
 
@@ -66,13 +69,31 @@ export class UdpFlows {
 
   end(key: string): void {
     const entry = this.#entries.get(key);
+    if (entry === undefined) return;
     this.#entries.delete(key);
-    entry?.flow.onEnd();
+    const { source, onEnd } = entry.flow;
+    const left = this.#countOf(source) - 1;
+    if (left === 0) this.#countBySource.delete(source);
+    else this.#countBySource.set(source, left);
+    onEnd();
   }
 
   /** Ends those that are meant. */
   endAll(isMeant: (flow: UdpFlow) => boolean): void {
     for (const [key, { flow }] of this.#entries) if (isMeant(flow)) this.end(key);
+  }
+
+  /** More than half of all flows are quickly met. */
+  #nextToGo(source: IP): string {
+    const isGreedy = this.#countOf(source) > this.#options.most / 2;
+    for (const [key, { flow }] of this.#entries) {
+      if (!isGreedy || flow.source === source) return key;
+    }
+    return '';
+  }
+
+  #countOf(source: IP): number {
+    return this.#countBySource.get(source) ?? 0;
   }
 
   #lookLater(): void {

@@ -20,6 +20,7 @@ beforeEach(() => {
   clock = new FakeClock();
   answer = () => Promise.resolve(['nothing']);
   server = DebugServer.listen({
+    most: 64,
     path: debugSocketPath(directory),
     clock,
     log: createLogger('silent'),

@@ -40,6 +40,7 @@ const clients: Socket[] = [];
 beforeEach(async () => {
   server = serveHttp({
     name: 'test',
+    most: 100,
     addresses: [{ host: LOOPBACK, port: 0 }],
     bindAddressHardFail: false,
     clock: systemClock,
@@ -127,6 +128,7 @@ describe('health ports of Services', () => {
     const servers = new ServiceHealthServers({
       isProxyHealthy: () => true,
       nodeName: 'node',
+      most: 200,
       events: { send: () => {} },
       log,
     });

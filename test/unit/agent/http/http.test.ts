@@ -29,6 +29,7 @@ afterEach(async () => {
 function serve(options: Partial<HttpServerOptions> & Pick<HttpServerOptions, 'routes'>) {
   const server = serveHttp({
     name: 'test',
+    most: 100,
     addresses: [{ host: LOOPBACK, port: 0 }],
     bindAddressHardFail: false,
     clock: new FakeClock(),

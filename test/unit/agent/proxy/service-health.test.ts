@@ -16,6 +16,7 @@ function start() {
   const facts = { isHealthy: true };
   const events: EventNote[] = [];
   const servers = new ServiceHealthServers({
+    most: 200,
     isProxyHealthy: () => facts.isHealthy,
     nodeName: 'node-a',
     events: { send: (event) => events.push(event) },

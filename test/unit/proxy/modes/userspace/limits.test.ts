@@ -5,33 +5,56 @@ import { UdpFlows } from '../../../../../src/proxy/modes/userspace/udp-flows.ts'
 import { FakeClock } from '../../../../support/fake-clock.ts';
 
 const LIMITS = { connections: 3, connectionsPerService: 2, udpFlows: 2, udpIdleMs: 1000 };
+const [A, B, C] = ['10.0.0.1', '10.0.0.2', '10.0.0.3'].map(parseIP) as [never, never, never];
 const [ONE, OTHER] = ['172.30.0.1', '172.30.0.2'].map(parseIP) as [never, never];
 
 describe('connections', () => {
   test('of one Service and of all', () => {
     const connections = new Connections(LIMITS);
-    const admit = (service: string) => connections.admit(service, ONE) !== undefined;
+    const admit = (service: string) => connections.admit(service, ONE, A) !== undefined;
     expect(['a', 'a', 'a', 'b', 'b'].map(admit)).toEqual([true, true, false, true, false]);
     expect(connections.running).toBe(3);
   });
 
   test('an end makes room, once', () => {
     const connections = new Connections(LIMITS);
-    const [first] = [connections.admit('a', ONE), connections.admit('a', ONE)];
+    const [first] = [connections.admit('a', ONE, A), connections.admit('a', ONE, A)];
     first?.end();
     first?.end();
-    expect([connections.running, connections.admit('a', ONE) !== undefined]).toEqual([1, true]);
-    expect(connections.admit('a', ONE)).toBe(undefined);
+    expect([connections.running, connections.admit('a', ONE, A) !== undefined]).toEqual([1, true]);
+    expect(connections.admit('a', ONE, A)).toBe(undefined);
   });
 
   test('addresses are those of running ones', () => {
     const connections = new Connections(LIMITS);
-    const [first, second] = [connections.admit('a', ONE), connections.admit('a', ONE)];
-    connections.admit('b', OTHER);
+    const [first, second] = [connections.admit('a', ONE, A), connections.admit('a', ONE, A)];
+    connections.admit('b', OTHER, A);
     first?.end();
     expect([...connections.addresses()]).toEqual([ONE, OTHER]);
     second?.end();
     expect([...connections.addresses()]).toEqual([OTHER]);
+  });
+});
+
+describe('one source', () => {
+  const limits = { ...LIMITS, connections: 100, connectionsPerService: 50 };
+
+  function admitted(connections: Connections, count: number, service: string, source: never) {
+    const tries = Array.from({ length: count }, () => connections.admit(service, ONE, source));
+    return tries.filter((admission) => admission !== undefined).length;
+  }
+
+  test('gets four of five of a Service and of all', () => {
+    const connections = new Connections(limits);
+    expect(admitted(connections, 200, 'a', A)).toBe(40);
+    expect(admitted(connections, 200, 'b', A)).toBe(40);
+    expect(admitted(connections, 10, 'c', A)).toBe(0);
+  });
+
+  test('leaves something for others, and each of them for the next', () => {
+    const connections = new Connections(limits);
+    for (const service of ['a', 'b']) admitted(connections, 200, service, A);
+    expect([admitted(connections, 5, 'a', B), admitted(connections, 5, 'a', C)]).toEqual([5, 4]);
   });
 });
 
@@ -40,8 +63,8 @@ describe('UDP flows', () => {
     const clock = new FakeClock();
     const ended: string[] = [];
     const flows = new UdpFlows({ idleMs: 8_000, most, clock });
-    const add = (key: string, endpoint = 'e', service = 's') =>
-      flows.add(key, { family: 4, service, endpoint, onEnd: () => ended.push(key) });
+    const add = (key: string, endpoint = 'e', source: never = A) =>
+      flows.add(key, { family: 4, service: 's', source, endpoint, onEnd: () => ended.push(key) });
     return { clock, ended, flows, add };
   }
 
@@ -75,6 +98,14 @@ describe('UDP flows', () => {
     flows.touch('one');
     add('three');
     expect(ended).toEqual(['two']);
+  });
+
+  test('a source with more than half of them gives way to itself', () => {
+    const { ended, add } = create(4);
+    add('other', 'e', B);
+    for (let i = 0; i < 5; i++) add(`greedy ${i}`);
+    add('another', 'e', C);
+    expect(ended).toEqual(['greedy 0', 'greedy 1', 'other']);
   });
 
   test('those that are meant end at once', () => {

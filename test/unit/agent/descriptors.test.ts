@@ -1,0 +1,49 @@
+import { expect, test } from 'vitest';
+import { DescriptorBudget, openFilesLimit } from '../../../src/agent/descriptors.ts';
+import { createLogger } from '../../../src/util/log.ts';
+
+const WANTED = { connections: 16_384, udpFlows: 8_192 };
+
+function budget(total: number) {
+  const lines: Record<string, unknown>[] = [];
+  const log = createLogger('info', { write: (line: string) => lines.push(JSON.parse(line)) });
+  return { lines, budget: new DescriptorBudget(total, log) };
+}
+
+test.each([
+  { total: 1_048_576, cni: 256, health: 100, connections: 16_384, lines: 0 },
+  { total: Number.POSITIVE_INFINITY, cni: 256, health: 100, connections: 16_384, lines: 0 },
+  { total: 4096, cni: 256, health: 100, connections: 1222, lines: 1 },
+  { total: 1024, cni: 125, health: 49, connections: 193, lines: 2 },
+  { total: 128, cni: 8, health: 3, connections: 13, lines: 2 },
+  { total: 32, cni: 2, health: 2, connections: 2, lines: 2 },
+])('$total open files', ({ total, cni, health, connections, lines: count }) => {
+  const { lines, budget: divided } = budget(total);
+  const share = divided.forForwarder(WANTED);
+  expect([divided.limits.cni, divided.limits.health, share.connections, lines.length]).toEqual([
+    ...[cni, health, connections, count],
+  ]);
+});
+
+test('the line names the settings and the cure', () => {
+  const { lines, budget: divided } = budget(4096);
+  divided.forForwarder(WANTED);
+  expect(lines).toMatchObject([
+    {
+      limit: 4096,
+      userspaceMaxConnections: 1222,
+      userspaceMaxUdpFlows: 611,
+      cure: expect.stringMatching(/^allow 42000 open files .*or lower userspaceMaxConnections/),
+    },
+  ]);
+});
+
+test('with the limit that is named nothing is reduced', () => {
+  const { lines } = budget(2016);
+  expect(lines).toEqual([]);
+});
+
+test('the limit of this process, and of one without', () => {
+  expect(openFilesLimit()).toBeGreaterThan(100);
+  expect(openFilesLimit('Max open files            unlimited   unlimited   files')).toBe(Infinity);
+});
