@@ -10,9 +10,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { BusyError, errorCode, IoError } from '../util/errors.ts';
-
-/** flock(2) without waiting: false when somebody else holds the lock. */
-export type FileLock = (fd: number, operation: 'exclusive' | 'unlock') => boolean;
+import type { Flock } from '../util/wait.ts';
 
 /** Held until the process ends or `release` is called; the kernel frees it after a crash. */
 export interface RunDirLock {
@@ -46,7 +44,7 @@ export function ensureRunDir(path: string, ownerUid: number): void {
  * Takes the run directory for this process: an flock on `agent.lock`, which also holds the pid
  * for people. Throws BusyError naming the holder when another agent has it.
  */
-export function lockRunDir(path: string, pid: number, flock: FileLock): RunDirLock {
+export function lockRunDir(path: string, pid: number, flock: Flock): RunDirLock {
   const file = join(path, 'agent.lock');
   const fd = openLockFile(file);
   if (!flock(fd, 'exclusive')) {

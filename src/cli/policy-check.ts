@@ -1,4 +1,6 @@
 /** `weft policy check`: verdicts of policies in files, before anybody applies them. */
+
+import { lastText } from '../agent/config/flag-text.ts';
 import type { FlagValues } from '../agent/config/kube-proxy-flags.ts';
 import type { Manifests, ReadableKind } from '../kube/manifests/read-manifests.ts';
 import {
@@ -19,7 +21,6 @@ import {
 } from '../policy/probes.ts';
 import { type PolicyWorld, policyWorld } from '../policy/world.ts';
 import { DecodeError } from '../util/errors.ts';
-import { lastText } from './flag-text.ts';
 import { UsageError } from './usage.ts';
 
 export interface PolicyCheckEffects {

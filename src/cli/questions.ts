@@ -1,5 +1,6 @@
 /** `weft explain` and `weft diff`: questions to the agent that runs on this node. */
 
+import { lastText } from '../agent/config/flag-text.ts';
 import { parseGoDuration } from '../agent/config/go-duration.ts';
 import type { FlagValues } from '../agent/config/kube-proxy-flags.ts';
 import { differenceText, hasDifferences } from '../agent/debug/difference-text.ts';
@@ -9,7 +10,6 @@ import { type DebugRequest, type ExplainRequest, MOST_LIVE_MS } from '../agent/d
 import { type IP, ipFamily, tryParseIP } from '../net/ip.ts';
 import type { TableDifference } from '../proxy/modes/nftables/difference.ts';
 import type { Protocol } from '../proxy/service.ts';
-import { lastText } from './flag-text.ts';
 import { UsageError } from './usage.ts';
 
 export interface QuestionEffects {

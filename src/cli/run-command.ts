@@ -5,6 +5,7 @@ import {
   resolveAgentConfig,
   type Surroundings,
 } from '../agent/config/agent-config.ts';
+import { lastText } from '../agent/config/flag-text.ts';
 import { renderKubeProxyConfig } from '../agent/config/kube-proxy-config.ts';
 import {
   type FlagValues,
@@ -15,7 +16,6 @@ import { DEFAULT_STATE_DIR, readOwnFlags } from '../agent/config/own-settings.ts
 import type { ConfigSource } from '../agent/config/reload.ts';
 import { ConfigError, errorCode, IoError, toError } from '../util/errors.ts';
 import type { Invocation } from './command-line.ts';
-import { lastText } from './flag-text.ts';
 import { type PolicyCheckEffects, runPolicyCheck } from './policy-check.ts';
 import { type QuestionEffects, runDiff, runExplain } from './questions.ts';
 import { runStatus, type StatusEffects } from './status.ts';

@@ -1,11 +1,11 @@
 /** `weft status`: one screen about the agent of this node, or the same as JSON. */
 
+import { lastText } from '../agent/config/flag-text.ts';
 import type { FlagValues } from '../agent/config/kube-proxy-flags.ts';
 import type { DiskStatus } from '../agent/debug/disk-status.ts';
 import type { AgentStatus } from '../agent/debug/status.ts';
 import { diskStatusText, statusText } from '../agent/debug/status-text.ts';
 import { IoError } from '../util/errors.ts';
-import { lastText } from './flag-text.ts';
 import type { QuestionEffects } from './questions.ts';
 import { UsageError } from './usage.ts';
 

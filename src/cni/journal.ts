@@ -1,8 +1,8 @@
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { errorCode, IoError, toError } from '../util/errors.ts';
+import { IoError, toError } from '../util/errors.ts';
+import { namesIn, readIfThere, writingInto } from '../util/files.ts';
 import { parseJson } from '../util/json.ts';
-import { writingInto } from '../util/private-directory.ts';
 import { type Attachment, attachmentKey, decodeNetnsPlace, type NetnsPlace } from './attachment.ts';
 import type { Journal } from './node.ts';
 import { isJsonObject } from './protocol/json.ts';
@@ -24,28 +24,18 @@ export function openJournal(directory: string): Journal {
         throw new IoError(`journal in ${directory}: ${toError(cause).message}`, { cause });
       }
     },
-    netnsOf: (attachment) => parseNetns(readIfThere(fileOf(attachment))),
+    netnsOf: (attachment) => parseNetns(readIfThere(fileOf(attachment)) ?? ''),
     unfinished: () => readEntries(directory),
     end: (attachment) => rmSync(fileOf(attachment), { force: true }),
   };
 }
 
 function readEntries(directory: string): readonly Attachment[] {
-  if (!existsSync(directory)) return [];
-  return readdirSync(directory).flatMap((name) => {
-    const attachment = parseEntry(readIfThere(join(directory, name)));
+  return namesIn(directory).flatMap((name) => {
+    // An ADD may end while the directory is read.
+    const attachment = parseEntry(readIfThere(join(directory, name)) ?? '');
     return attachment === undefined ? [] : [attachment];
   });
-}
-
-/** An ADD may end while the directory is read. */
-function readIfThere(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (thrown) {
-    if (errorCode(thrown) === 'ENOENT') return '';
-    throw thrown;
-  }
 }
 
 /** A process killed between creating and writing leaves an empty file: that ADD made nothing yet. */

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { openQuarantine } from '../ipam/quarantine.ts';
 import { openIptables } from '../iptables/programs-sync.ts';
 import { openConntrack } from '../kernel/conntrack.ts';
@@ -8,6 +7,8 @@ import { sysctls } from '../kernel/sysctls.ts';
 import { wire } from '../netlink/wire.ts';
 import { NftablesConnection, NftablesError } from '../nftables/connection.ts';
 import { systemClock } from '../util/clock.ts';
+import { readIfReadable } from '../util/files.ts';
+import { sleep } from '../util/wait.ts';
 import { claimNetns } from './claim-netns.ts';
 import { openExecPlugin } from './exec-plugin.ts';
 import { openForeignIpam } from './foreign-ipam.ts';
@@ -20,8 +21,6 @@ import { collectFlowEnds } from './upkeep/flows.ts';
 import { openRecords } from './upkeep/records.ts';
 
 export const defaultRunDirectory = '/run/weft';
-
-const pauseCell = new Int32Array(new SharedArrayBuffer(4));
 
 /** Below the two minutes after which kubelet kills a call. */
 const delegateTimeoutMs = 100_000;
@@ -54,10 +53,9 @@ export function openLocalNode(options: LocalNodeOptions): UpkeepNode {
     sysctls,
     openConntrack: () => openConntrack(),
     iptables: openIptables(),
-    claimNetns: (netns) =>
-      claimNetns(netns, { flock: wire.flock, timeoutMs: claimTimeoutMs, pause }),
+    claimNetns: (netns) => claimNetns(netns, { flock: wire.flock, timeoutMs: claimTimeoutMs }),
     openNftables: isLongLived ? () => shared : () => lazyNftables(false),
-    pause,
+    pause: sleep,
   };
   return {
     kernel,
@@ -75,7 +73,7 @@ export function openLocalNode(options: LocalNodeOptions): UpkeepNode {
       }),
     }),
     foreignIpam: openForeignIpam(
-      isLongLived ? undefined : openExecPlugin({ timeoutMs: delegateTimeoutMs, pause }),
+      isLongLived ? undefined : openExecPlugin({ timeoutMs: delegateTimeoutMs, pause: sleep }),
     ),
     journal: openJournal(`${runDirectory}/adding`),
     hostPorts: openHostPortStore(`${runDirectory}/hostports`, {
@@ -121,19 +119,11 @@ function lazyNftables(isShared: boolean): Nftables {
   };
 }
 
-function pause(ms: number): void {
-  Atomics.wait(pauseCell, 0, 0, ms);
-}
-
 /** A machine without an id still has one that lasts as long as its bridges: that of this boot. */
 function readNodeId(): string {
   for (const path of ['/etc/machine-id', '/proc/sys/kernel/random/boot_id']) {
-    try {
-      const text = readFileSync(path, 'utf8').trim();
-      if (text !== '') return text;
-    } catch {
-      // The next source is tried.
-    }
+    const text = readIfReadable(path)?.trim() ?? '';
+    if (text !== '') return text;
   }
   return '';
 }

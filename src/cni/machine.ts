@@ -1,7 +1,8 @@
 /** What the machine says of itself and of its network namespaces. */
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { IP } from '../net/ip.ts';
+import { readIfReadable } from '../util/files.ts';
 import type { NetnsPlace } from './attachment.ts';
 import { type CniKernel, withRtnl } from './node.ts';
 
@@ -9,13 +10,13 @@ let bootId: string | undefined;
 
 /** Id of this boot; empty where the kernel does not tell. No process outlives a boot: read once. */
 export function readBootId(): string {
-  bootId ??= readIfThere('/proc/sys/kernel/random/boot_id').trim();
+  bootId ??= readIfReadable('/proc/sys/kernel/random/boot_id')?.trim() ?? '';
   return bootId;
 }
 
 /** When this boot began by the clock of now, ms since the epoch (`btime` of /proc/stat). */
 export function readBootedAtMs(): number {
-  const seconds = /^btime (\d+)$/m.exec(readIfThere('/proc/stat'))?.[1];
+  const seconds = /^btime (\d+)$/m.exec(readIfReadable('/proc/stat') ?? '')?.[1];
   return Number(seconds ?? 0) * 1000;
 }
 
@@ -75,12 +76,10 @@ function addressesAt(kernel: CniKernel, path: string): readonly IP[] {
 
 /** Mount points of namespaces; the root of such a mount is `net:[<inode>]`. */
 function mountedPaths(): readonly string[] {
-  return readIfThere('/proc/self/mountinfo')
-    .split('\n')
-    .flatMap((line) => {
-      const [, , , root = '', point = ''] = line.split(' ');
-      return root.startsWith('net:[') ? [unescaped(point)] : [];
-    });
+  return (readIfReadable('/proc/self/mountinfo') ?? '').split('\n').flatMap((line) => {
+    const [, , , root = '', point = ''] = line.split(' ');
+    return root.startsWith('net:[') ? [unescaped(point)] : [];
+  });
 }
 
 /** Spaces and the like are three octal digits there. */
@@ -94,12 +93,4 @@ function processPaths(): readonly string[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map((pid) => join('/proc', pid, 'ns/net'));
-}
-
-function readIfThere(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
-  }
 }

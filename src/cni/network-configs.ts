@@ -1,7 +1,8 @@
 /** The network configurations of the runtime, as files in its directory. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { errorCode } from '../util/errors.ts';
+import { readIfReadable } from '../util/files.ts';
 import { parseJson } from '../util/json.ts';
 import { isJsonObject, memberOf } from './protocol/json.ts';
 
@@ -23,7 +24,7 @@ export interface NetworkConfig {
 export function readNetworkConfigs(directory: string): readonly NetworkConfig[] {
   return namesIn(directory)
     .filter((file) => /\.(conf|conflist|json)$/.test(file))
-    .flatMap((file) => parseNetworkConfig(file, readFile(join(directory, file))));
+    .flatMap((file) => parseNetworkConfig(file, readIfReadable(join(directory, file)) ?? ''));
 }
 
 function parseNetworkConfig(file: string, text: string): readonly NetworkConfig[] {
@@ -48,14 +49,5 @@ function namesIn(directory: string): readonly string[] {
   } catch (thrown) {
     if (['ENOENT', 'ENOTDIR', 'EACCES', 'ELOOP'].includes(errorCode(thrown) ?? '')) return [];
     throw thrown;
-  }
-}
-
-/** Files come and go while they are read. */
-function readFile(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
   }
 }

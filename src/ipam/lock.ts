@@ -9,18 +9,9 @@ import {
   statSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { Wire } from '../netlink/wire.ts';
-import { BusyError, errorCode } from '../util/errors.ts';
-
-export interface LockOptions {
-  /** flock(2) that never waits; the addon's. */
-  readonly flock: Wire['flock'];
-  /** How long to wait for another holder. */
-  readonly timeoutMs: number;
-}
-
-const LONGEST_SLEEP_MS = 10;
-const sleepCell = new Int32Array(new SharedArrayBuffer(4));
+import { BusyError } from '../util/errors.ts';
+import { ifThere } from '../util/files.ts';
+import { type FlockOptions, takeFlock } from '../util/wait.ts';
 
 /**
  * Runs `job` while holding host-local's lock, flock(2) on `<directory>/lock`, which shuts out the
@@ -29,7 +20,7 @@ const sleepCell = new Int32Array(new SharedArrayBuffer(4));
  */
 export function withDirectoryLock<T>(
   directory: string,
-  options: LockOptions & { readonly isCreating: boolean },
+  options: FlockOptions & { readonly isCreating: boolean },
   job: () => T,
 ): T | undefined {
   const path = join(directory, 'lock');
@@ -47,11 +38,8 @@ export function withDirectoryLock<T>(
 }
 
 function openLockFile(path: string, isCreating: boolean): number | undefined {
-  try {
-    return openSync(path, 'r');
-  } catch (error) {
-    if (errorCode(error) !== 'ENOENT') throw error;
-  }
+  const present = ifThere(() => openSync(path, 'r'));
+  if (present !== undefined) return present;
   if (!isCreating && !isPresent(dirname(path))) return undefined;
   makeDirectory(dirname(path));
   const fd = openSync(path, 'a', 0o750);
@@ -75,17 +63,10 @@ function isStillAt(fd: number, path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.ino === fstatSync(fd).ino;
 }
 
-function waitForLock(fd: number, path: string, options: LockOptions): void {
-  let waitedMs = 0;
-  for (let sleepMs = 1; !options.flock(fd, 'exclusive'); sleepMs++) {
-    if (waitedMs >= options.timeoutMs) {
-      const holder = describeHolder(fstatSync(fd).ino) ?? 'another process';
-      throw new BusyError(`lock ${path}: held by ${holder} for more than ${options.timeoutMs} ms`);
-    }
-    const pauseMs = Math.min(sleepMs, LONGEST_SLEEP_MS, options.timeoutMs - waitedMs);
-    Atomics.wait(sleepCell, 0, 0, pauseMs);
-    waitedMs += pauseMs;
-  }
+function waitForLock(fd: number, path: string, options: FlockOptions): void {
+  if (takeFlock(fd, options)) return;
+  const holder = describeHolder(fstatSync(fd).ino) ?? 'another process';
+  throw new BusyError(`lock ${path}: held by ${holder} for more than ${options.timeoutMs} ms`);
 }
 
 /**

@@ -1,10 +1,9 @@
-import { appendFileSync, renameSync, writeFileSync } from 'node:fs';
+import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type IP, tryParseIP } from '../net/ip.ts';
 import { errorCode } from '../util/errors.ts';
-import { writingInto } from '../util/private-directory.ts';
+import { readIfThere, replaceFile, writingInto } from '../util/files.ts';
 import { sha256 } from '../util/sha256.ts';
-import { readText } from './store-files.ts';
 
 /** Addresses that were given back a moment ago and should rest, so that peers forget their owner. */
 export interface Quarantine {
@@ -39,7 +38,7 @@ export function openQuarantine({ directory, periodMs, now }: QuarantineOptions):
     return Math.abs(now() - releasedAt) < periodMs;
   };
   const resting = (store: string): ReadonlyMap<IP, number> => {
-    const text = attempt(() => readText(fileOf(store))) ?? '';
+    const text = attempt(() => readIfThere(fileOf(store))) ?? '';
     const entries = text.split('\n').flatMap((line) => {
       const entry = parseLine(line);
       return entry !== undefined && isResting(entry[1]) ? [entry] : [];
@@ -76,8 +75,7 @@ function append(directory: string, file: string, lines: string): void {
 function compact(file: string, current: ReadonlyMap<IP, number>): void {
   attempt(() => {
     const lines = Array.from(current, ([address, time]) => formatLine(address, time)).join('');
-    writeFileSync(`${file}.new`, lines, { mode: 0o600 });
-    renameSync(`${file}.new`, file);
+    replaceFile(file, lines);
   });
 }
 

@@ -1,9 +1,11 @@
 import { statSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import type { IP } from '../net/ip.ts';
-import { ConfigError, errorCode, IoError, joinErrors, toError, WeftError } from '../util/errors.ts';
-import { DirectoryIndex } from './directory-index.ts';
-import { type LockOptions, withDirectoryLock } from './lock.ts';
+import { ConfigError, IoError, joinErrors, toError, WeftError } from '../util/errors.ts';
+import { createFile, ifThere, overwriteFile, readIfThere, syncDirectory } from '../util/files.ts';
+import type { FlockOptions } from '../util/wait.ts';
+import { DirectoryIndex, UNFINISHED_PREFIX } from './directory-index.ts';
+import { withDirectoryLock } from './lock.ts';
 import type { Quarantine } from './quarantine.ts';
 import {
   formatOwner,
@@ -13,9 +15,8 @@ import {
   type Reservation,
   releasable,
 } from './reservations.ts';
-import { createWhole, overwrite, readText, syncDirectory } from './store-files.ts';
 
-export interface StoreOptions extends LockOptions {
+export interface StoreOptions extends FlockOptions {
   /** Remembers the directory's content between calls; for a process that lives long. */
   readonly keepsIndex: boolean;
   /** fsync of files and directory. A killed process loses nothing without it, a power cut may. */
@@ -155,11 +156,14 @@ export class StoreSession {
     if (this.#known.has(address)) return false;
     const text = formatOwner(owner);
     this.#hasChanged = true;
-    const isCreated = createWhole(this.#directory, address, text, this.#options.isDurable);
+    const isCreated = createFile(join(this.#directory, address), text, {
+      isDurable: this.#options.isDurable,
+      unfinished: join(this.#directory, `${UNFINISHED_PREFIX}${address}`),
+    });
     this.#known.set(address, isCreated ? parseReservation(address, text) : undefined);
     if (!isCreated) return false;
     try {
-      overwrite(join(this.#directory, lastReservedName(setIndex)), address);
+      overwriteFile(join(this.#directory, lastReservedName(setIndex)), address);
     } catch (error) {
       this.releaseAddresses([address]);
       throw error;
@@ -169,7 +173,7 @@ export class StoreSession {
 
   /** The text of `last_reserved_ip.<setIndex>`, undefined when there is none. */
   lastReserved(setIndex: number): string | undefined {
-    return readText(join(this.#directory, lastReservedName(setIndex)));
+    return readIfThere(join(this.#directory, lastReservedName(setIndex)));
   }
 
   /**
@@ -190,14 +194,11 @@ export class StoreSession {
     for (const address of addresses) {
       this.#hasChanged = true;
       try {
-        unlinkSync(join(this.#directory, address));
+        ifThere(() => unlinkSync(join(this.#directory, address)));
+        this.#known.delete(address);
       } catch (error) {
-        if (errorCode(error) !== 'ENOENT') {
-          errors.push(toError(error));
-          continue;
-        }
+        errors.push(toError(error));
       }
-      this.#known.delete(address);
     }
     const failure = joinErrors(errors, `release addresses in ${this.#directory}`);
     if (failure !== undefined) throw new IoError(failure.message, { cause: failure });

@@ -1,8 +1,8 @@
 /** The same programs for one CNI call, whose thread waits for them. */
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import type { IPFamily } from '../net/ip.ts';
-import { errorCode, IoError } from '../util/errors.ts';
+import { IoError } from '../util/errors.ts';
+import { readIfThere } from '../util/files.ts';
 import {
   type Command,
   type CommandPrefix,
@@ -75,10 +75,5 @@ function readTableNames(family: IPFamily, [command, ...args]: CommandPrefix): st
   if (command !== undefined) {
     return spawnSync(command, [...args, 'cat', path], { encoding: 'utf8' }).stdout;
   }
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (thrown) {
-    if (errorCode(thrown) === 'ENOENT') return '';
-    throw thrown;
-  }
+  return readIfThere(path) ?? '';
 }

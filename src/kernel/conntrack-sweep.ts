@@ -3,13 +3,13 @@ import { decodeFlow } from '../netlink/ctnetlink/flow.ts';
 import { encodeFlowFilter, encodeFlowKey, matchesFlow } from '../netlink/ctnetlink/request.ts';
 import { dumpInParts } from '../netlink/dump-in-parts.ts';
 import type { NetlinkReply } from '../netlink/message.ts';
+import { NETLINK_NETFILTER } from '../netlink/numbers.ts';
 import { requestAll } from '../netlink/request-batch.ts';
 import { NetlinkSocket } from '../netlink/socket.ts';
 import { joinErrors } from '../util/errors.ts';
 import { inParts } from '../util/turns.ts';
 import type { Flow, FlowFilter, FlowSweeper, Netns, Sweep } from './types.ts';
 
-const NETLINK_NETFILTER = 12;
 /** Holds one error per deletion of a batch. */
 const RECEIVE_BUFFER_BYTES = 1 << 20;
 const DELETIONS_PER_PART = 256;

@@ -1,12 +1,11 @@
 import { CT_DELETE, CT_GET } from '../netlink/ctnetlink/constants.ts';
 import { decodeFlow } from '../netlink/ctnetlink/flow.ts';
 import { encodeFlowFilter, encodeFlowKey, matchesFlow } from '../netlink/ctnetlink/request.ts';
+import { NETLINK_NETFILTER } from '../netlink/numbers.ts';
 import { type BatchRequest, requestAll } from '../netlink/request-batch.ts';
 import { NetlinkSocket } from '../netlink/socket.ts';
 import { joinErrors } from '../util/errors.ts';
 import type { Conntrack, Flow, FlowFilter, Netns } from './types.ts';
-
-const NETLINK_NETFILTER = 12;
 
 /** Opens connection tracking of `netns`, or of the namespace of this process. */
 export function openConntrack(netns?: Netns): Conntrack {

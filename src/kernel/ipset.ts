@@ -16,6 +16,7 @@ import {
   refusedLine,
 } from '../netlink/ipset/request.ts';
 import { NLM_F_EXCL } from '../netlink/message.ts';
+import { NETLINK_NETFILTER } from '../netlink/numbers.ts';
 import { NetlinkError, NetlinkSocket } from '../netlink/socket.ts';
 import { errorCode } from '../util/errors.ts';
 import { inParts } from '../util/turns.ts';
@@ -30,7 +31,6 @@ import {
 import type { IpSetEntry, IpSetHeader, IpSetSpec, IpSets, IpSetType } from './ipset-types.ts';
 import type { Netns } from './types.ts';
 
-const NETLINK_NETFILTER = 12;
 /** A message's list of entries has to stay below 64 KB, its length being a u16. */
 const ENTRIES_PER_MESSAGE = 512;
 

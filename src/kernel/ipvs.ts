@@ -1,5 +1,5 @@
 import { dumpInParts } from '../netlink/dump-in-parts.ts';
-import { findFamily, NETLINK_GENERIC } from '../netlink/generic/family.ts';
+import { findFamily } from '../netlink/generic/family.ts';
 import { IPVS_FAMILY } from '../netlink/ipvs/constants.ts';
 import { decodeDestination } from '../netlink/ipvs/destination.ts';
 import {
@@ -15,6 +15,7 @@ import {
 } from '../netlink/ipvs/request.ts';
 import { decodeServer } from '../netlink/ipvs/server.ts';
 import { formatServerKey, serverFamily } from '../netlink/ipvs/server-key.ts';
+import { NETLINK_GENERIC } from '../netlink/numbers.ts';
 import { requestAll } from '../netlink/request-batch.ts';
 import { NetlinkSocket } from '../netlink/socket.ts';
 import { IoError } from '../util/errors.ts';

@@ -1,12 +1,11 @@
+import { AF_BRIDGE, NETLINK_ROUTE } from '../netlink/numbers.ts';
 import { decodeAddress, RTM_DELADDR, RTM_NEWADDR } from '../netlink/rtnetlink/address.ts';
-import { AF_BRIDGE } from '../netlink/rtnetlink/codec.ts';
 import { decodeLink, RTM_DELLINK, RTM_NEWLINK } from '../netlink/rtnetlink/link.ts';
 import { decodeNeighbour, RTM_DELNEIGH, RTM_NEWNEIGH } from '../netlink/rtnetlink/neighbour.ts';
 import { decodeRoute, RTM_DELROUTE, RTM_NEWROUTE } from '../netlink/rtnetlink/route.ts';
 import { type NetlinkReply, NetlinkSocket } from '../netlink/socket.ts';
 import type { Link, LinkAddress, Neighbour, Netns, Route } from './types.ts';
 
-const NETLINK_ROUTE = 0;
 /** Of `ifi_index` in struct ifinfomsg (include/uapi/linux/rtnetlink.h). */
 const ifinfomsgIndexOffset = 4;
 

@@ -1,6 +1,7 @@
 import { closeSync, fstatSync, openSync } from 'node:fs';
 import { wire } from '../netlink/wire.ts';
-import { errorCode, toError, WeftError } from '../util/errors.ts';
+import { toError, WeftError } from '../util/errors.ts';
+import { isMissing } from '../util/files.ts';
 import type { Netns, Netnses } from './types.ts';
 
 const CLONE_NEWNET = 0x40000000;
@@ -25,9 +26,8 @@ export const netnses: Netnses = {
     try {
       fd = openSync(path, 'r');
     } catch (error) {
-      const isMissing = errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR';
       throw new NetnsError(`failed to open netns "${path}": ${toError(error).message}`, {
-        isMissing,
+        isMissing: isMissing(error),
         cause: error,
       });
     }

@@ -1,6 +1,7 @@
 import type { IP, IPFamily } from '../net/ip.ts';
 import type { Mac } from '../net/mac.ts';
 import { NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from '../netlink/message.ts';
+import { NETLINK_ROUTE } from '../netlink/numbers.ts';
 import * as addresses from '../netlink/rtnetlink/address.ts';
 import * as bridges from '../netlink/rtnetlink/bridge.ts';
 import * as links from '../netlink/rtnetlink/link.ts';
@@ -30,8 +31,6 @@ import type {
   TokenBucket,
   VethSpec,
 } from './types.ts';
-
-const NETLINK_ROUTE = 0;
 
 /** Opens rtnetlink in `netns`, or in the namespace of this process. */
 export function openRtnl(netns?: Netns): NodeRtnl & RouteLookup {

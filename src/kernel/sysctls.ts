@@ -1,5 +1,6 @@
 import { wire } from '../netlink/wire.ts';
-import { errorCode, IoError, toError } from '../util/errors.ts';
+import { IoError, toError } from '../util/errors.ts';
+import { isMissing } from '../util/files.ts';
 import type { Sysctls } from './types.ts';
 
 /** Sysctls of any namespace; the addon enters it for the one read or write and comes back. */
@@ -9,7 +10,7 @@ export const sysctls: Sysctls = {
     try {
       return wire.readSysctl(netns?.fd ?? -1, path).trimEnd();
     } catch (error) {
-      if (errorCode(error) === 'ENOENT') return undefined;
+      if (isMissing(error)) return undefined;
       throw new IoError(`read sysctl ${path}: ${toError(error).message}`, { cause: error });
     }
   },

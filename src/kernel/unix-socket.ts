@@ -1,6 +1,7 @@
 import { chmodSync, closeSync, lstatSync, unlinkSync } from 'node:fs';
 import { type WatchHandle, wire } from '../netlink/wire.ts';
-import { errorCode, IoError, toError } from '../util/errors.ts';
+import { IoError, toError } from '../util/errors.ts';
+import { ifThere } from '../util/files.ts';
 import type { Logger } from '../util/log.ts';
 import { Seats } from '../util/seats.ts';
 import { SpareDescriptor } from './spare-descriptor.ts';
@@ -129,10 +130,8 @@ export class UnixServer {
 }
 
 function removeStaleSocket(path: string): void {
-  try {
+  ifThere(() => {
     if (!lstatSync(path).isSocket()) throw new IoError(`${path} exists and is not a socket`);
     unlinkSync(path);
-  } catch (error) {
-    if (errorCode(error) !== 'ENOENT') throw error;
-  }
+  });
 }

@@ -1,6 +1,7 @@
 import { readAttributes } from '../netlink/attributes.ts';
 import { errnoName } from '../netlink/errno.ts';
 import { NLMSG_ERROR } from '../netlink/message.ts';
+import { NETLINK_NETFILTER } from '../netlink/numbers.ts';
 import {
   NetlinkError,
   type NetlinkReply,
@@ -10,7 +11,7 @@ import {
 import { errorCode, toError, WeftError } from '../util/errors.ts';
 import { Batch, type BatchOptions } from './batch.ts';
 import { isSameRule } from './compare-rules.ts';
-import { GEN, MSG, NETLINK_NETFILTER, NFNL_SUBSYS_NFTABLES } from './constants.ts';
+import { GEN, MSG, NFNL_SUBSYS_NFTABLES } from './constants.ts';
 import {
   decodeChain,
   decodeFamily,

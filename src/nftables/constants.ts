@@ -3,7 +3,6 @@
  * types are grouped by the object that carries them.
  */
 
-export const NETLINK_NETFILTER = 12;
 export const NFNL_SUBSYS_NFTABLES = 10;
 export const NFNLGRP_NFTABLES = 7;
 export const NFNLGRP_NFTRACE = 9;

@@ -1,6 +1,7 @@
 import { dumpInParts } from '../netlink/dump-in-parts.ts';
+import { NETLINK_NETFILTER } from '../netlink/numbers.ts';
 import { NetlinkSocket } from '../netlink/socket.ts';
-import { MSG, NETLINK_NETFILTER, NFNL_SUBSYS_NFTABLES } from './constants.ts';
+import { MSG, NFNL_SUBSYS_NFTABLES } from './constants.ts';
 import { ElementReader } from './decode-elements.ts';
 import { encodeSetName } from './encode-objects.ts';
 import type { NamedSet, ObservedElement, Table } from './model.ts';

@@ -1,13 +1,7 @@
 import { eachAttribute, readAttributes, readString } from '../netlink/attributes.ts';
+import { NETLINK_NETFILTER } from '../netlink/numbers.ts';
 import { type NetlinkReply, NetlinkSocket } from '../netlink/socket.ts';
-import {
-  GEN,
-  MSG,
-  NETLINK_NETFILTER,
-  NFNL_SUBSYS_NFTABLES,
-  NFNLGRP_NFTABLES,
-  TABLE,
-} from './constants.ts';
+import { GEN, MSG, NFNL_SUBSYS_NFTABLES, NFNLGRP_NFTABLES, TABLE } from './constants.ts';
 import { decodeFamily } from './decode.ts';
 import { tableText } from './text.ts';
 

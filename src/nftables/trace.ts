@@ -2,16 +2,11 @@
  * Traces: what the kernel reports of packets that met a `trace` statement, one event for every rule
  * that gave a verdict and for the end of every base chain (NFNLGRP_NFTRACE, nf_tables_trace.c).
  */
+
 import { readAttributes, readString } from '../netlink/attributes.ts';
+import { NETLINK_NETFILTER } from '../netlink/numbers.ts';
 import { NetlinkSocket } from '../netlink/socket.ts';
-import {
-  MSG,
-  NETLINK_NETFILTER,
-  NFNL_SUBSYS_NFTABLES,
-  NFNLGRP_NFTRACE,
-  TRACE,
-  VERDICT,
-} from './constants.ts';
+import { MSG, NFNL_SUBSYS_NFTABLES, NFNLGRP_NFTRACE, TRACE, VERDICT } from './constants.ts';
 import { decodeFamily } from './decode.ts';
 import type { TableFamily } from './model.ts';
 import { readTracedPacket, type TracedPacket } from './traced-packet.ts';

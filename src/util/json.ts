@@ -6,3 +6,7 @@ export function parseJson(text: string): unknown {
     return undefined;
   }
 }
+
+export function isText(value: unknown): value is string {
+  return typeof value === 'string';
+}

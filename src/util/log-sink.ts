@@ -2,6 +2,7 @@ import { constants, fstatSync, openSync, writeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { type Clock, systemClock } from './clock.ts';
 import { errorCode } from './errors.ts';
+import { sleep } from './wait.ts';
 
 export interface LogSinkOptions {
   readonly clock?: Clock;
@@ -58,11 +59,10 @@ export class LogSink {
 
   /** Gives the reader a last short while, then gives up; for the end of the process. */
   flush(): void {
-    const sleeper = new Int32Array(new SharedArrayBuffer(4));
     for (let waitedMs = 0; waitedMs <= FLUSH_MS; waitedMs += FLUSH_STEP_MS) {
       this.#writeWaiting();
       if (this.#waiting.length === 0) return;
-      Atomics.wait(sleeper, 0, 0, FLUSH_STEP_MS);
+      sleep(FLUSH_STEP_MS);
     }
   }
 

@@ -3,6 +3,7 @@
  * namespaces, big batches, events with overflow, descriptors over unix sockets, environment ends.
  * Ends with exit 0 only when nothing was reported and every expectation held.
  */
+
 import { strict as assert } from 'node:assert';
 import { execFileSync } from 'node:child_process';
 import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs';
@@ -12,12 +13,12 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { encodeMessage, parseMessages } from '../../src/netlink/message.ts';
+import { NETLINK_ROUTE } from '../../src/netlink/numbers.ts';
 import { loadWire, type WatchHandle } from '../../src/netlink/wire.ts';
 import { collectGarbage } from '../support/garbage.ts';
 import { createNetns } from '../support/netns.ts';
 
 const ADDON = new URL('../../native/build-sanitized/weft.node', import.meta.url).pathname;
-const NETLINK_ROUTE = 0;
 const RTM_GETLINK = 18;
 const RTMGRP_LINK = 1;
 const NLM_F_REQUEST_ACK = 5;

@@ -46,9 +46,10 @@ export function recordingLog(): {
   return { log: createLogger('trace', { write }), records, text: () => lines.join('') };
 }
 
-/** Waits until `condition` holds; fails after two seconds. */
+/** Waits until `condition` holds; fails after ten seconds. */
 export async function until(condition: () => boolean, what = 'condition'): Promise<void> {
-  for (let attempt = 0; attempt < 400; attempt++) {
+  const endsAt = performance.now() + 10_000;
+  while (performance.now() < endsAt) {
     if (condition()) return;
     await new Promise((resolve) => setTimeout(resolve, 5));
   }

@@ -1,7 +1,9 @@
 /** kube-proxy's command line (cmd/kube-proxy/app/options.go), flag by flag. */
+
 import type { Argv } from 'yargs';
 import { ConfigError } from '../../util/errors.ts';
 import type { KeyPath, Origin } from './document.ts';
+import { lastText, texts } from './flag-text.ts';
 import { parseGoDuration } from './go-duration.ts';
 import {
   fillDefaults,
@@ -234,14 +236,4 @@ function ignoredWarnings(values: FlagValues): readonly string[] {
   return IGNORED_FLAGS.filter((name) => values[name] !== undefined).map(
     (name) => `--${name} is accepted for compatibility and has no effect`,
   );
-}
-
-/** The last occurrence of a repeated flag counts, as in Go's flag package. */
-function lastText(given: unknown): string | undefined {
-  return texts(given).at(-1);
-}
-
-function texts(given: unknown): readonly string[] {
-  if (given === undefined) return [];
-  return Array.isArray(given) ? given.map(String) : [String(given)];
 }

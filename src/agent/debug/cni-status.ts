@@ -1,5 +1,3 @@
-/** What the CNI component has on disk: the same with and without a running agent. */
-import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { configDoubts } from '../../cni/doubts.ts';
 import { type NetworkConfig, readNetworkConfigs } from '../../cni/network-configs.ts';
@@ -8,7 +6,7 @@ import { buildRangeSets, type RangesConfig } from '../../ipam/range-config.ts';
 import { type IPRange, rangeContains } from '../../ipam/ranges.ts';
 import { storeDirectory } from '../../ipam/store.ts';
 import { type IPFamily, ipFamily, ipToBigInt, tryParseIP } from '../../net/ip.ts';
-import { errorCode } from '../../util/errors.ts';
+import { namesIn, readIfReadable } from '../../util/files.ts';
 import { parseJson } from '../../util/json.ts';
 
 export interface CniStatus {
@@ -50,12 +48,14 @@ const MOST_COUNTED = 2 ** 32;
 /** Reads what there is; a missing directory counts as an empty one. */
 export function readCniStatus(directories: CniDirectories): CniStatus {
   const attachments = join(directories.runDir, 'attachments');
-  const names = namesIn(attachments);
-  const containers = names.map((name) => containerOf(readFile(join(attachments, name)), name));
+  const names = visibleIn(attachments);
+  const containers = names.map((name) =>
+    containerOf(readIfReadable(join(attachments, name)) ?? '', name),
+  );
   return {
     attachments: names.length,
     pods: new Set(containers).size,
-    unfinishedAdds: namesIn(join(directories.runDir, 'adding')).length,
+    unfinishedAdds: visibleIn(join(directories.runDir, 'adding')).length,
     networks: knownNetworks(directories).flatMap(networkStatus),
     doubts: configDoubts(readNetworkConfigs(directories.confDirectory)),
   };
@@ -74,7 +74,7 @@ function knownNetworks({ ipamDirectory, confDirectory }: CniDirectories): readon
     return networksOf(config, ipamDirectory);
   });
   const known = new Set(configured.map(({ directory }) => directory));
-  const others = namesIn(ipamDirectory)
+  const others = visibleIn(ipamDirectory)
     .map((name) => ({ name, directory: join(ipamDirectory, name), ranges: [] }))
     .filter(({ directory }) => !known.has(directory));
   return [...configured, ...others];
@@ -104,7 +104,7 @@ function rangesOf(cniVersion: string, ipam: object): readonly IPRange[] {
 }
 
 function networkStatus({ name, directory, ranges }: KnownNetwork): readonly NetworkStatus[] {
-  const addresses = namesIn(directory).flatMap((file) => tryParseIP(file) ?? []);
+  const addresses = visibleIn(directory).flatMap((file) => tryParseIP(file) ?? []);
   return ([4, 6] as const).flatMap((family) => {
     const used = addresses.filter((address) => ipFamily(address) === family).length;
     const own = ranges.filter(({ start }) => ipFamily(start) === family);
@@ -122,21 +122,6 @@ function sizeOf(range: IPRange): number {
   return holdsGateway ? size - 1 : size;
 }
 
-function namesIn(directory: string): readonly string[] {
-  try {
-    return readdirSync(directory).filter((name) => !name.startsWith('.'));
-  } catch (thrown) {
-    const code = errorCode(thrown);
-    if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'EACCES') return [];
-    throw thrown;
-  }
-}
-
-/** Files come and go while they are read. */
-function readFile(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
-  }
+function visibleIn(directory: string): readonly string[] {
+  return namesIn(directory).filter((name) => !name.startsWith('.'));
 }

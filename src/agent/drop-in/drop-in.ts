@@ -9,10 +9,10 @@ import {
   rmSync,
   statSync,
   symlinkSync,
-  writeFileSync,
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { DecodeError, errorCode, IoError, toError } from '../../util/errors.ts';
+import { replaceFile } from '../../util/files.ts';
 import { type Action, planInstall, planUndo, type Seat, type Step, savedName } from './plan.ts';
 
 export interface DropInOptions {
@@ -159,6 +159,5 @@ function readNotes(directory: string): Notes {
 
 function writeNotes(directory: string, notes: Notes): void {
   const file = join(directory, noteName);
-  writeFileSync(`${file}.new`, `${JSON.stringify(notes)}\n`);
-  renameSync(`${file}.new`, file);
+  replaceFile(file, `${JSON.stringify(notes)}\n`, { mode: 0o644 });
 }

@@ -3,10 +3,12 @@
  * differences: an administrator's larger table is never made smaller, and a kernel or container
  * that refuses a write costs a warning instead of the agent.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+
+import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { sysctls } from '../../kernel/sysctls.ts';
-import { errorCode, toError } from '../../util/errors.ts';
+import { toError } from '../../util/errors.ts';
+import { readIfThere } from '../../util/files.ts';
 import type { Logger } from '../../util/log.ts';
 import type { ConntrackSettings } from '../config/proxy-settings.ts';
 
@@ -100,18 +102,9 @@ function applyOne(
 }
 
 const kernelFiles: SysctlFiles = {
-  read: (name) => (name.startsWith('/') ? readOptional(name) : sysctls.read(undefined, name)),
+  read: (name) => (name.startsWith('/') ? readIfThere(name) : sysctls.read(undefined, name)),
   write: (name, value) => {
     if (name.startsWith('/')) writeFileSync(name, value);
     else sysctls.write(undefined, name, value);
   },
 };
-
-function readOptional(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (thrown) {
-    if (errorCode(thrown) === 'ENOENT') return undefined;
-    throw thrown;
-  }
-}

@@ -1,6 +1,7 @@
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { errorCode, IoError } from '../../util/errors.ts';
+import { ifThere, replaceFile } from '../../util/files.ts';
 
 const RULES_KINDS = [
   'nftables',
@@ -21,10 +22,9 @@ export type RulesKind = (typeof RULES_KINDS)[number];
 export function readRulesRecord(runDir: string): ReadonlySet<RulesKind> {
   const path = recordPath(runDir);
   try {
-    const lines = readFileSync(path, 'utf8').split('\n');
+    const lines = ifThere(() => readFileSync(path, 'utf8'))?.split('\n') ?? [];
     return new Set(RULES_KINDS.filter((kind) => lines.includes(kind)));
   } catch (cause) {
-    if (errorCode(cause) === 'ENOENT') return new Set();
     throw new IoError(`read ${path}: ${errorCode(cause)}`, { cause });
   }
 }
@@ -34,8 +34,7 @@ export function writeRulesRecord(runDir: string, kinds: Iterable<RulesKind>): vo
   const path = recordPath(runDir);
   const text = Array.from(kinds, (kind) => `${kind}\n`).join('');
   try {
-    writeFileSync(`${path}.new`, text, { mode: 0o600 });
-    renameSync(`${path}.new`, path);
+    replaceFile(path, text);
   } catch (cause) {
     throw new IoError(`write ${path}: ${errorCode(cause)}`, { cause });
   }

@@ -2,7 +2,7 @@
 
 import { type Cidr, tryParseCidr } from '../../net/cidr.ts';
 import { type IP, ipFamily, tryParseIP } from '../../net/ip.ts';
-import { parseJson } from '../../util/json.ts';
+import { isText, parseJson } from '../../util/json.ts';
 import { decodeNetnsPlace } from '../attachment.ts';
 import { isJsonObject } from '../protocol/json.ts';
 import type { MasqueradeScope, PortProtocol } from './config.ts';
@@ -93,8 +93,4 @@ function all<T>(value: unknown, decode: (item: Members) => T | undefined): T[] |
     items.push(decoded);
   }
   return items;
-}
-
-function isText(value: unknown): value is string {
-  return typeof value === 'string';
 }

@@ -1,8 +1,9 @@
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { type LockOptions, withDirectoryLock } from '../../ipam/lock.ts';
-import { readText } from '../../ipam/store-files.ts';
-import { errorCode, IoError, toError } from '../../util/errors.ts';
+import { withDirectoryLock } from '../../ipam/lock.ts';
+import { IoError, toError } from '../../util/errors.ts';
+import { namesIn, readIfThere, replaceFile } from '../../util/files.ts';
+import type { FlockOptions } from '../../util/wait.ts';
 import { type Attachment, attachmentKey } from '../attachment.ts';
 import { type HostPort, type HostPortRecord, overlaps, type PodAddress } from './record.ts';
 import { type Claim, decodeClaims, decodeRecord } from './record-json.ts';
@@ -60,7 +61,7 @@ export interface HostPortLedger {
 }
 
 /** Opens the store in `directory`, which need not exist. */
-export function openHostPortStore(directory: string, lock: LockOptions): HostPortStore {
+export function openHostPortStore(directory: string, lock: FlockOptions): HostPortStore {
   const files: Files = {
     records: join(directory, 'records'),
     claims: join(directory, 'claims'),
@@ -165,8 +166,8 @@ function removeRecord(files: Files, record: HostPortRecord): void {
 }
 
 function discardRecord(files: Files, key: string): void {
-  for (const name of readdirSync(files.claims)) {
-    const claims = decodeClaims(readText(join(files.claims, name)) ?? '') ?? [];
+  for (const name of namesIn(files.claims)) {
+    const claims = decodeClaims(readIfThere(join(files.claims, name)) ?? '') ?? [];
     const others = claims.filter(({ attachment }) => attachment !== key);
     if (claims.length === 0 || others.length < claims.length) writeClaims(files, name, others);
   }
@@ -182,25 +183,18 @@ function podClaimName({ address }: PodAddress): string {
 }
 
 function listRecords(files: Files): readonly HostPortRecord[] {
-  let names: readonly string[];
-  try {
-    names = readdirSync(files.records);
-  } catch (thrown) {
-    if (errorCode(thrown) === 'ENOENT') return [];
-    throw thrown;
-  }
-  return names.flatMap((name) => readRecord(files, name) ?? []);
+  return namesIn(files.records).flatMap((name) => readRecord(files, name) ?? []);
 }
 
 /** The record must be that of its file's name. */
 function readRecord(files: Files, key: string): HostPortRecord | undefined {
-  const text = readText(join(files.records, key));
+  const text = readIfThere(join(files.records, key));
   const record = text === undefined ? undefined : decodeRecord(text);
   return record !== undefined && attachmentKey(record.attachment) === key ? record : undefined;
 }
 
 function readClaims(files: Files, name: string): readonly Claim[] {
-  const text = readText(join(files.claims, name));
+  const text = readIfThere(join(files.claims, name));
   return (text === undefined ? undefined : decodeClaims(text)) ?? [];
 }
 
@@ -212,10 +206,7 @@ function writeClaims(files: Files, name: string, claims: readonly Claim[]): void
 
 /** Whole or not at all, also when the process is killed. */
 function writeJson({ unfinished }: Files, path: string, value: unknown): void {
-  writing(path, () => {
-    writeFileSync(unfinished, JSON.stringify(value), { mode: 0o600 });
-    renameSync(unfinished, path);
-  });
+  writing(path, () => replaceFile(path, JSON.stringify(value), { unfinished }));
 }
 
 function writing(path: string, action: () => void): void {

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { ConfigError, errorCode, IoError, toError } from '../../util/errors.ts';
+import { ConfigError, IoError, toError } from '../../util/errors.ts';
+import { ifThere } from '../../util/files.ts';
 
 /** Where an administrator restricts sysctls, in the reference and here. */
 export const defaultAllowlistFile = '/etc/cni/tuning/allowlist.conf';
@@ -25,10 +26,11 @@ export function requireAllowed(keys: readonly string[], file: string): void {
 
 function readLines(file: string): readonly string[] | undefined {
   try {
-    const lines = readFileSync(file, 'utf8').split('\n');
-    return lines.map((line) => line.trim()).filter((line) => line !== '');
+    const lines = ifThere(() => readFileSync(file, 'utf8'))
+      ?.split('\n')
+      .map((line) => line.trim());
+    return lines?.filter((line) => line !== '');
   } catch (cause) {
-    if (errorCode(cause) === 'ENOENT') return undefined;
     throw new IoError(`failed to read allowlist ${file}: ${toError(cause).message}`, { cause });
   }
 }

@@ -2,11 +2,13 @@
  * What links looked like before they were tuned, one file per attachment in the reference's format
  * and place, so that either restores what the other saved.
  */
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { LinkChange } from '../../kernel/types.ts';
 import { parseMac } from '../../net/mac.ts';
-import { errorCode, IoError, toError } from '../../util/errors.ts';
+import { IoError, toError } from '../../util/errors.ts';
+import { createFile, namesIn, writingInto } from '../../util/files.ts';
+import { isText } from '../../util/json.ts';
 import type { Attachment } from '../attachment.ts';
 import { isJsonObject } from '../protocol/json.ts';
 
@@ -27,10 +29,8 @@ export function saveBackup(directory: string, attachment: Attachment, change: Li
   const text = JSON.stringify({ ...saved, ...attachment });
   const file = fileOf(directory, attachment);
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
-    writeFileSync(file, text, { mode: 0o600, flag: 'wx' });
+    writingInto(directory, () => createFile(file, text));
   } catch (cause) {
-    if (errorCode(cause) === 'EEXIST') return;
     throw new IoError(`save link settings in ${file}: ${toError(cause).message}`, { cause });
   }
 }
@@ -46,7 +46,7 @@ export function removeBackup(directory: string, attachment: Attachment): void {
 
 /** Everybody something was saved for; what the reference saved does not say. */
 export function backupOwners(directory: string): readonly Attachment[] {
-  return fileNames(directory).flatMap((name) => readFile(join(directory, name))?.owner ?? []);
+  return namesIn(directory).flatMap((name) => readFile(join(directory, name))?.owner ?? []);
 }
 
 function readFile(file: string): Backup | undefined {
@@ -54,15 +54,6 @@ function readFile(file: string): Backup | undefined {
     return parseBackup(JSON.parse(readFileSync(file, 'utf8')));
   } catch {
     return undefined;
-  }
-}
-
-function fileNames(directory: string): readonly string[] {
-  try {
-    return readdirSync(directory);
-  } catch (thrown) {
-    if (errorCode(thrown) === 'ENOENT') return [];
-    throw thrown;
   }
 }
 
@@ -80,10 +71,6 @@ function parseBackup(value: unknown): Backup {
       ...(typeof txQLen === 'number' ? { txQueueLength: txQLen } : {}),
     },
   };
-}
-
-function isText(value: unknown): value is string {
-  return typeof value === 'string';
 }
 
 function fileOf(directory: string, { containerId, ifName }: Attachment): string {

@@ -1,11 +1,16 @@
-import { readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { readText } from '../../ipam/store-files.ts';
 import type { IptablesVariant } from '../../iptables/command.ts';
 import type { IP } from '../../net/ip.ts';
-import { errorCode, IoError, toError } from '../../util/errors.ts';
+import { IoError, toError } from '../../util/errors.ts';
+import {
+  namesIn,
+  readIfThere,
+  replaceFile,
+  UNFINISHED_SUFFIX,
+  writingInto,
+} from '../../util/files.ts';
 import { parseJson } from '../../util/json.ts';
-import { writingInto } from '../../util/private-directory.ts';
 import { type Attachment, attachmentKey, type NetnsPlace } from '../attachment.ts';
 import type { AttachmentPlan } from '../bridge/plan.ts';
 import type { Environment } from '../protocol/request.ts';
@@ -99,15 +104,15 @@ export interface RecordsOptions {
 /** Changes with the shape of records: those of another format are left out. */
 const format = 1;
 
-const unfinishedSuffix = '.new';
-
 /** Opens the records in `directory`, which need not exist. */
 export function openRecords(directory: string, { bootId, now }: RecordsOptions): AttachmentRecords {
   const fileOf = (key: string) => join(directory, key);
   const save = (record: AttachmentRecord) => {
     const file = fileOf(attachmentKey(record.attachment));
     try {
-      replace(directory, file, JSON.stringify({ format, ...record }));
+      const text = JSON.stringify({ format, ...record });
+      // Whole or not at all; what a killed process leaves goes with the next ADD or DEL.
+      writingInto(directory, () => replaceFile(file, text));
     } catch (cause) {
       throw new IoError(`record in ${file}: ${toError(cause).message}`, { cause });
     }
@@ -121,10 +126,10 @@ export function openRecords(directory: string, { bootId, now }: RecordsOptions):
     read: (attachment) => readRecord(directory, attachmentKey(attachment)),
     remove: (attachment) => {
       const file = fileOf(attachmentKey(attachment));
-      rmSync(`${file}${unfinishedSuffix}`, { force: true });
+      rmSync(`${file}${UNFINISHED_SUFFIX}`, { force: true });
       rmSync(file, { force: true });
     },
-    list: () => namesIn(directory).flatMap((name) => readRecord(directory, name) ?? []),
+    list: () => recordNames(directory).flatMap((name) => readRecord(directory, name) ?? []),
   };
 }
 
@@ -136,24 +141,12 @@ export function nodePlanOf(plan: AttachmentPlan): NodePlan {
   return { label, bridge, ...gateway, host, forwarding, masquerade, ...iptables };
 }
 
-/** Whole or not at all, also when the process is killed; a leftover goes with the next ADD or DEL. */
-function replace(directory: string, file: string, text: string): void {
-  const unfinished = `${file}${unfinishedSuffix}`;
-  writingInto(directory, () => writeFileSync(unfinished, text, { mode: 0o600 }));
-  renameSync(unfinished, file);
-}
-
-function namesIn(directory: string): readonly string[] {
-  try {
-    return readdirSync(directory).filter((name) => !name.endsWith(unfinishedSuffix));
-  } catch (thrown) {
-    if (errorCode(thrown) === 'ENOENT') return [];
-    throw thrown;
-  }
+function recordNames(directory: string): readonly string[] {
+  return namesIn(directory).filter((name) => !name.endsWith(UNFINISHED_SUFFIX));
 }
 
 function readRecord(directory: string, key: string): AttachmentRecord | undefined {
-  const text = readText(join(directory, key));
+  const text = readIfThere(join(directory, key));
   return text === undefined ? undefined : decode(text, key);
 }
 

@@ -1,7 +1,7 @@
 /** host-local's directories as a whole: every network's, whoever writes to them. */
 import { readdirSync } from 'node:fs';
 import { ReservationStore, type StoreOptions, storeDirectory } from '../../ipam/store.ts';
-import { errorCode } from '../../util/errors.ts';
+import { ifThere } from '../../util/files.ts';
 import type { Attachment } from '../attachment.ts';
 import { readNetworkConfigs } from '../network-configs.ts';
 import { isJsonObject, memberOf } from '../protocol/json.ts';
@@ -58,15 +58,8 @@ export function configuredDataDirs(confDirectory: string): readonly string[] {
 }
 
 function directoriesIn(path: string): readonly string[] {
-  try {
-    return readdirSync(path, { withFileTypes: true })
-      .filter((entry) => entry.isDirectory())
-      .map(({ name }) => name);
-  } catch (thrown) {
-    const code = errorCode(thrown);
-    if (code === 'ENOENT' || code === 'ENOTDIR') return [];
-    throw thrown;
-  }
+  const entries = ifThere(() => readdirSync(path, { withFileTypes: true })) ?? [];
+  return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
 }
 
 /** Where a killed ADD without a record holds addresses. */

@@ -1,14 +1,14 @@
 /** What the kernel tells of changes by others. */
+
 import { readFileSync } from 'node:fs';
 import { watchLinks } from '../../kernel/link-monitor.ts';
+import { NETLINK_ROUTE } from '../../netlink/numbers.ts';
 import { NetlinkSocket } from '../../netlink/socket.ts';
 import { type TableEvent, watchTables } from '../../nftables/monitor.ts';
 import { mayNeedRepair } from './repair.ts';
 
 /** RTNLGRP_IPV4_NETCONF and RTNLGRP_IPV6_NETCONF: forwarding was switched on or off. */
 const netconfGroups = [24, 25] as const;
-
-const NETLINK_ROUTE = 0;
 
 /** Keeps the process alive until all are closed. */
 export function watchNode(on: {

@@ -1,6 +1,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { errorCode, toError } from '../../util/errors.ts';
+import { toError } from '../../util/errors.ts';
+import { isMissing } from '../../util/files.ts';
 
 /** Identifies one version of a file without reading it. */
 export interface FileStamp {
@@ -43,7 +44,7 @@ async function stampFile(path: string): Promise<FileStamp | undefined> {
       signature: [dev, ino, size, mtimeNs, ctimeNs].join(':'),
     };
   } catch (thrown) {
-    if (errorCode(thrown) === 'ENOENT') return undefined;
+    if (isMissing(thrown)) return undefined;
     // A link that leads to itself, say: the other files are not to suffer from it.
     const failure = toError(thrown);
     return { inode: 0n, modifiedAtMs: 0, signature: failure.message, failure };

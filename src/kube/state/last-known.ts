@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { Clock } from '../../util/clock.ts';
-import { errorCode, toError } from '../../util/errors.ts';
+import { toError } from '../../util/errors.ts';
+import { isMissing } from '../../util/files.ts';
 import type { Logger } from '../../util/log.ts';
 import type { KubernetesObject } from '../types.ts';
 import { type ObjectLists, readObjects, writeObjects } from './object-file.ts';
@@ -91,9 +92,8 @@ export class LastKnownObjects {
     try {
       return await readObjects(this.#path, await clusterIdentity());
     } catch (thrown) {
-      const isMissing = errorCode(thrown) === 'ENOENT';
       const note = 'no last known objects to start from';
-      if (isMissing) log.info({ file: this.#path }, note);
+      if (isMissing(thrown)) log.info({ file: this.#path }, note);
       else log.warn({ file: this.#path, err: toError(thrown) }, note);
       return new Map();
     }

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { mkdir, open, readFile, rename } from 'node:fs/promises';
+import { mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { DecodeError, errorCode } from '../../util/errors.ts';
+import { READ_PLAIN, replaceFileInPieces } from '../../util/files.ts';
 import { Turn } from '../../util/turns.ts';
 import type { KubernetesObject } from '../types.ts';
 
@@ -25,22 +26,15 @@ export async function writeObjects(
   cluster: string,
   lists: ReadonlyMap<string, readonly KubernetesObject[]>,
 ): Promise<void> {
-  const directory = dirname(path);
-  await ensureDirectory(directory);
-  const file = await open(`${path}.new`, 'w', 0o600);
-  try {
+  await ensureDirectory(dirname(path));
+  await replaceFileInPieces(path, async (file) => {
     const hash = createHash('sha256');
     for await (const piece of pieces(lines(cluster, lists))) {
       hash.update(piece);
       await file.writeFile(piece);
     }
     await file.writeFile(`${JSON.stringify({ sha256: hash.digest('hex') })}\n`);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(`${path}.new`, path);
-  await syncDirectory(directory);
+  });
 }
 
 async function ensureDirectory(path: string): Promise<void> {
@@ -79,22 +73,12 @@ async function* pieces(values: Iterable<unknown>): AsyncGenerator<Buffer> {
   yield Buffer.from(texts.join(''));
 }
 
-/** A rename is only as durable as its directory. */
-async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, 'r');
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
-  }
-}
-
 /**
  * The lists of a file that `writeObjects` wrote for this cluster. Throws DecodeError when it is
  * damaged, of another version or of another cluster, and what the file system throws.
  */
 export async function readObjects(path: string, cluster: string): Promise<ObjectLists> {
-  const bytes = await readFile(path);
+  const bytes = await readPlain(path);
   const bodyEnd = bytes.lastIndexOf(LINE_END, -2) + 1;
   const { sha256 } = parseLine(bytes.subarray(bodyEnd), path);
   if (sha256 !== (await sha256Of(bytes.subarray(0, bodyEnd)))) {
@@ -103,6 +87,15 @@ export async function readObjects(path: string, cluster: string): Promise<Object
   const reading = splitLines(bytes.subarray(0, bodyEnd));
   checkHead(parseLine(reading.next().value ?? Buffer.alloc(0), path), path, cluster);
   return readLists(reading, path);
+}
+
+async function readPlain(path: string): Promise<Buffer> {
+  const file = await open(path, READ_PLAIN);
+  try {
+    return await file.readFile();
+  } finally {
+    await file.close();
+  }
 }
 
 function checkHead(head: Record<string, unknown>, path: string, cluster: string): void {

@@ -1,8 +1,5 @@
 /** Numbers of include/uapi/linux/netfilter/nfnetlink.h and nfnetlink_conntrack.h. */
 
-export const AF_INET = 2;
-export const AF_INET6 = 10;
-
 const NFNL_SUBSYS_CTNETLINK = 1;
 export const CT_GET = (NFNL_SUBSYS_CTNETLINK << 8) | 1;
 export const CT_DELETE = (NFNL_SUBSYS_CTNETLINK << 8) | 2;

@@ -1,8 +1,9 @@
 /** Connection tracking entries (include/uapi/linux/netfilter/nfnetlink_conntrack.h). */
+
 import { type IP, type IPFamily, ipFromBytes } from '../../net/ip.ts';
 import { eachAttribute, readAttributes } from '../attributes.ts';
+import { AF_INET6 } from '../numbers.ts';
 import {
-  AF_INET6,
   CTA_ID,
   CTA_IP_V4_DST,
   CTA_IP_V4_SRC,

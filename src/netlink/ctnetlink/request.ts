@@ -1,9 +1,9 @@
 /** Requests to list and delete flows (net/netfilter/nf_conntrack_netlink.c). */
+
 import { type IPFamily, ipToBytes } from '../../net/ip.ts';
 import { AttributeWriter } from '../attributes.ts';
+import { AF_INET, AF_INET6 } from '../numbers.ts';
 import {
-  AF_INET,
-  AF_INET6,
   CTA_FILTER,
   CTA_FILTER_ORIG_FLAGS,
   CTA_FILTER_REPLY_FLAGS,

@@ -4,8 +4,6 @@ import { errorCode } from '../../util/errors.ts';
 import { AttributeWriter, readAttributes } from '../attributes.ts';
 import type { NetlinkSocket } from '../socket.ts';
 
-/** The netlink protocol to open sockets of. */
-export const NETLINK_GENERIC = 16;
 /** struct genlmsghdr (include/uapi/linux/genetlink.h). */
 export const GENL_HEADER_BYTES = 4;
 

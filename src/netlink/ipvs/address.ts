@@ -1,6 +1,7 @@
 /** Addresses as IPVS has them: always the 16 bytes of union nf_inet_addr, with a family beside. */
+
 import { type IP, ipFromBytes, ipToBytes } from '../../net/ip.ts';
-import { AF_INET, AF_INET6 } from './constants.ts';
+import { AF_INET, AF_INET6 } from '../numbers.ts';
 
 const UNION_BYTES = 16;
 const IPV4_BYTES = 4;

@@ -4,9 +4,6 @@ import type { IpvsProtocol } from './types.ts';
 export const IPVS_FAMILY = 'IPVS';
 export const IPVS_VERSION = 1;
 
-export const AF_INET = 2;
-export const AF_INET6 = 10;
-
 export const COMMAND = {
   newService: 1,
   setService: 2,

@@ -1,16 +1,11 @@
 /** Destinations on the wire (net/netfilter/ipvs/ip_vs_ctl.c, ip_vs_genl_parse_dest). */
+
 import { type IPFamily, ipFamily } from '../../net/ip.ts';
 import { type AttributeWriter, readAttributes } from '../attributes.ts';
 import { GENL_HEADER_BYTES } from '../generic/family.ts';
+import { AF_INET, AF_INET6 } from '../numbers.ts';
 import { decodeAddress, encodeAddress } from './address.ts';
-import {
-  AF_INET,
-  AF_INET6,
-  CMD_ATTR_DEST,
-  DEST_ATTR,
-  FORWARDING_MASK,
-  FORWARDING_MASQUERADE,
-} from './constants.ts';
+import { CMD_ATTR_DEST, DEST_ATTR, FORWARDING_MASK, FORWARDING_MASQUERADE } from './constants.ts';
 import type { Destination, DestinationKey, ObservedDestination } from './types.ts';
 
 const NO_THRESHOLD = 0;

@@ -1,8 +1,10 @@
 /** What names a virtual server, in messages and in text. */
+
 import { type IPFamily, ipFamily } from '../../net/ip.ts';
 import type { AttributeWriter } from '../attributes.ts';
+import { AF_INET, AF_INET6 } from '../numbers.ts';
 import { decodeAddress, encodeAddress } from './address.ts';
-import { AF_INET, AF_INET6, PROTOCOL_NUMBER, SERVICE_ATTR } from './constants.ts';
+import { PROTOCOL_NUMBER, SERVICE_ATTR } from './constants.ts';
 import type { DestinationKey, IpvsProtocol, VirtualServerKey } from './types.ts';
 
 const PROTOCOLS: ReadonlyMap<number, IpvsProtocol> = new Map([

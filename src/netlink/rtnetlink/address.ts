@@ -1,7 +1,9 @@
 /** RTM_*ADDR messages (include/uapi/linux/if_addr.h). */
+
 import rt from 'netlink/dist/rt/structs.js';
 import { type IP, ipFamily, ipFromBytes, ipToBytes } from '../../net/ip.ts';
-import { addressFamily, encodeWith } from './codec.ts';
+import { addressFamily } from '../numbers.ts';
+import { encodeWith } from './codec.ts';
 
 export const RTM_NEWADDR = 20;
 export const RTM_DELADDR = 21;

@@ -1,6 +1,7 @@
 /** VLANs of bridge ports (struct bridge_vlan_info, include/uapi/linux/if_bridge.h). */
+
 import { eachAttribute, readAttributes } from '../attributes.ts';
-import { AF_BRIDGE } from './codec.ts';
+import { AF_BRIDGE } from '../numbers.ts';
 import { IFLA_AF_SPEC, IFLA_EXT_MASK, linkMessage } from './link-attributes.ts';
 
 const IFLA_BRIDGE_FLAGS = 0;

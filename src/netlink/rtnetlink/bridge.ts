@@ -1,7 +1,8 @@
 /** Bridges and their ports (IFLA_BR_*, IFLA_BRPORT_*, include/uapi/linux/if_link.h). */
+
 import { type Mac, macToBytes } from '../../net/mac.ts';
 import { readAttributes } from '../attributes.ts';
-import { AF_BRIDGE } from './codec.ts';
+import { AF_BRIDGE } from '../numbers.ts';
 import {
   IFLA_ADDRESS,
   IFLA_IFNAME,

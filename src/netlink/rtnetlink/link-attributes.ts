@@ -1,7 +1,8 @@
 /** IFLA_* numbers (include/uapi/linux/if_link.h) and the header they follow. */
+
 import rt from 'netlink/dist/rt/structs.js';
 import { AttributeWriter } from '../attributes.ts';
-import { AF_UNSPEC } from './codec.ts';
+import { AF_UNSPEC } from '../numbers.ts';
 
 export const IFLA_ADDRESS = 1;
 export const IFLA_IFNAME = 3;

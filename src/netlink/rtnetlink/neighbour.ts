@@ -1,8 +1,10 @@
 /** RTM_*NEIGH messages (include/uapi/linux/neighbour.h). */
+
 import rt from 'netlink/dist/rt/structs.js';
 import { type IP, ipFamily, ipFromBytes, ipToBytes } from '../../net/ip.ts';
 import { type Mac, macFromBytes, macToBytes } from '../../net/mac.ts';
-import { AF_INET, AF_INET6, addressFamily, encodeWith } from './codec.ts';
+import { AF_INET, AF_INET6, addressFamily } from '../numbers.ts';
+import { encodeWith } from './codec.ts';
 
 export const RTM_NEWNEIGH = 28;
 export const RTM_DELNEIGH = 29;

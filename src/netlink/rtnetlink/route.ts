@@ -1,9 +1,11 @@
 /** RTM_*ROUTE messages (include/uapi/linux/rtnetlink.h). */
+
 import rt from 'netlink/dist/rt/structs.js';
 import { type Cidr, cidrFamily, cidrOf, networkAddress, prefixLength } from '../../net/cidr.ts';
 import { type IP, type IPFamily, ipFromBytes, ipToBytes } from '../../net/ip.ts';
 import { AttributeWriter, readAttributes } from '../attributes.ts';
-import { AF_INET, addressFamily, encodeWith } from './codec.ts';
+import { AF_INET, addressFamily } from '../numbers.ts';
+import { encodeWith } from './codec.ts';
 
 export const RTM_NEWROUTE = 24;
 export const RTM_DELROUTE = 25;

@@ -14,8 +14,9 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { ensureRunDir, type FileLock, lockRunDir } from '../../../src/agent/run-dir.ts';
+import { ensureRunDir, lockRunDir } from '../../../src/agent/run-dir.ts';
 import { BusyError, IoError } from '../../../src/util/errors.ts';
+import type { Flock } from '../../../src/util/wait.ts';
 
 const uid = process.geteuid?.() ?? 0;
 let base = '';
@@ -82,7 +83,7 @@ describe('ensureRunDir', () => {
 
 describe('lockRunDir', () => {
   /** flock(2) within one process: an open file description each. */
-  function lockTable(): FileLock {
+  function lockTable(): Flock {
     const held = new Set<number>();
     return (fd, operation) => {
       if (operation === 'unlock') return held.delete(fd);
