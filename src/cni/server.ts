@@ -146,12 +146,13 @@ export class CniServer {
   }
 }
 
-function invocationOf({ request, fds }: Pending): Invocation {
+function invocationOf({ connection, request, fds }: Pending): Invocation {
   const { env, stdin, netnsError } = request;
   const fd = fds.shift();
   return {
     env,
     readStdin: () => stdin,
+    isCallerGone: () => connection.isPeerGone(),
     netns: fd === undefined ? { error: netnsError ?? 'no descriptor was passed' } : { fd },
   };
 }

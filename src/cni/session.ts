@@ -25,6 +25,8 @@ export interface Invocation {
   readonly readStdin: () => Buffer;
   /** Absent: CNI_NETNS is opened as a path. */
   readonly netns?: PassedNetns;
+  /** Whether nobody waits for the answer any more; absent: somebody always does. */
+  readonly isCallerGone?: () => boolean;
 }
 
 export interface Deletion {
@@ -108,6 +110,8 @@ export class Session {
   #run(executable: Executable, request: Request): Outcome {
     const { network, containerId, ifName } = request;
     const node = this.#node;
+    // What a DEL removes is unwanted in any case; the list of a late GC may miss new pods.
+    if (request.verb !== 'DEL') this.#refuseAbandoned();
     const call = { request, node, attachment: { network, containerId, ifName } };
     switch (request.verb) {
       case 'ADD':
@@ -134,6 +138,7 @@ export class Session {
   #add(executable: Executable, call: PluginCall): string {
     const { request } = call;
     const format = (result: Result): string => {
+      this.#refuseAbandoned();
       this.#summary = { ...this.#summary, ips: result.ips.map(({ address }) => address) };
       return formatResult(result, request.cniVersion);
     };
@@ -141,7 +146,11 @@ export class Session {
       return withUndo((undo) => format(executable.plugin.add(call, undo)));
     }
     const netnsCall = { ...call, netns: this.#podNetns(request) };
-    const add = (undo: UndoList) => format(executable.plugin.add(netnsCall, undo));
+    const add = (undo: UndoList) => {
+      // An ADD of the same pod may have been waited for.
+      this.#refuseAbandoned();
+      return format(executable.plugin.add(netnsCall, undo));
+    };
     if (executable.kind === 'link') return withUndo(add);
     return journaled(executable.plugin, netnsCall, add);
   }
@@ -161,6 +170,15 @@ export class Session {
     this.#notes = note;
     const { plugin, kind } = executable;
     this.deletion = { plugin, call: { ...call, netns }, isOfMain: kind === 'main' };
+  }
+
+  /**
+   * A runtime that has given up takes the pod away, and nobody would ever delete what is made now. Asked
+   * before the first change, and before the result while everything can still be taken back.
+   */
+  #refuseAbandoned(): void {
+    if (this.#invocation.isCallerGone?.() !== true) return;
+    throw new CniError(cniErrorCode.tryAgainLater, 'the caller has given up waiting');
   }
 
   #podNetns(request: Request): Netns {

@@ -8,6 +8,7 @@ import { runStandalone } from '../../../src/cni/protocol/frame.ts';
 import { CniServer } from '../../../src/cni/server.ts';
 import { createLogger } from '../../../src/util/log.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
+import { until } from '../../support/until.ts';
 import { FakeNode } from './fake-node.ts';
 
 let directory: string;
@@ -190,6 +191,17 @@ describe('what is told about a call', () => {
 });
 
 describe('several calls', () => {
+  test('one whose shim has gone by then makes nothing', async () => {
+    const ipam = { type: 'host-local', subnet: '10.1.2.0/24' };
+    const add = { 'env.WEFT_ARGV0': 'host-local', 'env.CNI_NETNS': '/run/netns/x' };
+    const { socket, closed } = connect();
+    socket.write(request(records('ADD', { type: 'bridge', ipam }, add)), () => socket.destroy());
+    await closed;
+    await until('it is served', () => lines.length > 0);
+    expect(lines).toMatchObject([{ verb: 'ADD', errorCode: 11 }]);
+    expect(node.reservations.size).toBe(0);
+  });
+
   test('what arrived together is served together', async () => {
     let batches = 0;
     const { openRtnl } = node.kernel;

@@ -76,6 +76,26 @@ describe('ADD', () => {
     },
   );
 
+  test.each([
+    { when: 'before it began', goneAt: 1 },
+    { when: 'when it had waited for others', goneAt: 2 },
+    { when: 'when everything was made', goneAt: 3 },
+  ])('whose caller gave up $when leaves nothing', ({ goneAt }) => {
+    const node = new FakeNode();
+    let asked = 0;
+    const outcome = runVerb(
+      {
+        env: { ...env, CNI_COMMAND: 'ADD' },
+        readStdin: () => Buffer.from(JSON.stringify(config)),
+        isCallerGone: () => ++asked >= goneAt,
+      },
+      node,
+    );
+    expect(errorOf(outcome)).toMatchObject({ code: 11, msg: 'the caller has given up waiting' });
+    expect(node.footprint).toEqual(empty);
+    expect(asked).toBe(goneAt);
+  });
+
   test('a second pod costs one nft batch', () => {
     const node = new FakeNode();
     run(node, 'ADD');
@@ -185,6 +205,25 @@ describe('bridge addresses [84]', () => {
 });
 
 describe('DEL', () => {
+  test('whose caller gave up is carried out, a GC is not', () => {
+    const node = new FakeNode();
+    run(node, 'ADD');
+    const abandoned = (command: string, conf: object) =>
+      runVerb(
+        {
+          env: { ...env, CNI_COMMAND: command },
+          readStdin: () => Buffer.from(JSON.stringify(conf)),
+          isCallerGone: () => true,
+        },
+        node,
+      );
+    const gc = { ...config, cniVersion: '1.1.0', 'cni.dev/valid-attachments': [] };
+    expect(errorOf(abandoned('GC', gc))).toMatchObject({ code: 11 });
+    expect(node.footprint).not.toEqual(empty);
+    expect(errorOf(abandoned('DEL', config))).toBe('success');
+    expect(node.footprint).toEqual(empty);
+  });
+
   test.each([
     ['with the namespace', {}],
     ['without CNI_NETNS', { CNI_NETNS: '' }],
