@@ -2,7 +2,7 @@ import { Turn } from '../util/turns.ts';
 import { TABLES, type TableName } from './model.ts';
 
 /** All chains of one table with their rules, without `-A <chain>`. */
-type ListedTable = ReadonlyMap<string, readonly string[]>;
+export type ListedTable = ReadonlyMap<string, readonly string[]>;
 export type Listing = Readonly<Record<TableName, ListedTable>>;
 
 /** Lines between two looks at the time. */
@@ -47,7 +47,9 @@ function* readListing(text: string): Generator<undefined, Listing> {
       chains?.set(line.slice(1, line.indexOf(' ')), []);
     } else if (line.startsWith('-A ')) {
       const [chain, rule] = splitRule(line);
-      chains?.get(chain)?.push(rule);
+      const rules = chains?.get(chain);
+      if (rules === undefined) chains?.set(chain, [rule]);
+      else rules.push(rule);
     }
     count += 1;
     if (count % LINES_AT_ONCE === 0) yield;

@@ -1,6 +1,7 @@
 /** Chains in table `nat` of iptables that belong to one container on one network. */
-import type { IP } from '../../net/ip.ts';
-import { parseIP } from '../../net/ip.ts';
+import { type ListedTable, parseListing, targetOf } from '../../iptables/listing.ts';
+import { tableText } from '../../iptables/restore-text.ts';
+import { type IP, parseIP } from '../../net/ip.ts';
 import { sha512 } from '../../util/sha512.ts';
 import type { Attachment } from '../attachment.ts';
 
@@ -28,13 +29,11 @@ function chainName(prefix: string, { network, containerId }: Owner): string {
   return `CNI-${prefix}${sha512(`${network}${containerId}`)}`.slice(0, chainBytes);
 }
 
-/** A rule as iptables-save prints it. */
-interface SavedRule {
-  readonly text: string;
-  /** The chain it leads to. */
-  readonly target: string;
-  /** When the rule is for packets from one address. */
-  readonly source?: IP;
+/** A rule and the address that its packets come from, when it is for one. */
+interface Way {
+  readonly chain: string;
+  readonly rule: string;
+  readonly source: IP | undefined;
 }
 
 /**
@@ -47,26 +46,26 @@ export function removalOf(
   chains: readonly string[],
   kept: ReadonlySet<IP> = new Set(),
 ): string | undefined {
-  const rules = saved.split('\n').flatMap(parseRule);
-  const present = chains.filter((chain) => saved.includes(`\n:${chain} `));
-  const lines = present.flatMap((chain) => {
-    const jumps = rules.filter(({ target }) => target === chain);
-    const isKept = ({ source }: SavedRule) => source !== undefined && kept.has(source);
-    const removed = jumps.filter((jump) => !isKept(jump)).map(({ text }) => `-D ${text.slice(3)}`);
-    return removed.length < jumps.length ? removed : [...removed, `-F ${chain}`, `-X ${chain}`];
+  const { nat } = parseListing(saved);
+  const isKept = ({ source }: Way) => source !== undefined && kept.has(source);
+  const lines = chains.flatMap((chain) => {
+    if (!nat.has(chain)) return [];
+    const ways = waysTo(chain, nat);
+    const removed = ways.filter((way) => !isKept(way)).map((way) => `-D ${way.chain} ${way.rule}`);
+    return removed.length < ways.length ? removed : [...removed, `-F ${chain}`, `-X ${chain}`];
   });
-  return lines.length === 0 ? undefined : restoreText(lines);
+  return lines.length === 0 ? undefined : tableText('nat', lines);
 }
 
-/** Lines for table `nat`. */
-export function restoreText(lines: readonly string[]): string {
-  return ['*nat', ...lines, 'COMMIT', ''].join('\n');
+function waysTo(target: string, table: ListedTable): readonly Way[] {
+  return [...table].flatMap(([chain, rules]) =>
+    rules
+      .filter((rule) => targetOf(rule) === target)
+      .map((rule) => ({ chain, rule, source: sourceOf(rule) })),
+  );
 }
 
-/** The way to another chain ends a rule; whatever a comment says stands in quotes. */
-function parseRule(text: string): readonly SavedRule[] {
-  const pattern = /^-A \S+ (?:-s (?<source>[^ /]+)\/(?:32|128) )?(?:.* )?-j (?<target>\S+)$/;
-  const { target, source } = pattern.exec(text)?.groups ?? {};
-  if (target === undefined) return [];
-  return [{ text, target, ...(source === undefined ? {} : { source: parseIP(source) }) }];
+function sourceOf(rule: string): IP | undefined {
+  const source = /^-s ([^ /]+)\/(?:32|128) /.exec(rule)?.[1];
+  return source === undefined ? undefined : parseIP(source);
 }

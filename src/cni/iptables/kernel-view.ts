@@ -58,7 +58,7 @@ export function hasAsManyRules(
   return wanted.every((each) => {
     const chain = masqueradeChain(each.owner);
     const rules = rulesOf(family, each);
-    const inChain = rules.filter((rule) => rule.startsWith(`-A ${chain} `)).length;
+    const inChain = rules.filter((rule) => rule.chain === chain).length;
     const leading = ways.get(chain)?.length ?? 0;
     return leading >= rules.length - inChain && nft.rules(table, chain).length >= inChain;
   });

@@ -2,13 +2,16 @@
  * `ipMasqBackend: iptables`: the rules of the reference bridge, in its chains and with its comments,
  * so that either removes what the other made (pkg/ip/ipmasq_iptables_linux.go).
  */
+import { type ListedTable, parseListing } from '../../iptables/listing.ts';
 import type { Iptables } from '../../iptables/programs-sync.ts';
-import { cidrFamily } from '../../net/cidr.ts';
+import { tableText } from '../../iptables/restore-text.ts';
+import { settleSync } from '../../iptables/settle.ts';
+import { cidrFamily, hostCidr } from '../../net/cidr.ts';
 import { type IPFamily, ipFamily } from '../../net/ip.ts';
-import { BusyError, IoError, toError } from '../../util/errors.ts';
+import { IoError } from '../../util/errors.ts';
 import type { Attachment } from '../attachment.ts';
 import { exemptNetworks, type MasqueradeEntry } from '../masquerade-entry.ts';
-import { masqueradeChain, restoreText } from './chains.ts';
+import { masqueradeChain } from './chains.ts';
 
 /** The rules of one attachment. */
 export interface IptablesMasquerade {
@@ -19,35 +22,20 @@ export interface IptablesMasquerade {
 /** The chain of table `nat` from which packets of pods are led to theirs. */
 export const postrouting = 'POSTROUTING';
 
-/** Bounds the race with others who change the same rules. */
-const maxAttempts = 5;
-
 const multicast: Readonly<Record<IPFamily, string>> = { 4: '224.0.0.0/4', 6: 'ff00::/8' };
-const addressBits: Readonly<Record<IPFamily, number>> = { 4: 32, 6: 128 };
 
 /** The kernel's comment match has 256 bytes with the NUL (xt_comment.h). */
 const maxCommentBytes = 255;
 
 /** Adds what is missing; rules that another interface of the container has there stay. */
 export function addIptablesMasquerade(iptables: Iptables, wanted: IptablesMasquerade): void {
-  for (const family of familiesOf(wanted)) addOfFamily(iptables, family, wanted);
-}
-
-/** A restore that fails although nobody was faster fails for another reason. Throws IoError. */
-function addOfFamily(iptables: Iptables, family: IPFamily, wanted: IptablesMasquerade): void {
-  let failed: { readonly text: string; readonly cause: Error } | undefined;
-  for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
-    const text = additionsTo(requireSaved(iptables, family), family, [wanted]);
-    if (text === undefined) return;
-    if (text === failed?.text) throw failed.cause;
-    try {
-      iptables.restore({ family }, text);
-      return;
-    } catch (thrown) {
-      failed = { text, cause: toError(thrown) };
-    }
+  for (const family of familiesOf(wanted)) {
+    settleSync(`rules of chain ${masqueradeChain(wanted.owner)}`, () => {
+      const text = additionsTo(requireSaved(iptables, family), family, [wanted]);
+      if (text === undefined) return undefined;
+      return { key: text, apply: () => iptables.restore({ family }, text) };
+    });
   }
-  throw new BusyError(`chain ${masqueradeChain(wanted.owner)} of table nat keeps changing`, failed);
 }
 
 /** The first rule that is not there; undefined when all are. Throws IoError. */
@@ -56,9 +44,9 @@ export function findMissingRule(
   wanted: IptablesMasquerade,
 ): string | undefined {
   for (const family of familiesOf(wanted)) {
-    const saved = linesOf(requireSaved(iptables, family));
-    const missing = rulesOf(family, wanted).find((rule) => !saved.has(rule));
-    if (missing !== undefined) return missing;
+    const { nat } = parseListing(requireSaved(iptables, family));
+    const missing = rulesOf(family, wanted).find((rule) => !isIn(nat, rule));
+    if (missing !== undefined) return appended(missing);
   }
   return undefined;
 }
@@ -80,38 +68,51 @@ export function additionsTo(
   family: IPFamily,
   wanted: readonly IptablesMasquerade[],
 ): string | undefined {
-  const present = linesOf(saved);
-  const chains = new Set(saved.match(/^:\S+/gm));
+  const { nat } = parseListing(saved);
   const lines = wanted.flatMap((each) => {
     const chain = masqueradeChain(each.owner);
-    const missing = rulesOf(family, each).filter((rule) => !present.has(rule));
+    const missing = rulesOf(family, each).filter((rule) => !isIn(nat, rule));
     if (missing.length === 0) return [];
     // A chain that were declared (`:chain`) would be emptied.
-    return chains.has(`:${chain}`) ? missing.map(inFront) : [`-N ${chain}`, ...missing];
+    return nat.has(chain) ? missing.map(inFront) : [`-N ${chain}`, ...missing.map(appended)];
   });
-  return lines.length === 0 ? undefined : restoreText(lines);
+  return lines.length === 0 ? undefined : tableText('nat', lines);
+}
+
+function isIn(table: ListedTable, { chain, rule }: PlacedRule): boolean {
+  return table.get(chain)?.includes(rule) === true;
 }
 
 /** Traffic inside the subnets is let through before the rest is masqueraded. */
-function inFront(rule: string): string {
-  return rule.endsWith(' -j ACCEPT') ? rule.replace(/^-A (\S+)/, '-I $1 1') : rule;
+function inFront({ chain, rule }: PlacedRule): string {
+  return rule.endsWith(' -j ACCEPT') ? `-I ${chain} 1 ${rule}` : appended({ chain, rule });
 }
 
-/** As iptables-save prints them, so that they can be compared with a listing; in order. */
+function appended({ chain, rule }: PlacedRule): string {
+  return `-A ${chain} ${rule}`;
+}
+
+/** A rule as iptables-save prints it behind `-A <chain>`. */
+interface PlacedRule {
+  readonly chain: string;
+  readonly rule: string;
+}
+
+/** In words that can be compared with a listing; in order. */
 export function rulesOf(
   family: IPFamily,
   { owner, entries }: IptablesMasquerade,
-): readonly string[] {
+): readonly PlacedRule[] {
   const chain = masqueradeChain(owner);
   const comment = commentOf(owner);
   const own = entries.filter(({ address }) => ipFamily(address) === family);
   if (own.length === 0) return [];
   const exempt = new Set(own.flatMap(exemptNetworks));
   return [
-    ...Array.from(exempt, (network) => `-A ${chain} -d ${network} ${comment} -j ACCEPT`),
-    `-A ${chain} ! -d ${multicast[family]} ${comment} -j MASQUERADE`,
+    ...Array.from(exempt, (network) => ({ chain, rule: `-d ${network} ${comment} -j ACCEPT` })),
+    { chain, rule: `! -d ${multicast[family]} ${comment} -j MASQUERADE` },
     ...own.map(({ address }) => {
-      return `-A ${postrouting} -s ${address}/${addressBits[family]} ${comment} -j ${chain}`;
+      return { chain: postrouting, rule: `-s ${hostCidr(address)} ${comment} -j ${chain}` };
     }),
   ];
 }
@@ -124,10 +125,6 @@ function commentOf({ network, containerId }: IptablesMasquerade['owner']): strin
 
 export function familiesOf({ entries }: IptablesMasquerade): readonly IPFamily[] {
   return [...new Set(entries.map(({ subnet }) => cidrFamily(subnet)))];
-}
-
-function linesOf(saved: string): ReadonlySet<string> {
-  return new Set(saved.split('\n'));
 }
 
 function requireSaved(iptables: Iptables, family: IPFamily): string {

@@ -5,10 +5,10 @@
  */
 import type { IptablesVariant } from '../../iptables/command.ts';
 import type { Iptables } from '../../iptables/programs-sync.ts';
+import { settleSync } from '../../iptables/settle.ts';
 import type { IP, IPFamily } from '../../net/ip.ts';
 import type { Table } from '../../nftables/model.ts';
 import { Transaction } from '../../nftables/transaction.ts';
-import { BusyError, errorCode, toError } from '../../util/errors.ts';
 import { type CniNode, type Nftables, withNftables } from '../node.ts';
 import { isMasqueradeChain, masqueradeChain, removalOf } from './chains.ts';
 import { hasTable, natTables, tablesOf } from './kernel-view.ts';
@@ -32,9 +32,6 @@ export interface CommentedRules {
 }
 
 const families: readonly IPFamily[] = [4, 6];
-
-/** Bounds the race with others who change the same rules. */
-const maxAttempts = 5;
 
 /** Removes what is there of them; nothing being there is success. */
 export function removeForeignRules(
@@ -94,45 +91,32 @@ function placesOfMasquerade(kernel: CniNode['kernel'], iptables: Iptables): read
   return [...places, ...legacy.map((family) => ({ family, variant: 'legacy' }) as const)];
 }
 
-/** A listing is acted on at once; when somebody was faster, the next one shows what is left. */
 function removeChains(
   iptables: Iptables,
   place: Place,
   { chains, kept }: Pick<ForeignRules, 'chains' | 'kept'>,
 ): void {
-  let failure: Error | undefined;
-  for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
+  settleSync(`rules for ${chains.join(', ')}`, () => {
     // Without the programs nobody on this node knows of the rules: they are left alone.
     const saved = iptables.save(place, 'nat');
     const text = saved === undefined ? undefined : removalOf(saved, chains, kept?.());
-    if (text === undefined) return;
-    try {
-      iptables.restore(place, text);
-      return;
-    } catch (thrown) {
-      failure = toError(thrown);
-    }
-  }
-  throw new BusyError(`chains ${chains.join(', ')} of table nat are not removed`, {
-    cause: failure,
+    if (text === undefined) return undefined;
+    return { key: text, apply: () => iptables.restore(place, text) };
   });
 }
 
 function removeCommented(nft: Nftables, { table, chains, isOwn }: CommentedRules): void {
-  for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
+  settleSync(`rules of table ${table.name}`, () => {
+    const own = chains.flatMap((chain) =>
+      nft
+        .rules(table, chain)
+        .filter(({ comment = '' }) => isOwn(comment))
+        .map(({ handle }) => ({ chain, handle })),
+    );
+    if (own.length === 0) return undefined;
     const transaction = new Transaction(table);
-    for (const chain of chains) {
-      for (const { handle, comment = '' } of nft.rules(table, chain)) {
-        if (isOwn(comment)) transaction.deleteRule(chain, handle);
-      }
-    }
-    try {
-      nft.commit(transaction);
-      return;
-    } catch (thrown) {
-      // Somebody else has removed one of them.
-      if (errorCode(thrown) !== 'ENOENT') throw thrown;
-    }
-  }
-  throw new BusyError(`rules of table ${table.name} keep changing`);
+    for (const { chain, handle } of own) transaction.deleteRule(chain, handle);
+    const key = own.map(({ chain, handle }) => `${chain} ${handle}`).join(', ');
+    return { key, apply: () => nft.commit(transaction) };
+  });
 }

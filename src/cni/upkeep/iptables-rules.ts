@@ -1,7 +1,8 @@
 /** Rules of iptables that records tell of, brought back after somebody has flushed them. */
 import type { IptablesPrograms } from '../../iptables/programs.ts';
+import { settle } from '../../iptables/settle.ts';
 import type { IP, IPFamily } from '../../net/ip.ts';
-import { BusyError, IoError, toError } from '../../util/errors.ts';
+import { BusyError, IoError } from '../../util/errors.ts';
 import { masqueradeChain, removalOf } from '../iptables/chains.ts';
 import { additionsTo, type IptablesMasquerade } from '../iptables/masquerade.ts';
 
@@ -18,7 +19,11 @@ export interface RulesToHeal {
   readonly pause: (ms: number) => Promise<void>;
 }
 
-const maxAttempts = 5;
+/** What is changed, for errors. */
+const subject = 'rules of pods in table nat';
+
+/** Repairs, one after the other, while others take rules away. */
+const maxRounds = 5;
 
 /** How often and how long calls at work are waited for: 5 s, longer than any takes that is not stuck. */
 const busyLooks = 100;
@@ -32,27 +37,26 @@ const busyPauseMs = 50;
  */
 export async function healRules(rules: RulesToHeal): Promise<readonly Owner[]> {
   const healed = new Map<string, Owner>();
-  let failed: { readonly text: string; readonly cause: Error } | undefined;
-  let applied: string | undefined;
-  for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
-    const asked = rules.wanted();
-    const text = additionsTo(await rules.programs.save('nat'), rules.family, asked);
-    if (text === undefined) return [...healed.values()];
-    // Nobody was faster: it fails for another reason.
-    if (text === failed?.text) throw failed.cause;
-    if (text === applied) await refuseUnlisted(rules, text);
-    try {
-      await rules.programs.restore(text);
-      applied = text;
-    } catch (thrown) {
-      failed = { text, cause: toError(thrown) };
-      continue;
-    }
-    const restored = asked.filter(({ owner }) => text.includes(masqueradeChain(owner)));
+  let applied = '';
+  for (let round = 0; round < maxRounds; round += 1) {
+    let asked: readonly IptablesMasquerade[] = [];
+    const isChanged = await settle(subject, async () => {
+      asked = rules.wanted();
+      const text = additionsTo(await rules.programs.save('nat'), rules.family, asked);
+      if (text === undefined) return undefined;
+      if (text === applied) await refuseUnlisted(rules, text);
+      const apply = async () => {
+        await rules.programs.restore(text);
+        applied = text;
+      };
+      return { key: text, apply };
+    });
+    if (!isChanged) return [...healed.values()];
+    const restored = asked.filter(({ owner }) => applied.includes(masqueradeChain(owner)));
     for (const { owner } of restored) healed.set(masqueradeChain(owner), owner);
     await takeBackStale(rules, restored);
   }
-  throw new BusyError('rules of table nat change faster than they can be repaired', failed);
+  throw new BusyError(`${subject} change faster than they can be repaired`);
 }
 
 /** Programs that list rules in other words than these would be given the same rules again and again. */
@@ -75,20 +79,13 @@ async function takeBackStale(
   restored: readonly IptablesMasquerade[],
 ): Promise<void> {
   await calm(rules, restored);
-  for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
+  await settle(subject, async () => {
     const stale = staleOf(rules, restored);
-    if (stale.length === 0) return;
+    if (stale.length === 0) return undefined;
     const saved = await rules.programs.save('nat');
-    const texts = stale.flatMap(({ chain, kept }) => removalOf(saved, [chain], kept) ?? []);
-    if (texts.length === 0) return;
-    try {
-      await rules.programs.restore(texts.join(''));
-      return;
-    } catch {
-      // Somebody was faster; the next listing shows what is left.
-    }
-  }
-  throw new BusyError('rules of pods that are gone are not removed from table nat');
+    const text = stale.flatMap(({ chain, kept }) => removalOf(saved, [chain], kept) ?? []).join('');
+    return text === '' ? undefined : { key: text, apply: () => rules.programs.restore(text) };
+  });
 }
 
 async function calm(
