@@ -22,7 +22,7 @@ import { openMode, supportedFamilies } from './proxy/modes/open.ts';
 import { openObjectSource } from './proxy/object-source.ts';
 import { trimProgramPages } from './resident-memory.ts';
 import { ensureRunDir, lockRunDir } from './run-dir.ts';
-import { agentStatus } from './status.ts';
+import { agentStatus, type RunningParts } from './status.ts';
 import { WEFT_VERSION } from './version.ts';
 
 /**
@@ -93,10 +93,10 @@ async function startComponents(context: AgentContext): Promise<void> {
   if (config.components.has('cni')) startCni(context);
   const objects = opened && (await openObjectSource(context));
   const proxy = opened && objects && startProxy(context, objects, opened);
-  const parts = { startedAtMs, proxy, objects };
+  const parts: RunningParts = { startedAtMs, proxy, objects, httpProblems: () => [] };
   startDebug(context, { proxy, status: () => agentStatus(context, parts) });
   objects?.source.start(lifecycle.signal);
-  await startServers(context, proxy, objects?.events ?? NO_EVENTS);
+  parts.httpProblems = await startServers(context, proxy, objects?.events ?? NO_EVENTS);
 }
 
 /** Before anything of the node is changed: what it cannot do ends the start. */

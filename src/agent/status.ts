@@ -10,6 +10,8 @@ export interface RunningParts {
   readonly startedAtMs: number;
   readonly proxy: ProxyComponent | undefined;
   readonly objects: OpenedSource | undefined;
+  /** Of the servers, once they are started. */
+  httpProblems: () => readonly string[];
 }
 
 /** What `weft status` tells, read at this moment. */
@@ -24,7 +26,11 @@ export function agentStatus(context: AgentContext, parts: RunningParts): AgentSt
     ...(source === undefined ? {} : { source }),
     ...(cni === undefined ? {} : { cni }),
   };
-  const problems = findProblems(told);
+  const problems = [
+    ...(parts.proxy?.problems() ?? []),
+    ...findProblems(told),
+    ...parts.httpProblems(),
+  ];
   return {
     isRunning: true,
     isHealthy: problems.length === 0,

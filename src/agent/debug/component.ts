@@ -56,7 +56,7 @@ function listen(
             tracePacket: (packet, timeoutMs, stop) =>
               tracePacket(packet, { clock, timeoutMs, signal: stop }),
           } satisfies Parameters<typeof explain>[1];
-          return explain(request, sources, signal);
+          return { ...(await explain(request, sources, signal)), doubts: proxy.problems() };
         }
         case 'diff': {
           const proxy = requireProxy('diff', subjects);

@@ -14,7 +14,7 @@ import { liveText } from './live-text.ts';
 const MOST_CANDIDATES = 20;
 
 /** What `weft explain` prints: numbered decisions, the verdict, and where to look next. */
-export function explainText({ explanation, pending, live }: ExplainAnswer): string {
+export function explainText({ explanation, pending, doubts = [], live }: ExplainAnswer): string {
   const { packet, decisions, verdict } = explanation;
   const lines = [
     `A new connection from ${packet.source} to ${packet.destination} port ${packet.port} (${packet.protocol})`,
@@ -27,6 +27,7 @@ export function explainText({ explanation, pending, live }: ExplainAnswer): stri
     }
   });
   lines.push('', `Verdict: ${verdictText(explanation)}`, `Next: ${nextStep(explanation)}`);
+  lines.push(...doubts.map((doubt) => `Doubtful: ${doubt}`));
   if (pending > 0) {
     lines.push(`Note: changes of ${pending} Services are on their way to the kernel.`);
   }

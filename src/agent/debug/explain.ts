@@ -13,6 +13,8 @@ import type { ExplainRequest } from './protocol.ts';
 /** What `weft explain` prints. */
 export interface ExplainAnswer {
   readonly explanation: Explanation;
+  /** What of the node makes the answer doubtful, in words. */
+  readonly doubts?: readonly string[];
   /** Services with changes that are on their way to the kernel: the model is ahead of it. */
   readonly pending: number;
   /** With --live: what became of a packet; null when none came in time. */

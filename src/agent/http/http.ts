@@ -33,8 +33,8 @@ export interface HttpServerOptions {
   readonly routes: HttpRoutes;
   /** A port that cannot be bound fails `bound` instead of being tried again every 5 s. */
   readonly bindAddressHardFail: boolean;
-  /** Told of every failure to bind. */
-  readonly onBindFailure?: (error: Error) => void;
+  /** Told of every failure to bind; what it returns, such as a cure, is logged with it. */
+  readonly onBindFailure?: (error: Error) => object | undefined;
   /** Connections at once, to each address. */
   readonly most: number;
   readonly clock: Clock;
@@ -46,6 +46,8 @@ export interface RunningHttpServer {
   readonly bound: Promise<void>;
   /** Bound addresses, with the port the kernel chose where 0 was asked for. */
   addresses(): readonly HostPort[];
+  /** Why addresses are not bound, one text for each. */
+  failures(): readonly string[];
   /** Stops listening and drops connections. */
   close(): Promise<void>;
 }
@@ -62,6 +64,7 @@ export function serveHttp(options: HttpServerOptions): RunningHttpServer {
   return {
     bound,
     addresses: () => listeners.flatMap((listener) => listener.boundTo ?? []),
+    failures: () => listeners.flatMap((listener) => listener.reason ?? []),
     close: async () => {
       await Promise.all(listeners.map((listener) => listener.close()));
     },
@@ -75,6 +78,8 @@ class Listener {
   readonly #options: HttpServerOptions;
   readonly #server: Server;
   #cancelRetry: (() => void) | undefined;
+  /** Why it does not listen. */
+  #reason: string | undefined;
 
   constructor(address: HostPort, options: HttpServerOptions) {
     this.#address = address;
@@ -88,6 +93,10 @@ class Listener {
       this.#server.on('error', (error) => this.#onError(error, reject));
     });
     this.#listen();
+  }
+
+  get reason(): string | undefined {
+    return this.#reason;
   }
 
   get boundTo(): HostPort | undefined {
@@ -111,6 +120,7 @@ class Listener {
 
   #onListening(resolve: () => void): void {
     const { log, name } = this.#options;
+    this.#reason = undefined;
     log.info({ server: name, address: formatHostPort(this.boundTo ?? this.#address) }, 'listening');
     resolve();
   }
@@ -124,12 +134,20 @@ class Listener {
       return;
     }
     const error = new IoError(`listen for ${name} on ${address}: ${cause.message}`, { cause });
-    this.#options.onBindFailure?.(error);
+    const facts = this.#options.onBindFailure?.(error);
     if (bindAddressHardFail) {
       reject(error);
       return;
     }
-    log.error({ server: name, address, err: error, retryMs: RETRY_BIND_MS }, 'cannot listen');
+    // The same failure every few seconds is one line.
+    if (this.#reason !== error.message) {
+      const reason = error.message;
+      log.error(
+        { server: name, address, reason, ...facts, retryMs: RETRY_BIND_MS },
+        'cannot listen',
+      );
+    }
+    this.#reason = error.message;
     this.#cancelRetry = clock.schedule(RETRY_BIND_MS, () => this.#listen());
   }
 }

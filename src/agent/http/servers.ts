@@ -1,11 +1,16 @@
+import { errorCode } from '../../util/errors.ts';
 import type { AgentContext } from '../context.ts';
 import type { ProxyComponent } from '../proxy/component.ts';
 import { type EventSink, nodeOf } from '../proxy/events.ts';
+import { findKubeProxy, seesNodeProcesses, stopAdvice } from '../proxy/kube-proxy-process.ts';
 import { WEFT_VERSION } from '../version.ts';
 import type { HealthFacts } from './health.ts';
-import { serveHttp } from './http.ts';
+import { type RunningHttpServer, serveHttp } from './http.ts';
 import { profilingRoutes } from './profiling.ts';
 import { healthRoutes, metricsRoutes } from './routes.ts';
+
+/** What is wrong with the servers now, in words. */
+export type HttpProblems = () => readonly string[];
 
 /**
  * Starts the health and the metrics server. Throws IoError for a port that is taken only with
@@ -15,8 +20,9 @@ export async function startServers(
   context: AgentContext,
   proxy: ProxyComponent | undefined,
   events: EventSink,
-): Promise<void> {
+): Promise<HttpProblems> {
   const { config, log, clock, lifecycle, descriptors } = context;
+  const all: RunningHttpServer[] = [];
   const { healthzBindAddress, metricsBindAddress, bindAddressHardFail } = config.proxy;
   for (const server of [
     {
@@ -36,28 +42,39 @@ export async function startServers(
   ]) {
     const { name, most, address, routes, reason } = server;
     if (address === undefined) continue;
-    const onBindFailure = ({ message }: Error) =>
-      events.send({
-        about: nodeOf(config),
-        type: 'Warning',
-        reason,
-        action: 'StartKubeProxy',
-        note: message,
-      });
-    const addresses = [address];
+    const onBindFailure = (error: Error) => {
+      const note = error.message;
+      const about = nodeOf(config);
+      events.send({ about, type: 'Warning', reason, action: 'StartKubeProxy', note });
+      return explainBindFailure(error);
+    };
     const running = serveHttp({
       name,
       most,
-      addresses,
+      addresses: [address],
       routes,
       bindAddressHardFail,
       onBindFailure,
       clock,
       log,
     });
+    all.push(running);
     lifecycle.onShutdown(`${name} server`, () => running.close());
     if (bindAddressHardFail) await running.bound;
   }
+  return () => all.flatMap((running) => running.failures());
+}
+
+/** A port that is taken is most often a kube-proxy's: these are its numbers. */
+function explainBindFailure({ cause }: Error): object | undefined {
+  if (errorCode(cause) !== 'EADDRINUSE') return undefined;
+  const running = findKubeProxy();
+  if (running !== undefined) {
+    return { holder: `a kube-proxy, pid ${running.pid}`, cure: stopAdvice(running) };
+  }
+  const cure = 'see ss -ltnp for who has it, or choose another address';
+  if (seesNodeProcesses()) return { cure };
+  return { holder: 'perhaps a kube-proxy: without hostPID it is not seen', cure };
 }
 
 function routesOfHealth(

@@ -18,6 +18,7 @@ import { FormerRules } from './former-rules.ts';
 import { followLocalAddresses, type LocalAddresses } from './local-addresses.ts';
 import type { ModeChoice } from './modes/auto.ts';
 import type { OpenedMode } from './modes/mode.ts';
+import { NodePresence } from './node-presence.ts';
 import { feedObjects, NodeFeed } from './object-feed.ts';
 import type { OpenedSource } from './object-source.ts';
 import { removeRules } from './remove-rules.ts';
@@ -40,6 +41,8 @@ export interface ProxyComponent {
   readonly health: () => HealthFacts;
   readonly snapshots: () => ReadonlyMap<IPFamily, ProxySnapshot>;
   readonly status: () => ProxyStatus;
+  /** What of the node makes all of it doubtful, in words. */
+  readonly problems: () => readonly string[];
 }
 
 /**
@@ -48,19 +51,15 @@ export interface ProxyComponent {
  */
 export function startProxy(
   context: AgentContext,
-  { source, events }: OpenedSource,
+  objects: OpenedSource,
   { mode, choice, families }: OpenedProxy,
 ): ProxyComponent {
-  const { config, live, clock, log, lifecycle } = context;
+  const { config, clock, log, lifecycle } = context;
+  const { events } = objects;
   const metrics = context.metrics.forProxyMode(choice.mode);
   for (const doubt of findDoubts(config.proxy)) log.warn({ doubt }, 'configuration doubtful');
   const node = new NodeFeed(config.source.kind === 'apiServer', config.proxy.bindAddress);
-  const health = (): HealthFacts => ({
-    families: proxy.health,
-    isNodeEligible: node.isExpected ? isNodeEligible(node.object) : true,
-    syncPeriodMs: live.current.proxy.syncPeriodMs,
-    nowMs: clock.now(),
-  });
+  const health = () => healthFacts(context, proxy, node);
   const recorded = readRulesRecord(config.runDir);
   const takeOver = openTakeOver(context, events, [mode.kind, ...recorded].some(isIptables));
   const isHealthy = () => assessProxyHealth(health()).isLive;
@@ -89,7 +88,7 @@ export function startProxy(
   lifecycle.onShutdown('address monitor', () => addresses.close());
   lifecycle.onShutdown('service proxy', () => proxy.stop());
   followSettings(context, proxy, node);
-  feedObjects(context, proxy, source, node.start(proxy, source, config.nodeName));
+  const presence = feed(context, proxy, objects, node);
   const repairs = repairOnDrift(context, {
     ...{ mode, proxy, metrics, events },
     onForeignChange: (tables) => takeOver.noteForeignChange(tables),
@@ -99,6 +98,7 @@ export function startProxy(
     choice,
     health,
     snapshots: () => proxy.snapshots(),
+    problems: () => [...presence.problems(), ...takeOver.problems()],
     status: () =>
       proxyStatus(proxy, {
         ...{ choice, rules: mode.kind, repairs: repairs(), takeOver },
@@ -107,6 +107,37 @@ export function startProxy(
         health: assessProxyHealth(health()),
       }),
   };
+}
+
+function healthFacts(
+  { live, clock }: AgentContext,
+  proxy: ServiceProxy,
+  node: NodeFeed,
+): HealthFacts {
+  return {
+    families: proxy.health,
+    isNodeEligible: node.isExpected ? isNodeEligible(node.object) : true,
+    syncPeriodMs: live.current.proxy.syncPeriodMs,
+    nowMs: clock.now(),
+  };
+}
+
+/** Hands all objects to the proxy, and looks whether this node's is among them. */
+function feed(
+  context: AgentContext,
+  proxy: ServiceProxy,
+  { source, nodeNames }: OpenedSource,
+  node: NodeFeed,
+): NodePresence {
+  const { config, log } = context;
+  const { nodeName } = config;
+  const needsNode = config.source.kind === 'apiServer';
+  const isMissing = () => node.isMissing;
+  const presence = new NodePresence({ nodeName, needsNode, isMissing, nodeNames, log });
+  const nodeRead = node.start(proxy, source, nodeName);
+  void nodeRead.then(() => presence.check());
+  feedObjects(context, proxy, source, nodeRead);
+  return presence;
 }
 
 function followSettings({ live }: AgentContext, proxy: ServiceProxy, node: NodeFeed): void {

@@ -27,6 +27,7 @@ const NODE_WAIT_MS = 30_000;
 /** Follows this node's object and hands it to the proxy, with the address that replaces its own. */
 export class NodeFeed {
   #object: Node | undefined;
+  #isRead = false;
   #isExpected: boolean;
   #override: IP | undefined;
 
@@ -40,13 +41,18 @@ export class NodeFeed {
     return this.#object;
   }
 
+  /** The first reading is over, and there is none of that name. */
+  get isMissing(): boolean {
+    return this.#isRead && this.#object === undefined;
+  }
+
   /** It exists or may still arrive: an API server has one for us, sooner or later. */
   get isExpected(): boolean {
     return this.#isExpected;
   }
 
   /** Resolves when the first reading is over. */
-  start(proxy: FedProxy, source: ObjectSource, nodeName: string): Promise<void> {
+  async start(proxy: FedProxy, source: ObjectSource, nodeName: string): Promise<void> {
     const note = (node: Node) => {
       this.#isExpected = true;
       this.#object = node;
@@ -60,7 +66,8 @@ export class NodeFeed {
         proxy.onNodeDelete(node);
       },
     });
-    return synced;
+    await synced;
+    this.#isRead = true;
   }
 
   /** Another `bindAddress` is configured. */

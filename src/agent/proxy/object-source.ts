@@ -3,6 +3,7 @@ import { ApiSource } from '../../kube/api/api-source.ts';
 import { ApiClient } from '../../kube/api/client.ts';
 import type { ManifestProblem, PassedOverKind } from '../../kube/manifests/manifest-set.ts';
 import { ManifestSource } from '../../kube/manifests/manifests.ts';
+import { nodes } from '../../kube/resources.ts';
 import { ConfigError } from '../../util/errors.ts';
 import type { AgentContext } from '../context.ts';
 import type { KubeCounts } from '../metrics/metrics.ts';
@@ -20,6 +21,8 @@ export interface OpenedSource {
   readonly counts: () => readonly KubeCounts[];
   /** What is wrong with it now, in words; nothing while all is well. */
   readonly problems: () => readonly string[];
+  /** Names of Nodes that there are, at least some. */
+  readonly nodeNames: () => Promise<readonly string[]>;
   /** What files hold that has no effect. */
   readonly passedOver: () => readonly PassedOverKind[];
 }
@@ -49,6 +52,7 @@ function openManifests({ clock, log, metrics }: AgentContext, directory: string)
   }));
   return {
     ...{ source: new HeardSource(source, clock), events: NO_EVENTS, location: directory },
+    nodeNames: () => source.names(nodes()),
     ...{ counts: () => [], passedOver, problems: () => manifestProblemTexts(source.problems) },
   };
 }
@@ -103,5 +107,6 @@ async function openApiSource(
   return {
     ...{ source: new HeardSource(source, clock), events, location: host, counts },
     ...{ problems: none, passedOver: none },
+    nodeNames: () => client.names(nodes(), lifecycle.signal),
   };
 }

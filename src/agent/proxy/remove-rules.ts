@@ -8,10 +8,10 @@ import { keptTranslationsTable } from '../../proxy/modes/userspace/kept-translat
 import { portalTable } from '../../proxy/modes/userspace/portals.ts';
 import { removeVirtualAddresses } from '../../proxy/modes/userspace/virtual-addresses.ts';
 import { assertNever, BusyError } from '../../util/errors.ts';
+import { findKubeProxy, stopAdvice } from './kube-proxy-process.ts';
 import { removeTable } from './own-tables.ts';
 import { removeIpvs } from './remove-ipvs.ts';
 import type { RulesKind } from './rules-record.ts';
-import { takeOverKernel } from './take-over-kernel.ts';
 
 /**
  * Removes the rules for Services of one kind and family; true when there were some. In iptables
@@ -50,10 +50,10 @@ export async function removeRules(
 }
 
 function refuseBesideKubeProxy(): void {
-  const pid = takeOverKernel.kubeProxyPid();
-  if (pid === undefined) return;
-  const reason = `kube-proxy runs, pid ${pid}, and its chains have the same names`;
-  throw new BusyError(`remove chains of Services from iptables: ${reason}; stop it first`);
+  const running = findKubeProxy();
+  if (running === undefined) return;
+  const reason = `kube-proxy runs, pid ${running.pid}, and its chains have the same names`;
+  throw new BusyError(`remove chains of Services from iptables: ${reason}; ${stopAdvice(running)}`);
 }
 
 /** The sockets have ended with their agent; their addresses have not. */

@@ -1,7 +1,7 @@
-import { readdirSync, readFileSync } from 'node:fs';
 import { NftablesConnection } from '../../nftables/connection.ts';
 import type { Table } from '../../nftables/model.ts';
 import { Transaction } from '../../nftables/transaction.ts';
+import { findKubeProxy, seesNodeProcesses } from './kube-proxy-process.ts';
 import { commit, hasTable } from './own-tables.ts';
 import type { TakeOverKernel } from './take-over.ts';
 
@@ -11,10 +11,8 @@ export const takeOverKernel: TakeOverKernel = {
   deleteTable: (table) => commit(new Transaction(table).deleteTable()),
   hasChain: (table, name) => hasTable(table) && hasChain(table, name),
 
-  kubeProxyPid: () => {
-    const pid = readdirSync('/proc').find((entry) => /^\d+$/.test(entry) && isKubeProxy(entry));
-    return pid === undefined ? undefined : Number(pid);
-  },
+  kubeProxy: () => findKubeProxy(),
+  seesProcesses: () => seesNodeProcesses(),
 };
 
 function hasChain(table: Table, name: string): boolean {
@@ -23,14 +21,5 @@ function hasChain(table: Table, name: string): boolean {
     return connection.hasChain(table, name);
   } finally {
     connection.close();
-  }
-}
-
-/** A process may end between the listing and the reading. */
-function isKubeProxy(pid: string): boolean {
-  try {
-    return readFileSync(`/proc/${pid}/comm`, 'utf8').trim() === 'kube-proxy';
-  } catch {
-    return false;
   }
 }

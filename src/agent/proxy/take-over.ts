@@ -9,14 +9,17 @@ import type { CommitListener } from '../../proxy/commit-listener.ts';
 import type { Clock } from '../../util/clock.ts';
 import { toError } from '../../util/errors.ts';
 import type { Logger } from '../../util/log.ts';
+import { type KubeProxyProcess, stopAdvice } from './kube-proxy-process.ts';
 
 /** What taking over touches, so that tests can stand in for it. */
 export interface TakeOverKernel {
   hasTable(table: Table): boolean;
   deleteTable(table: Table): void;
   hasChain(table: Table, name: string): boolean;
-  /** Process id of a kube-proxy that this namespace of processes shows. */
-  kubeProxyPid(): number | undefined;
+  /** A kube-proxy of this node's network, among the processes that can be seen. */
+  kubeProxy(): KubeProxyProcess | undefined;
+  /** False where other processes of the node cannot be seen. */
+  seesProcesses(): boolean;
 }
 
 export interface TakeOverOptions {
@@ -53,6 +56,7 @@ export class TakeOver implements CommitListener {
 
   committed(family: IPFamily): void {
     if (this.#begun.has(family)) return;
+    if (this.#begun.size === 0) this.#sayWhatIsSeen();
     this.#begun.add(family);
     if (this.#options.ownsIptables) this.#warnOfRival(family);
     else this.#warnOfIptables(family);
@@ -61,12 +65,20 @@ export class TakeOver implements CommitListener {
 
   /** Somebody else changed these tables: a kube-proxy that comes back is left alone. */
   noteForeignChange(tables: ReadonlySet<string>): void {
+    const { kernel } = this.#options;
     for (const family of this.#begun) {
       const table = kubeProxyTable(family);
-      if (!tables.has(tableText(table)) || !this.#options.kernel.hasTable(table)) continue;
-      this.#warn(table, 'kube-proxy writes its table again', {});
+      if (!tables.has(tableText(table)) || !kernel.hasTable(table)) continue;
+      this.#warn(table, 'kube-proxy writes its table again', kernel.kubeProxy());
       this.#lookAgain(family, SILENCE_MS);
     }
+  }
+
+  /** Why two proxies balance Services here, in words. */
+  problems(): readonly string[] {
+    const running = this.#options.kernel.kubeProxy();
+    if (running === undefined) return [];
+    return [`kube-proxy runs here too, pid ${running.pid}; ${stopAdvice(running)}`];
   }
 
   /** Tables of kube-proxy's that are there and cannot go yet. */
@@ -84,9 +96,9 @@ export class TakeOver implements CommitListener {
     this.#putOff.delete(family);
     try {
       if (!kernel.hasTable(table)) return;
-      const pid = kernel.kubeProxyPid();
-      if (pid !== undefined) {
-        this.#warn(table, 'kube-proxy is running, its table stays', { pid });
+      const running = kernel.kubeProxy();
+      if (running !== undefined) {
+        this.#warn(table, 'kube-proxy is running, its table stays', running);
         this.#lookAgain(family, LOOK_AGAIN_MS);
         return;
       }
@@ -107,20 +119,27 @@ export class TakeOver implements CommitListener {
     this.#cancels.set(family, cancel);
   }
 
-  #warn(table: Table, message: string, facts: object): void {
+  #warn(table: Table, message: string, running: KubeProxyProcess | undefined): void {
     const name = tableText(table);
     if (this.#warned.has(name)) return;
     this.#warned.add(name);
-    const cure = 'both balance Services on this node: remove the kube-proxy DaemonSet from it';
-    this.#options.log.warn({ table: name, ...facts, cure }, message);
+    const cure = `both balance Services on this node; ${stopAdvice(running ?? { cgroup: '' })}`;
+    this.#options.log.warn({ table: name, pid: running?.pid, cure }, message);
     this.#options.report('Warning', `${message} (${name}); ${cure}`);
+  }
+
+  #sayWhatIsSeen(): void {
+    if (this.#options.kernel.seesProcesses()) return;
+    const cure = 'hostPID: true in the pod of weft, if a kube-proxy may run';
+    const seen = 'its tables and its ports';
+    this.#options.log.info({ cure, seen }, "the node's processes are not visible");
   }
 
   /** Nobody can tell whose chains of these names are: the one that is running repairs them. */
   #warnOfRival(family: IPFamily): void {
-    const pid = this.#options.kernel.kubeProxyPid();
-    if (pid === undefined) return;
-    this.#warn(natTable(family), 'kube-proxy is running and may write the same chains', { pid });
+    const running = this.#options.kernel.kubeProxy();
+    if (running === undefined) return;
+    this.#warn(natTable(family), 'kube-proxy is running and may write the same chains', running);
   }
 
   /** Only named: removing them takes iptables, and is kube-proxy's own `--cleanup`. */
@@ -129,7 +148,11 @@ export class TakeOver implements CommitListener {
     const { kernel, log } = this.#options;
     try {
       if (!kernel.hasChain(table, IPTABLES_CHAIN)) return;
-      const cure = 'run kube-proxy --cleanup once to remove them';
+      const running = kernel.kubeProxy();
+      const cure =
+        running === undefined
+          ? 'run kube-proxy --cleanup once to remove them, but not while a kube-proxy runs'
+          : stopAdvice(running);
       const facts = { table: tableText(table), chain: IPTABLES_CHAIN, cure };
       log.warn(facts, "chains of kube-proxy's iptables mode are there");
     } catch (thrown) {

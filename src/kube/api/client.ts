@@ -5,13 +5,14 @@ import { parseJson } from '../../util/json.ts';
 import { Turn } from '../../util/turns.ts';
 import type { ClusterAccess } from '../access/access.ts';
 import { inSteps, JsonListSplitter } from '../json-list.ts';
+import type { ResourceKind } from '../resources.ts';
 import { ApiError, parseStatus } from './api-error.ts';
 import { listPath, type Selection, watchPath } from './api-path.ts';
 import { readBody } from './body.ts';
 import type { Answer, ApiRequest } from './connection.ts';
 import { LineSplitter } from './lines.ts';
 import { Transport } from './transport.ts';
-import { parseListHead, parseWatchEvent, type WatchEvent } from './watch-event.ts';
+import { asRecord, parseListHead, parseWatchEvent, type WatchEvent } from './watch-event.ts';
 
 export interface ClientTimings {
   /** One list page or a watch's head. */
@@ -111,6 +112,16 @@ export class ApiClient {
         token = '';
       }
     }
+  }
+
+  /** Names of the first objects of a kind, as many as one page has: for hints to people. */
+  async names(resource: ResourceKind, signal: AbortSignal): Promise<readonly string[]> {
+    const names: string[] = [];
+    const path = listPath({ resource, usesFieldSelector: true }, PAGE_SIZE, '');
+    await this.#page(path, signal, (raw) =>
+      names.push(String(asRecord(asRecord(raw)['metadata'])['name'])),
+    );
+    return names;
   }
 
   /**

@@ -2,7 +2,7 @@ import type { Clock } from '../../util/clock.ts';
 import { toError } from '../../util/errors.ts';
 import type { Logger } from '../../util/log.ts';
 import { Turn } from '../../util/turns.ts';
-import type { Resource } from '../resources.ts';
+import type { Resource, ResourceKind } from '../resources.ts';
 import { isSameValue } from '../same.ts';
 import type { ObjectHandlers, ObjectSource, Subscription } from '../source.ts';
 import { HandlerError, ObjectStore } from '../store.ts';
@@ -80,6 +80,11 @@ export class ManifestSource implements ObjectSource {
   /** What the files hold that has no effect, as of the last scan. */
   get passedOver(): readonly PassedOverKind[] {
     return this.#passedOver;
+  }
+
+  /** Names of all objects of a kind that somebody watches, selected or not. */
+  async names(resource: ResourceKind): Promise<readonly string[]> {
+    return [...(await this.#set.objectsOf(kindId(resource))).keys()];
   }
 
   watch<T extends KubernetesObject>(

@@ -37,6 +37,8 @@ describe('explain', () => {
   test('what is on its way is mentioned', () => {
     const explanation = explanationOf(IPV4, 'client', IPV4.vip(1));
     expect(explainText({ explanation, pending: 3 })).toContain('changes of 3 Services');
+    const doubts = ['no Node is called "x"'];
+    expect(explainText({ explanation, pending: 0, doubts })).toContain('Doubtful: no Node');
   });
 });
 

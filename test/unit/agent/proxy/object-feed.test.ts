@@ -121,6 +121,15 @@ describe('the Node', () => {
     expect([node.object, calls]).toEqual([undefined, ['node 192.168.0.1', 'node gone']]);
   });
 
+  test('is missing when the first reading brought none, until it is there', async () => {
+    const { source, node } = start();
+    expect(node.isMissing).toBe(false);
+    await source.sync('nodes');
+    expect(node.isMissing).toBe(true);
+    source.tell('nodes', 'onAdd', NODE);
+    expect(node.isMissing).toBe(false);
+  });
+
   test('bindAddress comes before its own addresses, and can change', () => {
     const { source, proxy, node, calls } = start('192.168.0.9');
     source.tell('nodes', 'onAdd', NODE);

@@ -7,7 +7,8 @@ import { FakeClock } from '../../../support/fake-clock.ts';
 /** A node with these tables; `pid` is that of a kube-proxy. */
 function lab(tables: readonly string[], pid?: number, ownsIptables = false) {
   const present = new Set(tables);
-  const node = { pid, present, failure: undefined as Error | undefined };
+  const failure = undefined as Error | undefined;
+  const node = { pid, present, failure, seesProcesses: true };
   const clock = new FakeClock();
   const reports: string[] = [];
   const messages: string[] = [];
@@ -19,7 +20,9 @@ function lab(tables: readonly string[], pid?: number, ownsIptables = false) {
         present.delete(tableText(table));
       },
       hasChain: (table, name) => present.has(tableText(table)) && name === 'KUBE-SERVICES',
-      kubeProxyPid: () => node.pid,
+      kubeProxy: () =>
+        node.pid === undefined ? undefined : { pid: node.pid, cgroup: '/kubepods/besteffort/x' },
+      seesProcesses: () => node.seesProcesses,
     },
     ownsIptables,
     clock,
@@ -115,6 +118,23 @@ describe('TakeOver', () => {
     const { takeOver, messages } = lab(['ip nat'], 4711, true);
     takeOver.committed(4);
     expect(messages).toEqual(['kube-proxy is running and may write the same chains']);
+  });
+
+  test('a running one is a problem, and the cure begins with stopping it', () => {
+    const { takeOver, node } = lab([], 4711);
+    expect(takeOver.problems()).toEqual([
+      expect.stringMatching(/pid 4711; stop it first: .*DaemonSet.*then.*kube-proxy --cleanup/),
+    ]);
+    node.pid = undefined;
+    expect(takeOver.problems()).toEqual([]);
+  });
+
+  test('what cannot be seen is said once', () => {
+    const { takeOver, node, messages } = lab([]);
+    node.seesProcesses = false;
+    takeOver.committed(4);
+    takeOver.committed(6);
+    expect(messages).toEqual(["the node's processes are not visible"]);
   });
 
   test('close ends the waiting', () => {
