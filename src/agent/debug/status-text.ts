@@ -101,8 +101,8 @@ function familyLine(family: FamilyStatus, now: string): string {
 function sourceLines(source: SourceStatus, now: string): readonly string[] {
   const { kind, location, isSynced, lastEventAt, resources, problems } = source;
   const name = kind === 'apiServer' ? 'API server' : 'manifests';
-  const isWhole = isSynced && problems.length === 0;
-  const read = isWhole ? 'all read' : isSynced ? 'read, with problems' : 'not all read yet';
+  const isWell = problems.length === 0;
+  const read = !isSynced ? 'not all read yet' : isWell ? 'all read' : 'read, with problems';
   const last = lastEventAt === undefined ? '' : `, last event ${ageText(lastEventAt, now)} ago`;
   const failures = resources.flatMap(({ resource, failures: counts }) => {
     const reasons = Object.entries(counts).filter(([, count]) => (count ?? 0) > 0);

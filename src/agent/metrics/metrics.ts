@@ -31,6 +31,10 @@ export interface KubeCounts {
   readonly withheld: number;
   /** The objects are those of the last run: nothing was listed yet. */
   readonly isRestored: boolean;
+  /** Why nothing is heard now, and since when (ms). */
+  readonly failing?:
+    | { readonly words: string; readonly cure: string; readonly sinceMs: number }
+    | undefined;
 }
 
 /** What a directory of manifests holds now. */

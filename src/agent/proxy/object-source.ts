@@ -57,6 +57,28 @@ function openManifests({ clock, log, metrics }: AgentContext, directory: string)
   };
 }
 
+/** A server that restarts, or moves its leader, is back before this. */
+const GRACE_MS = 5_000;
+
+/** `API server 10.0.0.1:6443: connection refused for 63 s, …`: one line per cause. */
+export function apiProblems(
+  location: string,
+  counts: readonly KubeCounts[],
+  nowMs: number,
+): readonly string[] {
+  const causes = new Map<string, { readonly cure: string; readonly sinceMs: number }>();
+  for (const { failing } of counts) {
+    if (failing === undefined || nowMs - failing.sinceMs < GRACE_MS) continue;
+    const { words, cure, sinceMs } = failing;
+    const firstMs = Math.min(causes.get(words)?.sinceMs ?? sinceMs, sinceMs);
+    causes.set(words, { cure, sinceMs: firstMs });
+  }
+  return Array.from(causes, ([words, { cure, sinceMs }]) => {
+    const seconds = Math.round((nowMs - sinceMs) / 1000);
+    return `API server ${location}: ${words}, for ${seconds} s; what was last read is served; ${cure}`;
+  });
+}
+
 /** Of thousands of broken files a person needs a few. */
 const MOST_PROBLEMS = 5;
 
@@ -103,10 +125,10 @@ async function openApiSource(
   metrics.observeKube(counts);
   const { nodeName } = config;
   const events = new ApiEvents({ client, nodeName, clock, log, signal: lifecycle.signal });
-  const none = () => [];
   return {
     ...{ source: new HeardSource(source, clock), events, location: host, counts },
-    ...{ problems: none, passedOver: none },
+    problems: () => [...apiProblems(host, counts(), clock.now()), ...source.stateProblems()],
+    passedOver: () => [],
     nodeNames: () => client.names(nodes(), lifecycle.signal),
   };
 }

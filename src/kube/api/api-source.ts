@@ -101,6 +101,12 @@ export class ApiSource implements ObjectSource {
     }));
   }
 
+  /** What is wrong besides the requests themselves, in words. */
+  stateProblems(): readonly string[] {
+    const problem = this.#lastKnown?.problem;
+    return problem === undefined ? [] : [problem];
+  }
+
   /** Writes the objects for a later start without API server; failures are logged. For shutdown. */
   async saveState(): Promise<void> {
     await this.#lastKnown?.save();

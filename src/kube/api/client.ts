@@ -66,6 +66,8 @@ export interface ConvertedList<V> {
 
 export interface WatchRequest extends Selection {
   readonly resourceVersion: string;
+  /** The server has taken the watch. */
+  readonly onOpen?: () => void;
   readonly onEvent: (event: WatchEvent) => void;
   readonly signal: AbortSignal;
 }
@@ -133,6 +135,7 @@ export class ApiClient {
     const seconds = Math.round(min + this.#options.random() * (max - min));
     const path = watchPath(request, request.resourceVersion, seconds);
     const answer = await this.#get(path, request.signal);
+    request.onOpen?.();
     const lines = new LineSplitter(MAX_OBJECT_BYTES);
     const { watchIdleMs: idleMs } = this.#timings;
     // The server ends the watch by itself; the margin is for one that does not.

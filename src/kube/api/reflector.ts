@@ -1,7 +1,7 @@
 import type { Clock } from '../../util/clock.ts';
 import { toError } from '../../util/errors.ts';
 import type { Logger } from '../../util/log.ts';
-import type { Resource } from '../resources.ts';
+import type { Resource, ResourceKind } from '../resources.ts';
 import type { ObjectHandlers } from '../source.ts';
 import { HandlerError } from '../store.ts';
 import type { KubernetesObject } from '../types.ts';
@@ -9,6 +9,7 @@ import { ApiError } from './api-error.ts';
 import { Backoff, type BackoffLimits, REFLECTOR_BACKOFF } from './backoff.ts';
 import type { ApiClient } from './client.ts';
 import { type FailureReason, failureReason, isListNeeded } from './failure.ts';
+import { type FailureWords, failureWords } from './failure-words.ts';
 import { Replica } from './replica.ts';
 
 /** Counted since the start. */
@@ -23,6 +24,12 @@ export interface ReflectorCounts {
   /** The objects are those of the last run; the server was not reached yet. */
   readonly isRestored: boolean;
   readonly failures: Readonly<Partial<Record<FailureReason, number>>>;
+  /** Why nothing is heard now; undefined while the server answers. */
+  readonly failing: Failing | undefined;
+}
+
+export interface Failing extends FailureWords {
+  readonly sinceMs: number;
 }
 
 export interface ReflectorOptions<T extends KubernetesObject> {
@@ -54,6 +61,7 @@ export class Reflector<T extends KubernetesObject> {
   readonly #backoff: Backoff;
   readonly #counts = { lists: 0, watches: 0, events: 0 };
   readonly #failures: Partial<Record<FailureReason, number>> = {};
+  #failing: Failing | undefined;
   #isWatching = false;
   #usesFieldSelector = true;
   /** Where the next watch starts; undefined when only a list helps. */
@@ -71,7 +79,8 @@ export class Reflector<T extends KubernetesObject> {
 
   get counts(): ReflectorCounts {
     const { size: objects, withheldCount: withheld, isRestored } = this.replica;
-    return { ...this.#counts, objects, withheld, isRestored, failures: { ...this.#failures } };
+    const failures = { ...this.#failures };
+    return { ...this.#counts, objects, withheld, isRestored, failures, failing: this.#failing };
   }
 
   /** Runs until the signal; rejects only with HandlerError. `synced` stays pending if it comes first. */
@@ -109,6 +118,7 @@ export class Reflector<T extends KubernetesObject> {
     this.#counts.lists++;
     const list = await client.list(this.#request(signal), (raw) => this.replica.decode(raw));
     if (signal.aborted) return;
+    this.#failing = undefined;
     await this.replica.applyList(list);
     this.#resourceVersion = list.resourceVersion;
     log.debug({ kind: resource.kind, objects: this.replica.size }, 'objects listed');
@@ -128,6 +138,9 @@ export class Reflector<T extends KubernetesObject> {
       await client.watch({
         ...this.#request(ending.signal),
         resourceVersion,
+        onOpen: () => {
+          this.#failing = undefined;
+        },
         onEvent: (event) => {
           this.#counts.events++;
           this.#resourceVersion = this.replica.applyEvent(event);
@@ -148,21 +161,33 @@ export class Reflector<T extends KubernetesObject> {
   }
 
   async #recover(error: Error, signal: AbortSignal): Promise<void> {
-    const { log, resource } = this.#options;
+    const { log, resource, clock } = this.#options;
     const reason = failureReason(error);
     this.#count(reason);
     if (this.#isFieldSelectorRefused(error)) {
       this.#usesFieldSelector = false;
       this.#resourceVersion = undefined;
-      log.info({ kind: resource.kind, err: error }, 'field selector refused, filtering locally');
+      const why = error.message;
+      log.info({ kind: resource.kind, why }, 'field selector refused, filtering locally');
       return;
     }
     if (isListNeeded(error)) this.#resourceVersion = undefined;
     const delayMs = this.#delayAfter(error, reason);
+    const verb = this.#isWatching ? 'watch' : 'list';
+    const { words, ...rest } = failureWords(error, { verb, resource: fullName(resource) });
+    const facts = { kind: resource.kind, reason, why: words, cure: rest.cure, delayMs };
     if (this.#isNotServed(reason)) {
-      log.info({ kind: resource.kind, reason, delayMs }, 'kind is not served, going on without it');
+      if (reason === 'missing') log.info(facts, 'kind is not served, going on without it');
+      else log.warn(facts, 'kind may not be read, going on without it');
       this.replica.markSynced();
-    } else log.warn({ kind: resource.kind, reason, delayMs, err: error }, 'list or watch failed');
+    } else {
+      // A resume point that grew too old is answered at once: nothing is wrong with the server.
+      if (delayMs > 0) {
+        const { sinceMs = clock.now() } = this.#failing ?? {};
+        this.#failing = { ...rest, words, sinceMs };
+      }
+      log.warn(facts, 'list or watch failed');
+    }
     await this.#sleep(delayMs, signal);
   }
 
@@ -201,4 +226,9 @@ export class Reflector<T extends KubernetesObject> {
       signal.addEventListener('abort', finish, { once: true });
     });
   }
+}
+
+/** As RBAC and kubectl name it: `endpointslices.discovery.k8s.io`. */
+function fullName({ plural, group }: ResourceKind): string {
+  return group === '' ? plural : `${plural}.${group}`;
 }

@@ -35,10 +35,16 @@ export class LastKnownObjects {
   #loaded: Promise<ObjectLists> | undefined;
   #savedRevision: string | undefined;
   #saving: Promise<void> = Promise.resolve();
+  #problem: string | undefined;
 
   constructor(options: LastKnownOptions) {
     this.#options = options;
     this.#path = join(options.directory, FILE_NAME);
+  }
+
+  /** Why the file is not as it should be; undefined while all is well. */
+  get problem(): string | undefined {
+    return this.#problem;
   }
 
   /** Objects of one list as the last run knew them; undefined when there are none to be trusted. */
@@ -78,12 +84,19 @@ export class LastKnownObjects {
     try {
       await writeObjects(this.#path, await clusterIdentity(), taken.lists);
       this.#savedRevision = taken.revision;
+      this.#problem = undefined;
       log.debug({ file: this.#path }, 'last known objects written');
     } catch (thrown) {
-      log.warn(
-        { file: this.#path, err: toError(thrown) },
-        'cannot write last known objects: a start without API server will find older ones or none',
-      );
+      const reason = toError(thrown).message;
+      const problem = `last known objects not written: ${reason}`;
+      // Once while it lasts: it is tried again every half a minute.
+      if (problem !== this.#problem) {
+        log.warn(
+          { file: this.#path, reason },
+          'cannot write last known objects: a start without API server will find older ones or none',
+        );
+      }
+      this.#problem = problem;
     }
   }
 

@@ -1,5 +1,5 @@
-import { expect, test } from 'vitest';
-import { manifestProblemTexts } from '../../../../src/agent/proxy/object-source.ts';
+import { describe, expect, test } from 'vitest';
+import { apiProblems, manifestProblemTexts } from '../../../../src/agent/proxy/object-source.ts';
 
 test('problems of manifests are told with their place, the first five of them', () => {
   const problem = { file: 'a.yaml', line: 3, column: 7, key: '', reason: 'is missing' };
@@ -12,4 +12,31 @@ test('problems of manifests are told with their place, the first five of them', 
     'manifest b.yaml: EACCES',
     'and 2 more problems of manifests',
   ]);
+});
+
+describe('an API server that fails', () => {
+  const counts = {
+    ...{ lists: 1, watches: 1, failures: {}, withheld: 0, isRestored: false },
+    resource: 'services',
+  };
+  const failing = (words: string, sinceMs: number) => ({ words, cure: 'look', sinceMs });
+
+  test('is told with since when, one line per cause', () => {
+    const all = [
+      { ...counts, failing: failing('connection refused', 7_000) },
+      { ...counts, resource: 'nodes', failing: failing('connection refused', 2_000) },
+      { ...counts, resource: 'servicecidrs' },
+      { ...counts, resource: 'nodes', failing: failing('we may not list nodes (403)', 1_000) },
+    ];
+    expect(apiProblems('10.0.0.1:6443', all, 62_000)).toEqual([
+      'API server 10.0.0.1:6443: connection refused, for 60 s; what was last read is served; look',
+      'API server 10.0.0.1:6443: we may not list nodes (403), for 61 s; what was last read is served; look',
+    ]);
+  });
+
+  test('for a moment is not worth a word', () => {
+    expect(apiProblems('x', [{ ...counts, failing: failing('refused', 1_000) }], 5_999)).toEqual(
+      [],
+    );
+  });
 });

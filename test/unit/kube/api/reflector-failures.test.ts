@@ -61,9 +61,22 @@ describe('back-off', () => {
     const { synced } = source.watch(services, new RecordingHandlers<Service>());
     source.start(abort.signal);
     await until(() => server.requests.length === 2);
+    const failing = () => source.counts()[0]?.counts.failing;
+    await until(() => failing() !== undefined);
+    expect(failing()).toMatchObject({ kind: 'timeout', words: expect.stringMatching(/no answer/) });
     server.isSilent = false;
     await synced;
+    await until(() => server.watchCount === 1);
+    expect(failing()).toBeUndefined();
     expect(source.counts()[0]?.counts.failures.timeout).toBeGreaterThan(0);
+  });
+
+  test('a server that goes away is named in a line without a stack', async () => {
+    const { source, log } = await watchServices();
+    await server.stop();
+    await until(() => source.counts()[0]?.counts.failing?.kind === 'refused');
+    await until(() => log.text().includes('connection refused'));
+    expect(log.text()).not.toContain('"stack"');
   });
 
   test('a server that is not there yet is found later', async () => {
