@@ -1,6 +1,7 @@
 import {
   chmodSync,
   closeSync,
+  constants,
   fchmodSync,
   fstatSync,
   mkdirSync,
@@ -37,12 +38,15 @@ export function withDirectoryLock<T>(
   }
 }
 
+/** Never through a link: what it leads to would be made, with our mode. */
+const NEW_LOCK_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW;
+
 function openLockFile(path: string, isCreating: boolean): number | undefined {
-  const present = ifThere(() => openSync(path, 'r'));
+  const present = ifThere(() => openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW));
   if (present !== undefined) return present;
   if (!isCreating && !isPresent(dirname(path))) return undefined;
   makeDirectory(dirname(path));
-  const fd = openSync(path, 'a', 0o750);
+  const fd = openSync(path, NEW_LOCK_FILE, 0o750);
   fchmodSync(fd, 0o750);
   return fd;
 }

@@ -123,12 +123,24 @@ function openNew(path: string, mode: number): number {
  * first would make ext4 write the data out on close (its auto_da_alloc), at ten times the cost.
  */
 export function overwriteFile(path: string, text: string): void {
-  const fd = openSync(path, constants.O_WRONLY | constants.O_CREAT, PRIVATE_FILE);
+  const fd = openOwn(path);
   try {
     fchmodSync(fd, PRIVATE_FILE);
     ftruncateSync(fd, writeSync(fd, text, 0));
   } finally {
     closeSync(fd);
+  }
+}
+
+/** A link under its name is removed, as it is where a file is replaced. */
+function openOwn(path: string): number {
+  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW;
+  try {
+    return openSync(path, flags, PRIVATE_FILE);
+  } catch (thrown) {
+    if (errorCode(thrown) !== 'ELOOP') throw thrown;
+    rmSync(path);
+    return openSync(path, flags, PRIVATE_FILE);
   }
 }
 

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { withDirectoryLock } from '../../../src/ipam/lock.ts';
@@ -72,3 +72,15 @@ test('a missing directory is left missing when nothing is to be created', () => 
   mkdirSync(directory);
   expect(run()).toBe('ran');
 });
+
+test.each(['there', 'not there'])(
+  'a link planted as the lock is not followed to what is %s',
+  (what) => {
+    const directory = temporaryDataDirectory();
+    const target = join(directory, 'theirs');
+    if (what === 'there') mkdirSync(target);
+    symlinkSync(target, join(directory, 'lock'));
+    expect(() => withDirectoryLock(directory, options, () => 'ran')).toThrow('ELOOP');
+    expect(existsSync(target)).toBe(what === 'there');
+  },
+);

@@ -110,6 +110,16 @@ test('overwriteFile leaves nothing of a longer text', () => {
   expect(readFileSync(join(directory, 'a'), 'utf8')).toBe('10.0.0.2');
 });
 
+test('overwriteFile does not follow a link that somebody planted', () => {
+  writeFileSync(join(directory, 'theirs'), 'kept');
+  symlinkSync(join(directory, 'theirs'), join(directory, 'a'));
+  overwriteFile(join(directory, 'a'), 'ours');
+  expect([join(directory, 'theirs'), join(directory, 'a')].map(readIfThere)).toEqual([
+    'kept',
+    'ours',
+  ]);
+});
+
 test('writingInto makes the directory where it is missing, for its owner alone', () => {
   const made = join(directory, 'x', 'y');
   const calls: number[] = [];
