@@ -1,10 +1,19 @@
 import { type DestinationStream, type Logger, pino, stdSerializers } from 'pino';
+import { bounded } from './bounded.ts';
 import { LogSink } from './log-sink.ts';
 
 export type { Logger } from 'pino';
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** Fields that hold what others wrote. */
+const BOUNDED_TEXTS = Object.fromEntries(
+  ['reason', 'error', 'note', 'warning'].map((field) => [
+    field,
+    (value: unknown) => bounded(value),
+  ]),
+);
 
 /** A logger whose level can change while it is in use. */
 export interface LevelledLogger {
@@ -30,7 +39,10 @@ export function createLevelledLogger(level: LogLevel, stream: DestinationStream)
       base: null,
       timestamp: () => `,"time":"${new Date().toISOString()}"`,
       formatters: { level: (label) => ({ level: label }) },
-      serializers: { err: stdSerializers.errWithCause },
+      serializers: {
+        err: (error: Error) => bounded(stdSerializers.errWithCause(error)),
+        ...BOUNDED_TEXTS,
+      },
       redact: ['token', '*.token', 'headers.authorization', '*.headers.authorization'],
       // pino copies the level into each child at its birth.
       onChild: (child) => void children.push(new WeakRef(child)),

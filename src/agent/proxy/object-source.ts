@@ -5,6 +5,8 @@ import type { ManifestProblem, PassedOverKind } from '../../kube/manifests/manif
 import { ManifestSource } from '../../kube/manifests/manifests.ts';
 import { nodes } from '../../kube/resources.ts';
 import { ConfigError } from '../../util/errors.ts';
+import type { Logger } from '../../util/log.ts';
+import { ensurePrivateDirectory } from '../../util/private-directory.ts';
 import type { AgentContext } from '../context.ts';
 import type { KubeCounts } from '../metrics/metrics.ts';
 import { WEFT_VERSION } from '../version.ts';
@@ -96,7 +98,9 @@ async function openApiSource(
   { config, clock, log, metrics, lifecycle }: AgentContext,
   settings: { readonly kubeconfig: string | undefined; readonly master: string | undefined },
 ): Promise<OpenedSource> {
-  const options = { clock, environment: process.env };
+  const onSlowPlugin = (command: string, elapsedMs: number) =>
+    log.warn({ command, elapsedMs }, 'exec plugin for credentials has not answered yet');
+  const options = { clock, environment: process.env, onSlowPlugin };
   const found =
     settings.kubeconfig === undefined
       ? inClusterAccess(options)
@@ -117,7 +121,7 @@ async function openApiSource(
     random: Math.random,
     log,
     allowMassDeletion: config.own.allowMassDeletion,
-    stateDirectory: config.own.stateDir,
+    ...stateDirectoryOf(config.own.stateDir, log),
   });
   lifecycle.onShutdown('last known objects', () => source.saveState());
   const counts = () =>
@@ -131,4 +135,15 @@ async function openApiSource(
     passedOver: () => [],
     nodeNames: () => client.names(nodes(), lifecycle.signal),
   };
+}
+
+/** What others could write there would be served as this cluster's Services: then it is not used. */
+function stateDirectoryOf(path: string, log: Logger): { readonly stateDirectory?: string } {
+  try {
+    ensurePrivateDirectory('state directory', path, process.getuid?.() ?? 0);
+    return { stateDirectory: path };
+  } catch (err) {
+    log.warn({ err }, 'last known objects are neither read nor kept');
+    return {};
+  }
 }

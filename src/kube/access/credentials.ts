@@ -11,6 +11,8 @@ export interface AccessOptions {
   /** Age at which token and certificate files are read again. */
   readonly fileMaxAgeMs?: number;
   readonly execTimeoutMs?: number;
+  /** Told, once for each run, of an exec plugin that takes its time. */
+  readonly onSlowPlugin?: (command: string, elapsedMs: number) => void;
 }
 
 const EXEC_TIMEOUT_MS = 30_000;

@@ -29,7 +29,11 @@ export interface ExecOptions {
   readonly clock: Clock;
   /** A plugin that takes longer is killed. */
   readonly timeoutMs: number;
+  /** Told, once for each run, when nothing is known after 5 s. */
+  readonly onSlow?: ((command: string, elapsedMs: number) => void) | undefined;
 }
+
+const SLOW_MS = 5_000;
 
 const MAX_OUTPUT_BYTES = 1 << 20;
 /** Renewed this long before it expires, so that a request in flight is not refused. */
@@ -53,9 +57,7 @@ export class ExecCredentialSource {
   /** Throws IoError when the plugin fails and DecodeError when its output is not usable. */
   async current(): Promise<ExecStatus> {
     if (this.#status !== undefined && !this.#isExpired(this.#status)) return this.#status;
-    this.#running ??= this.#run().finally(() => {
-      this.#running = undefined;
-    });
+    this.#running ??= this.#run();
     this.#status = await this.#running;
     return this.#status;
   }
@@ -70,7 +72,14 @@ export class ExecCredentialSource {
 
   async #run(): Promise<ExecStatus> {
     const { apiVersion, command } = this.#plugin;
-    return parseExecCredential(await this.#output(), apiVersion, command);
+    const { clock, onSlow } = this.#options;
+    const cancel = clock.schedule(SLOW_MS, () => onSlow?.(command, SLOW_MS));
+    try {
+      return parseExecCredential(await this.#output(), apiVersion, command);
+    } finally {
+      cancel();
+      this.#running = undefined;
+    }
   }
 
   #output(): Promise<string> {
@@ -97,6 +106,12 @@ export class ExecCredentialSource {
         },
       );
       child.stdin?.end();
+      child.once('exit', (_code, signal) => {
+        if (signal === null) return;
+        // Programs that a killed plugin has started keep its output open, and would be waited for.
+        child.stdout?.destroy();
+        child.stderr?.destroy();
+      });
     });
   }
 }

@@ -215,6 +215,7 @@ class KubeconfigReader {
       clock: this.#options.clock,
       environment: this.#options.environment,
       timeoutMs: accessTimings(this.#options).execTimeoutMs,
+      onSlow: this.#options.onSlowPlugin,
     });
   }
 

@@ -78,6 +78,8 @@ const MAX_OBJECT_BYTES = 32 << 20;
 /** A list without pages may be large and come slowly; silence is noticed sooner. */
 const MAX_LIST_MS = 600_000;
 const CREATE_TIMEOUT_MS = 10_000;
+/** Whatever a server or a proxy before it asks for, the node is not blind for longer. */
+const MOST_RETRY_AFTER_MS = 300_000;
 const ERROR_BODY_BYTES = 64 << 10;
 
 /** Lists, watches and creates over JSON. Every method throws ApiError, IoError, BusyError or DecodeError. */
@@ -227,7 +229,8 @@ export class ApiClient {
     const text = await this.#errorText(answer, path);
     const failure = parseStatus(parseJson(text) ?? text, status);
     const retryAfter = Number(answer.retryAfter);
-    const retryAfterMs = retryAfter > 0 ? retryAfter * 1000 : undefined;
+    const retryAfterMs =
+      retryAfter > 0 ? Math.min(retryAfter * 1000, MOST_RETRY_AFTER_MS) : undefined;
     throw new ApiError(`get ${path}`, { ...failure, status, retryAfterMs });
   }
 

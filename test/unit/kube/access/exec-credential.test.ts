@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { readKubeconfig } from '../../../../src/kube/access/kubeconfig.ts';
-
+import { FakeClock } from '../../../support/fake-clock.ts';
+import { until } from '../../../support/until.ts';
 import {
   accessOptions,
   callCount,
@@ -125,12 +126,32 @@ describe('exec plugin', () => {
     expect(error).not.toContain('s3cret');
   });
 
-  test('that hangs is killed', async () => {
+  test.each(['sleep 30', 'sleep 30; true', 'sleep 30 & sleep 30'])(
+    'that hangs (%s) is killed',
+    async (body) => {
+      writeScript('plugin', body);
+      writeConfig({ user: { exec: { apiVersion: EXEC_V1, command: './plugin' } } });
+      const options = { ...accessOptions(), execTimeoutMs: 50 };
+      const { credentials } = await readKubeconfig(path('config'), options);
+      await expect(credentials.current()).rejects.toThrow(/killed/);
+    },
+  );
+
+  test('that takes its time is named while it is waited for', async () => {
     writeScript('plugin', 'sleep 30');
     writeConfig({ user: { exec: { apiVersion: EXEC_V1, command: './plugin' } } });
-    const options = { ...accessOptions(), execTimeoutMs: 50 };
+    const clock = new FakeClock();
+    const slow: unknown[] = [];
+    const onSlowPlugin = (...what: unknown[]) => slow.push(what);
+    const options = { ...accessOptions(), clock, execTimeoutMs: 500, onSlowPlugin };
     const { credentials } = await readKubeconfig(path('config'), options);
-    await expect(credentials.current()).rejects.toThrow(/killed/);
+    const answer = credentials.current().catch(() => undefined);
+    await until('it runs', () => {
+      clock.advance(5_000);
+      return slow.length > 0;
+    });
+    await answer;
+    expect(slow).toEqual([[expect.stringMatching(/plugin$/), 5_000]]);
   });
 
   test('that is not installed is an error with the hint', async () => {

@@ -34,14 +34,17 @@ describe('back-off', () => {
     expect(delays[7]).toBe(800);
   });
 
-  test('waits as long as the server asks', async () => {
+  test.each([
+    { retryAfter: '7', waitsMs: 7_000 },
+    { retryAfter: '99999999999', waitsMs: 300_000 },
+  ])('waits as long as the server asks within reason: $retryAfter s', async (row) => {
     const { clock, delays } = impatientClock();
     const { source } = await prepare({ clock });
-    server.failNext(() => true, 429, { 'retry-after': '7' });
+    server.failNext(() => true, 429, { 'retry-after': row.retryAfter });
     const { synced } = source.watch(services, new RecordingHandlers<Service>());
     source.start(abort.signal);
     await synced;
-    expect(delays).toEqual([7000]);
+    expect(delays).toEqual([row.waitsMs]);
     expect(source.counts()[0]?.counts.failures).toEqual({ throttled: 1 });
   });
 
