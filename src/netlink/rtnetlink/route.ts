@@ -2,7 +2,7 @@
 
 import rt from 'netlink/dist/rt/structs.js';
 import { type Cidr, cidrFamily, cidrOf, networkAddress, prefixLength } from '../../net/cidr.ts';
-import { type IP, type IPFamily, ipFromBytes, ipToBytes } from '../../net/ip.ts';
+import { type IP, type IPFamily, ipFamily, ipFromBytes, ipToBytes } from '../../net/ip.ts';
 import { AttributeWriter, readAttributes } from '../attributes.ts';
 import { AF_INET, addressFamily } from '../numbers.ts';
 import { encodeWith } from './codec.ts';
@@ -13,7 +13,11 @@ export const RTM_GETROUTE = 26;
 
 export const RT_TABLE_MAIN = 254;
 export const RT_TABLE_LOCAL = 255;
+/** struct rtmsg */
+const HEADER_BYTES = 12;
+const RTN_UNICAST = 1;
 const RTN_LOCAL = 2;
+const RTNH_F_ONLINK = 4;
 const RTPROT_STATIC = 4;
 const RT_SCOPE_UNIVERSE = 0;
 const RT_SCOPE_LINK = 253;
@@ -22,6 +26,7 @@ const RTAX_ADVMSS = 8;
 
 export interface Route {
   readonly destination: Cidr;
+  /** May be an IPv6 address for an IPv4 destination (RFC 5549). */
   readonly gateway?: IP;
   /** ifindex of the outgoing link. */
   readonly link?: number;
@@ -42,22 +47,25 @@ export interface Route {
 
 /** Reads the payload of an RTM_NEWROUTE; undefined for multipath and non-unicast routes. */
 export function decodeRoute(payload: Buffer): Route | undefined {
-  const { data, attrs } = rt.parseRouteMessage(payload);
-  const isUnicast = data.type === 'UNICAST' || data.type === 1;
-  if (!isUnicast || attrs.multipath !== undefined) return undefined;
-  const unspecified = Buffer.alloc(data.family === AF_INET ? 4 : 16);
+  // By hand: the package's parser throws for gateways of the other family, which anybody may have set.
+  const attributes = readAttributes(payload, HEADER_BYTES);
+  if (payload.readUInt8(7) !== RTN_UNICAST || attributes.has(RTA_MULTIPATH)) return undefined;
+  const number = (type: number) => attributes.get(type)?.readUInt32LE(0);
+  const source = attributes.get(RTA_PREFSRC);
+  const link = number(RTA_OIF);
+  const priority = number(RTA_PRIORITY);
+  const unspecified = Buffer.alloc(payload.readUInt8(0) === AF_INET ? 4 : 16);
+  const destination = ipFromBytes(attributes.get(RTA_DST) ?? unspecified);
   return {
-    destination: cidrOf(ipFromBytes(attrs.dst ?? unspecified), data.dstLen ?? 0),
-    ...(attrs.gateway === undefined ? {} : { gateway: ipFromBytes(attrs.gateway) }),
-    ...(attrs.oif === undefined ? {} : { link: attrs.oif }),
-    table: attrs.table ?? data.table ?? RT_TABLE_MAIN,
-    ...(attrs.priority === undefined ? {} : { priority: attrs.priority }),
+    destination: cidrOf(destination, payload.readUInt8(1)),
+    ...readGateway(attributes),
+    ...(link === undefined ? {} : { link }),
+    table: number(RTA_TABLE) ?? payload.readUInt8(4),
+    ...(priority === undefined ? {} : { priority }),
     scope: payload.readUInt8(6),
-    ...readMetrics(payload),
-    ...(attrs.prefsrc === undefined ? {} : { source: ipFromBytes(attrs.prefsrc) }),
-    ...(data.flags?.__unknown !== undefined && (data.flags.__unknown & 4) !== 0
-      ? { isOnlink: true }
-      : {}),
+    ...readMetrics(attributes.get(RTA_METRICS)),
+    ...(source === undefined ? {} : { source: ipFromBytes(source) }),
+    ...((payload.readUInt32LE(8) & RTNH_F_ONLINK) === 0 ? {} : { isOnlink: true }),
     protocol: payload.readUInt8(5),
   };
 }
@@ -65,7 +73,7 @@ export function decodeRoute(payload: Buffer): Route | undefined {
 /** Reads the address of an RTM_NEWROUTE that leads to this node itself; undefined for others. */
 export function decodeLocalRoute(payload: Buffer): IP | undefined {
   const type = payload.readUInt8(7);
-  const destination = readAttributes(payload, 12).get(RTA_DST);
+  const destination = readAttributes(payload, HEADER_BYTES).get(RTA_DST);
   return type === RTN_LOCAL && destination !== undefined ? ipFromBytes(destination) : undefined;
 }
 
@@ -82,7 +90,9 @@ export function encodeRoute(route: Route): Buffer {
     },
     attrs: {
       dst: bytesOf(networkAddress(route.destination)),
-      ...(route.gateway === undefined ? {} : { gateway: bytesOf(route.gateway) }),
+      ...(route.gateway === undefined || isForeign(route)
+        ? {}
+        : { gateway: bytesOf(route.gateway) }),
       ...(route.link === undefined ? {} : { oif: route.link }),
       table: route.table ?? RT_TABLE_MAIN,
       ...(route.priority === undefined ? {} : { priority: route.priority }),
@@ -92,7 +102,7 @@ export function encodeRoute(route: Route): Buffer {
   // The package writes these two as names of an enum, which has no room for other numbers.
   payload.writeUInt8(route.protocol ?? RTPROT_STATIC, 5);
   payload.writeUInt8(route.scope ?? (hasGateway ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK), 6);
-  return withMetrics(payload, route);
+  return withMetrics(withForeignGateway(payload, route), route);
 }
 
 /** For an RTM_GETROUTE dump of one table, filtered by the kernel (strict checking). */
@@ -114,8 +124,33 @@ export function encodeRouteLookup(address: IP): Buffer {
 }
 
 const RTA_DST = 1;
+const RTA_OIF = 4;
+const RTA_GATEWAY = 5;
+const RTA_PRIORITY = 6;
+const RTA_PREFSRC = 7;
 const RTA_METRICS = 8;
+const RTA_MULTIPATH = 9;
 const RTA_TABLE = 15;
+const RTA_VIA = 18;
+
+/** The gateway is of the other family, which only RTA_VIA can say. */
+function isForeign({ destination, gateway }: Route): boolean {
+  return gateway !== undefined && ipFamily(gateway) !== cidrFamily(destination);
+}
+
+/** struct rtvia: the family as a host-endian u16, then the address. */
+function withForeignGateway(payload: Buffer, route: Route): Buffer {
+  const { gateway } = route;
+  if (gateway === undefined || !isForeign(route)) return payload;
+  const via = Buffer.concat([Buffer.alloc(2), bytesOf(gateway)]);
+  via.writeUInt16LE(addressFamily(ipFamily(gateway)), 0);
+  return new AttributeWriter().raw(payload).bytes(RTA_VIA, via).finish();
+}
+
+function readGateway(attributes: ReadonlyMap<number, Buffer>): { gateway?: IP } {
+  const bytes = attributes.get(RTA_GATEWAY) ?? attributes.get(RTA_VIA)?.subarray(2);
+  return bytes === undefined ? {} : { gateway: ipFromBytes(bytes) };
+}
 
 function withMetrics(payload: Buffer, route: Route): Buffer {
   if (route.mtu === undefined && route.advmss === undefined) return payload;
@@ -128,8 +163,7 @@ function withMetrics(payload: Buffer, route: Route): Buffer {
     .finish();
 }
 
-function readMetrics(payload: Buffer): { mtu?: number; advmss?: number } {
-  const encoded = readAttributes(payload, 12).get(RTA_METRICS);
+function readMetrics(encoded: Buffer | undefined): { mtu?: number; advmss?: number } {
   if (encoded === undefined) return {};
   const metrics = readAttributes(encoded);
   const mtu = metrics.get(RTAX_MTU)?.readUInt32LE(0);
