@@ -1,48 +1,35 @@
 import type { EndpointSlice, Service } from '../kube/types.ts';
 import { type Cidr, cidrFamily } from '../net/cidr.ts';
-import type { IP, IPFamily } from '../net/ip.ts';
+import type { IPFamily } from '../net/ip.ts';
+import type { AuditedPart } from '../util/audit.ts';
 import type { Clock } from '../util/clock.ts';
 import { toError } from '../util/errors.ts';
 import type { Logger } from '../util/log.ts';
 import { BoundedFrequencyRunner, type RunnerIntervals } from '../util/runner.ts';
+import { auditedParts, type SettledState } from './audited-parts.ts';
 import type { Commit, CommitListener } from './commit-listener.ts';
 import { sliceIdentity } from './endpoints.ts';
 import { FamilyState } from './family-state.ts';
 import type { ProxyMetrics } from './metrics.ts';
-import {
-  acceptsOnAllAddresses,
-  type LocalDetection,
-  localDetector,
-  type NodeFacts,
-  type NodePortAddresses,
-  nodePortIPs,
-} from './node-addresses.ts';
+import type { NodeFacts } from './node-addresses.ts';
 import type { OpenSession, ServiceSession, SessionSettings } from './session.ts';
+import { type SettingsSource, sessionSettings } from './session-settings.ts';
 import type { ProxySnapshot } from './snapshot.ts';
 import { TriggerTimes } from './trigger-times.ts';
 
 /** What can change while the proxy runs. */
-export interface ProxierSettings {
-  /** Undefined: no traffic to a clusterIP counts as coming from outside. */
-  readonly localDetection: LocalDetection | undefined;
-  readonly nodePortAddresses: NodePortAddresses;
-  readonly masqueradesAll: boolean;
+export interface ProxierSettings
+  extends Pick<SettingsSource, 'localDetection' | 'nodePortAddresses' | 'masqueradesAll'> {
   readonly minSyncPeriodMs: number;
   /** Longest time between two syncs. */
   readonly syncPeriodMs: number;
 }
 
-export interface ProxierOptions extends ProxierSettings {
+export interface ProxierOptions extends ProxierSettings, SettingsSource {
   readonly nodeName: string;
-  /** Whether an object for this node exists or may still arrive; asked at every sync. */
-  readonly hasNodeObjects: () => boolean;
-  /** The addresses of this node's interfaces; asked only when NodePort networks are configured. */
-  readonly localAddresses: () => readonly IP[];
   readonly clock: Clock;
   readonly log: Logger;
   readonly openSession: OpenSession;
-  /** Have the kernel count connections per endpoint, where the mode can. */
-  readonly countsEndpoints?: boolean;
   readonly metrics?: ProxyMetrics;
   readonly listeners?: readonly CommitListener[];
 }
@@ -71,6 +58,7 @@ export class Proxier {
   readonly #triggers: TriggerTimes;
   readonly #runner: BoundedFrequencyRunner;
   #lastSync: Promise<void> = Promise.resolve();
+  #waitingSyncs = 0;
   #session: ServiceSession | undefined;
   #serviceCIDRs: readonly Cidr[] = [];
   #isSynced = false;
@@ -171,6 +159,13 @@ export class Proxier {
     };
   }
 
+  /** What it keeps in the kernel, in parts to compare; none in modes that watch it themselves. */
+  auditedParts(): readonly AuditedPart[] {
+    const places = this.#session?.audit?.places;
+    if (places === undefined) return [];
+    return auditedParts(this.#state.services.keys(), places, (look) => this.#whenSettled(look));
+  }
+
   /** Waits for the sync in progress and leaves the table as it is. */
   async stop(): Promise<void> {
     await this.#runner.stop();
@@ -180,9 +175,29 @@ export class Proxier {
 
   /** Brings the table up to date now, after the sync in progress if there is one. */
   async sync(): Promise<void> {
-    const sync = this.#lastSync.then(() => this.#syncOnce());
+    this.#waitingSyncs++;
+    const sync = this.#lastSync.then(() => {
+      this.#waitingSyncs--;
+      return this.#syncOnce();
+    });
     this.#lastSync = sync.catch(() => {});
     await sync;
+  }
+
+  async #whenSettled(
+    look: (state: SettledState) => Promise<number | 'unsettled'>,
+  ): Promise<number | 'unsettled'> {
+    const run = this.#lastSync.then(async () => {
+      const session = this.#session;
+      const isKnown = session?.isComplete === true && !this.#isTableSuspect;
+      if (!isKnown || session.audit === undefined) return 'unsettled';
+      const resolve = (service: string) => this.#state.resolve(service);
+      const isInterrupted = () => this.#waitingSyncs > 0;
+      return look({ audit: session.audit, resolve, isInterrupted });
+    });
+    const ignore = () => {};
+    this.#lastSync = run.then(ignore, ignore);
+    return run;
   }
 
   async #syncOnce(): Promise<void> {
@@ -238,25 +253,7 @@ export class Proxier {
   }
 
   #settings(): SessionSettings {
-    const { nodePortAddresses, hasNodeObjects, localDetection, masqueradesAll } = this.#options;
-    const { countsEndpoints = false } = this.#options;
-    const { family } = this;
-    return {
-      layout: {
-        family,
-        acceptsOnAllAddresses: acceptsOnAllAddresses(nodePortAddresses, family, hasNodeObjects()),
-        localDetector: localDetector(localDetection, family, this.#state.node),
-        masqueradesAll,
-        serviceCIDRs: this.#serviceCIDRs,
-        countsEndpoints,
-      },
-      nodePortIPs: nodePortIPs(
-        nodePortAddresses,
-        family,
-        this.#state.node,
-        this.#options.localAddresses,
-      ),
-    };
+    return sessionSettings(this.family, this.#options, this.#state.node, this.#serviceCIDRs);
   }
 
   #reportSuccess(triggers: readonly number[]): void {

@@ -2,6 +2,7 @@ import { objectKey } from '../kube/resources.ts';
 import type { EndpointSlice, Node, Service } from '../kube/types.ts';
 import type { Cidr } from '../net/cidr.ts';
 import type { IPFamily } from '../net/ip.ts';
+import type { AuditedPart } from '../util/audit.ts';
 import { parseBalancing } from './balancing.ts';
 import { sliceIdentity } from './endpoints.ts';
 import { parseNode } from './node-addresses.ts';
@@ -108,6 +109,11 @@ export class ServiceProxy {
     for (const proxier of this.#proxiers) {
       if (family === undefined || proxier.family === family) proxier.resync();
     }
+  }
+
+  /** What is in the kernel for a family, in parts to compare with what ought to be there. */
+  auditedParts(family: IPFamily): readonly AuditedPart[] {
+    return this.#proxiers.find((each) => each.family === family)?.auditedParts() ?? [];
   }
 
   /** Brings all tables up to date without waiting for the runners. */

@@ -35,8 +35,23 @@ export interface ServiceSession {
     now: number,
     onFailure: (chain: string, error: unknown) => void,
   ): void | Promise<void>;
+  /** Absent in modes that watch the kernel themselves. */
+  readonly audit?: SessionAudit;
   /** What is in the kernel stays. */
   close(): void;
+}
+
+/**
+ * Compares what a session has programmed with the kernel, in parts. To be asked between two calls of
+ * `program` only, and once the session is complete.
+ */
+export interface SessionAudit {
+  /** Parts of what it keeps in the kernel: `chains`, `map endpoints`. */
+  readonly places: readonly string[];
+  /** Counts the differences at one of them; breaks off when it is `isInterrupted`. */
+  compare(place: string, isInterrupted: () => boolean): Promise<number | 'unsettled'>;
+  /** Whether a Service is programmed as it resolves now. */
+  isAsProgrammed(service: string, ports: readonly ResolvedPort[]): boolean;
 }
 
 /** Begins a session for the family of these settings; what it throws is tried again later. */

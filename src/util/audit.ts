@@ -19,7 +19,7 @@ export interface AuditFinding {
 export interface AuditReport {
   readonly differences: number;
   readonly last?: AuditFinding;
-  /** End of the last walk through all parts; undefined before the first. */
+  /** When the last walk ended in which every part could be compared. */
   readonly comparedAtMs?: number;
 }
 
@@ -35,6 +35,8 @@ export interface AuditOptions {
 
 /** One walk through all parts. */
 const WALK_MS = 240_000;
+/** There is nothing to compare yet. */
+const EMPTY_MS = 5_000;
 /** However many parts there are, others have this long between two looks. */
 const MIN_PAUSE_MS = 200;
 /** A change by somebody else is notified, and its repair has begun, before the second look. */
@@ -51,6 +53,7 @@ export class Audit {
   #parts: readonly AuditedPart[] = [];
   #at = 0;
   #pauseMs = 0;
+  #isWhole = true;
   #report: AuditReport = { differences: 0 };
   #cancel: (() => void) | undefined;
   #running: Promise<void> = Promise.resolve();
@@ -62,6 +65,11 @@ export class Audit {
 
   get report(): AuditReport {
     return this.#report;
+  }
+
+  /** Whether there was something to compare. */
+  get hasParts(): boolean {
+    return this.#parts.length > 0;
   }
 
   start(): void {
@@ -78,14 +86,18 @@ export class Audit {
   #beginWalk(): void {
     this.#parts = this.#options.parts();
     this.#at = 0;
-    const places = Math.max(this.#parts.length, 1);
-    this.#pauseMs = Math.max(MIN_PAUSE_MS, Math.floor(WALK_MS / places));
+    this.#isWhole = true;
+    if (this.#parts.length === 0) {
+      this.#after(EMPTY_MS, async () => this.#beginWalk());
+      return;
+    }
+    this.#pauseMs = Math.max(MIN_PAUSE_MS, Math.floor(WALK_MS / this.#parts.length));
     this.#after(this.#pauseMs, () => this.#lookAtNext(1));
   }
 
   async #lookAtNext(count: number, before?: number): Promise<void> {
     const part = this.#parts[this.#at];
-    if (part === undefined) return this.#endWalk();
+    if (part === undefined) return;
     const found = await this.#look(part);
     const isDone = found === 0 || count === MOST_LOOKS;
     if (found !== 'unsettled' && found > 0 && before !== undefined) this.#note(part, found);
@@ -94,6 +106,7 @@ export class Audit {
       this.#after(CONFIRM_MS, () => this.#lookAtNext(count + 1, confirmed));
       return;
     }
+    if (found === 'unsettled') this.#isWhole = false;
     this.#at++;
     if (this.#at === this.#parts.length) this.#endWalk();
     else this.#after(this.#pauseMs, () => this.#lookAtNext(1));
@@ -104,12 +117,13 @@ export class Audit {
       return await part.look();
     } catch (thrown) {
       this.#options.onError(part.what, toError(thrown));
+      this.#isWhole = false;
       return 0;
     }
   }
 
   #endWalk(): void {
-    this.#report = { ...this.#report, comparedAtMs: this.#options.clock.now() };
+    if (this.#isWhole) this.#report = { ...this.#report, comparedAtMs: this.#options.clock.now() };
     this.#beginWalk();
   }
 

@@ -1,6 +1,6 @@
 import { NftablesError } from '../../src/nftables/connection.ts';
 import type { TableDefinition } from '../../src/nftables/model.ts';
-import type { OpenTable } from '../../src/proxy/modes/nftables/session.ts';
+import type { OpenTable } from '../../src/proxy/modes/nftables/table.ts';
 
 /** What a kernel under pressure answers. */
 const CODES = ['ENOBUFS', 'EBUSY', 'ENOMEM', 'EINTR'] as const;

@@ -1,10 +1,11 @@
 /** A table of the Service proxy in memory that applies changes as the kernel would. */
+import { isDeepStrictEqual } from 'node:util';
 import type { ObservedTable, TableChange } from '../../src/nftables/applier.ts';
 import { readU32Bytes } from '../../src/nftables/bytes.ts';
 import type { Chain, Element, TableDefinition } from '../../src/nftables/model.ts';
 import { elementIdentity } from '../../src/proxy/modes/nftables/observed.ts';
-import type { ServiceTable } from '../../src/proxy/modes/nftables/session.ts';
 import { isSlotChain } from '../../src/proxy/modes/nftables/slot-chains.ts';
+import type { ServiceTable } from '../../src/proxy/modes/nftables/table.ts';
 
 export class FakeKernelError extends Error {
   readonly code: string;
@@ -31,6 +32,12 @@ export class FakeKernel {
     wake: () => {},
     apply: (change) => this.#apply(change),
     replace: (content) => this.#replace(definition, content),
+    list: async (set, onPart) => {
+      onPart(this.elements(set.name));
+      return true;
+    },
+    damaged: (chains) =>
+      chains.filter(({ name, rules }) => !isDeepStrictEqual(this.chains.get(name)?.rules, rules)),
     close: () => {},
   });
 

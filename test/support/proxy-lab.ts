@@ -73,7 +73,7 @@ export function createProxy(
     syncPeriodMs: 30_000,
     clock: systemClock,
     log: createLogger('warn'),
-    openSession: tableSessions(kernelTables(() => NftablesConnection.open({ netns }))),
+    openSession: tableSessions(kernelTables(() => NftablesConnection.open({ netns }), { netns })),
     ...options,
   });
 }

@@ -11,6 +11,7 @@ import type { ProxySettings } from '../config/proxy-settings.ts';
 import type { AgentContext } from '../context.ts';
 import type { ProxyStatus } from '../debug/status.ts';
 import { assessProxyHealth, type HealthFacts, isNodeEligible } from '../http/health.ts';
+import { startAudit } from './audit.ts';
 import { applyConntrackSysctls, isConntrackLoaded } from './conntrack-sysctls.ts';
 import { repairOnDrift } from './drift.ts';
 import { type EventSink, nodeOf } from './events.ts';
@@ -62,7 +63,6 @@ export function startProxy(
   const health = () => healthFacts(context, proxy, node);
   const recorded = readRulesRecord(config.runDir);
   const takeOver = openTakeOver(context, events, [mode.kind, ...recorded].some(isIptables));
-  const isHealthy = () => assessProxyHealth(health()).isLive;
   const former = openFormerRules(context, mode.kind, families, recorded);
   const addresses = followLocalAddresses(clock, () => proxy.onLocalAddressesChange());
   const proxy = new ServiceProxy({
@@ -77,7 +77,7 @@ export function startProxy(
     countsEndpoints: config.own.endpointMetrics,
     metrics: metrics.proxy,
     listeners: [
-      serveServiceHealth(context, events, isHealthy),
+      serveServiceHealth(context, events, () => assessProxyHealth(health()).isLive),
       reconcileConntrack(context, addresses),
       ...mode.listeners(events),
       completeSysctls(context),
@@ -93,6 +93,7 @@ export function startProxy(
     ...{ mode, proxy, metrics, events },
     onForeignChange: (tables) => takeOver.noteForeignChange(tables),
   });
+  const audits = startAudit(context, proxy, families);
   sendStarting(context, events);
   return {
     choice,
@@ -101,7 +102,7 @@ export function startProxy(
     problems: () => [...presence.problems(), ...takeOver.problems()],
     status: () =>
       proxyStatus(proxy, {
-        ...{ choice, rules: mode.kind, repairs: repairs(), takeOver },
+        ...{ choice, rules: mode.kind, repairs: repairs(), audits: audits(), takeOver },
         // Tables of our own are looked for without a record too.
         formerRules: former.left.filter((kind) => recorded.has(kind)),
         health: assessProxyHealth(health()),

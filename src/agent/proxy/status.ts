@@ -1,6 +1,8 @@
 import type { ProxierHealth } from '../../proxy/proxier.ts';
 import type { ServiceProxy } from '../../proxy/service-proxy.ts';
 import type { ProxySnapshot } from '../../proxy/snapshot.ts';
+import type { AuditReport } from '../../util/audit.ts';
+import { auditStatus } from '../debug/audit-status.ts';
 import type { FamilyStatus, ProxyStatus } from '../debug/status.ts';
 import type { ProxyHealth } from '../http/health.ts';
 import type { ModeChoice } from './modes/auto.ts';
@@ -18,6 +20,8 @@ export interface StatusFacts {
   readonly rules: RulesKind;
   readonly health: ProxyHealth;
   readonly repairs: RepairLog;
+  /** Of each family; none in modes that watch the kernel themselves. */
+  readonly audits: readonly AuditReport[];
   readonly formerRules: readonly RulesKind[];
   readonly takeOver: Pick<TakeOver, 'putOff'>;
 }
@@ -40,6 +44,7 @@ export function proxyStatus(
     ...(last === undefined
       ? {}
       : { lastRepair: { at: timeText(last.atMs), what: last.what, by: last.by } }),
+    ...(facts.audits.length === 0 ? {} : { audit: auditStatus(facts.audits) }),
     formerRules: facts.formerRules,
     kubeProxyTables: facts.takeOver.putOff,
   };

@@ -6,7 +6,8 @@ import { type ProxySnapshot, resolveSnapshot } from '../../snapshot.ts';
 import type { ResolvedPort } from '../../state.ts';
 import { tableDefinition } from './layout.ts';
 import { elementIdentity } from './observed.ts';
-import { type OpenTable, TableSession } from './session.ts';
+import { TableSession } from './session.ts';
+import type { OpenTable } from './table.ts';
 
 /** One thing that is not as it should be. */
 export interface Difference {

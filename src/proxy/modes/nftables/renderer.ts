@@ -1,6 +1,6 @@
 import type { IPFamily } from '../../../net/ip.ts';
 import { u32Bytes } from '../../../nftables/bytes.ts';
-import type { Element } from '../../../nftables/model.ts';
+import type { Chain, Element } from '../../../nftables/model.ts';
 import type { ResolvedPort } from '../../state.ts';
 import { AffinityIds } from './affinity-ids.ts';
 import { readAffinityId } from './affinity-rules.ts';
@@ -19,7 +19,7 @@ import {
   type SharedElement,
 } from './fragment.ts';
 import { elementIdentity, type ObservedElements } from './observed.ts';
-import type { SetName } from './sets.ts';
+import { SERVICE_SETS, type SetName } from './sets.ts';
 import { SharedElements } from './shared-elements.ts';
 import { SlotChainUsers } from './slot-chain-users.ts';
 import { type Scope, slotSet } from './slot-chains.ts';
@@ -40,32 +40,6 @@ export interface RenderTarget {
   readonly later: ChangeBatch;
 }
 
-/** Verdicts before the slots they lead to. */
-const SERVICE_SETS: readonly SetName[] = [
-  'service-ips',
-  'service-nodeports',
-  'checked-services',
-  'checked-nodeports',
-  'outside-services',
-  'outside-nodeports',
-  'rejected-sources',
-  'source-ranges',
-  'no-endpoint-services',
-  'no-endpoint-nodeports',
-  'cluster-ips',
-  'masqueraded-services',
-  'masqueraded-nodeports',
-  'hairpins',
-  'affinity-ids',
-  'affinity-nodeport-ids',
-  'affine-endpoints',
-  'affine-local-endpoints',
-  'endpoints',
-  'nodeport-endpoints',
-  'local-endpoints',
-  'local-nodeport-endpoints',
-];
-
 const SCOPES: readonly Scope[] = ['everybody', 'outside'];
 
 /**
@@ -74,7 +48,7 @@ const SCOPES: readonly Scope[] = ['everybody', 'outside'];
  * a new one starts from what the kernel then has.
  */
 export class TableRenderer {
-  readonly #family: IPFamily;
+  readonly family: IPFamily;
   readonly #fragments = new Map<string, ReadonlyMap<string, Fragment>>();
   readonly #shared = new SharedElements();
   readonly #chains: SlotChainUsers;
@@ -83,7 +57,7 @@ export class TableRenderer {
 
   /** Starts from the elements and chains that are in the kernel. */
   constructor(family: IPFamily, observed: ObservedElements, chains: readonly string[]) {
-    this.#family = family;
+    this.family = family;
     this.#observed = observed;
     this.#affinityIds = new AffinityIds(observedIds(observed));
     this.#chains = new SlotChainUsers(family, chains);
@@ -94,7 +68,7 @@ export class TableRenderer {
     const before = this.#fragments.get(service);
     const after = new Map<string, Fragment>();
     for (const resolved of ports) {
-      const id = `${resolved.port.protocol} ${resolved.port.portName}`;
+      const id = portId(resolved);
       after.set(id, this.#build(`${service} ${id}`, resolved, before?.get(id)));
     }
     for (const [id, fragment] of before ?? []) {
@@ -117,6 +91,21 @@ export class TableRenderer {
     const leftovers = [...(this.#observed?.rest(SERVICE_SETS) ?? [])];
     this.#observed = undefined;
     return leftovers;
+  }
+
+  /** What was rendered for a Service, by `portId`. */
+  fragmentsOf(service: string): ReadonlyMap<string, Fragment> | undefined {
+    return this.#fragments.get(service);
+  }
+
+  /** What was rendered for all of them. */
+  *allFragments(): Iterable<Fragment> {
+    for (const fragments of this.#fragments.values()) yield* fragments.values();
+  }
+
+  /** The slot chains whose rules were written. */
+  slotChains(): readonly Chain[] {
+    return this.#chains.written();
   }
 
   /** Slot chains that no frontend goes to. */
@@ -182,8 +171,8 @@ export class TableRenderer {
       if (left !== undefined) this.#chains.remove(left);
     }
     const known =
-      before === undefined ? this.#observedElements(after) : frontendElements(this.#family, before);
-    const wanted = after === undefined ? [] : frontendElements(this.#family, after);
+      before === undefined ? this.#observedElements(after) : frontendElements(this.family, before);
+    const wanted = after === undefined ? [] : frontendElements(this.family, after);
     this.#diffElements(known, wanted, target.verdicts);
   }
 
@@ -265,6 +254,11 @@ export class TableRenderer {
   #release(item: SharedElement, { now }: RenderTarget): void {
     if (this.#shared.remove(item)) now.remove(item.set, { key: item.key });
   }
+}
+
+/** What tells the ports of a Service apart. */
+export function portId({ port }: ResolvedPort): string {
+  return `${port.protocol} ${port.portName}`;
 }
 
 function hasAffinity(fragment: Fragment | undefined): boolean {

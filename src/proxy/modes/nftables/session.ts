@@ -1,33 +1,19 @@
-import type { ObservedTable, TableChange } from '../../../nftables/applier.ts';
 import { ipBytes } from '../../../nftables/bytes.ts';
-import type { Chain, TableDefinition } from '../../../nftables/model.ts';
+import type { Chain } from '../../../nftables/model.ts';
 import { Turn } from '../../../util/turns.ts';
 import type { LayoutOptions } from '../../layout-options.ts';
-import type { OpenSession, ServiceSession, SessionSettings } from '../../session.ts';
+import type { OpenSession, ServiceSession, SessionAudit, SessionSettings } from '../../session.ts';
 import type { ResolvedPort } from '../../state.ts';
 import { ChangeBatch } from './change-batch.ts';
+import { TableComparison } from './comparison.ts';
 import { fixedChains } from './fixed-chains.ts';
 import { tableDefinition } from './layout.ts';
 import { nodeChains } from './node-chains.ts';
 import { ObservedElements } from './observed.ts';
 import { type RenderTarget, TableRenderer } from './renderer.ts';
+import { tableSets } from './sets.ts';
 import { isSlotChain } from './slot-chains.ts';
-
-/** The table of one family in the kernel; see TableApplier. */
-export interface ServiceTable {
-  /** Reads it; `chains` is empty when there is no such table. */
-  observe(): ObservedTable;
-  /** Puts a dormant table back on its hooks. */
-  wake(): void;
-  /** Applies a change as one transaction. */
-  apply(change: TableChange): void;
-  /** Makes it anew with this content, as one transaction. */
-  replace(content: TableChange): void;
-  close(): void;
-}
-
-/** Opens the table that `definition` describes, without touching it yet. */
-export type OpenTable = (definition: TableDefinition) => ServiceTable;
+import type { OpenTable, ServiceTable } from './table.ts';
 
 /** Operations per transaction: large enough to be fast, small enough to let others have a turn. */
 const BATCH_SIZE = 1_000;
@@ -52,8 +38,9 @@ export class TableSession implements ServiceSession {
   /** A table of another make is there: it serves until the whole new content takes its place. */
   #isReplacing: boolean;
   #isComplete = false;
-  /** What the table's definition depends on of all that changes while the proxy runs. */
-  readonly #acceptsOnAllAddresses: boolean;
+  /** As of the last `program`, or of the start. */
+  #layout: LayoutOptions;
+  readonly audit: SessionAudit;
   #nodePortIPs: ReadonlySet<string> = new Set();
   /** The chains that follow the node, as last sent; each is sent once per session at least. */
   readonly #nodeChains = new Map<string, string>();
@@ -71,13 +58,20 @@ export class TableSession implements ServiceSession {
     const elements = isMissing ? new Map<string, never[]>() : observed.elements;
     const chains = observed.isAsDefined ? observed.chains.map(({ name }) => name) : [];
     this.#table = table;
-    this.#acceptsOnAllAddresses = layout.acceptsOnAllAddresses;
+    this.#layout = layout;
     this.#isReplacing = !isMissing && !observed.isAsDefined;
     this.#renderer = new TableRenderer(layout.family, new ObservedElements(elements), chains);
     this.#nodePortIPs = new Set(elements.get('nodeport-ips')?.map(({ key }) => key));
     this.#damaged = observed.damaged;
-    const own = ownChains(layout);
+    const own = new Set(ownChains(layout).map(({ name }) => name));
     this.#foreign = chains.filter((name) => !own.has(name) && !isSlotChain(name));
+    this.audit = new TableComparison({
+      table,
+      renderer: this.#renderer,
+      sets: tableSets(layout),
+      chains: () => ownChains(this.#layout),
+      nodePortIPs: () => this.#nodePortIPs,
+    });
   }
 
   /** Opens the table, creates its structure if it is missing, and reads its elements. */
@@ -93,7 +87,7 @@ export class TableSession implements ServiceSession {
 
   /** The table's definition depends on one of the settings. */
   fits({ layout }: SessionSettings): boolean {
-    return layout.acceptsOnAllAddresses === this.#acceptsOnAllAddresses;
+    return layout.acceptsOnAllAddresses === this.#layout.acceptsOnAllAddresses;
   }
 
   get isComplete(): boolean {
@@ -169,6 +163,7 @@ export class TableSession implements ServiceSession {
   }
 
   #renderSettings({ layout, nodePortIPs }: SessionSettings, batch: ChangeBatch): void {
+    this.#layout = layout;
     for (const chain of this.#damaged) batch.putChain(chain);
     this.#damaged = [];
     for (const chain of nodeChains(layout)) {
@@ -214,6 +209,6 @@ export class TableSession implements ServiceSession {
 }
 
 /** The chains that are there whatever the Services. */
-function ownChains(layout: LayoutOptions): ReadonlySet<string> {
-  return new Set([...fixedChains(layout), ...nodeChains(layout)].map(({ name }) => name));
+function ownChains(layout: LayoutOptions): readonly Chain[] {
+  return [...fixedChains(layout), ...nodeChains(layout)];
 }

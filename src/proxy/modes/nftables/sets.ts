@@ -28,6 +28,32 @@ export type SetName =
   | 'no-endpoint-services'
   | 'no-endpoint-nodeports';
 
+/** Those that Services have elements in: verdicts before the slots they lead to. */
+export const SERVICE_SETS: readonly SetName[] = [
+  'service-ips',
+  'service-nodeports',
+  'checked-services',
+  'checked-nodeports',
+  'outside-services',
+  'outside-nodeports',
+  'rejected-sources',
+  'source-ranges',
+  'no-endpoint-services',
+  'no-endpoint-nodeports',
+  'cluster-ips',
+  'masqueraded-services',
+  'masqueraded-nodeports',
+  'hairpins',
+  'affinity-ids',
+  'affinity-nodeport-ids',
+  'affine-endpoints',
+  'affine-local-endpoints',
+  'endpoints',
+  'nodeport-endpoints',
+  'local-endpoints',
+  'local-nodeport-endpoints',
+];
+
 /** Most clients that are remembered at a time, over all Services; beyond it none are added. */
 const AFFINITY_SIZE = 1_048_576;
 

@@ -1,4 +1,5 @@
 import type { IPFamily } from '../../../net/ip.ts';
+import type { Chain } from '../../../nftables/model.ts';
 import type { ChangeBatch } from './change-batch.ts';
 import { isSlotChain, type SlotChainSpec, slotChain, slotChainName } from './slot-chains.ts';
 
@@ -7,7 +8,7 @@ export class SlotChainUsers {
   readonly #family: IPFamily;
   readonly #users = new Map<string, number>();
   /** Chains whose rules are known to be right. */
-  readonly #written = new Set<string>();
+  readonly #written = new Map<string, SlotChainSpec>();
 
   /** Starts from the chains that are in the kernel. */
   constructor(family: IPFamily, chains: readonly string[]) {
@@ -19,13 +20,18 @@ export class SlotChainUsers {
   add(spec: SlotChainSpec, batch: ChangeBatch): void {
     const name = slotChainName(spec);
     if (!this.#written.has(name)) batch.putChain(slotChain(this.#family, spec));
-    this.#written.add(name);
+    this.#written.set(name, spec);
     this.#users.set(name, (this.#users.get(name) ?? 0) + 1);
   }
 
   remove(spec: SlotChainSpec): void {
     const name = slotChainName(spec);
     this.#users.set(name, (this.#users.get(name) ?? 1) - 1);
+  }
+
+  /** The chains whose rules are known to be right. */
+  written(): readonly Chain[] {
+    return Array.from(this.#written.values(), (spec) => slotChain(this.#family, spec));
   }
 
   /** Chains that no frontend goes to. */

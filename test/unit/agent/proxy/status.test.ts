@@ -46,6 +46,7 @@ describe('proxyStatus', () => {
       rules: 'iptables-nft',
       health: { isLive: true, isServing: true, families: new Map([[4, HEALTHY]]) },
       repairs: { count: 2, last: { atMs: 500, what: 'table ip weft-proxy', by: 'nft' } },
+      audits: [{ differences: 1, last: { what: 'map endpoints', differences: 1, atMs: 700 } }],
       formerRules: ['nftables'],
       takeOver: { putOff: ['ip kube-proxy'] },
     });
@@ -68,6 +69,10 @@ describe('proxyStatus', () => {
       ],
       repairs: 2,
       lastRepair: { at: '1970-01-01T00:00:00.500Z', what: 'table ip weft-proxy', by: 'nft' },
+      audit: {
+        differences: 1,
+        last: { at: '1970-01-01T00:00:00.700Z', what: 'map endpoints', differences: 1 },
+      },
       formerRules: ['nftables'],
       kubeProxyTables: ['ip kube-proxy'],
     });
@@ -79,6 +84,7 @@ describe('proxyStatus', () => {
       rules: 'iptables-nft',
       health: { isLive: true, isServing: false, families: new Map() },
       repairs: { count: 0 },
+      audits: [],
       formerRules: [],
       takeOver: { putOff: [] },
     });
