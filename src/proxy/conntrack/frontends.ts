@@ -1,8 +1,9 @@
 /**
- * Which flows of Services are stale, as kube-proxy's pkg/proxy/conntrack/cleanup.go has it: those
- * to a known frontend that are answered by none of its endpoints. Conntrack keeps a UDP flow on
- * the endpoint it began with, or on the bare frontend if there was none, for as long as packets
- * come.
+ * Which flows of Services are stale. Conntrack keeps a UDP flow on the endpoint it began with, or on
+ * the bare frontend if there was none, for as long as packets come. As in kube-proxy's
+ * pkg/proxy/conntrack/cleanup.go a flow to a known frontend is stale when none of its endpoints
+ * answers it. Unlike there, so is one that was led to an endpoint of a frontend that has none left,
+ * or that is gone: a pod that gets the endpoint's address next is not to hear a stranger.
  */
 import type { Flow } from '../../kernel/types.ts';
 import type { IP } from '../../net/ip.ts';
@@ -17,7 +18,7 @@ export type SweptProtocol = 'udp' | 'tcp';
 export interface FlowFrontend {
   readonly service: string;
   readonly frontend: Frontend;
-  /** `ip port` of every endpoint whose flows may go on; with none, flows are left alone. */
+  /** `ip port` of every endpoint whose flows may go on. */
   readonly endpoints: ReadonlySet<string>;
 }
 
@@ -54,8 +55,7 @@ export function flowFrontends(
  * lost one. More endpoints make nothing stale.
  */
 export function canStrand(before: FlowFrontend | undefined, after: FlowFrontend): boolean {
-  if (after.endpoints.size === 0) return false;
-  if (before === undefined || before.endpoints.size === 0) return true;
+  if (before === undefined || before.endpoints.size === 0) return after.endpoints.size > 0;
   for (const endpoint of before.endpoints) if (!after.endpoints.has(endpoint)) return true;
   return false;
 }
@@ -80,13 +80,24 @@ export function frontendOfFlow<T>(
 }
 
 /**
- * Whether a flow to this frontend is answered by none of its endpoints. A TCP connection counts only
- * if it was led to one: what went out to a load balancer's own address may work there.
+ * Whether a flow to this frontend is answered by none of its endpoints. A TCP connection, and any
+ * flow while there are no endpoints, counts only if it was led to one: what went out to a load
+ * balancer's own address may work there.
  */
 export function isStranded(flow: Flow, { endpoints }: FlowFrontend): boolean {
-  const { protocol, reply, status } = flow;
-  if (protocol === PROTOCOL_NUMBERS.tcp && (status & IPS_DST_NAT) === 0) return false;
-  return endpoints.size > 0 && !endpoints.has(`${reply.source} ${reply.sourcePort}`);
+  const wasLed = (flow.status & IPS_DST_NAT) !== 0;
+  if (!wasLed && (flow.protocol === PROTOCOL_NUMBERS.tcp || endpoints.size === 0)) return false;
+  return !endpoints.has(answererOf(flow));
+}
+
+/** Whether a UDP flow was led to one of these endpoints; a TCP connection may end by itself. */
+export function wasLedTo(flow: Flow, endpoints: ReadonlySet<string>): boolean {
+  const isLed = flow.protocol === PROTOCOL_NUMBERS.udp && (flow.status & IPS_DST_NAT) !== 0;
+  return isLed && endpoints.has(answererOf(flow));
+}
+
+function answererOf({ reply }: Flow): string {
+  return `${reply.source} ${reply.sourcePort}`;
 }
 
 /** The identity of the frontend in one address family. */

@@ -1,6 +1,6 @@
 import type { Flow } from '../../kernel/types.ts';
 import type { IP } from '../../net/ip.ts';
-import type { Frontend } from '../claims.ts';
+import { type Frontend, frontendKey } from '../claims.ts';
 import type { ResolvedPort } from '../state.ts';
 import {
   canStrand,
@@ -10,7 +10,11 @@ import {
   frontendOfFlow,
   isStranded,
   type SweptProtocol,
+  wasLedTo,
 } from './frontends.ts';
+
+/** Whether an address accepts NodePorts. */
+export type AcceptsNodePorts = (ip: IP) => boolean;
 
 /**
  * The frontends of one address family whose flows are looked after: as they are in the kernel, and
@@ -23,6 +27,8 @@ export class FrontendLedger {
   readonly #services = new Map<string, readonly string[]>();
   readonly #pendingServices = new Map<string, readonly FlowFrontend[]>();
   readonly #pending = new Map<string, FlowFrontend>();
+  /** Endpoints that a frontend has had since its flows were last swept. */
+  readonly #former = new Map<string, FlowFrontend>();
 
   constructor(protocols: ReadonlySet<SweptProtocol>) {
     this.#protocols = protocols;
@@ -39,30 +45,48 @@ export class FrontendLedger {
 
   /**
    * What was noted is in the kernel; `isFull`: and nothing else. Gives the frontends whose flows may
-   * be stale by it: after a full sync all, as nobody knows what the table was like before.
+   * be stale by it, those that are gone among them: after a full sync all, as nobody knows what the
+   * table was like before.
    */
   commit(isFull: boolean): readonly Frontend[] {
-    const stranding = [...this.#pendingServices.values()].flat().filter((entry) => {
-      const before = isFull ? undefined : this.#committed.get(flowFrontendKey(entry));
-      return canStrand(before, entry);
+    const told = isFull ? [...this.#services.keys()] : [...this.#pendingServices.keys()];
+    const before = new Map<string, FlowFrontend>();
+    for (const service of told) for (const entry of this.#forget(service)) keep(before, entry);
+    const after = [...this.#pendingServices.values()].flat();
+    const stranding = after.filter((entry) => {
+      const key = flowFrontendKey(entry);
+      const known = before.get(key) ?? this.#committed.get(key);
+      return isFull || canStrand(known, entry);
     });
-    for (const service of isFull ? [...this.#services.keys()] : this.#pendingServices.keys()) {
-      this.#forget(service);
-    }
     for (const [service, frontends] of this.#pendingServices) this.#keep(service, frontends);
     this.#pendingServices.clear();
     this.#pending.clear();
-    return stranding.map(({ frontend }) => frontend);
+    const gone = [...before].flatMap(([key, entry]) => (this.#committed.has(key) ? [] : entry));
+    const asked = [...gone, ...stranding];
+    for (const entry of asked) {
+      const known = before.get(flowFrontendKey(entry));
+      if (known !== undefined) this.#noteFormer(known);
+    }
+    return asked.map(({ frontend }) => frontend);
+  }
+
+  /** The flows of these frontends were looked at. */
+  swept(frontends: Iterable<Frontend>): void {
+    for (const frontend of frontends) this.#former.delete(frontendKey(frontend));
   }
 
   /**
    * Whether a flow may go: no endpoint of its frontend answers it, neither as things are nor as
-   * they are about to be.
+   * they are about to be; or an endpoint of a frontend that is gone does. `accepted` tells which
+   * addresses took NodePorts before.
    */
-  isStale(flow: Flow, acceptsNodePorts: (ip: IP) => boolean): boolean {
-    const frontend = frontendOfFlow(flow, this.#committed, acceptsNodePorts);
-    if (frontend === undefined || !isStranded(flow, frontend)) return false;
-    const pending = frontendOfFlow(flow, this.#pending, acceptsNodePorts);
+  isStale(flow: Flow, accepts: AcceptsNodePorts, accepted: AcceptsNodePorts = accepts): boolean {
+    const frontend = frontendOfFlow(flow, this.#committed, accepts);
+    if (frontend === undefined) {
+      const former = frontendOfFlow(flow, this.#former, accepted);
+      if (former === undefined || !wasLedTo(flow, former.endpoints)) return false;
+    } else if (!isStranded(flow, frontend)) return false;
+    const pending = frontendOfFlow(flow, this.#pending, accepts);
     return pending === undefined || isStranded(flow, pending);
   }
 
@@ -73,21 +97,45 @@ export class FrontendLedger {
     );
   }
 
-  /** A frontend that went over to another Service stays. */
-  #forget(service: string): void {
+  /** NodePorts are about to be taken at other addresses: flows to the old ones lead to these. */
+  noteFormerNodePorts(): void {
+    for (const entry of this.#committed.values()) {
+      if (entry.frontend.kind === 'nodePort') this.#noteFormer(entry);
+    }
+  }
+
+  #noteFormer(entry: FlowFrontend): void {
+    const key = flowFrontendKey(entry);
+    const known = this.#former.get(key);
+    if (known?.endpoints === entry.endpoints) return;
+    this.#former.set(
+      key,
+      known === undefined
+        ? entry
+        : { ...entry, endpoints: new Set([...known.endpoints, ...entry.endpoints]) },
+    );
+  }
+
+  /** Gives what was the Service's; a frontend that went over to another one stays. */
+  #forget(service: string): readonly FlowFrontend[] {
+    const forgotten: FlowFrontend[] = [];
     for (const key of this.#services.get(service) ?? []) {
-      if (this.#committed.get(key)?.service === service) this.#committed.delete(key);
+      const entry = this.#committed.get(key);
+      if (entry?.service !== service) continue;
+      forgotten.push(entry);
+      this.#committed.delete(key);
     }
     this.#services.delete(service);
+    return forgotten;
   }
 
   #keep(service: string, frontends: readonly FlowFrontend[]): void {
     if (frontends.length === 0) return;
-    const keys = frontends.map(flowFrontendKey);
-    this.#services.set(service, keys);
-    frontends.forEach((entry, i) => {
-      const key = keys[i];
-      if (key !== undefined) this.#committed.set(key, entry);
-    });
+    this.#services.set(service, frontends.map(flowFrontendKey));
+    for (const entry of frontends) keep(this.#committed, entry);
   }
+}
+
+function keep(frontends: Map<string, FlowFrontend>, entry: FlowFrontend): void {
+  frontends.set(flowFrontendKey(entry), entry);
 }

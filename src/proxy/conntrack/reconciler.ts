@@ -91,6 +91,8 @@ class FamilyReconciler {
   readonly #settling = new Map<string, Frontend>();
   #cancelSettling: (() => void) | undefined;
   #nodePortIPs: NodePortIPs = [];
+  /** The addresses before, until flows to them were looked at. */
+  #formerNodePortIPs: NodePortIPs = [];
   #failures = 0;
   /** Time of this round's readings, without the rests between them. */
   #busyMs = 0;
@@ -116,7 +118,11 @@ class FamilyReconciler {
 
   committed({ isFull, nodePortIPs }: Commit): void {
     const isElsewhere = String(nodePortIPs) !== String(this.#nodePortIPs);
-    this.#nodePortIPs = nodePortIPs;
+    if (isElsewhere) {
+      this.#ledger.noteFormerNodePorts();
+      this.#formerNodePortIPs = joined(this.#formerNodePortIPs, this.#nodePortIPs);
+      this.#nodePortIPs = nodePortIPs;
+    }
     for (const frontend of this.#ledger.commit(isFull)) this.#ask(frontend);
     if (isElsewhere) for (const frontend of this.#ledger.nodePorts()) this.#ask(frontend);
     if (this.#due.size > 0) this.#runner.trigger();
@@ -151,28 +157,38 @@ class FamilyReconciler {
     try {
       await this.#sweep(due.values());
       this.#failures = 0;
+      this.#forget(due);
     } catch (thrown) {
       this.#failures++;
       if (this.#failures < MOST_FAILURES) this.#due = new Map([...due, ...this.#due]);
+      else this.#forget(due);
       throw thrown;
     } finally {
       this.#options.metrics?.conntrackSyncDuration(this.#family, this.#busyMs / 1000);
     }
   }
 
+  /** What was asked again meanwhile is still to be looked at. */
+  #forget(due: ReadonlyMap<string, Frontend>): void {
+    const isWaiting = (key: string) => this.#due.has(key) || this.#settling.has(key);
+    this.#ledger.swept([...due].flatMap(([key, frontend]) => (isWaiting(key) ? [] : frontend)));
+    if (this.#due.size === 0) this.#formerNodePortIPs = [];
+  }
+
   async #sweep(due: Iterable<Frontend>): Promise<void> {
     const frontends = [...due];
-    const accepts = this.#nodePortTest();
+    const accepts = this.#nodePortTest(this.#nodePortIPs);
+    const former = this.#nodePortTest(this.#formerNodePortIPs);
+    const accepted = (ip: IP) => accepts(ip) || former(ip);
     for (const protocol of PROTOCOLS) {
       for (const question of planQuestions(this.#family, protocol, frontends)) {
         if (this.#isStopped) return;
-        await this.#deleteStale(question, accepts);
+        await this.#deleteStale(question, (flow) => this.#ledger.isStale(flow, accepts, accepted));
       }
     }
   }
 
-  async #deleteStale(question: FlowFilter, accepts: (ip: IP) => boolean): Promise<void> {
-    const isStale = (flow: Flow) => this.#ledger.isStale(flow, accepts);
+  async #deleteStale(question: FlowFilter, isStale: (flow: Flow) => boolean): Promise<void> {
     for (let reading = 1; reading <= MOST_READINGS && !this.#isStopped; reading++) {
       const startedAtMs = this.#options.clock.now();
       const { deleted, seen, isComplete } = await this.#read(question, isStale);
@@ -208,12 +224,14 @@ class FamilyReconciler {
     });
   }
 
-  #nodePortTest(): (ip: IP) => boolean {
-    const ips =
-      this.#nodePortIPs === 'anyLocal'
-        ? this.#options.localAddresses().filter((ip) => !isLoopback(ip))
-        : this.#nodePortIPs;
-    const accepting = new Set(ips);
+  #nodePortTest(ips: NodePortIPs): (ip: IP) => boolean {
+    const accepting = new Set(
+      ips === 'anyLocal' ? this.#options.localAddresses().filter((ip) => !isLoopback(ip)) : ips,
+    );
     return (ip) => accepting.has(ip);
   }
+}
+
+function joined(left: NodePortIPs, right: NodePortIPs): NodePortIPs {
+  return left === 'anyLocal' || right === 'anyLocal' ? 'anyLocal' : [...left, ...right];
 }

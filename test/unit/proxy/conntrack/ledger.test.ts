@@ -95,8 +95,8 @@ describe('which flows are stale', () => {
   });
 
   test.each<{ name: string; texts: readonly EndpointText[]; want: boolean }>([
-    { name: 'no slices', texts: [], want: false },
-    { name: 'none that serves', texts: [notServing(NOT_SERVING)], want: false },
+    { name: 'no slices', texts: [], want: true },
+    { name: 'none that serves', texts: [notServing(NOT_SERVING)], want: true },
     { name: 'one that is about to end', texts: [draining('10.0.0.4')], want: true },
     { name: 'the one that answers, about to end', texts: [draining(DELETED)], want: false },
   ])('endpoints: $name', ({ texts, want }) => {
@@ -155,7 +155,8 @@ describe('which frontends a commit asks about', () => {
     { name: 'the first endpoint', before: [], after: [SERVING], want: ALL },
     { name: 'one endpoint less', before: [SERVING, DELETED], after: [SERVING], want: ALL },
     { name: 'another endpoint', before: [DELETED], after: [SERVING], want: ALL },
-    { name: 'the last endpoint gone', before: [SERVING], after: [], want: [] },
+    { name: 'the last endpoint gone', before: [SERVING], after: [], want: ALL },
+    { name: 'still none', before: [], after: [], want: [] },
     { name: 'an endpoint about to end', before: [SERVING], after: [draining(SERVING)], want: [] },
     {
       name: 'an endpoint that serves no more',
@@ -186,13 +187,13 @@ describe('which frontends a commit asks about', () => {
     expect(asked(ledger)).toEqual(['198.51.100.1 udp 53', 'udp 30053']);
   });
 
-  test('a full sync asks about all that have endpoints and forgets the rest', () => {
+  test('a full sync asks about all there are and were', () => {
     const ledger = new FrontendLedger(new Set(['udp']));
     note(ledger, dns('172.30.0.10'), SERVING);
     note(ledger, service('gone', '172.30.0.11', { ports: dns('').spec.ports ?? [] }), SERVING);
     expect(asked(ledger, true)).toEqual(['172.30.0.10 udp 53', '172.30.0.11 udp 53']);
     note(ledger, dns('172.30.0.10'), SERVING);
-    expect(asked(ledger, true)).toEqual(['172.30.0.10 udp 53']);
+    expect(asked(ledger, true)).toEqual(['172.30.0.10 udp 53', '172.30.0.11 udp 53']);
     const toGone = flow('udp', '172.30.0.11 53', `${DELETED} 8080`);
     expect(ledger.isStale(toGone, acceptsNodePorts)).toBe(false);
   });
@@ -214,14 +215,93 @@ describe('which frontends a commit asks about', () => {
     }
   });
 
-  test('a Service that is gone leaves its flows alone', () => {
-    const ledger = new FrontendLedger(new Set(['udp']));
-    note(ledger, dns('172.30.0.10'), SERVING);
-    ledger.commit(true);
-    ledger.note('ns/dns', []);
-    expect(asked(ledger)).toEqual([]);
-    const stray = flow('udp', '172.30.0.10 53', `${DELETED} 8080`);
-    expect(ledger.isStale(stray, acceptsNodePorts)).toBe(false);
+  describe('a frontend that is gone', () => {
+    const [own, foreign] = [`${SERVING} 8080`, '10.0.0.77 8080'];
+    const stale = (ledger: FrontendLedger, to: string, by = own) =>
+      ledger.isStale(flow('udp', to, by), acceptsNodePorts);
+
+    test('with its Service takes flows to its endpoints along, and no others', () => {
+      const ledger = committed(['udp'], everywhere(), [endpoints('all', SERVING)]);
+      ledger.note('ns/all', []);
+      expect(asked(ledger)).toEqual([...VIPS.map((vip) => `${vip} udp 80`), 'udp 30080'].sort());
+      for (const to of [...VIPS.map((vip) => `${vip} 80`), `${NODE} 30080`]) {
+        expect([stale(ledger, to), stale(ledger, to, foreign), stale(ledger, to, to)]).toEqual([
+          ...[true, false, false],
+        ]);
+      }
+      expect(stale(ledger, '192.168.0.2 30080')).toBe(false);
+      expect(stale(ledger, `${VIPS[0]} 81`)).toBe(false);
+    });
+
+    test.each([
+      [
+        'an external IP',
+        (spec: Service['spec']) => ({ ...spec, externalIPs: [] }),
+        '198.51.100.1 80',
+      ],
+      [
+        'a NodePort',
+        ({ ports = [], ...spec }: Service['spec']) => ({
+          ...spec,
+          ports: ports.map((port) => ({ ...port, nodePort: 0 })),
+        }),
+        `${NODE} 30080`,
+      ],
+    ] as const)('%s alone: the others keep theirs', (_name, change, to) => {
+      const [object, slices] = [everywhere(), [endpoints('all', SERVING)]];
+      const ledger = committed(['udp'], object, slices);
+      ledger.note('ns/all', resolved({ ...object, spec: change(object.spec) }, slices));
+      expect(asked(ledger)).toHaveLength(1);
+      expect(stale(ledger, to)).toBe(true);
+      expect(stale(ledger, `${VIPS[0]} 80`)).toBe(false);
+    });
+
+    test('step by step takes along flows to endpoints of all steps that were not swept', () => {
+      const ledger = new FrontendLedger(new Set(['udp']));
+      note(ledger, dns('172.30.0.10'), SERVING, DELETED);
+      ledger.commit(true);
+      note(ledger, dns('172.30.0.10'), SERVING);
+      ledger.commit(false);
+      note(ledger, dns('172.30.0.10'));
+      ledger.commit(false);
+      ledger.note('ns/dns', []);
+      const frontends = ledger.commit(false);
+      const flows = [own, `${DELETED} 8080`].map((by) => flow('udp', '172.30.0.10 53', by));
+      const judge = () => flows.map((each) => ledger.isStale(each, acceptsNodePorts));
+      expect(judge()).toEqual([true, true]);
+      ledger.swept(frontends);
+      expect(judge()).toEqual([false, false]);
+    });
+
+    test('and comes back keeps what its endpoints answer', () => {
+      const ledger = new FrontendLedger(new Set(['udp']));
+      note(ledger, dns('172.30.0.10'), SERVING);
+      ledger.commit(true);
+      ledger.note('ns/dns', []);
+      ledger.commit(false);
+      note(ledger, dns('172.30.0.10'), SERVING);
+      expect(stale(ledger, '172.30.0.10 53')).toBe(false);
+      ledger.commit(false);
+      expect(stale(ledger, '172.30.0.10 53')).toBe(false);
+    });
+
+    test('leaves TCP connections to what ends them', () => {
+      const ledger = committed(['udp', 'tcp'], everywhere(), [endpoints('all', SERVING)]);
+      ledger.note('ns/all', []);
+      ledger.commit(false);
+      expect(ledger.isStale(flow('tcp', `${VIPS[0]} 80`, own), acceptsNodePorts)).toBe(false);
+    });
+  });
+
+  test('flows to an address that accepts NodePorts no more', () => {
+    const ledger = committed(['udp'], everywhere(), [endpoints('all', SERVING)]);
+    ledger.noteFormerNodePorts();
+    const none = () => false;
+    const led = flow('udp', `${NODE} 30080`, `${SERVING} 8080`);
+    expect(ledger.isStale(led, none, acceptsNodePorts)).toBe(true);
+    expect(ledger.isStale(led, acceptsNodePorts)).toBe(false);
+    const foreign = flow('udp', `${NODE} 30080`, '10.0.0.77 8080');
+    expect(ledger.isStale(foreign, none, acceptsNodePorts)).toBe(false);
   });
 
   test('the NodePorts there are', () => {

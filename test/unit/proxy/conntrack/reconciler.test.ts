@@ -132,9 +132,19 @@ describe('ConntrackReconciler', () => {
     await pass(0);
     kernel.questions.length = 0;
     commit(['10.0.0.2', '10.0.0.3']);
-    commit([]);
     await pass(10_000);
     expect(kernel.questions).toEqual([]);
+  });
+
+  test('without endpoints, flows to the last ones end and others stay', async () => {
+    const kernel = new FakeFlows();
+    const { pass, commit } = start(kernel);
+    commit(['10.0.0.2'], FULL);
+    await pass(0);
+    kernel.flows = [good()];
+    commit([]);
+    await pass(250);
+    expect(kernel.flows).toEqual([]);
   });
 
   test('what changed during a listing is looked at again, a bounded number of times', async () => {
