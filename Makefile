@@ -17,7 +17,7 @@ PAUSE := native/pause/build/pause
 NATIVE_SOURCES := $(wildcard native/*.cc native/*.h native/Makefile)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build bundle dist/root demo test test-unit test-netns test-runtime test-uml test-faults test-faults-proxy \
+.PHONY: help setup build bundle dist/root demo test test-one test-unit test-netns test-runtime test-uml test-faults test-faults-proxy \
   fuzz judge-policy test-sanitized verify format golden bench-proxy bench-ipvs bench-cni install clean
 
 help: ## list the targets
@@ -50,6 +50,9 @@ demo: setup dist/root ## two nodes, four pods, Services and a client: build it, 
 test: setup dist/root ## all tests (root; namespaces of their own; user-mode Linux)
 	@scripts/test.sh
 
+test-one: build ## one file or folder of tests: T=test/unit/net/ip.test.ts, with NAME='words of a title' only those
+	@scripts/test-one.sh '$(T)' '$(NAME)'
+
 test-unit: build ## unit tests only (no root)
 	@$(BIN)/vitest run --project unit
 
@@ -58,7 +61,7 @@ test-netns: dist/root ## tests in network namespaces (root)
 
 test-runtime: setup dist/root ## containerd and podman from Debian (root)
 	@scripts/setup-runtimes.sh
-	@NO_COLOR=1 $(BIN)/vitest run --project runtime
+	@scripts/test.sh runtime
 
 test-uml: setup build ## what this kernel may lack (IPVS, bridge VLANs), under user-mode Linux (root)
 	@scripts/test-uml.sh

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs every test and closes with one line that counts them.
+# test.sh [runtime]: runs every test, or those with container runtimes, and closes with one line that
+# counts them.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,6 +20,12 @@ run() {
   "$program" "$@" --reporter=default --reporter=json --outputFile.json="$reports/$name.json"
 }
 
+if [ "${1:-}" = runtime ]; then
+  run vitest runtime run --project runtime || status=1
+  node scripts/count-tests.cjs "$reports" runtime || status=1
+  exit "$status"
+fi
+
 # User-mode Linux has one processor; what is on the other one meanwhile does not mind to wait.
 (
   scripts/test-sanitized.sh && sanitized=0 || sanitized=1
@@ -31,18 +38,5 @@ wait "$beside" || status=1
 cat "$reports/beside"
 run vitest netns run --project netns || status=1
 
-node - "$reports" unit netns uml <<'COUNT' || status=1
-const { existsSync, readFileSync } = require('node:fs');
-const [directory, ...names] = process.argv.slice(2);
-const reports = names.map((name) => [name, `${directory}/${name}.json`]);
-const found = reports
-  .filter(([, path]) => existsSync(path))
-  .map(([, path]) => JSON.parse(readFileSync(path, 'utf8')));
-const total = (key) => found.reduce((sum, report) => sum + report[key], 0);
-const words = [`${total('numPassedTests')} passed`, `${total('numFailedTests')} failed`];
-const skipped = total('numPendingTests');
-if (skipped > 0) words.push(`${skipped} skipped`);
-for (const [name, path] of reports) if (!existsSync(path)) words.push(`${name} tests NOT RUN`);
-console.log(words.join(', '));
-COUNT
+node scripts/count-tests.cjs "$reports" unit netns uml || status=1
 exit "$status"

@@ -43,7 +43,7 @@ exec </dev/null >/run/console 2>&1
 stty -F /run/console -opost
 # Not on the machine's own, and not over it: the project may lie below /tmp.
 export TMPDIR=/run/tmp
-export PATH="$PATH" HOME=/root NO_COLOR=1
+export PATH="$PATH" HOME=/root NO_COLOR=1 CI="${CI:-}"
 # Reading TypeScript takes seconds here; what comes of it is kept for the next time.
 export NODE_COMPILE_CACHE="$PWD/node_modules/.cache/weft-uml"
 if ! missing=\$(modprobe -a -d "$work" ${modules[*]} 2>&1); then

@@ -1,11 +1,9 @@
-/**
- * The numbered cases of the map of what CNI plugins are tested for: each is a test whose title has
- * its number as `[67]`, or does not apply for the reason given here.
- */
+/** Each of the numbered cases is a test whose title has its number, or has a reason not to be one. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { CNI_CASES } from './cases.ts';
 
-const cases = 145;
+const ALL = Object.keys(CNI_CASES).map(Number);
 
 /** Cases of programs, runtimes or libraries that are not part of this one. */
 const notApplicable: Readonly<Record<number, string>> = {
@@ -29,8 +27,8 @@ const directories = ['unit/cni', 'unit/ipam', 'unit/net', 'unit/kernel', 'netns'
 function numbersIn(text: string): readonly number[] {
   const titles = text.matchAll(/^\s*(?:(?:test|describe)\b.*|\][^(]*\)\(|'|`|\[|name: ).*$/gm);
   return [...titles].flatMap(([line]) => {
-    return [...line.matchAll(/\[(\d{1,3}(?:, \d{1,3})*)\](?= |')/g)].flatMap(([, list = '']) =>
-      list.split(', ').map(Number),
+    return [...line.matchAll(/[' `]\[([1-9]\d{0,2}(?:, \d{1,3})*)\](?= |')/g)].flatMap(
+      ([, list = '']) => list.split(', ').map(Number),
     );
   });
 }
@@ -45,10 +43,14 @@ const covered = new Set(
 );
 
 test('every case is a test or has a reason not to be one', () => {
-  const all = Array.from({ length: cases }, (_, index) => index + 1);
-  expect(all.filter((number) => !covered.has(number) && !(number in notApplicable))).toEqual([]);
+  expect(ALL.filter((number) => !covered.has(number) && !(number in notApplicable))).toEqual([]);
 });
 
 test('no case is both', () => {
   expect(Object.keys(notApplicable).filter((number) => covered.has(Number(number)))).toEqual([]);
+});
+
+test('no title or reason has a number that is none of them', () => {
+  const used = [...covered, ...Object.keys(notApplicable).map(Number)];
+  expect(used.filter((number) => !(number in CNI_CASES))).toEqual([]);
 });
