@@ -30,6 +30,8 @@ export interface ObservedTable {
   readonly isAsDefined: boolean;
   /** Somebody has taken the table off its hooks. */
   readonly isDormant: boolean;
+  /** A base chain is there; without one no packet ever meets the table. */
+  readonly isHooked: boolean;
   /** Chains of the definition that are missing or have other rules; empty unless `isAsDefined`. */
   readonly damaged: readonly Chain[];
   /** By set name, without sets that rules fill; empty unless `isAsDefined`. */
@@ -42,6 +44,7 @@ export interface ObservedTable {
 export const NO_TABLE: ObservedTable = {
   isAsDefined: false,
   isDormant: false,
+  isHooked: false,
   damaged: [],
   elements: new Map(),
   chains: [],
@@ -91,14 +94,16 @@ export class TableApplier {
     if (found === undefined) return NO_TABLE;
     const chains = this.#connection.chains(this.#table);
     const isDormant = (found.flags & TABLE_FLAG.DORMANT) !== 0;
-    if (!this.#isAsDefined(found, chains)) return { ...NO_TABLE, isDormant, chains };
+    const isHooked = chains.some(({ base }) => base !== undefined);
+    const state = { isDormant, isHooked, chains };
+    if (!this.#isAsDefined(found, chains)) return { ...NO_TABLE, ...state };
     const elements = new Map<string, readonly ObservedElement[]>();
     for (const set of this.#definition.sets) {
       if (set.isDynamic) continue;
       elements.set(set.name, this.#connection.elements(this.#table, set));
     }
     const damaged = this.#connection.damagedChains(this.#table, this.#definition.chains);
-    return { isAsDefined: true, isDormant, damaged, elements, chains };
+    return { ...state, isAsDefined: true, damaged, elements };
   }
 
   /** Puts a dormant table back on its hooks, whatever is in it. */
@@ -115,10 +120,34 @@ export class TableApplier {
 
   /** One transaction: the old table goes, with everything in it, the new one has the content. */
   replace(content: TableChange): void {
+    this.#makeAnew(content, this.#baseChains);
+  }
+
+  /**
+   * As `replace`, but without base chains: no packet meets the table until `hook`, so that it can be
+   * filled in as many transactions as it takes, none of which validates what others have added.
+   */
+  prepare(content: TableChange): void {
+    this.#makeAnew(content, []);
+  }
+
+  /** Adds the base chains: from here on packets pass through the table. */
+  hook(): void {
+    this.apply({ chains: this.#baseChains, elements: [] });
+  }
+
+  get #baseChains(): readonly Chain[] {
+    return this.#definition.chains.filter(({ base }) => base !== undefined);
+  }
+
+  /** Base chains come last in either case, so that the listing is the same. */
+  #makeAnew(content: TableChange, baseChains: readonly Chain[]): void {
     const { sets, chains } = this.#definition;
+    const regular = chains.filter(({ base }) => base === undefined);
+    const all = [...regular, ...(content.chains ?? []), ...baseChains];
     const transaction = new Transaction(this.#table).addTable().deleteTable().addTable();
     for (const set of sets) transaction.addSet(set);
-    this.#addChange(transaction, { ...content, chains: [...chains, ...(content.chains ?? [])] });
+    this.#addChange(transaction, { ...content, chains: all });
     this.#connection.commit(transaction);
   }
 

@@ -47,6 +47,14 @@ export function faultyTables(open: OpenTable, random: () => number): FaultyTable
           fail('replacement', () => table.replace(content));
           table.replace(content);
         },
+        prepare: (content) => {
+          fail('replacement', () => table.prepare(content));
+          table.prepare(content);
+        },
+        hook: () => {
+          fail('hooking', () => table.hook());
+          table.hook();
+        },
       };
     },
     definitions,

@@ -5,7 +5,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { IPV4, IPV6 } from '../support/flows/net.ts';
-import type { TestNetns } from '../support/netns.ts';
 import { createProxyLab, type ProxyLab } from '../support/proxy-lab.ts';
 import {
   addForeign,
@@ -16,7 +15,7 @@ import {
   NODE_PORT,
   objectsOf,
 } from '../support/proxy-modes.ts';
-import { type RunningProgram, startIn } from '../support/workloads.ts';
+import { type RunningProgram, repeatedSyns, startIn } from '../support/workloads.ts';
 
 const WEFT = join(import.meta.dirname, '../../src/cli/weft.ts');
 const OPENER = join(import.meta.dirname, '../support/workloads/opener.ts');
@@ -102,14 +101,6 @@ async function settledIn(kind: string): Promise<void> {
   await expect.poll(state, { ...WAIT, message: output }).toEqual(['200', kind, kind]);
   const [mode] = kind.split('-');
   expect(get('http://127.0.0.1:10249/proxyMode')).toBe(`200 ${mode}`);
-}
-
-/** SYNs that a namespace had to send twice: a gap, though a short one, in which no rule answered. */
-function repeatedSyns({ run }: TestNetns): number {
-  const [names = '', values = ''] = run('cat', '/proc/net/netstat')
-    .split('\n')
-    .filter((line) => line.startsWith('TcpExt:'));
-  return Number(values.split(' ')[names.split(' ').indexOf('TCPSynRetrans')]);
 }
 
 test('no connection fails while the mode changes, and those that are open go on', async () => {

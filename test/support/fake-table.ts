@@ -31,7 +31,9 @@ export class FakeKernel {
     observe: () => this.#observe(definition),
     wake: () => {},
     apply: (change) => this.#apply(change),
-    replace: (content) => this.#replace(definition, content),
+    replace: (content) => this.#replace(definition, definition.chains, content),
+    prepare: (content) => this.#replace(definition, definition.chains.filter(isRegular), content),
+    hook: () => this.#apply({ chains: definition.chains.filter(isHooked), elements: [] }),
     list: async (set, onPart) => {
       onPart(this.elements(set.name));
       return true;
@@ -85,18 +87,19 @@ export class FakeKernel {
     return {
       isAsDefined,
       isDormant: false,
+      isHooked: [...this.chains.values()].some(isHooked),
       damaged: [],
       elements: new Map(isAsDefined ? elements : []),
       chains: [...this.chains.values()].map(({ name }) => ({ name, useCount: 1 })),
     };
   }
 
-  #replace(definition: TableDefinition, content: TableChange): void {
+  #replace(definition: TableDefinition, chains: readonly Chain[], content: TableChange): void {
     this.#definition = JSON.stringify(definition);
     this.sets.clear();
     this.chains.clear();
     for (const { name } of definition.sets) this.sets.set(name, new Map());
-    for (const chain of definition.chains) this.chains.set(chain.name, chain);
+    for (const chain of chains) this.chains.set(chain.name, chain);
     this.#apply(content);
   }
 
@@ -146,6 +149,9 @@ export class FakeKernel {
     }
   }
 }
+
+const isHooked = ({ base }: Chain) => base !== undefined;
+const isRegular = (chain: Chain) => !isHooked(chain);
 
 /** Maps with verdicts that lead to slots, and the maps with these. */
 const VERDICT_MAPS = [

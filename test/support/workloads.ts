@@ -1,6 +1,7 @@
 /** Servers and clients that tests and the demo run inside namespaces. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import type { TestNetns } from './netns.ts';
 
 const SERVER = new URL('workloads/server.ts', import.meta.url).pathname;
 const PROBE = new URL('workloads/probe.ts', import.meta.url).pathname;
@@ -108,4 +109,12 @@ export async function probe(netnsPath: string, target: ProbeTarget): Promise<Pro
 /** Total of a count record. */
 export function total(counts: Readonly<Record<string, number>>): number {
   return Object.values(counts).reduce((sum, count) => sum + count, 0);
+}
+
+/** SYNs that a namespace had to send twice: a gap, though a short one, in which no rule answered. */
+export function repeatedSyns({ run }: Pick<TestNetns, 'run'>): number {
+  const [names = '', values = ''] = run('cat', '/proc/net/netstat')
+    .split('\n')
+    .filter((line) => line.startsWith('TcpExt:'));
+  return Number(values.split(' ')[names.split(' ').indexOf('TCPSynRetrans')]);
 }

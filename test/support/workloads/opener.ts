@@ -1,22 +1,27 @@
 /**
- * opener.ts HOST PORT [MS]: opens a new connection every 10 (MS) ms and waits for the server's line; prints
- * `ready` at the first answer and `failed CODE` at each failure; on SIGTERM, once none is under way,
- * prints how many were answered.
+ * opener.ts HOST PORT [MS [udp]]: opens a new connection every 10 (MS) ms, or asks over UDP from a new
+ * port, and waits for the server's line; prints `ready` at the first answer and `failed CODE` at each
+ * failure; on SIGTERM, once none is under way, prints how many were answered.
  */
+import { createSocket } from 'node:dgram';
 import { connect } from 'node:net';
 
-const [host = '', port = '', interval = '10'] = process.argv.slice(2);
+const [host = '', port = '', interval = '10', protocol = 'tcp'] = process.argv.slice(2);
 const TIMEOUT_MS = 5000;
 let answered = 0;
 let underWay = 0;
+
+function note(error: string | undefined): void {
+  if (error !== undefined) process.stdout.write(`failed ${error}\n`);
+  else if (answered++ === 0) process.stdout.write('ready\n');
+  underWay -= 1;
+}
 
 function open(): void {
   underWay += 1;
   const socket = connect({ host, port: Number(port) });
   const finish = (error?: string) => {
-    if (error !== undefined) process.stdout.write(`failed ${error}\n`);
-    else if (answered++ === 0) process.stdout.write('ready\n');
-    underWay -= 1;
+    note(error);
     socket.removeAllListeners();
     socket.on('error', () => {});
     socket.destroy();
@@ -27,7 +32,22 @@ function open(): void {
   socket.on('end', () => finish('CLOSED'));
 }
 
-const timer = setInterval(open, Number(interval));
+/** Nobody sends a lost datagram again. */
+function ask(): void {
+  underWay += 1;
+  const socket = createSocket(host.includes(':') ? 'udp6' : 'udp4');
+  const finish = (error?: string) => {
+    clearTimeout(timeout);
+    note(error);
+    socket.close();
+  };
+  const timeout = setTimeout(() => finish('TIMEOUT'), TIMEOUT_MS);
+  socket.on('error', (error: NodeJS.ErrnoException) => finish(error.code ?? 'ERROR'));
+  socket.on('message', () => finish());
+  socket.send('?', Number(port), host);
+}
+
+const timer = setInterval(protocol === 'udp' ? ask : open, Number(interval));
 process.on('SIGTERM', () => {
   clearInterval(timer);
   const waiting = setInterval(() => {

@@ -294,6 +294,13 @@ describe('start and restart', () => {
     expect(route(kernel, addressKey(VIP))).toBe('10.0.0.1 10.0.0.2');
   });
 
+  test('no packet meets a new table before everything is in it', async () => {
+    const kernel = new FakeKernel();
+    await started(kernel, web);
+    const hooks = kernel.changes.map(({ chains = [] }) => chains.some(({ base }) => base));
+    expect(hooks).toEqual([false, false, true]);
+  });
+
   test('large work is cut into transactions with turns of the event loop in between', async () => {
     const kernel = new FakeKernel();
     let turns = 0;

@@ -63,7 +63,7 @@ export async function diffTable(
   }
   const found = observed();
   const table = tableText(definition.table);
-  if (found.chains.length === 0) return { table, state: 'missing', differences: [] };
+  if (!found.isHooked) return { table, state: 'missing', differences: [] };
   if (!found.isAsDefined) return { table, state: 'otherMake', differences: [] };
   const sets = new Map(definition.sets.map((set) => [set.name, set]));
   const owners = new Owners([...resolved.values()].flat(), found, sets, snapshot.pending);
@@ -94,6 +94,8 @@ function recordingTable(openTable: OpenTable) {
       wake: () => {},
       apply: (change) => void changes.push(change),
       replace: (content) => void changes.push(content),
+      prepare: (content) => void changes.push(content),
+      hook: () => {},
     };
   };
   return { open, changes, observed: () => found };

@@ -19,6 +19,8 @@ export function kernelTables(
       wake: () => applier.wake(),
       apply: (change) => applier.apply(change),
       replace: (content) => applier.replace(content),
+      prepare: (content) => applier.prepare(content),
+      hook: () => applier.hook(),
       list: (set, onPart) => listElements(options, definition.table, set, onPart),
       damaged: (chains) => connection.damagedChains(definition.table, chains),
       close: () => connection.close(),

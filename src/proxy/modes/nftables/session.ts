@@ -1,3 +1,4 @@
+import type { ObservedTable } from '../../../nftables/applier.ts';
 import { ipBytes } from '../../../nftables/bytes.ts';
 import type { Chain } from '../../../nftables/model.ts';
 import { Turn } from '../../../util/turns.ts';
@@ -30,14 +31,22 @@ export function tableSessions(openTable: OpenTable): OpenSession {
   return (settings) => TableSession.open(openTable, settings);
 }
 
+/**
+ * What becomes of what the first call programs. A table that nobody meets is filled in parts and put
+ * on its hooks in the end: what is there of others serves until then, and a half-filled table would
+ * refuse what it does not know yet. A table of another make serves until the whole new content takes
+ * its place. Any other is brought in line in parts.
+ */
+type FirstProgramming = 'hooksLast' | 'replaces' | 'adjusts';
+
 /** A session whose rules are a table of our own. After an exception from any method it is over. */
 export class TableSession implements ServiceSession {
   readonly #table: ServiceTable;
   readonly #renderer: TableRenderer;
   readonly #unusedSince = new Map<string, number>();
-  /** A table of another make is there: it serves until the whole new content takes its place. */
-  #isReplacing: boolean;
-  #isComplete = false;
+  readonly #turn = new Turn();
+  /** Undefined once it is done. */
+  #first: FirstProgramming | undefined;
   /** As of the last `program`, or of the start. */
   #layout: LayoutOptions;
   readonly audit: SessionAudit;
@@ -53,16 +62,16 @@ export class TableSession implements ServiceSession {
     const observed = table.observe();
     // It serves again at once, be it with what it had when it was put to sleep.
     if (observed.isDormant) table.wake();
-    const isMissing = observed.chains.length === 0;
-    if (isMissing) table.replace({ chains: nodeChains(layout), elements: [] });
-    const elements = isMissing ? new Map<string, never[]>() : observed.elements;
-    const chains = observed.isAsDefined ? observed.chains.map(({ name }) => name) : [];
+    this.#first = firstProgramming(observed);
+    if (this.#first === 'hooksLast') table.prepare({ chains: nodeChains(layout), elements: [] });
+    const isKept = this.#first === 'adjusts';
+    const elements = isKept ? observed.elements : new Map<string, never[]>();
+    const chains = isKept ? observed.chains.map(({ name }) => name) : [];
     this.#table = table;
     this.#layout = layout;
-    this.#isReplacing = !isMissing && !observed.isAsDefined;
     this.#renderer = new TableRenderer(layout.family, new ObservedElements(elements), chains);
     this.#nodePortIPs = new Set(elements.get('nodeport-ips')?.map(({ key }) => key));
-    this.#damaged = observed.damaged;
+    this.#damaged = isKept ? observed.damaged : [];
     const own = new Set(ownChains(layout).map(({ name }) => name));
     this.#foreign = chains.filter((name) => !own.has(name) && !isSlotChain(name));
     this.audit = new TableComparison({
@@ -91,7 +100,7 @@ export class TableSession implements ServiceSession {
   }
 
   get isComplete(): boolean {
-    return this.#isComplete;
+    return this.#first === undefined;
   }
 
   /** Regular chains in the table that are none of ours. */
@@ -118,7 +127,8 @@ export class TableSession implements ServiceSession {
       target = await this.#commitWhenFull(target);
     }
     this.#commit(target);
-    this.#isComplete = true;
+    if (this.#first === 'hooksLast') this.#table.hook();
+    this.#first = undefined;
   }
 
   /**
@@ -182,18 +192,22 @@ export class TableSession implements ServiceSession {
   /** Commits what is enough for a transaction; the rest stays in the target to go on with. */
   async #commitWhenFull(target: RenderTarget): Promise<RenderTarget> {
     const { now, verdicts, later } = target;
-    if (this.#isReplacing || now.size + later.size < BATCH_SIZE) return target;
+    if (this.#first === 'replaces') {
+      if (this.#turn.isOver) await this.#turn.next();
+      return target;
+    }
+    if (now.size + later.size < BATCH_SIZE) return target;
     const keepsVerdicts = verdicts !== now && verdicts.size < VERDICT_BATCH_SIZE;
     this.#commit(keepsVerdicts ? { now, verdicts: now, later } : target);
-    await new Turn().next();
+    await this.#turn.next();
     const next = this.#newTarget();
     return keepsVerdicts ? { ...next, verdicts } : next;
   }
 
   #commit({ now, verdicts, later }: RenderTarget): void {
-    if (this.#isReplacing) {
+    if (this.#first === 'replaces') {
       this.#table.replace(now.build());
-      this.#isReplacing = false;
+      this.#first = 'adjusts';
       return;
     }
     for (const batch of new Set([now, verdicts, later])) {
@@ -203,9 +217,14 @@ export class TableSession implements ServiceSession {
 
   #newTarget(): RenderTarget {
     const now = new ChangeBatch();
-    const isOneByOne = this.#isComplete || this.#isReplacing;
-    return { now, verdicts: isOneByOne ? now : new ChangeBatch(), later: new ChangeBatch() };
+    const later = new ChangeBatch();
+    return { now, verdicts: this.#first === 'adjusts' ? new ChangeBatch() : now, later };
   }
+}
+
+function firstProgramming({ isHooked, isAsDefined }: ObservedTable): FirstProgramming {
+  if (!isHooked) return 'hooksLast';
+  return isAsDefined ? 'adjusts' : 'replaces';
 }
 
 /** The chains that are there whatever the Services. */

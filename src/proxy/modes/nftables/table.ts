@@ -11,6 +11,10 @@ export interface ServiceTable {
   apply(change: TableChange): void;
   /** Makes it anew with this content, as one transaction. */
   replace(content: TableChange): void;
+  /** The same without base chains, so that no packet meets it. */
+  prepare(content: TableChange): void;
+  /** Adds the base chains. */
+  hook(): void;
   /** Lists a set part by part, off the event loop; false when it changed meanwhile. */
   list(set: NamedSet, onPart: (elements: readonly Element[]) => void): Promise<boolean>;
   /** The chains that are missing or have other rules than these. */

@@ -103,10 +103,13 @@ test('chains with other rules are named', async () => {
   ]);
 });
 
-test('a missing table and one of another make', async () => {
+test('a missing table, one that nothing leads to, and one of another make', async () => {
   kernel.clear();
   expect((await diff()).state).toBe('missing');
   const other = kernel.open({ table: { family: 'ip', name: 'weft-proxy' }, sets: [], chains: [] });
   other.replace({ chains: [{ name: 'c', rules: [] }], elements: [] });
+  expect((await diff()).state).toBe('missing');
+  const base = { type: 'nat', hook: 'output', priority: 0 } as const;
+  other.replace({ chains: [{ name: 'c', base, rules: [] }], elements: [] });
   expect((await diff()).state).toBe('otherMake');
 });
