@@ -4,20 +4,12 @@
  * loader for `weft-cni.bin`, which holds its code and V8's cache of it.
  */
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
-import { type BuildOptions, type BuildResult, build } from 'esbuild';
-import { netlinkCodecs } from './netlink-codecs.ts';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { type BuildResult, build, type Metafile } from 'esbuild';
+import { BUNDLE_OPTIONS } from './bundle-options.ts';
+import { noticesText } from './third-party-notices.ts';
 
 const [outdir = 'dist'] = process.argv.slice(2);
-
-const common = {
-  bundle: true,
-  platform: 'node',
-  target: 'node26',
-  legalComments: 'none',
-  logLevel: 'warning',
-  plugins: [netlinkCodecs],
-} satisfies BuildOptions;
 
 /** Node's modules that are ready when a program starts. */
 const readyModules = new Set(['node:fs', 'node:module', 'node:os', 'node:path', 'node:util', 'os']);
@@ -36,12 +28,13 @@ const lazily = (id) => new Proxy({}, { get: (_, name) => load(id)[name] });
 `;
 
 mkdirSync(outdir, { recursive: true });
-await bundleAgent();
-await bundleStandalone();
+const metafiles = [await bundleAgent(), await bundleStandalone()];
+const legalComments = ['weft.mjs', 'weft-cni.js'].flatMap(takeLegalComments);
+writeFileSync(`${outdir}/THIRD-PARTY-NOTICES`, noticesText(metafiles, legalComments));
 
-async function bundleAgent(): Promise<void> {
+async function bundleAgent(): Promise<Metafile> {
   const result = await build({
-    ...common,
+    ...BUNDLE_OPTIONS,
     entryPoints: ['src/cli/weft.ts'],
     outfile: `${outdir}/weft.mjs`,
     format: 'esm',
@@ -54,17 +47,17 @@ async function bundleAgent(): Promise<void> {
     },
   });
   refuseWarnings(result);
+  return result.metafile;
 }
 
-async function bundleStandalone(): Promise<void> {
+async function bundleStandalone(): Promise<Metafile> {
   const source = `${outdir}/weft-cni.js`;
   const result = await build({
-    ...common,
+    ...BUNDLE_OPTIONS,
     entryPoints: ['src/cli/cni.ts'],
     outfile: source,
     format: 'cjs',
     minify: true,
-    metafile: true,
     define: { 'import.meta.url': 'loaderUrl' },
     banner: { js: standaloneHead },
     footer: { js: '})' },
@@ -81,6 +74,16 @@ async function bundleStandalone(): Promise<void> {
   const program = [...flags, 'scripts/code-cache.ts', source, `${outdir}/weft-cni.bin`];
   execFileSync(process.execPath, program, { stdio: 'inherit' });
   rmSync(source);
+  return result.metafile;
+}
+
+/** esbuild leaves them beside the bundle, or nothing where there are none. */
+function takeLegalComments(bundle: string): readonly string[] {
+  const path = `${outdir}/${bundle}.LEGAL.txt`;
+  if (!existsSync(path)) return [];
+  const text = readFileSync(path, 'utf8');
+  rmSync(path);
+  return text.trim() === '' ? [] : [text];
 }
 
 function refuseWarnings({ warnings }: BuildResult): void {

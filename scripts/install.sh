@@ -29,6 +29,7 @@ for template in cni-conf/*.conflist cni-conf/*.yaml; do
   put 0644 "$template" "$root/opt/weft/share/$(basename "$template")"
 done
 put 0644 LICENSE "$root/opt/weft/LICENSE"
+put 0644 dist/THIRD-PARTY-NOTICES "$root/opt/weft/THIRD-PARTY-NOTICES"
 # Last: a runtime that calls it finds everything it needs.
 put 0755 native/shim/build/weft-shim "$root/opt/cni/bin/weft"
 # containerd runs `loopback` for each pod, whatever the network. Where there is none, or ours of an
