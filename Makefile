@@ -18,7 +18,7 @@ NATIVE_SOURCES := $(wildcard native/*.cc native/*.h native/Makefile)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build bundle dist/root demo test test-one test-unit test-netns test-runtime test-uml test-faults test-faults-proxy \
-  fuzz judge-policy test-sanitized verify format golden bench-proxy bench-ipvs bench-cni install clean
+  fuzz judge-policy test-sanitized verify format golden settings-page bench-proxy bench-ipvs bench-cni install clean
 
 help: ## list the targets
 	@echo 'weft: targets (all of them set up what they need first)'
@@ -92,6 +92,9 @@ verify: build ## format, lint, types, import rules, native warnings as errors
 
 format: build ## rewrite sources in the project's format
 	@$(BIOME) check --write
+
+settings-page: build ## rewrite docs/settings.md from the tables of settings
+	@UPDATE_GOLDEN=1 $(BIN)/vitest run --project unit --update=true test/unit/agent/config/settings-page.test.ts
 
 golden: build ## rewrite golden files; read the diff like code
 	@UPDATE_GOLDEN=1 $(BIN)/vitest run --project '!uml' --update

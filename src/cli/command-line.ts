@@ -1,8 +1,11 @@
 /** The `weft` command line as a pure function: arguments in, what to do out. */
 import yargs, { type Argv } from 'yargs';
+import { AGENT_SETTINGS } from '../agent/config/agent-settings.ts';
 import { declareKubeProxyFlags, type FlagValues } from '../agent/config/kube-proxy-flags.ts';
+import { KUBE_PROXY_SETTINGS } from '../agent/config/kube-proxy-settings.ts';
 import { suggestion } from '../agent/config/nearest.ts';
-import { declareOwnFlags } from '../agent/config/own-settings.ts';
+import { OWN_SETTINGS } from '../agent/config/own-settings.ts';
+import { HELP_WIDTH, paragraphs, withoutTextMarks } from './help-layout.ts';
 import {
   AGENT_EPILOGUE,
   CLEANUP_EPILOGUE,
@@ -12,6 +15,7 @@ import {
 } from './help-text.ts';
 import { declarePolicyCheckFlags } from './policy-check-flags.ts';
 import { declareDiffFlags, declareExplainFlags, declareStatusFlags } from './question-flags.ts';
+import { declareSettings } from './setting-flags.ts';
 import { UsageError } from './usage.ts';
 
 type CommandWithFlags =
@@ -76,7 +80,6 @@ const COMMANDS: readonly Command[] = [
   { name: 'version', describe: 'Print the version', declare: (parser) => parser },
 ];
 const COMMAND_NAMES = COMMANDS.map((command) => command.name);
-const HELP_WIDTH = 100;
 
 /**
  * Reads the arguments after the program's name. As in Kubernetes components, `_` in a flag's name
@@ -179,22 +182,17 @@ function rootParser(): Argv {
 }
 
 function declareAgentFlags(parser: Argv): Argv {
-  const text = (name: string, describe: string) =>
-    parser.option(name, { type: 'string', requiresArg: true, describe });
-  parser.usage('weft agent [flags]').epilogue(AGENT_EPILOGUE);
-  text('components', 'What to run, separated by commas [default: cni,proxy]');
-  text('node-name', 'Name of this Node [default: lower-cased hostname]');
-  text('kubeconfig', 'How to reach the API server [default: the service account of the pod]');
-  text('manifests', 'Directory of YAML or JSON objects to read instead of an API server');
-  text('run-dir', 'Sockets and lock [default: $WEFT_RUN_DIR, else /run/weft]');
-  text('config', 'YAML file with these settings and those of the components');
-  text('log-level', 'trace, debug, info, warn, error, fatal or silent [default: info]');
-  return declareOwnFlags(parser);
+  parser.usage('weft agent [flags]').epilogue(AGENT_EPILOGUE).option('config', {
+    type: 'string',
+    requiresArg: true,
+    describe: 'YAML file with these settings and those of the components',
+  });
+  return declareSettings(parser, { ...AGENT_SETTINGS, mode: KUBE_PROXY_SETTINGS.mode });
 }
 
 function declareProxyFlags(parser: Argv): Argv {
   declareKubeProxyFlags(parser.usage('weft proxy [flags]').epilogue(PROXY_EPILOGUE));
-  declareOwnFlags(parser);
+  declareSettings(parser, { runDir: AGENT_SETTINGS.runDir, ...OWN_SETTINGS });
   return parser.option('version', { type: 'boolean', describe: 'Print the version and exit' });
 }
 
@@ -223,7 +221,7 @@ function declareInstallFlags(parser: Argv): Argv {
 function helpOf(parser: Argv): string {
   let text = '';
   parser.help(false).showHelp((help) => {
-    text = help;
+    text = paragraphs(withoutTextMarks(help));
   });
   return text;
 }

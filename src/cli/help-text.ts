@@ -3,19 +3,20 @@
 export const ROOT_EPILOGUE = `weft connects the pods of one Kubernetes node. Components of the agent:
   cni     answers the container runtime: a pod gets its veth, addresses, routes
   proxy   makes Services reachable (nftables or iptables), in kube-proxy's place
-  fabric  routes between nodes; not part of this version, so routes are up to you
+  fabric  routes between nodes; not part of this version
 
 Examples:
-  weft agent --kubeconfig /etc/weft/kubeconfig       cni and proxy, from an API server
-  weft agent --manifests ./objects --components proxy  Services from files, no cluster
-  weft proxy --config /var/lib/kube-proxy/config.conf  drop-in for kube-proxy
-  weft install --drop-in                             existing CNI configurations run weft
-  weft status                                        how the agent of this node is
-  weft explain --from 10.1.0.2 --to 10.96.0.1:80     what becomes of a connection, and why
-  weft policy check --manifests ./objects            who may talk to whom, by files
-  weft cleanup                                       undo what weft left on the node
+  weft agent --kubeconfig FILE                   cni and proxy, from an API server
+  weft agent --manifests DIR --components proxy  Services from files
+  weft proxy --config FILE                       drop-in for kube-proxy
+  weft install --drop-in                         existing CNI configurations
+  weft status                                    how the agent is
+  weft explain --from 10.1.0.2 --to 10.96.0.1:80 what becomes of it, why
+  weft policy check --manifests DIR              who may talk to whom
+  weft cleanup                                   undo what weft left
 
 weft <command> --help tells the flags of one command.
+
 Exit codes: 0 done, 1 failure, 2 wrong command line or configuration.`;
 
 export const AGENT_EPILOGUE = `A flag replaces the setting of the same name in --config, a YAML file:
@@ -24,16 +25,16 @@ export const AGENT_EPILOGUE = `A flag replaces the setting of the same name in -
   kubeconfig: /etc/weft/kubeconfig     # or manifests: /etc/weft/objects
   runDir: /run/weft
   logLevel: info
-  stateDir: /var/lib/weft              # and allowMassDeletion, conntrackKillTCP, takeOver
+  stateDir: /var/lib/weft              # and the other flags by name: takeOver
   iptablesVariant: auto                # nft or legacy, for iptables and ipvs
   proxy:                               # the fields of KubeProxyConfiguration
-    mode: auto                           # or nftables, iptables, ipvs, userspace
+    mode: auto                           # or nftables, iptables, ipvs, …
     clusterCIDR: 10.0.0.0/8
     nftables: {minSyncPeriod: 1s}
   cni:
     ipamDirectory: /var/lib/cni/networks
-    confDirectory: /etc/cni/net.d        # names stores elsewhere, for the agent's own sweep
-    criSocket: /run/containerd/containerd.sock  # optional: the runtime's list of sandboxes
+    confDirectory: /etc/cni/net.d        # for the agent's own sweep
+    criSocket: /run/containerd/containerd.sock  # optional: lists sandboxes
 
 A change of the file is applied to the running agent where that is possible, else the log names the
 key and the old value stays; a wrong file changes nothing.
@@ -44,15 +45,15 @@ Services working; weft cleanup removes them.`;
 
 export const PROXY_EPILOGUE = `Flags and file are kube-proxy's. With --config its other flags are ignored, except
 --hostname-override and those of logging; --state-dir, --allow-mass-deletion,
---conntrack-kill-tcp, --endpoint-metrics, --take-over and --iptables-variant are weft's own and
-always count. A change of the file is applied to the running process where that is possible; a
+--conntrack-kill-tcp, --endpoint-metrics, --take-over, --iptables-variant, --run-dir and the
+limits of mode userspace are weft's own and always count. A change of the file is applied to the running process where that is possible; a
 wrong one changes nothing. An empty mode means nftables; auto takes the first of nftables, iptables,
 ipvs and userspace that the node can do and stays with it until a reboot. After a start in another
-mode the rules of the former one go once the new ones serve. The run directory is $WEFT_RUN_DIR, else /run/weft.
+mode the rules of the former one go once the new ones serve.
 
 Examples:
-  weft proxy --config /var/lib/kube-proxy/config.conf --hostname-override "$NODE_NAME"
-  weft proxy --kubeconfig kubeconfig --cluster-cidr 10.0.0.0/8 --proxy-mode nftables
+  weft proxy --config config.conf --hostname-override "$NODE_NAME"
+  weft proxy --kubeconfig FILE --cluster-cidr 10.0.0.0/8
   weft proxy --proxy-mode nftables --write-config-to config.yaml`;
 
 export const INSTALL_EPILOGUE = `Makes bridge, host-local, portmap and the other names weft answers to links to weft, so that the
@@ -100,7 +101,7 @@ running one puts everything back.`;
 
 export const POLICY_CHECK_EPILOGUE = `Judges NetworkPolicies and ClusterNetworkPolicies from files alone:
 no agent and no cluster is asked. What kubectl prints will do:
-  kubectl get pods,namespaces,nodes,networkpolicies -A -o json > DIR/cluster.json
+  kubectl get pods,ns,nodes,networkpolicies -A -o json > DIR/cluster.json
 
 A connection is "shop/cart -> shop/db:5432/tcp"; instead of a pod it can name node/NAME or an
 address, and end in /udp, /sctp or /icmp. A line of --probes is

@@ -34,6 +34,7 @@ export function declareStatusFlags(parser: Argv): Argv {
     parser.option(name, { type: 'string', requiresArg: true, describe });
   parser.usage('weft status [flags]').epilogue(STATUS_EPILOGUE);
   text('output', 'text or json [default: text]');
+  parser.option('json', { type: 'boolean', describe: 'The same as --output json' });
   text('run-dir', RUN_DIR);
   return parser;
 }

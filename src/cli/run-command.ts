@@ -5,6 +5,7 @@ import {
   resolveAgentConfig,
   type Surroundings,
 } from '../agent/config/agent-config.ts';
+import { agentFlagTexts } from '../agent/config/agent-settings.ts';
 import { lastText } from '../agent/config/flag-text.ts';
 import { renderKubeProxyConfig } from '../agent/config/kube-proxy-config.ts';
 import {
@@ -126,7 +127,8 @@ async function startAgent(
 
 function configOfProxy(flags: FlagValues, effects: CommandEffects): AgentConfig {
   const options = kubeProxyOptions(flags, effects);
-  return agentConfigFromKubeProxy(options, readOwnFlags(flags), effects.surroundings);
+  const runDir = lastText(flags['run-dir']);
+  return agentConfigFromKubeProxy(options, readOwnFlags(flags), effects.surroundings, runDir);
 }
 
 function kubeProxyOptions(flags: FlagValues, effects: CommandEffects): KubeProxyOptions {
@@ -154,20 +156,13 @@ async function runCleanup(flags: FlagValues, { cleanup, print }: CommandEffects)
 }
 
 function configOfAgent(values: FlagValues, effects: CommandEffects): AgentConfig {
-  const text = (name: string) => lastText(values[name]);
-  const given = {
-    components: text('components'),
-    nodeName: text('node-name'),
-    kubeconfig: text('kubeconfig'),
-    manifests: text('manifests'),
-    runDir: text('run-dir'),
-    logLevel: text('log-level'),
+  const proxyMode = lastText(values['proxy-mode']);
+  const flags: AgentFlags = {
+    ...agentFlagTexts(values),
+    ...(proxyMode === undefined ? {} : { proxyMode }),
     own: readOwnFlags(values),
   };
-  const flags: AgentFlags = Object.fromEntries(
-    Object.entries(given).filter(([, value]) => value !== undefined),
-  );
-  const path = text('config');
+  const path = lastText(values['config']);
   const file = path === undefined ? undefined : { path, text: readText('--config', path, effects) };
   return resolveAgentConfig(flags, file, effects.surroundings);
 }

@@ -52,7 +52,7 @@ function tellWithoutAgent(
 }
 
 function wantsJson(flags: FlagValues): boolean {
-  const output = lastText(flags['output']) ?? 'text';
+  const output = lastText(flags['output']) ?? (flags['json'] === true ? 'json' : 'text');
   if (output === 'json' || output === 'text') return output === 'json';
   throw new UsageError(`--output: expected text or json, found "${output}"`);
 }

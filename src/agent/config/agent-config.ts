@@ -1,19 +1,23 @@
 import { posix } from 'node:path';
 import { ConfigError } from '../../util/errors.ts';
 import { LOG_LEVELS, type LogLevel } from '../../util/log.ts';
-import schema from './agent-config.schema.json' with { type: 'json' };
+import { AGENT_SCHEMA, AGENT_SETTINGS, COMPONENTS, type Component } from './agent-settings.ts';
 import { type KeyPath, type Origin, parseConfigDocument } from './document.ts';
-import proxySchema from './kube-proxy-config.schema.json' with { type: 'json' };
-import { fillDefaults, type KubeProxyConfiguration, type Sparse } from './kube-proxy-config.ts';
+import {
+  fillDefaults,
+  KUBE_PROXY_SCHEMA,
+  type KubeProxyConfiguration,
+  type Sparse,
+} from './kube-proxy-config.ts';
 import type { KubeProxyOptions } from './kube-proxy-flags.ts';
 import { suggestion } from './nearest.ts';
 import { type OwnSettings, resolveOwnSettings } from './own-settings.ts';
 import { type ProxySettings, resolveProxySettings } from './proxy-settings.ts';
 import { createSchemaCheck } from './schema-check.ts';
+import { fillTable, type ValuesOf } from './setting.ts';
 
-const COMPONENTS = ['cni', 'proxy', 'fabric'] as const;
-export type Component = (typeof COMPONENTS)[number];
-/** The fabric is part of the command line, not of this version. */
+export type { Component } from './agent-settings.ts';
+
 const DEFAULT_COMPONENTS: readonly Component[] = ['cni', 'proxy'];
 
 /** Where Services, EndpointSlices and Nodes come from. */
@@ -29,14 +33,7 @@ export type ObjectSourceSettings =
   /** Only for components that read no objects. */
   | { readonly kind: 'none' };
 
-export interface CniSettings {
-  /** Directory of host-local's address files, one folder per network. */
-  readonly ipamDirectory: string;
-  /** The runtime's network configurations, which may name other directories of addresses. */
-  readonly confDirectory: string;
-  /** The container runtime's socket, asked for its sandboxes; absent: nobody is asked. */
-  readonly criSocket?: string;
-}
+export type CniSettings = ValuesOf<typeof AGENT_SETTINGS.cni>;
 
 export interface AgentConfig {
   readonly components: ReadonlySet<Component>;
@@ -69,6 +66,8 @@ export interface AgentFlags {
   readonly manifests?: string;
   readonly runDir?: string;
   readonly logLevel?: string;
+  /** Replaces `proxy.mode`. */
+  readonly proxyMode?: string;
   readonly own?: Partial<OwnSettings>;
 }
 
@@ -83,11 +82,9 @@ interface AgentFile extends Partial<OwnSettings> {
   readonly cni?: Partial<CniSettings>;
 }
 
-export const DEFAULT_CNI: CniSettings = {
-  ipamDirectory: '/var/lib/cni/networks',
-  confDirectory: '/etc/cni/net.d',
-};
-const findDeviations = createSchemaCheck(schema, [proxySchema]);
+// The table is what the type is made of.
+export const DEFAULT_CNI = fillTable(AGENT_SETTINGS.cni, {}) as CniSettings;
+const findDeviations = createSchemaCheck(AGENT_SCHEMA, [KUBE_PROXY_SCHEMA]);
 
 /**
  * The configuration of `weft agent`: flags over `file` over defaults. Throws ConfigError that
@@ -100,9 +97,12 @@ export function resolveAgentConfig(
   surroundings: Surroundings,
 ): AgentConfig {
   const { settings, origin } = file ? parseAgentFile(file.text, file.path) : noFile();
-  const kubeProxy = fillDefaults(settings.proxy ?? {});
+  const { proxyMode } = flags;
+  const mode = proxyMode === undefined ? {} : { mode: proxyMode };
+  const kubeProxy = fillDefaults({ ...settings.proxy, ...mode });
   const components = chooseComponents(flags.components, settings.components);
-  const inProxy = (path: KeyPath) => origin(['proxy', ...path]);
+  const inProxy = (path: KeyPath) =>
+    path[0] === 'mode' && proxyMode !== undefined ? '--proxy-mode' : origin(['proxy', ...path]);
   const nodeName = flags.nodeName ?? settings.nodeName ?? kubeProxy.hostnameOverride;
   return {
     components,
@@ -128,6 +128,7 @@ export function agentConfigFromKubeProxy(
   options: KubeProxyOptions,
   own: Partial<OwnSettings>,
   surroundings: Surroundings,
+  runDir?: string,
 ): AgentConfig {
   const { config, origin, master } = options;
   const kubeconfig = config.clientConnection.kubeconfig || undefined;
@@ -135,7 +136,7 @@ export function agentConfigFromKubeProxy(
     components: new Set(['proxy']),
     nodeName: chooseNodeName(config.hostnameOverride, origin(['hostnameOverride']), surroundings),
     source: { kind: 'apiServer', kubeconfig, master },
-    runDir: chooseRunDir(undefined, surroundings),
+    runDir: chooseRunDir(runDir, surroundings),
     logLevel: levelOfVerbosity(config.logging.verbosity),
     isInitOnly: options.isInitOnly,
     proxy: resolveProxySettings(config, origin),

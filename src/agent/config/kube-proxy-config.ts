@@ -1,93 +1,23 @@
 /**
  * KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1) as a value: the fields of the file with
- * the file's names, durations as Go strings, every default filled in. proxy-settings.ts turns it
- * into what the proxy works with.
+ * the file's names (kube-proxy-settings.ts), durations as Go strings, every default filled in.
+ * proxy-settings.ts turns it into what the proxy works with.
  */
 import { stringify } from 'yaml';
 import { ConfigError } from '../../util/errors.ts';
 import { type ConfigDocument, type Origin, parseConfigDocument } from './document.ts';
-import { parseGoDuration } from './go-duration.ts';
-import schema from './kube-proxy-config.schema.json' with { type: 'json' };
+import { KUBE_PROXY_SETTINGS } from './kube-proxy-settings.ts';
 import { createSchemaCheck } from './schema-check.ts';
+import { fillTable, schemaOf, text, type ValuesOf } from './setting.ts';
 
 const API_VERSION = 'kubeproxy.config.k8s.io/v1alpha1';
 const KIND = 'KubeProxyConfiguration';
 
-export interface ClientConnection {
-  readonly kubeconfig: string;
-  readonly acceptContentTypes: string;
-  readonly contentType: string;
-  readonly qps: number;
-  readonly burst: number;
-}
-
-/** What the iptables and nftables sections share; the mark is `1 << masqueradeBit`. */
-export interface NetfilterSection {
-  readonly masqueradeBit: number;
-  readonly masqueradeAll: boolean;
-  readonly syncPeriod: string;
-  readonly minSyncPeriod: string;
-}
-
-export interface IptablesSection extends NetfilterSection {
-  readonly localhostNodePorts: boolean;
-}
-
-export interface IpvsSection {
-  readonly syncPeriod: string;
-  readonly minSyncPeriod: string;
-  readonly scheduler: string;
-  readonly excludeCIDRs: readonly string[];
-  readonly strictARP: boolean;
-  readonly tcpTimeout: string;
-  readonly tcpFinTimeout: string;
-  readonly udpTimeout: string;
-}
-
-/** 0 leaves the kernel's value as it is. */
-export interface ConntrackSection {
-  readonly maxPerCore: number;
-  readonly min: number;
-  readonly tcpEstablishedTimeout: string;
-  readonly tcpCloseWaitTimeout: string;
-  readonly tcpBeLiberal: boolean;
-  readonly udpTimeout: string;
-  readonly udpStreamTimeout: string;
-}
-
-export interface LoggingSection {
-  readonly format: string;
-  readonly flushFrequency: string | number;
-  readonly verbosity: number;
-}
-
-export interface KubeProxyConfiguration {
+/** Every field with its value; those without effect are left out. */
+export type KubeProxyConfiguration = {
   readonly apiVersion: string;
   readonly kind: string;
-  readonly featureGates: Readonly<Record<string, boolean>>;
-  readonly clientConnection: ClientConnection;
-  readonly logging: LoggingSection;
-  readonly hostnameOverride: string;
-  readonly bindAddress: string;
-  /** Empty only through a flag: the server is off. */
-  readonly healthzBindAddress: string;
-  readonly metricsBindAddress: string;
-  readonly bindAddressHardFail: boolean;
-  readonly enableProfiling: boolean;
-  readonly showHiddenMetricsForVersion: string;
-  readonly mode: string;
-  readonly iptables: IptablesSection;
-  readonly ipvs: IpvsSection;
-  readonly nftables: NetfilterSection;
-  readonly detectLocalMode: string;
-  readonly detectLocal: { readonly bridgeInterface: string; readonly interfaceNamePrefix: string };
-  readonly clusterCIDR: string;
-  /** Absent: the mode decides. Empty list: every local address. */
-  readonly nodePortAddresses?: readonly string[];
-  readonly oomScoreAdj: number;
-  readonly conntrack: ConntrackSection;
-  readonly configSyncPeriod: string;
-}
+} & Omit<ValuesOf<typeof KUBE_PROXY_SETTINGS>, 'winkernel' | 'portRange' | 'windowsRunAsService'>;
 
 /** The same tree as a user writes it: any part may be missing. */
 export type Sparse<T> = {
@@ -105,7 +35,12 @@ export interface ParsedKubeProxyConfig {
   readonly warnings: readonly string[];
 }
 
-const findDeviations = createSchemaCheck(schema);
+/** JSON schema of the file. */
+export const KUBE_PROXY_SCHEMA = schemaOf(
+  { apiVersion: text('', ''), kind: text('', ''), ...KUBE_PROXY_SETTINGS },
+  'kube-proxy-config.schema.json',
+);
+const findDeviations = createSchemaCheck(KUBE_PROXY_SCHEMA);
 
 /**
  * Parses a kube-proxy configuration file. Unknown and duplicate fields become warnings; a value
@@ -140,37 +75,9 @@ export function renderKubeProxyConfig(config: KubeProxyConfiguration): string {
  * the sync periods and empty addresses count as left out.
  */
 export function fillDefaults(sparse: Sparse<KubeProxyConfiguration>): KubeProxyConfiguration {
-  const bindAddress = sparse.bindAddress || '0.0.0.0';
-  const isIPv6 = bindAddress.includes(':');
-  const { nodePortAddresses } = sparse;
-  return {
-    apiVersion: API_VERSION,
-    kind: KIND,
-    featureGates: definedGates(sparse.featureGates),
-    clientConnection: fillClientConnection(sparse.clientConnection ?? {}),
-    logging: { format: 'text', flushFrequency: '5s', verbosity: 0, ...sparse.logging },
-    hostnameOverride: sparse.hostnameOverride ?? '',
-    bindAddress,
-    healthzBindAddress: sparse.healthzBindAddress || (isIPv6 ? '[::]:10256' : '0.0.0.0:10256'),
-    metricsBindAddress: sparse.metricsBindAddress || (isIPv6 ? '[::1]:10249' : '127.0.0.1:10249'),
-    bindAddressHardFail: sparse.bindAddressHardFail ?? false,
-    enableProfiling: sparse.enableProfiling ?? false,
-    showHiddenMetricsForVersion: sparse.showHiddenMetricsForVersion ?? '',
-    mode: sparse.mode ?? '',
-    iptables: {
-      ...fillNetfilter(sparse.iptables ?? {}),
-      localhostNodePorts: sparse.iptables?.localhostNodePorts ?? true,
-    },
-    ipvs: fillIpvs(sparse.ipvs ?? {}),
-    nftables: fillNetfilter(sparse.nftables ?? {}),
-    detectLocalMode: sparse.detectLocalMode ?? '',
-    detectLocal: { bridgeInterface: '', interfaceNamePrefix: '', ...sparse.detectLocal },
-    clusterCIDR: sparse.clusterCIDR ?? '',
-    ...(nodePortAddresses === undefined ? {} : { nodePortAddresses }),
-    oomScoreAdj: sparse.oomScoreAdj ?? -999,
-    conntrack: fillConntrack(sparse.conntrack ?? {}),
-    configSyncPeriod: nonZero(sparse.configSyncPeriod, '15m0s'),
-  };
+  const filled = fillTable(KUBE_PROXY_SETTINGS, sparse);
+  // The table is what the type is made of.
+  return { apiVersion: API_VERSION, kind: KIND, ...filled } as KubeProxyConfiguration;
 }
 
 function requireKind(document: ConfigDocument, file: string): void {
@@ -188,62 +95,4 @@ function requireKind(document: ConfigDocument, file: string): void {
     const found = JSON.stringify(kind) ?? 'nothing';
     throw new ConfigError('kind', `${file}: kind: expected ${KIND}, found ${found}`);
   }
-}
-
-function fillClientConnection(sparse: Sparse<ClientConnection>): ClientConnection {
-  return {
-    kubeconfig: sparse.kubeconfig ?? '',
-    acceptContentTypes: sparse.acceptContentTypes ?? '',
-    contentType: sparse.contentType || 'application/vnd.kubernetes.protobuf',
-    qps: sparse.qps || 5,
-    burst: sparse.burst || 10,
-  };
-}
-
-function fillNetfilter(sparse: Sparse<NetfilterSection>): NetfilterSection {
-  return {
-    masqueradeBit: sparse.masqueradeBit ?? 14,
-    masqueradeAll: sparse.masqueradeAll ?? false,
-    syncPeriod: nonZero(sparse.syncPeriod, '30s'),
-    minSyncPeriod: nonZero(sparse.minSyncPeriod, '1s'),
-  };
-}
-
-function fillIpvs(sparse: Sparse<IpvsSection>): IpvsSection {
-  return {
-    syncPeriod: nonZero(sparse.syncPeriod, '30s'),
-    minSyncPeriod: sparse.minSyncPeriod ?? '0s',
-    scheduler: sparse.scheduler ?? '',
-    excludeCIDRs: sparse.excludeCIDRs ?? [],
-    strictARP: sparse.strictARP ?? false,
-    tcpTimeout: sparse.tcpTimeout ?? '0s',
-    tcpFinTimeout: sparse.tcpFinTimeout ?? '0s',
-    udpTimeout: sparse.udpTimeout ?? '0s',
-  };
-}
-
-function fillConntrack(sparse: Sparse<ConntrackSection>): ConntrackSection {
-  return {
-    maxPerCore: sparse.maxPerCore ?? 32768,
-    min: sparse.min ?? 131072,
-    tcpEstablishedTimeout: sparse.tcpEstablishedTimeout ?? '24h0m0s',
-    tcpCloseWaitTimeout: sparse.tcpCloseWaitTimeout ?? '1h0m0s',
-    tcpBeLiberal: sparse.tcpBeLiberal ?? false,
-    udpTimeout: sparse.udpTimeout ?? '0s',
-    udpStreamTimeout: sparse.udpStreamTimeout ?? '0s',
-  };
-}
-
-function definedGates(
-  sparse: Readonly<Record<string, boolean | undefined>> | undefined,
-): Readonly<Record<string, boolean>> {
-  return Object.fromEntries(
-    Object.entries(sparse ?? {}).flatMap(([gate, isOn]) =>
-      isOn === undefined ? [] : [[gate, isOn]],
-    ),
-  );
-}
-
-function nonZero(duration: string | undefined, otherwise: string): string {
-  return duration === undefined || parseGoDuration(duration) === 0 ? otherwise : duration;
 }

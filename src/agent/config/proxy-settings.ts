@@ -3,8 +3,10 @@ import type { Cidr } from '../../net/cidr.ts';
 import type { IP } from '../../net/ip.ts';
 import type { LocalDetection, NodePortAddresses } from '../../proxy/node-addresses.ts';
 import type { Origin } from './document.ts';
+import { parseGoDuration } from './go-duration.ts';
 import { type HostPort, parseHostPort } from './host-port.ts';
-import type { ConntrackSection, IpvsSection, KubeProxyConfiguration } from './kube-proxy-config.ts';
+import type { KubeProxyConfiguration } from './kube-proxy-config.ts';
+import { KUBE_PROXY_SETTINGS } from './kube-proxy-settings.ts';
 import { SettingsReader } from './settings-reader.ts';
 
 /** A way to forward Services, in the order in which `auto` tries them. */
@@ -93,19 +95,19 @@ export function resolveProxySettings(
     bindAddressHardFail: config.bindAddressHardFail,
     hasProfiling: config.enableProfiling,
     masqueradeAll: config[section].masqueradeAll,
-    masqueradeBit: readMasqueradeBit(reader, section, config),
+    masqueradeBit: config[section].masqueradeBit,
     localhostNodePorts: config.iptables.localhostNodePorts,
     ...readPeriods(reader, configuredMode === 'ipvs' ? 'ipvs' : section, config),
-    configSyncPeriodMs: reader.duration(['configSyncPeriod'], config.configSyncPeriod, 'positive'),
+    configSyncPeriodMs: milliseconds(config.configSyncPeriod),
     clusterCIDRs,
     localDetection: readLocalDetection(reader, config, clusterCIDRs),
     nodePortAddresses: readNodePortAddresses(reader, config.nodePortAddresses, configuredMode),
-    oomScoreAdj: reader.integer(['oomScoreAdj'], config.oomScoreAdj, -1000, 1000),
-    conntrack: readConntrack(reader, config.conntrack),
+    oomScoreAdj: config.oomScoreAdj,
+    conntrack: conntrackOf(config.conntrack),
     ipvs: readIpvs(reader, config.ipvs),
     featureGates: new Map(Object.entries(config.featureGates)),
   };
-  reader.integer(['clientConnection', 'burst'], config.clientConnection.burst, 0);
+  reader.limits(KUBE_PROXY_SETTINGS, config);
   reader.throwProblems();
   return settings;
 }
@@ -135,24 +137,14 @@ function readHostPort(
   return address;
 }
 
-function readMasqueradeBit(
-  reader: SettingsReader,
-  section: 'iptables' | 'nftables',
-  config: KubeProxyConfiguration,
-): number {
-  reader.integer(['iptables', 'masqueradeBit'], config.iptables.masqueradeBit, 0, 31);
-  reader.integer(['nftables', 'masqueradeBit'], config.nftables.masqueradeBit, 0, 31);
-  return config[section].masqueradeBit;
-}
-
 function readPeriods(
   reader: SettingsReader,
   section: 'iptables' | 'nftables' | 'ipvs',
   config: KubeProxyConfiguration,
 ): { readonly syncPeriodMs: number; readonly minSyncPeriodMs: number } {
   const { syncPeriod, minSyncPeriod } = config[section];
-  const syncPeriodMs = reader.duration([section, 'syncPeriod'], syncPeriod, 'positive');
-  const minSyncPeriodMs = reader.duration([section, 'minSyncPeriod'], minSyncPeriod);
+  const syncPeriodMs = milliseconds(syncPeriod);
+  const minSyncPeriodMs = milliseconds(minSyncPeriod);
   if (minSyncPeriodMs > syncPeriodMs) {
     const reason = `${minSyncPeriod} is longer than ${section}.syncPeriod, ${syncPeriod}`;
     reader.problem([section, 'minSyncPeriod'], reason);
@@ -217,29 +209,30 @@ function readNodePortAddresses(
   return { kind: 'primary' };
 }
 
-function readConntrack(reader: SettingsReader, section: ConntrackSection): ConntrackSettings {
-  const duration = (key: keyof ConntrackSection & `${string}Timeout`) =>
-    reader.duration(['conntrack', key], section[key]);
+function conntrackOf(section: KubeProxyConfiguration['conntrack']): ConntrackSettings {
   return {
-    maxPerCore: reader.integer(['conntrack', 'maxPerCore'], section.maxPerCore, 0),
-    min: reader.integer(['conntrack', 'min'], section.min, 0),
-    tcpEstablishedTimeoutMs: duration('tcpEstablishedTimeout'),
-    tcpCloseWaitTimeoutMs: duration('tcpCloseWaitTimeout'),
+    maxPerCore: section.maxPerCore,
+    min: section.min,
+    tcpEstablishedTimeoutMs: milliseconds(section.tcpEstablishedTimeout),
+    tcpCloseWaitTimeoutMs: milliseconds(section.tcpCloseWaitTimeout),
     isTcpLiberal: section.tcpBeLiberal,
-    udpTimeoutMs: duration('udpTimeout'),
-    udpStreamTimeoutMs: duration('udpStreamTimeout'),
+    udpTimeoutMs: milliseconds(section.udpTimeout),
+    udpStreamTimeoutMs: milliseconds(section.udpStreamTimeout),
   };
 }
 
-function readIpvs(reader: SettingsReader, section: IpvsSection): IpvsSettings {
-  const duration = (key: keyof IpvsSection & `${string}Timeout`) =>
-    reader.duration(['ipvs', key], section[key]);
+function readIpvs(reader: SettingsReader, section: KubeProxyConfiguration['ipvs']): IpvsSettings {
   return {
     scheduler: section.scheduler,
     excludeCIDRs: reader.cidrs(['ipvs', 'excludeCIDRs'], section.excludeCIDRs),
     isStrictARP: section.strictARP,
-    tcpTimeoutMs: duration('tcpTimeout'),
-    tcpFinTimeoutMs: duration('tcpFinTimeout'),
-    udpTimeoutMs: duration('udpTimeout'),
+    tcpTimeoutMs: milliseconds(section.tcpTimeout),
+    tcpFinTimeoutMs: milliseconds(section.tcpFinTimeout),
+    udpTimeoutMs: milliseconds(section.udpTimeout),
   };
+}
+
+/** The limits of the table have refused what is no duration. */
+function milliseconds(goDuration: string): number {
+  return parseGoDuration(goDuration) ?? 0;
 }

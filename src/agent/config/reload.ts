@@ -2,7 +2,9 @@ import { isDeepStrictEqual } from 'node:util';
 import type { AgentConfig } from './agent-config.ts';
 import type { KeyPath } from './document.ts';
 import type { KubeProxyConfiguration } from './kube-proxy-config.ts';
+import { KUBE_PROXY_SETTINGS } from './kube-proxy-settings.ts';
 import { resolveProxySettings } from './proxy-settings.ts';
+import { settingAt } from './setting.ts';
 
 /** The file a configuration came from, to be read again with the same flags. */
 export interface ConfigSource {
@@ -19,27 +21,6 @@ export interface ReloadPlan {
   /** Keys whose old value it keeps until the agent starts again. */
   readonly kept: readonly string[];
 }
-
-/** Fields of KubeProxyConfiguration, or whole sections, that a running proxy can take over. */
-const LIVE_FIELDS: ReadonlySet<string> = new Set([
-  'bindAddress',
-  'clusterCIDR',
-  'configSyncPeriod',
-  'conntrack',
-  'detectLocal',
-  'detectLocalMode',
-  'iptables.masqueradeAll',
-  'iptables.minSyncPeriod',
-  'iptables.syncPeriod',
-  'ipvs.minSyncPeriod',
-  'ipvs.syncPeriod',
-  'logging',
-  'nftables.masqueradeAll',
-  'nftables.minSyncPeriod',
-  'nftables.syncPeriod',
-  'nodePortAddresses',
-  'oomScoreAdj',
-]);
 
 /** Settings outside of KubeProxyConfiguration that need a new start, by the names users know. */
 const FIXED_SETTINGS = [
@@ -83,7 +64,7 @@ export function planReload(running: AgentConfig, wanted: AgentConfig): ReloadPla
 }
 
 function isLive(path: KeyPath): boolean {
-  return LIVE_FIELDS.has(path[0] ?? '') || LIVE_FIELDS.has(path.slice(0, 2).join('.'));
+  return settingAt(KUBE_PROXY_SETTINGS, path)?.isLive === true;
 }
 
 function isLogging(name: string): boolean {

@@ -5,6 +5,7 @@ import { ConfigError } from '../../util/errors.ts';
 import type { KeyPath, Origin } from './document.ts';
 import { parseGoDuration } from './go-duration.ts';
 import { suggestion } from './nearest.ts';
+import { type AnySetting, rowsOf, type SettingTable } from './setting.ts';
 
 interface Problem {
   readonly path: KeyPath;
@@ -36,27 +37,30 @@ export class SettingsReader {
     throw new ConfigError(first.path.join('.'), lines.join('\n'));
   }
 
-  integer(path: KeyPath, value: number, min: number, max = Number.MAX_SAFE_INTEGER): number {
-    if (Number.isInteger(value) && value >= min && value <= max) return value;
-    const range = max === Number.MAX_SAFE_INTEGER ? `${min} or more` : `${min} to ${max}`;
-    this.problem(path, `expected a whole number, ${range}, found ${value}`);
-    return min;
+  /** Notes every value outside of the limits that its row of the table has. */
+  limits(table: SettingTable, values: object): void {
+    for (const { path, row } of rowsOf(table)) {
+      const value = path.reduce<unknown>(memberOf, values);
+      if (row.kind === 'duration' && typeof value === 'string') this.#duration(path, value, row);
+      if (typeof value === 'number' && row.kind !== 'duration') this.#number(path, value, row);
+    }
   }
 
-  /** Milliseconds of a Go duration that is not negative (`positive`: nor zero). */
-  duration(path: KeyPath, text: string, limit: 'positive' | 'any' = 'any'): number {
+  #number(path: KeyPath, value: number, { kind, min, max }: AnySetting): void {
+    if (min === undefined || kind !== 'integer') return;
+    if (Number.isInteger(value) && value >= min && value <= (max ?? value)) return;
+    const range = max === undefined ? `${min} or more` : `${min} to ${max}`;
+    this.problem(path, `expected a whole number, ${range}, found ${value}`);
+  }
+
+  /** A Go duration that is not negative; where the row has a minimum, nor zero. */
+  #duration(path: KeyPath, text: string, { min = 0 }: AnySetting): void {
     const milliseconds = parseGoDuration(text);
     if (milliseconds === undefined) {
       this.problem(path, `expected a duration such as 30s or 1h30m, found "${text}"`);
-      return 0;
+    } else if (milliseconds < 0 || (min > 0 && milliseconds === 0)) {
+      this.problem(path, `expected ${min > 0 ? 'more than' : 'at least'} 0s, found ${text}`);
     }
-    if (milliseconds < 0 || (limit === 'positive' && milliseconds === 0)) {
-      this.problem(
-        path,
-        `expected ${limit === 'positive' ? 'more than' : 'at least'} 0s, found ${text}`,
-      );
-    }
-    return milliseconds;
   }
 
   ip(path: KeyPath, text: string): IP | undefined {
@@ -100,4 +104,9 @@ function tryConfiguredCidrs(text: string): readonly Cidr[] {
     if (error instanceof AddressError) return [];
     throw error;
   }
+}
+
+function memberOf(value: unknown, key: string): unknown {
+  if (typeof value !== 'object' || value === null) return undefined;
+  return (value as Readonly<Record<string, unknown>>)[key];
 }

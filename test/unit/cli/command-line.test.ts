@@ -62,7 +62,7 @@ describe('parseCommandLine', () => {
       'agent --component cni',
       'unknown flag --component (did you mean --components?); see weft agent --help',
     ],
-    ['agent --proxy-mode=ipvs', 'unknown flag --proxy-mode; see weft agent --help'],
+    ['agent --cluster-cidr=x', 'unknown flag --cluster-cidr; see weft agent --help'],
     [
       'agent --no-config',
       'unknown flag --no-config (did you mean --config?); see weft agent --help',
@@ -98,7 +98,7 @@ test.each([
   await expect(text).toMatchFileSnapshot(`help/${command.replace(' ', '-') || 'weft'}.txt`);
 });
 
-test('help fits 100 columns', () => {
+test('help fits 80 columns', () => {
   const texts = [
     '',
     'agent',

@@ -61,6 +61,13 @@ describe('agent', () => {
     ]);
   });
 
+  test('--proxy-mode replaces proxy.mode, and a wrong one is named by the flag', async () => {
+    const { configs } = await run('agent --manifests /m --components proxy --proxy-mode ipvs');
+    expect(configs).toMatchObject([{ proxy: { mode: 'ipvs' }, kubeProxy: { mode: 'ipvs' } }]);
+    const { code, err } = await run('agent --manifests /m --components proxy --proxy-mode x');
+    expect([code, err]).toEqual([2, expect.stringContaining('--proxy-mode: expected nftables')]);
+  });
+
   test('a repeated flag counts the last time', async () => {
     const { configs } = await run('agent --components proxy --components cni');
     expect(configs).toMatchObject([{ components: new Set(['cni']) }]);
@@ -141,6 +148,11 @@ describe('proxy', () => {
       0,
       [{ components: new Set(['proxy']), nodeName: 'b', proxy: { mode: 'nftables' } }],
     ]);
+  });
+
+  test('has the run directory of weft agent', async () => {
+    const { configs } = await run('proxy --config config.conf --run-dir /run/other');
+    expect(configs).toMatchObject([{ runDir: '/run/other' }]);
   });
 
   test('--write-config-to writes what parses to the same, and runs nothing', async () => {

@@ -69,8 +69,8 @@ test('asks the agent of the run directory', async () => {
   expect(asked).toEqual([['/run/x', { command: 'status' }]]);
 });
 
-test('JSON is what the agent said', async () => {
-  const { out } = await run('status --output json', STATUS);
+test.each(['status --output json', 'status --json'])('%s is what the agent said', async (line) => {
+  const { out } = await run(line, STATUS);
   expect(JSON.parse(out)).toEqual(STATUS);
 });
 

@@ -2,13 +2,11 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { findDoubts } from '../../../../src/agent/config/doubts.ts';
-import schema from '../../../../src/agent/config/kube-proxy-config.schema.json' with {
-  type: 'json',
-};
 import {
   fillDefaults,
   parseKubeProxyConfig,
   renderKubeProxyConfig,
+  KUBE_PROXY_SCHEMA as schema,
 } from '../../../../src/agent/config/kube-proxy-config.ts';
 import { resolveProxySettings } from '../../../../src/agent/config/proxy-settings.ts';
 import { ConfigError } from '../../../../src/util/errors.ts';
