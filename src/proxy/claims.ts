@@ -40,8 +40,8 @@ interface ClaimChange {
 /** A frontend that two ServicePorts want: `loser` goes without it. */
 export interface Conflict {
   readonly frontend: string;
-  readonly owner: string;
-  readonly loser: string;
+  readonly owner: ServicePort;
+  readonly loser: ServicePort;
 }
 
 /**
@@ -140,14 +140,12 @@ export class FrontendClaims {
       const claim = { kind: frontend.kind, createdAt, port };
       const key = frontendKey(frontend);
       if (!owners.has(key)) owners.set(key, this.#owner(key));
-      const claims = [...claimList(this.#claims.get(key)), claim].sort(compareClaims);
-      this.#store(key, claims);
-      const [owner] = claims;
-      for (const loser of claims) {
-        if (owner === undefined || loser === owner || (owner !== claim && loser !== claim))
-          continue;
-        this.#onConflict({ frontend: key, owner: owner.port.name, loser: loser.port.name });
-      }
+      const before = claimList(this.#claims.get(key));
+      this.#store(key, inserted(before, claim));
+      const [first] = before;
+      if (first === undefined) continue;
+      const [owner, loser] = compareClaims(claim, first) < 0 ? [claim, first] : [first, claim];
+      this.#onConflict({ frontend: key, owner: owner.port, loser: loser.port });
     }
   }
 
@@ -162,6 +160,18 @@ export class FrontendClaims {
 function claimList(claims: Claim | readonly Claim[] | undefined): readonly Claim[] {
   if (claims === undefined) return [];
   return 'port' in claims ? [claims] : claims;
+}
+
+/** By search, as thousands may ask for one frontend. */
+function inserted(claims: readonly Claim[], claim: Claim): readonly Claim[] {
+  let [from, to] = [0, claims.length];
+  while (from < to) {
+    const middle = (from + to) >> 1;
+    const other = claims[middle];
+    if (other !== undefined && compareClaims(other, claim) <= 0) from = middle + 1;
+    else to = middle;
+  }
+  return claims.toSpliced(from, 0, claim);
 }
 
 function compareClaims(left: Claim, right: Claim): number {

@@ -5,6 +5,7 @@
 import { SERVICE_NAME_LABEL } from '../kube/resources.ts';
 import type { EndpointSlice, Endpoint as EndpointSpec } from '../kube/types.ts';
 import { type IP, type IPFamily, ipFamily, parseSloppyIP } from '../net/ip.ts';
+import { specialKind } from '../net/special.ts';
 import { PROTOCOLS, type Protocol } from './service.ts';
 
 /** One address of a slice with what decides whether it is used; shared by all ports of the slice. */
@@ -66,6 +67,11 @@ export function parseSlice(
     const ip = text === undefined ? undefined : parseSloppyIP(text);
     if (ip === undefined || ipFamily(ip) !== family) {
       warnings.push(text === undefined ? 'endpoint without address' : `bad address ${text}`);
+      continue;
+    }
+    const special = specialKind(ip);
+    if (special !== undefined) {
+      warnings.push(`${special} address ${text}`);
       continue;
     }
     endpoints.push(parseEndpoint(spec, ip, nodeName));

@@ -1,7 +1,8 @@
 import { type IP, type IPFamily, ipFamily } from '../net/ip.ts';
+import { summarized } from '../util/complaints.ts';
 import type { Logger } from '../util/log.ts';
 import { EndpointsTracker, ServiceTracker } from './changes.ts';
-import { FrontendClaims } from './claims.ts';
+import { type Conflict, FrontendClaims } from './claims.ts';
 import type { NodeFacts } from './node-addresses.ts';
 import type { ServicePort } from './service.ts';
 import { type NodeView, type ResolvedPort, resolvePort } from './state.ts';
@@ -9,6 +10,9 @@ import { type NodeView, type ResolvedPort, resolvePort } from './state.ts';
 export type TrafficPolicy = 'internal' | 'external';
 
 const POLICIES: readonly TrafficPolicy[] = ['internal', 'external'];
+
+/** Lines about frontends that Services share, for one round of changes. */
+const MOST_CONFLICTS = 20;
 
 /**
  * What one address family has of the cluster's objects, and what of it is not programmed yet.
@@ -19,7 +23,9 @@ export class FamilyState {
   readonly endpoints: EndpointsTracker;
   readonly #family: IPFamily;
   readonly #nodeName: string;
+  readonly #log: Logger;
   readonly #claims: FrontendClaims;
+  readonly #conflicts: Conflict[] = [];
   /** Keys of the Services drained since the last `committed`. */
   readonly #uncommitted = new Set<string>();
   /** Per policy, how many ports of a Service have endpoints but none here. */
@@ -36,9 +42,10 @@ export class FamilyState {
     this.#drainedNode = this.nodeView();
     this.services = new ServiceTracker(family);
     this.endpoints = new EndpointsTracker(family, nodeName, (slice, warnings) =>
-      log.warn({ slice, warnings }, 'endpoints ignored'),
+      log.warn({ slice, warnings: summarized(warnings) }, 'endpoints ignored'),
     );
-    this.#claims = new FrontendClaims((conflict) => log.warn(conflict, 'frontend claimed twice'));
+    this.#claims = new FrontendClaims((conflict) => this.#conflicts.push(conflict));
+    this.#log = log;
   }
 
   get node(): NodeFacts | undefined {
@@ -78,6 +85,7 @@ export class FamilyState {
     for (const key of this.endpoints.drain()) this.#uncommitted.add(key);
     for (const key of this.services.drain()) this.#uncommitted.add(key);
     const handovers = this.#claims.updateAll(changes);
+    this.#reportConflicts();
     for (const key of this.#drainNode(isAll)) this.#uncommitted.add(key);
     const groups = [...this.#uncommitted].filter((key) => !handovers.has(key)).map((key) => [key]);
     for (const key of handovers) this.#uncommitted.add(key);
@@ -113,6 +121,19 @@ export class FamilyState {
         return [policy, counts.reduce((sum, count) => sum + count, 0)];
       }),
     );
+  }
+
+  /** One line for each two Services, and not more than a few at a time. */
+  #reportConflicts(): void {
+    const conflicts = this.#conflicts.splice(0);
+    const pairs = Map.groupBy(conflicts, ({ owner, loser }) => `${owner.service} ${loser.service}`);
+    for (const [i, [pair, each]] of [...pairs].entries()) {
+      const [owner, loser] = pair.split(' ');
+      const frontends = summarized(each.map(({ frontend }) => frontend));
+      const more = i === MOST_CONFLICTS - 1 ? { otherPairs: pairs.size - MOST_CONFLICTS } : {};
+      if (i < MOST_CONFLICTS)
+        this.#log.warn({ owner, loser, frontends, ...more }, 'frontend claimed twice');
+    }
   }
 
   /**

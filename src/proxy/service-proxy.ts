@@ -3,6 +3,7 @@ import type { EndpointSlice, Node, Service } from '../kube/types.ts';
 import type { Cidr } from '../net/cidr.ts';
 import type { IPFamily } from '../net/ip.ts';
 import type { AuditedPart } from '../util/audit.ts';
+import { Complaints } from '../util/complaints.ts';
 import { parseBalancing } from './balancing.ts';
 import { sliceIdentity } from './endpoints.ts';
 import { parseNode } from './node-addresses.ts';
@@ -12,6 +13,7 @@ import {
   type ProxierOptions,
   type ProxierSettings,
 } from './proxier.ts';
+import { serviceProblems } from './service.ts';
 import type { ProxySnapshot } from './snapshot.ts';
 
 export interface ServiceProxyOptions extends ProxierOptions {
@@ -25,8 +27,7 @@ export interface ServiceProxyOptions extends ProxierOptions {
 export class ServiceProxy {
   readonly #proxiers: readonly Proxier[];
   #options: Omit<ServiceProxyOptions, 'families'>;
-  /** By Service, what is wrong with its annotations. */
-  readonly #balancingProblems = new Map<string, string>();
+  readonly #complaints = new Complaints();
 
   constructor({ families, ...options }: ServiceProxyOptions) {
     this.#options = options;
@@ -34,7 +35,7 @@ export class ServiceProxy {
   }
 
   onServiceAdd(service: Service): void {
-    this.#warnOfBalancing(service);
+    this.#complain(service);
     for (const proxier of this.#proxiers) proxier.updateService(service);
   }
 
@@ -43,7 +44,7 @@ export class ServiceProxy {
   }
 
   onServiceDelete(service: Service): void {
-    this.#balancingProblems.delete(objectKey(service));
+    this.#complaints.forget(objectKey(service));
     for (const proxier of this.#proxiers) proxier.deleteService(service);
   }
 
@@ -135,14 +136,11 @@ export class ServiceProxy {
     await Promise.all(this.#proxiers.map((proxier) => proxier.stop()));
   }
 
-  /** Once for each mistake, not for each update of a Service that keeps it. */
-  #warnOfBalancing(service: Service): void {
-    const { problems } = parseBalancing(service);
+  #complain(service: Service): void {
     const key = objectKey(service);
-    const text = problems.join('; ');
-    if (text === (this.#balancingProblems.get(key) ?? '')) return;
-    if (text === '') this.#balancingProblems.delete(key);
-    else this.#balancingProblems.set(key, text);
-    if (text !== '') this.#options.log.warn({ service: key, problems }, 'annotation ignored');
+    const mistakes = [...parseBalancing(service).problems, ...serviceProblems(service)];
+    const problems = this.#complaints.news(key, mistakes);
+    if (problems.length > 0)
+      this.#options.log.warn({ service: key, problems }, 'parts of service passed over');
   }
 }

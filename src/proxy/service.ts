@@ -3,9 +3,15 @@
  * kube-proxy's pkg/proxy/serviceport.go and util/utils.go.
  */
 import { objectKey, SERVICE_PROXY_NAME_LABEL } from '../kube/resources.ts';
-import type { Protocol as ApiProtocol, Service, ServiceSpec } from '../kube/types.ts';
+import type {
+  Protocol as ApiProtocol,
+  Service,
+  ServicePort as ServicePortSpec,
+  ServiceSpec,
+} from '../kube/types.ts';
 import { type Cidr, cidrFamily, parseSloppyCidr, prefixLength } from '../net/cidr.ts';
 import { type IP, type IPFamily, ipFamily, parseSloppyIP } from '../net/ip.ts';
+import { specialKind } from '../net/special.ts';
 import { type Balance, type IpvsScheduling, parseBalancing, type WeightRule } from './balancing.ts';
 
 export type Protocol = 'tcp' | 'udp' | 'sctp';
@@ -74,17 +80,57 @@ export function parseService(service: Service, family: IPFamily): ServiceEntry |
   if (clusterIP === undefined) return undefined;
   const key = objectKey(service);
   const policy = parsePolicy(service, family);
-  const ports = (spec.ports ?? []).map(({ name: portName = '', protocol, port, nodePort = 0 }) => ({
-    name: portName === '' ? key : `${key}:${portName}`,
-    service: key,
-    portName,
-    protocol: PROTOCOLS[protocol],
-    clusterIP,
-    port,
-    nodePort,
-    policy,
-  }));
+  const ports = distinctPorts(spec.ports ?? []).map(
+    ({ name: portName = '', protocol, port, nodePort = 0 }) => ({
+      name: portName === '' ? key : `${key}:${portName}`,
+      service: key,
+      portName,
+      protocol: PROTOCOLS[protocol],
+      clusterIP,
+      port,
+      nodePort,
+      policy,
+    }),
+  );
   return { createdAt: metadata.creationTimestamp ?? '', ports };
+}
+
+/** What of a Service is passed over by `parseService`, in words; for both families. */
+export function serviceProblems({ spec, status }: Service): readonly string[] {
+  const ingress = status?.loadBalancer?.ingress?.map(({ ip }) => ip) ?? [];
+  const addresses = new Set([
+    ...[spec.clusterIP, ...(spec.clusterIPs ?? [])],
+    ...[...(spec.externalIPs ?? []), ...ingress],
+  ]);
+  const problems: string[] = [];
+  for (const text of addresses) {
+    const ip = text === undefined ? undefined : parseSloppyIP(text);
+    const special = ip && specialKind(ip);
+    if (special !== undefined) problems.push(`${text} is a ${special} address`);
+  }
+  const { ports = [] } = spec;
+  const distinct = new Set(distinctPorts(ports));
+  for (const port of ports) {
+    if (!distinct.has(port)) problems.push(`port ${port.port}/${port.protocol} is there before`);
+  }
+  return problems;
+}
+
+/**
+ * A protocol and port counts once, as for the API server, and so does a NodePort. Manifests may have
+ * thousands of the same.
+ */
+function distinctPorts(ports: readonly ServicePortSpec[]): readonly ServicePortSpec[] {
+  const seen = new Set<string>();
+  return ports.filter(({ protocol, port, nodePort = 0 }) => {
+    const keys = [
+      `${protocol} ${port}`,
+      ...(nodePort === 0 ? [] : [`node ${protocol} ${nodePort}`]),
+    ];
+    if (keys.some((key) => seen.has(key))) return false;
+    for (const key of keys) seen.add(key);
+    return true;
+  });
 }
 
 /** Whether clients outside the cluster can reach the port at all. */
@@ -112,7 +158,7 @@ function clusterIPOf(spec: ServiceSpec, family: IPFamily): IP | undefined {
   const index = families.indexOf(family === 4 ? 'IPv4' : 'IPv6');
   if (families.length > 0 && index < 0) return undefined;
   const text = families.length === 0 ? spec.clusterIP : spec.clusterIPs?.[index];
-  return text === undefined ? undefined : sloppyIPs([text], family)[0];
+  return text === undefined ? undefined : usableIPs([text], family)[0];
 }
 
 function parsePolicy(service: Service, family: IPFamily): ServicePolicy {
@@ -122,7 +168,7 @@ function parsePolicy(service: Service, family: IPFamily): ServicePolicy {
   const vips = ingress.flatMap(({ ip, ipMode }) =>
     ip !== undefined && (ipMode ?? 'VIP') === 'VIP' ? [ip] : [],
   );
-  const externalIPs = sloppyIPs(spec.externalIPs ?? [], family);
+  const externalIPs = usableIPs(spec.externalIPs ?? [], family);
   const isReachable =
     spec.type === 'LoadBalancer' || spec.type === 'NodePort' || externalIPs.length > 0;
   const isExternalLocal = spec.externalTrafficPolicy === 'Local' && isReachable;
@@ -131,7 +177,7 @@ function parsePolicy(service: Service, family: IPFamily): ServicePolicy {
     spec.type === 'LoadBalancer' && isExternalLocal && healthCheckNodePort !== 0;
   return {
     externalIPs,
-    loadBalancerIPs: sloppyIPs(vips, family),
+    loadBalancerIPs: usableIPs(vips, family),
     sourceRanges: sourceRangesOf(spec.loadBalancerSourceRanges ?? [], family),
     affinitySeconds:
       spec.sessionAffinity === 'ClientIP'
@@ -149,11 +195,13 @@ function affinitySeconds(configured = DEFAULT_AFFINITY_SECONDS): number {
   return Math.min(Math.max(configured, 1), MOST_AFFINITY_SECONDS);
 }
 
-function sloppyIPs(texts: readonly string[], family: IPFamily): readonly IP[] {
+/** Special addresses are nobody's to serve on: rules for 127.0.0.1 would take the node's own traffic. */
+function usableIPs(texts: readonly string[], family: IPFamily): readonly IP[] {
   const addresses = new Set<IP>();
   for (const text of texts) {
     const ip = parseSloppyIP(text);
-    if (ip !== undefined && ipFamily(ip) === family) addresses.add(ip);
+    if (ip === undefined || ipFamily(ip) !== family || specialKind(ip) !== undefined) continue;
+    addresses.add(ip);
   }
   return [...addresses];
 }

@@ -5,6 +5,7 @@ import { Connections } from '../../proxy/modes/userspace/limits.ts';
 import { type Place, placeText } from '../../proxy/modes/userspace/places.ts';
 import { Traffic } from '../../proxy/modes/userspace/traffic.ts';
 import { UdpFlows } from '../../proxy/modes/userspace/udp-flows.ts';
+import { FirstFew } from '../../util/complaints.ts';
 import type { Logger } from '../../util/log.ts';
 import type { OwnSettings } from '../config/own-settings.ts';
 import type { AgentContext } from '../context.ts';
@@ -16,6 +17,7 @@ import { type EventSink, NO_EVENTS } from './events.ts';
 export class ListenFailures {
   readonly #log: Logger;
   readonly #nodeName: string;
+  readonly #few = new FirstFew();
   #events: EventSink = NO_EVENTS;
 
   constructor({ log, config }: Pick<AgentContext, 'log' | 'config'>) {
@@ -32,7 +34,10 @@ export class ListenFailures {
     const { service, protocol } = place;
     const [namespace = '', name = ''] = service.split('/');
     const where = `${placeText(place)}/${protocol}`;
-    this.#log.warn({ service, address: where, reason }, 'cannot listen for service');
+    const pass = this.#few.pass(`${service} ${reason}`);
+    if (pass === 'unsaid') return;
+    const others = pass === 'last' ? { others: 'not named any more' } : {};
+    this.#log.warn({ service, address: where, reason, ...others }, 'cannot listen for service');
     this.#events.send({
       about: { kind: 'Service', namespace, name },
       type: 'Warning',

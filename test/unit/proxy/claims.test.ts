@@ -74,9 +74,9 @@ describe('two Services want one frontend', () => {
     const claims = new FrontendClaims((conflict) => conflicts.push(conflict));
     claims.update([], entry('a', VIP));
     claims.update([], entry('b', VIP));
-    expect(conflicts).toEqual([
-      { frontend: `${VIP} tcp 80`, owner: 'ns/a:http', loser: 'ns/b:http' },
-    ]);
+    expect(
+      conflicts.map(({ frontend, owner, loser }) => [frontend, owner.name, loser.name]),
+    ).toEqual([[`${VIP} tcp 80`, 'ns/a:http', 'ns/b:http']]);
   });
 });
 

@@ -25,6 +25,15 @@ describe('which slices count', () => {
   });
 });
 
+test.each(['127.0.0.1', '169.254.169.254', '0.0.0.0', '224.0.0.1'])(
+  'no endpoint is at %s',
+  (ip) => {
+    const parsed = parseSlice(slice({ service: 'a', endpoints: [ip, '10.0.0.1'] }), 4, 'node-a');
+    expect(parsed?.record.endpoints.map((endpoint) => endpoint.ip)).toEqual(['10.0.0.1']);
+    expect(parsed?.warnings).toHaveLength(1);
+  },
+);
+
 describe('conditions', () => {
   test.each([
     { name: 'none', conditions: {}, want: [true, true, false] },

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { TRIGGER_TIME_ANNOTATION } from '../../../src/kube/resources.ts';
-import type { Node } from '../../../src/kube/types.ts';
+import type { Node, Service } from '../../../src/kube/types.ts';
 import { parseIP } from '../../../src/net/ip.ts';
 import { ipBytes, portBytes, protocolBytes, readIPBytes } from '../../../src/nftables/bytes.ts';
 import type { ProxyMetrics } from '../../../src/proxy/metrics.ts';
@@ -226,6 +226,67 @@ describe('metrics', () => {
   });
 });
 
+test('addresses that are nobody’s to serve on are named once, with the Service', () => {
+  const lines: Record<string, unknown>[] = [];
+  start({ log: createLogger('warn', { write: (line: string) => lines.push(JSON.parse(line)) }) });
+  const special = service('web', VIP, { externalIPs: ['127.0.0.1', '203.0.113.1', 'ff02::1'] });
+  proxy.onServiceAdd(special);
+  proxy.onServiceUpdate({ ...special, metadata: { ...special.metadata, labels: { a: 'b' } } });
+  expect(lines.map(({ service: key, problems }) => [key, problems])).toEqual([
+    ['ns/web', ['127.0.0.1 is a loopback address', 'ff02::1 is a multicast address']],
+  ]);
+});
+
+describe('one object with 100,000 mistakes is a few short lines', () => {
+  const ports = (each: (i: number) => { port: number; nodePort?: number }) =>
+    Array.from({ length: 100_000 }, (_, i) => ({
+      ...{ name: `p${i}`, protocol: 'TCP' as const },
+      ...each(i),
+    }));
+  const addresses = Array.from(
+    { length: 100_000 },
+    (_, i) => `127.${i >> 16}.${(i >> 8) & 255}.${i & 255}`,
+  );
+  const web = (spec: Partial<Service['spec']>) => service('web', VIP, spec);
+
+  test.each<[string, () => void]>([
+    [
+      'the same port again and again',
+      () => proxy.onServiceAdd(web({ ports: ports(() => ({ port: 80 })) })),
+    ],
+    [
+      'the same NodePort again and again',
+      () =>
+        proxy.onServiceAdd(web({ ports: ports((i) => ({ port: i % 65_536, nodePort: 30_080 })) })),
+    ],
+    ['addresses nobody can serve on', () => proxy.onServiceAdd(web({ externalIPs: addresses }))],
+    [
+      'endpoints nobody can be led to',
+      () => proxy.onEndpointSliceAdd(slice({ service: 'web', endpoints: addresses })),
+    ],
+    [
+      'ports of another Service',
+      () => {
+        const all = { ports: ports((i) => ({ port: i % 65_536 })).slice(0, 3_000) };
+        proxy.onServiceAdd(web({ ...all, externalIPs: ['203.0.113.1'] }));
+        proxy.onServiceAdd(
+          service('other', '172.30.0.9', { ...all, externalIPs: ['203.0.113.1'] }),
+        );
+      },
+    ],
+  ])('%s', async (_name, add) => {
+    const lines: string[] = [];
+    start({
+      families: [4],
+      log: createLogger('warn', { write: (line: string) => lines.push(line) }),
+    });
+    add();
+    proxy.setSynced();
+    await proxy.sync();
+    expect([lines.length, lines.join('').length < 2_000]).toEqual([1, true]);
+  });
+});
+
 test('a mistake in an annotation is told once, and again when it is another one', () => {
   const lines: Record<string, unknown>[] = [];
   start({ log: createLogger('warn', { write: (line: string) => lines.push(JSON.parse(line)) }) });
@@ -238,7 +299,7 @@ test('a mistake in an annotation is told once, and again when it is another one'
   }
   expect(lines.map(({ msg, service: key, problems }) => [msg, key, problems])).toEqual(
     Array(2).fill([
-      'annotation ignored',
+      'parts of service passed over',
       'ns/web',
       ['weft.dev/balance is "first": use random or source-hash'],
     ]),

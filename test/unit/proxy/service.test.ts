@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import {
   isExternallyAccessible,
   parseService,
+  serviceProblems,
   usesClusterEndpoints,
   usesLocalEndpoints,
 } from '../../../src/proxy/service.ts';
@@ -77,6 +78,50 @@ test('one entry per port', () => {
 test('an unnamed port is called after its Service', () => {
   const object = service('a', V4, { ports: [{ protocol: 'TCP', port: 80 }] });
   expect(parseService(object, 4)?.ports[0]).toMatchObject({ name: 'ns/a', portName: '' });
+});
+
+describe('addresses that are nobody’s to serve on', () => {
+  test.each([
+    '0.0.0.0',
+    '127.0.0.1',
+    '127.1.2.3',
+    '169.254.20.10',
+    '224.0.0.5',
+    '239.1.1.1',
+    '255.255.255.255',
+    '::',
+    '::1',
+    'fe80::1',
+    'febf::1',
+    'ff02::1',
+    'ff0e::1',
+  ])('%s', (address) => {
+    const family = address.includes(':') ? 6 : 4;
+    const own = family === 4 ? V4 : V6;
+    expect(parseService(service('a', address), family)).toBeUndefined();
+    const base = service('a', own, { type: 'LoadBalancer', externalIPs: [address] });
+    const object = { ...base, status: { loadBalancer: { ingress: [{ ip: address }] } } };
+    const policy = parseService(object, family)?.ports[0]?.policy;
+    expect([policy?.externalIPs, policy?.loadBalancerIPs]).toEqual([[], []]);
+    expect(serviceProblems(object)).toHaveLength(1);
+  });
+
+  test.each([
+    '1.0.0.1',
+    '126.255.255.255',
+    '169.253.0.1',
+    '223.255.255.255',
+    '240.0.0.1',
+    '64:ff9b::1',
+    'fe00::1',
+    'fec0::1',
+    'fd00::1',
+    'ff::1',
+  ])('but not %s', (address) => {
+    const family = address.includes(':') ? 6 : 4;
+    expect(parseService(service('a', address), family)?.ports[0]?.clusterIP).toBe(address);
+    expect(serviceProblems(service('a', address))).toEqual([]);
+  });
 });
 
 describe('addresses from outside', () => {

@@ -2,6 +2,7 @@ import type { IptablesVariant } from '../../../iptables/command.ts';
 import type { IPFamily } from '../../../net/ip.ts';
 import { watchIpvs } from '../../../proxy/modes/ipvs/drift.ts';
 import { type IpvsMode, openIpvsMode } from '../../../proxy/modes/ipvs/mode.ts';
+import { FirstFew } from '../../../util/complaints.ts';
 import type { IpvsSettings } from '../../config/proxy-settings.ts';
 import type { AgentContext } from '../../context.ts';
 import { readLocalAddresses } from '../local-addresses.ts';
@@ -22,6 +23,7 @@ export async function openVirtualServers(
   const { scheduler, excludeCIDRs, isStrictARP } = config.proxy.ipvs;
   const variant = await findVariant(context, families);
   const addresses = readLocalAddresses();
+  const few = new FirstFew();
   const mode = await openIpvsMode({
     ...{ families, variant },
     masqueradeBit: config.proxy.masqueradeBit,
@@ -32,8 +34,12 @@ export async function openVirtualServers(
       const cure = `modprobe ip_vs_${missing}`;
       log.warn({ scheduler: missing, cure }, 'IPVS scheduler missing, Services use another');
     },
-    onRefusedDestination: (server, destination) =>
-      log.warn({ server, destination }, 'IPVS refuses this endpoint, it is left out'),
+    onRefusedDestination: (server, destination) => {
+      const pass = few.pass(server);
+      const others = pass === 'last' ? { others: 'not named any more' } : {};
+      if (pass === 'unsaid') return;
+      log.warn({ server, destination, ...others }, 'IPVS refuses this endpoint, it is left out');
+    },
   }).catch((thrown: unknown) => {
     addresses.close();
     throw thrown;

@@ -55,20 +55,30 @@ function follow(...nodePortIPs: readonly IP[]): void {
   });
 }
 
-/** A Service with these ports as endpoints on 127.0.0.1. */
+/**
+ * A Service with these ports as endpoints on 127.0.0.1, at an address that everybody may listen at. A
+ * Service of a cluster may have neither.
+ */
 function resolve(object: Service, ports: readonly number[]): readonly ResolvedPort[] {
-  const entry = parseService(object, 4);
-  if (entry === undefined) throw new Error('no Service');
+  const parsed = parseService(
+    { ...object, spec: { ...object.spec, clusterIP: '10.30.0.1', clusterIPs: ['10.30.0.1'] } },
+    4,
+  );
+  if (parsed === undefined) throw new Error('no Service');
+  const clusterIP = parseIP(object.spec.clusterIP ?? '');
+  const entry = { ...parsed, ports: parsed.ports.map((port) => ({ ...port, clusterIP })) };
   const claims = new FrontendClaims();
   claims.update([], entry);
   return entry.ports.map((port) => {
     const protocol = port.protocol === 'udp' ? 'UDP' : 'TCP';
     const records = ports.flatMap((each, i) => {
       const listed = slice({
-        ...{ service: object.metadata.name, suffix: String(i), endpoints: ['127.0.0.1'] },
+        ...{ service: object.metadata.name, suffix: String(i), endpoints: ['10.0.0.1'] },
         ports: [{ name: port.portName, protocol, port: each }],
       });
-      return parseSlice(listed, 4, 'node-a')?.record ?? [];
+      const record = parseSlice(listed, 4, 'node-a')?.record;
+      const endpoints = record?.endpoints.map((each) => ({ ...each, ip: LOOPBACK })) ?? [];
+      return record === undefined ? [] : { ...record, endpoints };
     });
     return resolvePort(port, records, claims, VIEW);
   });
