@@ -186,6 +186,67 @@ describe('a UDP flow follows the endpoint', () => {
   });
 });
 
+describe('a UDP flow ends', () => {
+  const EXTERNAL = '198.51.100.54';
+  const withExternal = (externalIPs: readonly string[], nodePort = NODE_PORT) =>
+    service('dns', V4.vip, {
+      type: 'NodePort',
+      ports: [{ ...PORT, nodePort }],
+      externalIPs: [...externalIPs],
+    });
+
+  test.each<{
+    name: string;
+    to: string;
+    port: number;
+    change: (proxy: ServiceProxy) => void;
+  }>([
+    {
+      name: 'with the last endpoint',
+      to: V4.vip,
+      port: 53,
+      change: (proxy) => proxy.onEndpointSliceUpdate(endpoints([])),
+    },
+    {
+      name: 'with its Service',
+      to: V4.vip,
+      port: 53,
+      change: (proxy) => proxy.onServiceDelete(withExternal([])),
+    },
+    {
+      name: 'with the external IP',
+      to: EXTERNAL,
+      port: 53,
+      change: (proxy) => proxy.onServiceUpdate(withExternal([])),
+    },
+    {
+      name: 'with the NodePort',
+      to: V4.node,
+      port: NODE_PORT,
+      change: (proxy) => proxy.onServiceUpdate(withExternal([EXTERNAL], 0)),
+    },
+  ])('$name, and another Service keeps its own', async ({ to, port, change }) => {
+    const other = service('other', '172.30.0.54', {
+      ports: [{ name: 'udp', protocol: 'UDP', port: 53 }],
+    });
+    const proxy = await startProxy({
+      services: [withExternal([EXTERNAL]), other],
+      slices: [endpoints([V4.a]), endpoints([V4.a], SERVER_PORT, 'other')],
+    });
+    const flow = await stream(lab.outside, to, port);
+    const witness = await stream(lab.client, '172.30.0.54', 53);
+    await answeredBy(flow, 'a');
+    await answeredBy(witness, 'a');
+    const kept = flowIds('-d', '172.30.0.54');
+    const led = () => flowIds('--orig-dst', to, '--reply-src', V4.a);
+    expect(led()).toHaveLength(1);
+    change(proxy);
+    await proxy.sync();
+    await expect.poll(led, { timeout: 5_000, interval: 20 }).toEqual([]);
+    expect(flowIds('-d', '172.30.0.54')).toEqual(kept);
+  });
+});
+
 describe('a flow that is right stays', () => {
   test('on an endpoint that another one joins, and that then drains', async () => {
     const otherVip = '172.30.0.54';
