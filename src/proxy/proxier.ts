@@ -245,7 +245,7 @@ export class Proxier {
     };
     for (const listener of listeners) listener.committed(this.family, commit);
     this.#state.committed();
-    await session.dropUnusedChains(this.#options.clock.now(), (chain, err) => {
+    await session.removeIdle(this.#options.clock.now(), (chain, err) => {
       this.#log.debug({ chain, err }, 'unused chain kept');
       metrics?.cleanupFailed(this.family);
     });

@@ -30,11 +30,11 @@ export interface ServiceSession {
     groups: Iterable<readonly string[]>,
     resolve: (service: string) => readonly ResolvedPort[],
   ): Promise<void>;
-  /** Deletes chains that nothing has led to for a while; `now` in milliseconds. */
-  dropUnusedChains(
-    now: number,
-    onFailure: (chain: string, error: unknown) => void,
-  ): void | Promise<void>;
+  /**
+   * Removes what nothing leads to or nobody uses any more, some of it after a while; `now` in
+   * milliseconds.
+   */
+  removeIdle(now: number, onFailure: (chain: string, error: unknown) => void): void | Promise<void>;
   /** Absent in modes that watch the kernel themselves. */
   readonly audit?: SessionAudit;
   /** What is in the kernel stays. */

@@ -176,7 +176,7 @@ describe.each(VARIANTS)('iptables-%s', (variant) => {
     let round = 0;
     for (; !isDone && round < 500; round += 1) {
       await programServers(all.filter((_, i) => i !== round % 4));
-      await session.dropUnusedChains(round * 6_000, (chain, error) => {
+      await session.removeIdle(round * 6_000, (chain, error) => {
         throw new Error(chain, { cause: error });
       });
     }

@@ -6,7 +6,7 @@ import { sysctls } from '../../src/kernel/sysctls.ts';
 import type { Netns } from '../../src/kernel/types.ts';
 import { removeServiceRules } from '../../src/proxy/modes/iptables/cleanup.ts';
 import { detectPrograms, installedPrograms } from '../../src/proxy/modes/iptables/detection.ts';
-import type { KernelRules } from '../../src/proxy/modes/iptables/kernel-rules.ts';
+import { KernelRules } from '../../src/proxy/modes/iptables/kernel-rules.ts';
 import { FakeIptables } from '../support/fake-iptables.ts';
 import {
   enter,
@@ -86,17 +86,15 @@ describe.each(VARIANTS)('iptables-%s', (variant) => {
     test('a second start finds everything as it should be', async () => {
       const rules = await kernelRules(node, variant, family);
       await programAll(rules, family);
-      const again = await kernelRules(node, variant, family);
+      const { programs } = await kernelRules(node, variant, family);
       const writes: string[] = [];
-      const counting = {
-        observe: () => again.observe(),
-        apply: async (change: Parameters<KernelRules['apply']>[0]) => {
-          writes.push(restoreText(change));
-          await again.apply(change);
-        },
+      const restore = async (input: string) => {
+        writes.push(input);
+        await programs.restore(input);
       };
-      await programPorts(openSession(counting), resolveAll(family), settingsOf(family));
-      expect(writes).toEqual(['']);
+      const again = new KernelRules({ ...programs, restore });
+      await programPorts(openSession(again), resolveAll(family), settingsOf(family));
+      expect(writes).toEqual([]);
     });
 
     test('leaves what others have, and removes all of its own', async () => {
@@ -127,7 +125,7 @@ describe.each(VARIANTS)('iptables-%s', (variant) => {
       await programPorts(session, resolveAll(family), settingsOf(family));
       const failures: unknown[] = [];
       for (const now of [0, 10_000]) {
-        await session.dropUnusedChains(now, (_, error) => failures.push(error));
+        await session.removeIdle(now, (_, error) => failures.push(error));
       }
       expect(failures).toEqual([]);
       expect(listingOf(node, variant, family)).not.toContain('AAAAAAAAAAAAAAAA');
@@ -146,7 +144,7 @@ describe.each(VARIANTS)('iptables-%s', (variant) => {
       await programPorts(session, resolveAll(family), settingsOf(family));
       const failures: string[] = [];
       for (const now of [0, 10_000]) {
-        await session.dropUnusedChains(now, (chain) => failures.push(chain));
+        await session.removeIdle(now, (chain) => failures.push(chain));
       }
       expect(failures).toEqual([used]);
       const listing = listingOf(node, variant, family);
@@ -191,7 +189,7 @@ describe.each(VARIANTS)('iptables-%s', (variant) => {
       () => [],
     );
     for (const now of [0, 10_000]) {
-      await session.dropUnusedChains(now, (chain, error) => {
+      await session.removeIdle(now, (chain, error) => {
         throw new Error(chain, { cause: error });
       });
     }

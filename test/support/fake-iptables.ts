@@ -1,14 +1,11 @@
 /** Tables of iptables in memory, as far as the proxy changes them. */
 
+import { ChainBook, guestKey, type ObservedRules } from '../../src/iptables/chain-book.ts';
 import { chainKey, type GuestRule, type RulesChange } from '../../src/iptables/model.ts';
 import { restoreText } from '../../src/iptables/restore-text.ts';
 import { rulesDigest } from '../../src/iptables/rule-key.ts';
 import { type IsOwnChain, isOwnChain } from '../../src/proxy/modes/iptables/chain-names.ts';
-import {
-  guestKey,
-  type ObservedRules,
-  type ServiceRules,
-} from '../../src/proxy/modes/iptables/kernel-rules.ts';
+import type { ServiceRules } from '../../src/proxy/modes/iptables/kernel-rules.ts';
 
 export class FakeIptables implements ServiceRules {
   /** By chainKey. */
@@ -18,6 +15,7 @@ export class FakeIptables implements ServiceRules {
   readonly applied: RulesChange[] = [];
   /** Fails the changes that it is true for. */
   refuses: (change: RulesChange) => boolean = () => false;
+  readonly #book = new ChainBook();
   readonly #isOwn: IsOwnChain;
 
   constructor(isOwn: IsOwnChain = isOwnChain) {
@@ -31,15 +29,22 @@ export class FakeIptables implements ServiceRules {
         (table === 'filter' || table === 'nat' || table === 'mangle') && this.#isOwn(table, name)
       );
     });
-    return {
+    const observed = {
       digests: new Map(own.map(([key, rules]) => [key, rulesDigest(rules)])),
       sizes: new Map(own.map(([key, rules]) => [key, rules.length])),
-      hasChain: (key) => this.chains.has(key),
+      hasChain: (key: string) => this.chains.has(key),
       guests: new Set(this.guests.map(guestKey)),
     };
+    this.#book.begin(observed);
+    return observed;
   }
 
-  async apply(change: RulesChange): Promise<void> {
+  digestOf(key: string): string | undefined {
+    return this.#book.digestOf(key);
+  }
+
+  async apply(wanted: RulesChange): Promise<void> {
+    const change = { ...wanted, chains: await this.#book.differing(wanted.chains ?? []) };
     if (restoreText(change) === '') return;
     if (this.refuses(change)) throw new Error('iptables-restore: line 2 failed');
     this.applied.push(change);
@@ -49,6 +54,7 @@ export class FakeIptables implements ServiceRules {
     const removed = (change.removedChains ?? []).map(chainKey);
     for (const key of removed) this.chains.set(key, []);
     for (const key of removed) this.#remove(key);
+    this.#book.note(change);
   }
 
   /** The names of the chains in the changes since the last look, sorted. */

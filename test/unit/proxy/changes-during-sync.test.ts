@@ -115,7 +115,7 @@ describe('a session', () => {
 
     fits = () => true;
     close = () => {};
-    dropUnusedChains = () => {};
+    removeIdle = () => {};
     release = () => this.#open.resolve();
 
     async program(...[, groups, resolve]: Parameters<ServiceSession['program']>): Promise<void> {
@@ -168,7 +168,7 @@ test('who follows the commits forgets what a failed sync had told', async () => 
   let mostResolved = Number.POSITIVE_INFINITY;
   /** Fails when it has asked for so many Services. */
   const openSession = (): ServiceSession => ({
-    ...{ isComplete: false, fits: () => true, close: () => {}, dropUnusedChains: () => {} },
+    ...{ isComplete: false, fits: () => true, close: () => {}, removeIdle: () => {} },
     program: async (_settings, groups, resolve) => {
       for (const [i, key] of [...groups].flat().entries()) {
         if (i === mostResolved) throw new Error('made to fail');

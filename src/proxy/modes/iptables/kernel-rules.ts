@@ -1,7 +1,7 @@
+import { ChainBook, guestKey, type ObservedRules } from '../../../iptables/chain-book.ts';
 import { type Listing, parseListingInTurns, targetOf } from '../../../iptables/listing.ts';
 import {
   chainKey,
-  type GuestRule,
   type RuleChain,
   type RulesChange,
   TABLES,
@@ -9,7 +9,7 @@ import {
 } from '../../../iptables/model.ts';
 import type { IptablesPrograms } from '../../../iptables/programs.ts';
 import { restoreText } from '../../../iptables/restore-text.ts';
-import { ruleKey, rulesDigest } from '../../../iptables/rule-key.ts';
+import { rulesDigest } from '../../../iptables/rule-key.ts';
 import { Turn } from '../../../util/turns.ts';
 import { CHAIN, type IsOwnChain, isOwnChain } from './chain-names.ts';
 import { partsOf } from './parts.ts';
@@ -20,18 +20,6 @@ import { partsOf } from './parts.ts';
  */
 export const MOST_CHAINS = 1_000;
 
-/** What of the proxy's rules is in the kernel; chains by chainKey. */
-export interface ObservedRules {
-  /** Content of the proxy's own chains, as rulesDigest has it. */
-  readonly digests: ReadonlyMap<string, string>;
-  /** How many rules these have. */
-  readonly sizes: ReadonlyMap<string, number>;
-  /** Whether a chain, anybody's, is there. */
-  readonly hasChain: (key: string) => boolean;
-  /** The proxy's rules in chains of others, as guestKey has them. */
-  readonly guests: ReadonlySet<string>;
-}
-
 /** Numbers of rules by table. */
 export type RuleCounts = Readonly<Record<TableName, number>>;
 
@@ -39,8 +27,13 @@ export type RuleCounts = Readonly<Record<TableName, number>>;
 export interface ServiceRules {
   /** Reads them. */
   observe(): Promise<ObservedRules>;
-  /** Applies a change; tables, and parts of large changes, are transactions of their own. */
+  /**
+   * Applies a change, of its chains those whose content differs; tables, and parts of large changes,
+   * are transactions of their own.
+   */
   apply(change: RulesChange): Promise<void>;
+  /** Content of a chain, by chainKey, as read and written last; undefined when it is not there. */
+  digestOf(key: string): string | undefined;
 }
 
 /**
@@ -50,11 +43,7 @@ export interface ServiceRules {
 export class KernelRules implements ServiceRules {
   readonly programs: IptablesPrograms;
   readonly #isOwn: IsOwnChain;
-  /** What the kernel holds, as read and written last. */
-  #digests = new Map<string, string>();
-  #guests = new Set<string>();
-  /** Rules of each chain, by chainKey. */
-  #sizes = new Map<string, number>();
+  readonly #book = new ChainBook();
   #lastWritten: RuleCounts = countsOf([]);
   #last: Promise<unknown> = Promise.resolve();
 
@@ -67,30 +56,27 @@ export class KernelRules implements ServiceRules {
   async observe(): Promise<ObservedRules> {
     return this.#inTurn(async () => {
       const observed = await this.#read();
-      this.#digests = new Map(observed.digests);
-      this.#guests = new Set(observed.guests);
-      this.#sizes = new Map(observed.sizes);
+      this.#book.begin(observed);
       return observed;
     });
   }
 
-  async apply(change: RulesChange): Promise<void> {
+  async apply(wanted: RulesChange): Promise<void> {
     await this.#inTurn(async () => {
-      if (change.chains !== undefined) this.#lastWritten = countsOf(sizesOf(change.chains));
+      const change = { ...wanted, chains: await this.#book.differing(wanted.chains ?? []) };
+      if (wanted.chains !== undefined) this.#lastWritten = countsOf(sizesOf(change.chains));
       for (const part of this.#partsOf(change)) await this.#restore(part);
     });
+  }
+
+  digestOf(key: string): string | undefined {
+    return this.#book.digestOf(key);
   }
 
   /** What is not as it was written: `nat KUBE-SERVICES`, or `nat OUTPUT -j KUBE-SERVICES`. */
   async findDrift(): Promise<readonly string[]> {
     return this.#inTurn(async () => {
-      if (this.#digests.size === 0) return [];
-      const observed = await this.#read();
-      const chains = Array.from(this.#digests)
-        .filter(([key, digest]) => observed.digests.get(key) !== digest)
-        .map(([key]) => key);
-      const guests = [...this.#guests].filter((guest) => !observed.guests.has(guest));
-      return [...chains, ...guests];
+      return this.#book.isEmpty ? [] : this.#book.driftIn(await this.#read());
     });
   }
 
@@ -100,7 +86,7 @@ export class KernelRules implements ServiceRules {
 
   /** How many rules the proxy has in its own chains, and how many the last sync wrote. */
   get counts(): { readonly total: RuleCounts; readonly last: RuleCounts } {
-    return { total: countsOf(this.#sizes), last: this.#lastWritten };
+    return { total: countsOf(this.#book.sizes), last: this.#lastWritten };
   }
 
   #partsOf(change: RulesChange): readonly RulesChange[] {
@@ -111,15 +97,7 @@ export class KernelRules implements ServiceRules {
     const input = restoreText(change);
     if (input === '') return;
     await this.programs.restore(input);
-    for (const chain of change.chains ?? []) {
-      this.#digests.set(chainKey(chain), rulesDigest(chain.rules));
-    }
-    for (const [key, size] of sizesOf(change.chains ?? [])) this.#sizes.set(key, size);
-    for (const chain of change.removedChains ?? []) {
-      this.#digests.delete(chainKey(chain));
-      this.#sizes.delete(chainKey(chain));
-    }
-    for (const guest of change.guests ?? []) this.#guests.add(guestKey(guest));
+    this.#book.note(change);
   }
 
   async #inTurn<T>(job: () => Promise<T>): Promise<T> {
@@ -172,9 +150,4 @@ function countsOf(sizes: Iterable<readonly [key: string, size: number]>): RuleCo
 function leadsToOwn(table: TableName, rule: string, isOwn: IsOwnChain): boolean {
   const target = targetOf(rule);
   return target === CHAIN.firewall || isOwn(table, target);
-}
-
-/** `nat OUTPUT -j KUBE-SERVICES`: the same for a rule that was written and as it is listed. */
-export function guestKey({ table, chain, rule }: Omit<GuestRule, 'position'>): string {
-  return `${table} ${chain} ${ruleKey(rule)}`;
 }

@@ -1,5 +1,5 @@
+import { guestKey, type ObservedRules } from '../../../iptables/chain-book.ts';
 import { chainKey, type RuleChain, type RulesChange } from '../../../iptables/model.ts';
-import { rulesDigest } from '../../../iptables/rule-key.ts';
 import { inTurns } from '../../../util/turns.ts';
 import type { ServiceSession, SessionSettings } from '../../session.ts';
 import type { ResolvedPort } from '../../state.ts';
@@ -14,7 +14,7 @@ import {
 } from './fixed-chains.ts';
 import { type Fragment, type FragmentOptions, renderPort } from './fragment.ts';
 import { applyInHalves } from './halves.ts';
-import { guestKey, type ObservedRules, type ServiceRules } from './kernel-rules.ts';
+import type { ServiceRules } from './kernel-rules.ts';
 import { joinShared, sharedChains } from './shared-chains.ts';
 
 export interface SessionOptions extends FixedOptions {
@@ -45,7 +45,6 @@ export class RulesSession implements ServiceSession {
   readonly #services = new Map<string, ProgrammedService>();
   /** Chains of ServicePorts that nothing leads to, by name; since when, in milliseconds. */
   readonly #unused = new Map<string, number | undefined>();
-  #digests: ReadonlyMap<string, string> = new Map();
   #fragmentOptions = '';
   #isComplete = false;
 
@@ -88,14 +87,13 @@ export class RulesSession implements ServiceSession {
     if (text !== this.#fragmentOptions) for (const key of this.#services.keys()) named.add(key);
     this.#fragmentOptions = text;
     const rendered = await this.#render(named, resolve, options);
-    const change = await this.#difference([
+    const chains = [
       ...fixedChains(this.#options, options.localDetector),
       ...this.#sharedChains(options),
       ...rendered,
-    ]);
+    ];
     const guests = observed === undefined ? {} : this.#missingGuests(observed);
-    await this.#options.rules.apply({ ...change.change, ...guests });
-    this.#digests = change.digests;
+    await this.#options.rules.apply({ chains, ...guests });
     if (this.#options.hasLoopbackNodePorts) this.#options.routeLoopback();
     this.#isComplete = true;
   }
@@ -104,10 +102,7 @@ export class RulesSession implements ServiceSession {
    * Deletes chains that nothing has led to for a while; `now` in milliseconds. Rules of others may
    * lead to one: it stays, and the others go.
    */
-  async dropUnusedChains(
-    now: number,
-    onFailure: (chain: string, error: unknown) => void,
-  ): Promise<void> {
+  async removeIdle(now: number, onFailure: (chain: string, error: unknown) => void): Promise<void> {
     const due: string[] = [];
     for (const [name, since] of this.#unused) {
       if (since === undefined) this.#unused.set(name, now);
@@ -119,12 +114,7 @@ export class RulesSession implements ServiceSession {
       this.#unused.set(name, now);
       onFailure(name, error);
     });
-    const digests = new Map(this.#digests);
-    for (const name of dropped) {
-      this.#unused.delete(name);
-      digests.delete(chainKey(natChain(name)));
-    }
-    this.#digests = digests;
+    for (const name of dropped) this.#unused.delete(name);
   }
 
   /** What is in the kernel stays. */
@@ -134,7 +124,6 @@ export class RulesSession implements ServiceSession {
 
   async #observe(): Promise<ObservedRules> {
     const observed = await this.#options.rules.observe();
-    this.#digests = observed.digests;
     for (const key of observed.digests.keys()) {
       const [, name = ''] = key.split(' ');
       if (isServiceChain(name)) this.#unused.set(name, undefined);
@@ -203,22 +192,6 @@ export class RulesSession implements ServiceSession {
     const sorted = [...this.#services].sort(([left], [right]) => (left < right ? -1 : 1));
     const parts = sorted.map(([, { shared }]) => shared);
     return sharedChains(parts, nodePortJumps(addresses));
-  }
-
-  /** Chains whose content is another than the kernel's, and what the kernel holds with them. */
-  async #difference(chains: readonly RuleChain[]): Promise<{
-    readonly change: RulesChange;
-    readonly digests: ReadonlyMap<string, string>;
-  }> {
-    const digests = new Map(this.#digests);
-    const changed: RuleChain[] = [];
-    const compare = (chain: RuleChain) => {
-      const [key, digest] = [chainKey(chain), rulesDigest(chain.rules)];
-      if (digests.get(key) !== digest) changed.push(chain);
-      digests.set(key, digest);
-    };
-    await inTurns(chains, compare);
-    return { change: { chains: changed }, digests };
   }
 
   #missingGuests({ guests, hasChain }: ObservedRules): RulesChange {

@@ -1,3 +1,4 @@
+import type { ObservedRules } from '../../../iptables/chain-book.ts';
 import type { IpvsChange, VirtualServer } from '../../../kernel/ipvs-types.ts';
 import type { Cidr } from '../../../net/cidr.ts';
 import type { IP } from '../../../net/ip.ts';
@@ -6,7 +7,6 @@ import { inTurns } from '../../../util/turns.ts';
 import type { ServiceSession, SessionSettings } from '../../session.ts';
 import type { ResolvedPort } from '../../state.ts';
 import { applyInHalves } from '../iptables/halves.ts';
-import type { ObservedRules } from '../iptables/kernel-rules.ts';
 import { destinationKey } from './difference.ts';
 import { type FragmentOptions, joinFragments, renderPort } from './fragment.ts';
 import type { IpvsKernel } from './kernel.ts';
@@ -43,7 +43,6 @@ export class IpvsSession implements ServiceSession {
   readonly #planner: Planner;
   /** Virtual servers of others; one at a Service's portal becomes the Service's. */
   #foreign = new Map<string, VirtualServer>();
-  #digests: ReadonlyMap<string, string> = new Map();
   /** Chains of the iptables mode that are to be deleted. */
   #leftChains: readonly string[] = [];
   #fragmentOptions = '';
@@ -91,19 +90,15 @@ export class IpvsSession implements ServiceSession {
     this.#adopt();
     const changes = await this.#planner.plan(!this.#isComplete);
     const chains = ipvsChains({ masqueradeBit, settings });
-    const rules = planRules(chains, this.#digests, observed);
+    const rules = planRules(chains, kernel.rules, observed);
     await this.#apply(changes, rules);
-    this.#digests = rules.digests;
-    if (observed !== undefined) this.#leftChains = leftServiceChains(rules.digests);
+    if (observed !== undefined) this.#leftChains = leftServiceChains(observed);
     known.settle();
     this.#isComplete = true;
   }
 
   /** Removes destinations and virtual servers that have no connections any more. */
-  async dropUnusedChains(
-    now: number,
-    onFailure: (name: string, error: unknown) => void,
-  ): Promise<void> {
+  async removeIdle(now: number, onFailure: (name: string, error: unknown) => void): Promise<void> {
     await this.#dropLeftChains(onFailure);
     const { kernel, known } = this.#options;
     const due = this.#planner.draining.due(now);
@@ -127,9 +122,7 @@ export class IpvsSession implements ServiceSession {
   async #observe({ layout: { family } }: SessionSettings): Promise<ObservedRules> {
     const { kernel, known, excludeCIDRs } = this.#options;
     this.#foreign = await observe(kernel, known, { family, excludeCIDRs });
-    const rules = await kernel.rules.observe();
-    this.#digests = rules.digests;
-    return rules;
+    return kernel.rules.observe();
   }
 
   #fragmentOptionsFor(

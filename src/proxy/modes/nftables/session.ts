@@ -134,7 +134,7 @@ export class TableSession implements ServiceSession {
   /**
    * One chain per transaction: a busy one is no reason to keep the others, and fails nothing else.
    */
-  dropUnusedChains(now: number, onFailure: (chain: string, error: unknown) => void): void {
+  removeIdle(now: number, onFailure: (chain: string, error: unknown) => void): void {
     this.#dropForeignChains(onFailure);
     const unused = new Set(this.#renderer.unusedChains());
     for (const name of this.#unusedSince.keys()) {

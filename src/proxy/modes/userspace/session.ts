@@ -61,7 +61,7 @@ export class ForwardingSession implements ServiceSession {
     this.#isComplete = true;
   }
 
-  dropUnusedChains(): void {}
+  removeIdle(): void {}
 
   close(): void {}
 }

@@ -97,21 +97,21 @@ describe('a change sends the chains that differ', () => {
     await program(cluster({ a: ['10.1.0.1', '10.1.0.2'] }), ['ns/b']);
     expect(sentKinds()).toEqual(['nat KUBE-SERVICES']);
     const failures: string[] = [];
-    await session.dropUnusedChains(1_000, (chain) => failures.push(chain));
-    await session.dropUnusedChains(5_999, (chain) => failures.push(chain));
+    await session.removeIdle(1_000, (chain) => failures.push(chain));
+    await session.removeIdle(5_999, (chain) => failures.push(chain));
     expect(sentKinds()).toEqual([]);
-    await session.dropUnusedChains(6_000, (chain) => failures.push(chain));
+    await session.removeIdle(6_000, (chain) => failures.push(chain));
     expect(sentKinds()).toEqual(['-nat SEP', '-nat SVC']);
     expect(failures).toEqual([]);
   });
 
   test('an endpoint that comes back soon keeps its chain', async () => {
     await program(cluster({ a: ['10.1.0.1'] }), ['ns/a']);
-    await session.dropUnusedChains(1_000, () => {});
+    await session.removeIdle(1_000, () => {});
     await program(cluster({ a: ['10.1.0.1', '10.1.0.2'] }), ['ns/a']);
     expect(sentKinds()).toEqual(['nat SVC 2']);
-    await session.dropUnusedChains(9_000, () => {});
-    await session.dropUnusedChains(99_000, () => {});
+    await session.removeIdle(9_000, () => {});
+    await session.removeIdle(99_000, () => {});
     expect(sentKinds()).toEqual([]);
   });
 });
@@ -169,8 +169,8 @@ describe('a start', () => {
     rules.chains.set('nat KUBE-SEP-AAAAAAAAAAAAAAAA', []);
     rules.chains.set('nat CNI-HOSTPORT-DNAT', ['-j RETURN']);
     await program(services);
-    await session.dropUnusedChains(0, () => {});
-    await session.dropUnusedChains(5_000, () => {});
+    await session.removeIdle(0, () => {});
+    await session.removeIdle(5_000, () => {});
     expect([...rules.chains.keys()].filter((key) => key.includes('AAAA'))).toEqual([]);
     expect(rules.chains.get('nat CNI-HOSTPORT-DNAT')).toEqual(['-j RETURN']);
   });
@@ -192,12 +192,12 @@ describe('failures', () => {
     const used = names[3];
     rules.refuses = ({ removedChains = [] }) => removedChains.some(({ name }) => name === used);
     const failures: string[] = [];
-    await session.dropUnusedChains(0, () => {});
-    await session.dropUnusedChains(5_000, (chain) => failures.push(chain));
+    await session.removeIdle(0, () => {});
+    await session.removeIdle(5_000, (chain) => failures.push(chain));
     expect(failures).toEqual([used]);
     expect(names.filter((name) => rules.chains.has(`nat ${name}`))).toEqual([used]);
     rules.refuses = () => false;
-    await session.dropUnusedChains(10_000, (chain) => failures.push(chain));
+    await session.removeIdle(10_000, (chain) => failures.push(chain));
     expect(names.filter((name) => rules.chains.has(`nat ${name}`))).toEqual([]);
   });
 });
@@ -254,12 +254,12 @@ describe('any order of changes', () => {
       const now = cluster(services);
       const gone = Array.from({ length: 6 }, (_, i) => `ns/s${i}`);
       await program(now, new Set([...now.keys(), ...gone]));
-      await session.dropUnusedChains(step * 3_000, (chain, error) => {
+      await session.removeIdle(step * 3_000, (chain, error) => {
         throw new Error(chain, { cause: error });
       });
     }
-    await session.dropUnusedChains(1_000_000, () => {});
-    await session.dropUnusedChains(2_000_000, () => {});
+    await session.removeIdle(1_000_000, () => {});
+    await session.removeIdle(2_000_000, () => {});
     expect(new Map([...rules.chains].sort())).toEqual(await coldContent(cluster(services)));
   });
 });

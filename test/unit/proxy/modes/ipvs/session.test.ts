@@ -49,7 +49,7 @@ function restart(options: Partial<IpvsSessionOptions> = {}): void {
 /** Looks at what drains, as long after the last look as it takes. */
 async function look(): Promise<void> {
   nowMs += 2_000;
-  await session.dropUnusedChains(nowMs, () => {});
+  await session.removeIdle(nowMs, () => {});
 }
 
 /** Twice: the first look begins to wait. */
