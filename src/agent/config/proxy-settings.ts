@@ -1,6 +1,8 @@
 /** What the Service proxy works with: KubeProxyConfiguration parsed, checked and resolved per mode. */
+
 import type { Cidr } from '../../net/cidr.ts';
 import type { IP } from '../../net/ip.ts';
+import { MODES, type ModeName } from '../../proxy/mode-name.ts';
 import type { LocalDetection, NodePortAddresses } from '../../proxy/node-addresses.ts';
 import type { Origin } from './document.ts';
 import { parseGoDuration } from './go-duration.ts';
@@ -10,8 +12,6 @@ import { KUBE_PROXY_SETTINGS } from './kube-proxy-settings.ts';
 import { SettingsReader } from './settings-reader.ts';
 
 /** A way to forward Services, in the order in which `auto` tries them. */
-export const MODES = ['nftables', 'iptables', 'ipvs', 'userspace'] as const;
-export type ModeName = (typeof MODES)[number];
 /** `auto`: the first that this node can do. */
 export type ProxyMode = ModeName | 'auto';
 

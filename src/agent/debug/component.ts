@@ -1,3 +1,6 @@
+import { join } from 'node:path';
+import { readBootId } from '../../cni/machine.ts';
+import { openRecords } from '../../cni/upkeep/records.ts';
 import { openRtnl } from '../../kernel/rtnl.ts';
 import type { IPFamily } from '../../net/ip.ts';
 import { NftablesConnection } from '../../nftables/connection.ts';
@@ -10,6 +13,7 @@ import type { AgentContext } from '../context.ts';
 import type { ProxyComponent } from '../proxy/component.ts';
 import { explain, syncedSnapshot } from './explain.ts';
 import { tracePacket } from './live-trace.ts';
+import { podMasqueradesOf } from './pod-masquerades.ts';
 import { type DebugRequest, debugSocketPath } from './protocol.ts';
 import { DebugServer } from './server.ts';
 import type { AgentStatus } from './status.ts';
@@ -38,6 +42,10 @@ function listen(
   { config, clock, log, descriptors }: AgentContext,
   subjects: DebugSubjects,
 ): DebugServer {
+  const records = openRecords(join(config.runDir, 'attachments'), {
+    bootId: readBootId,
+    now: () => clock.now(),
+  });
   return DebugServer.listen({
     path: debugSocketPath(config.runDir),
     clock,
@@ -53,6 +61,8 @@ function listen(
           const sources = {
             snapshots: proxy.snapshots,
             openRtnl: () => openRtnl(),
+            mode: proxy.choice.mode,
+            podMasquerades: () => podMasqueradesOf(records.list()),
             tracePacket: (packet, timeoutMs, stop) =>
               tracePacket(packet, { clock, timeoutMs, signal: stop }),
           } satisfies Parameters<typeof explain>[1];

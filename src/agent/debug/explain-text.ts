@@ -35,7 +35,7 @@ export function explainText({ explanation, pending, doubts = [], live }: Explain
   return `${lines.join('\n')}\n`;
 }
 
-function decisionText(decision: Decision, { packet }: Explanation): string {
+function decisionText(decision: Decision, { packet, verdict }: Explanation): string {
   switch (decision.kind) {
     case 'origin':
       return originText(decision, packet);
@@ -48,9 +48,9 @@ function decisionText(decision: Decision, { packet }: Explanation): string {
     case 'noFrontend':
       return noFrontendText(decision);
     case 'clusterIP':
-      return `It is the clusterIP of ${decision.servicePorts.join(', ')}: its other ports are refused.`;
+      return `It is the clusterIP of ${decision.servicePorts.join(', ')}: its other ports are ${verdict.kind === 'pass' ? 'left to the routing in this mode' : 'refused'}.`;
     case 'serviceCIDR':
-      return `It is in ${decision.cidr}, where only clusterIPs are, and no Service has it.`;
+      return `It is in ${decision.cidr}, where only clusterIPs are, and no Service has it${verdict.kind === 'pass' ? '; this mode leaves it to the routing' : ''}.`;
     case 'trafficPolicy':
       return policyText(decision);
     case 'noEndpoints':
@@ -123,6 +123,8 @@ const MASQUERADE: Readonly<Record<MasqueradeReason, string>> = {
   fromPod: 'pods are not masqueraded on the way to a clusterIP',
   noDetector: 'without a way to tell pods, no client of a clusterIP is masqueraded',
   sourceKept: 'externalTrafficPolicy Local keeps it',
+  forwarded: 'the agent makes the connection to the endpoint (mode userspace)',
+  ipMasq: 'the CNI configuration of the pod has ipMasq, and the endpoint is outside its networks',
 };
 
 function endpointsText(decision: Extract<Decision, { kind: 'endpoints' }>): string {
@@ -162,6 +164,8 @@ function verdictText({ verdict }: Explanation): string {
       return 'refused at once (a TCP reset, or an ICMP error).';
     case 'drop':
       return 'dropped in silence; the client runs into its timeout.';
+    case 'reset':
+      return 'taken by the agent, then reset: a process learns of a connection when it is made.';
     case 'pass':
       return 'no Service; the packet goes on as if there were no Service proxy.';
   }

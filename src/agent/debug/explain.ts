@@ -1,10 +1,12 @@
 import type { NodeRtnl } from '../../kernel/types.ts';
-import { containsIP, prefixLength } from '../../net/cidr.ts';
+import { type Cidr, containsIP, prefixLength } from '../../net/cidr.ts';
 import { type IP, type IPFamily, ipFamily, isLoopback } from '../../net/ip.ts';
 import type { TraceEvent } from '../../nftables/trace.ts';
+import type { ModeName } from '../../proxy/mode-name.ts';
 import type { ProxySnapshot } from '../../proxy/snapshot.ts';
 import { decide } from '../../proxy/verdict/decide.ts';
 import type { Explanation, Packet } from '../../proxy/verdict/explanation.ts';
+import { MODE_TRAITS } from '../../proxy/verdict/mode-traits.ts';
 import { worldOfPacket } from '../../proxy/verdict/world-of-packet.ts';
 import { WeftError } from '../../util/errors.ts';
 import { type LiveAnswer, readTrace } from './live-outcome.ts';
@@ -24,6 +26,9 @@ export interface ExplainAnswer {
 export interface ExplainSources {
   readonly snapshots: () => ReadonlyMap<IPFamily, ProxySnapshot>;
   readonly openRtnl: () => NodeRtnl;
+  readonly mode: ModeName;
+  /** Pods of this node that the CNI plugins masquerade, as records tell. */
+  readonly podMasquerades: () => ReadonlyMap<IP, readonly Cidr[]>;
   readonly tracePacket: (
     packet: Packet,
     timeoutMs: number,
@@ -43,7 +48,12 @@ export async function explain(
   try {
     const localAddresses = rtnl.addresses().map(({ address }) => address);
     const placed = withInterface(packet, snapshot, localAddresses, rtnl);
-    explanation = decide(placed, worldOfPacket(snapshot, placed, localAddresses));
+    const world = worldOfPacket(snapshot, placed, {
+      localAddresses,
+      traits: MODE_TRAITS[sources.mode],
+      podMasquerades: sources.podMasquerades(),
+    });
+    explanation = decide(placed, world);
   } finally {
     rtnl.close();
   }

@@ -90,6 +90,7 @@ function agrees(
     case 'reject':
       return outcome.kind === 'refused';
     case 'drop':
+    case 'reset':
       return outcome.kind === 'dropped';
     case 'pass':
       return outcome.kind === 'sent' || outcome.kind === 'delivered' ? true : undefined;

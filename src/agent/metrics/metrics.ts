@@ -9,7 +9,7 @@ import type { UpkeepMetrics } from '../../cni/upkeep/upkeep.ts';
 import type { AnsweredRequest } from '../../kube/api/client.ts';
 import type { ConntrackMetrics } from '../../proxy/conntrack/reconciler.ts';
 import type { ProxyMetrics } from '../../proxy/metrics.ts';
-import type { ModeName } from '../config/proxy-settings.ts';
+import type { ModeName } from '../../proxy/mode-name.ts';
 import type { ReloadResult } from '../live-config.ts';
 import { type AuditSink, createAuditSink } from './audit.ts';
 import { type CniRequestSink, createCniSink, createUpkeepSink } from './cni.ts';

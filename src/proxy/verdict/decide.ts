@@ -1,6 +1,6 @@
 import { containsIP } from '../../net/cidr.ts';
 import type { IP } from '../../net/ip.ts';
-import type { Endpoint } from '../endpoints.ts';
+import type { Endpoint, SliceEndpoint } from '../endpoints.ts';
 import type { ResolvedFrontend, Route } from '../state.ts';
 import type {
   Candidate,
@@ -11,7 +11,7 @@ import type {
   Packet,
   PacketVerdict,
 } from './explanation.ts';
-import { isHairpin, masqueradeReason, masquerades } from './masquerade.ts';
+import { masqueradeReason, masquerades, sourceReason } from './masquerade.ts';
 import { pick } from './shares.ts';
 import {
   acceptsNodePorts,
@@ -45,7 +45,8 @@ export function decide(packet: Packet, world: World): Explanation {
     frontend: found.resolved.frontend.kind,
   };
   if (ranges?.admittedBy === undefined && ranges !== undefined) {
-    return { packet, decisions: [origin, hit, ranges], verdict: { kind: 'drop' } };
+    const verdict = silence(packet, world, found);
+    return { packet, decisions: [origin, hit, ranges], verdict };
   }
   const { decisions, verdict } = decideRoute(packet, world, found);
   const admitted = ranges === undefined ? [] : [ranges];
@@ -100,11 +101,22 @@ function decideWithoutFrontend(packet: Packet, world: World): Outcome {
   if (owners !== undefined) {
     const servicePorts = owners.map(({ port }) => port.name);
     const decisions = [missed, { kind: 'clusterIP', servicePorts } as const];
-    return { decisions, verdict: { kind: 'reject' } };
+    const isRouted = world.traits?.leavesToRouting.otherPorts === true;
+    return { decisions, verdict: { kind: isRouted ? 'pass' : 'reject' } };
   }
   const cidr = world.serviceCIDRs.find((network) => containsIP(network, destination));
   if (cidr === undefined) return { decisions: [missed], verdict: { kind: 'pass' } };
-  return { decisions: [missed, { kind: 'serviceCIDR', cidr }], verdict: { kind: 'drop' } };
+  const isRouted = world.traits?.leavesToRouting.unusedAddresses === true;
+  const verdict = { kind: isRouted ? 'pass' : 'drop' } as const;
+  return { decisions: [missed, { kind: 'serviceCIDR', cidr }], verdict };
+}
+
+/** A process that takes TCP connections can only take them or not: it learns of them too late. */
+function silence({ protocol }: Packet, { traits }: World, found: FoundFrontend): PacketVerdict {
+  if (traits?.isForwarder !== true || protocol !== 'tcp') return { kind: 'drop' };
+  const { route, outside } = found.resolved;
+  const isTaken = [route, outside ?? route].some(({ endpoints }) => endpoints.length > 0);
+  return { kind: isTaken ? 'reset' : 'reject' };
 }
 
 function checkSourceRanges({ source }: Packet, { allowedSources: ranges }: ResolvedFrontend) {
@@ -116,15 +128,17 @@ function checkSourceRanges({ source }: Packet, { allowedSources: ranges }: Resol
 function decideRoute(packet: Packet, world: World, found: FoundFrontend): Outcome {
   const { resolved, owner } = found;
   const isOfThisNode = isFromNode(world, packet) || podSign(world, packet) !== undefined;
-  const isShortCircuit = resolved.outside !== undefined && isOfThisNode;
-  const route = isOfThisNode ? resolved.route : (resolved.outside ?? resolved.route);
+  const isAlike = world.traits?.hasOneRoute === true && hasEndpoints(resolved.outside);
+  const isShortCircuit = resolved.outside !== undefined && isOfThisNode && !isAlike;
+  const route = isOfThisNode && !isAlike ? resolved.route : (resolved.outside ?? resolved.route);
   const policy = policyOf(found);
   const isLocalOnly = policy.value === 'Local' && !isShortCircuit;
   const scope = isLocalOnly ? 'node' : 'cluster';
   const decisions: Decision[] = [{ ...policy, isShortCircuit }];
   if (route.endpoints.length === 0) {
     decisions.push({ kind: 'noEndpoints', scope, answer: route.whenEmpty });
-    return { decisions, verdict: { kind: route.whenEmpty } };
+    const isSilent = route.whenEmpty === 'drop';
+    return { decisions, verdict: isSilent ? silence(packet, world, found) : { kind: 'reject' } };
   }
   const { affinitySeconds } = owner.port.policy;
   if (affinitySeconds !== undefined) {
@@ -133,11 +147,17 @@ function decideRoute(packet: Packet, world: World, found: FoundFrontend): Outcom
   const { shares, ...picking } = pick(route, owner.port.policy.balance, packet.source);
   decisions.push({ kind: 'endpoints', count: route.endpoints.length, scope, ...picking });
   const usual = masqueradeReason(packet, world, resolved.masquerading);
-  const candidates = candidatesOf(packet, usual, route, shares);
+  const candidates = candidatesOf(route, shares, (target) =>
+    sourceReason(packet, world, target, usual),
+  );
   return {
     decisions: [...decisions, ...masqueradeDecisions(candidates)],
     verdict: { kind: 'dnat', candidates },
   };
+}
+
+function hasEndpoints(route: Route | undefined): boolean {
+  return route !== undefined && route.endpoints.length > 0;
 }
 
 function policyOf({ resolved, owner }: FoundFrontend) {
@@ -152,13 +172,12 @@ function policyOf({ resolved, owner }: FoundFrontend) {
 }
 
 function candidatesOf(
-  packet: Packet,
-  usual: MasqueradeReason,
   route: Route,
   shares: readonly number[],
+  reasonFor: (target: SliceEndpoint) => MasqueradeReason,
 ): readonly Candidate[] {
   return route.endpoints.map(({ target, port }: Endpoint, i): Candidate => {
-    const because = isHairpin(packet, target) ? 'hairpin' : usual;
+    const because = reasonFor(target);
     return {
       ip: target.ip,
       port,

@@ -37,7 +37,9 @@ export type MasqueradeReason =
   | 'fromNode'
   | 'fromPod'
   | 'noDetector'
-  | 'sourceKept';
+  | 'sourceKept'
+  | 'forwarded'
+  | 'ipMasq';
 
 /** One endpoint the connection may go to. */
 export interface Candidate {
@@ -115,6 +117,8 @@ export type PacketVerdict =
   | { readonly kind: 'dnat'; readonly candidates: readonly Candidate[] }
   | { readonly kind: 'reject' }
   | { readonly kind: 'drop' }
+  /** Taken by a process, and then reset. */
+  | { readonly kind: 'reset' }
   | { readonly kind: 'pass' };
 
 export interface Explanation {

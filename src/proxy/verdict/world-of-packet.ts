@@ -1,14 +1,14 @@
-import { type IP, ipFamily } from '../../net/ip.ts';
+import { ipFamily } from '../../net/ip.ts';
 import { frontendKey, frontendsOf } from '../claims.ts';
 import { type ProxySnapshot, resolveSnapshot } from '../snapshot.ts';
 import type { Packet } from './explanation.ts';
-import { addressKeyOf, buildWorld, nodePortKeyOf, type World } from './world.ts';
+import { addressKeyOf, buildWorld, type NodeWorld, nodePortKeyOf, type World } from './world.ts';
 
 /** The part of a snapshot that this packet can meet; the cost of resolving the rest is spared. */
 export function worldOfPacket(
   snapshot: ProxySnapshot,
   packet: Packet,
-  localAddresses: readonly IP[],
+  node: Pick<NodeWorld, 'localAddresses' | 'traits' | 'podMasquerades'>,
 ): World {
   const keys = new Set([addressKeyOf(packet), nodePortKeyOf(packet)]);
   const resolved = resolveSnapshot(
@@ -19,10 +19,11 @@ export function worldOfPacket(
   );
   const { layout, nodePortIPs } = snapshot.settings;
   return buildWorld([...resolved.values()].flat(), {
+    ...node,
     localDetector: layout.localDetector,
     masqueradesAll: layout.masqueradesAll,
     nodePortIPs: layout.acceptsOnAllAddresses ? undefined : nodePortIPs,
-    localAddresses: localAddresses.filter((ip) => ipFamily(ip) === snapshot.family),
+    localAddresses: node.localAddresses.filter((ip) => ipFamily(ip) === snapshot.family),
     serviceCIDRs: layout.serviceCIDRs,
   });
 }

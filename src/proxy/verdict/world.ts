@@ -4,6 +4,7 @@ import { frontendKey } from '../claims.ts';
 import type { LocalDetector } from '../node-addresses.ts';
 import type { ResolvedFrontend, ResolvedPort } from '../state.ts';
 import type { Origin, OriginSign, Packet } from './explanation.ts';
+import type { ModeTraits } from './mode-traits.ts';
 
 /** What of the node and its configuration decides about packets of one address family. */
 export interface NodeWorld {
@@ -15,6 +16,13 @@ export interface NodeWorld {
   /** Every address of this node's interfaces. */
   readonly localAddresses: readonly IP[];
   readonly serviceCIDRs: readonly Cidr[];
+  /** Absent: as all modes mean it, which is what the rules of nftables do. */
+  readonly traits?: ModeTraits;
+  /**
+   * Pods of this node that the CNI plugins masquerade (ipMasq), with the networks where they keep
+   * their own address; absent: none.
+   */
+  readonly podMasquerades?: ReadonlyMap<IP, readonly Cidr[]>;
 }
 
 export interface OwnedFrontend {

@@ -2,6 +2,7 @@
 import { parseIP } from '../../../src/net/ip.ts';
 import { FrontendClaims } from '../../../src/proxy/claims.ts';
 import { parseSlice, type SliceRecord } from '../../../src/proxy/endpoints.ts';
+import type { ModeName } from '../../../src/proxy/mode-name.ts';
 import {
   acceptsOnAllAddresses,
   localDetector,
@@ -11,6 +12,7 @@ import {
 import { parseService } from '../../../src/proxy/service.ts';
 import { type ResolvedPort, resolvePort } from '../../../src/proxy/state.ts';
 import { decide } from '../../../src/proxy/verdict/decide.ts';
+import { MODE_TRAITS } from '../../../src/proxy/verdict/mode-traits.ts';
 import { buildWorld, type World } from '../../../src/proxy/verdict/world.ts';
 import {
   type Flow,
@@ -24,7 +26,12 @@ import type { Net } from './net.ts';
 import { localAddresses, NODE, SERVICE_CIDRS, settingsOf } from './settings.ts';
 
 /** The world of all groups that share these settings. */
-export function worldOf(groups: readonly FlowGroup[], settings: SettingsName, net: Net): World {
+export function worldOf(
+  groups: readonly FlowGroup[],
+  settings: SettingsName,
+  net: Net,
+  mode: ModeName = 'nftables',
+): World {
   const { localDetection, masqueradesAll, nodePortAddresses, hasNodeObjects } =
     settingsOf(settings);
   const facts = parseNode(NODE);
@@ -39,6 +46,7 @@ export function worldOf(groups: readonly FlowGroup[], settings: SettingsName, ne
       : nodePortIPs(nodePortAddresses, net.family, facts, () => addresses),
     localAddresses: addresses,
     serviceCIDRs: SERVICE_CIDRS,
+    traits: MODE_TRAITS[mode],
   });
 }
 

@@ -1,5 +1,5 @@
+import { MODES, type ModeName } from '../../../proxy/mode-name.ts';
 import { IoError, toError } from '../../../util/errors.ts';
-import { MODES, type ModeName } from '../../config/proxy-settings.ts';
 import type { RulesKind } from '../rules-record.ts';
 import type { OpenedMode } from './mode.ts';
 

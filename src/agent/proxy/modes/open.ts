@@ -1,8 +1,8 @@
 import { hasCapability } from '../../../kernel/capabilities.ts';
 import { sysctls } from '../../../kernel/sysctls.ts';
 import type { IPFamily } from '../../../net/ip.ts';
+import type { ModeName } from '../../../proxy/mode-name.ts';
 import { IoError, toError } from '../../../util/errors.ts';
-import type { ModeName } from '../../config/proxy-settings.ts';
 import type { AgentContext } from '../../context.ts';
 import { readRulesRecord } from '../rules-record.ts';
 import { type ChosenMode, chooseMode } from './auto.ts';

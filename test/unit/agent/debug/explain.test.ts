@@ -1,7 +1,11 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type ExplainSources, explain } from '../../../../src/agent/debug/explain.ts';
+import {
+  type MasqueradePlan,
+  podMasqueradesOf,
+} from '../../../../src/agent/debug/pod-masquerades.ts';
 import type { NodeRtnl } from '../../../../src/kernel/types.ts';
-import { parseCidr } from '../../../../src/net/cidr.ts';
+import { type Cidr, parseCidr } from '../../../../src/net/cidr.ts';
 import { parseIP } from '../../../../src/net/ip.ts';
 import type { LocalDetection } from '../../../../src/proxy/node-addresses.ts';
 import { ServiceProxy } from '../../../../src/proxy/service-proxy.ts';
@@ -36,6 +40,8 @@ function start(localDetection: LocalDetection | undefined, isSynced = true): Exp
   return {
     snapshots: () => proxy.snapshots(),
     openRtnl: fakeRtnl,
+    mode: 'nftables',
+    podMasquerades: () => new Map(),
     tracePacket: () => Promise.resolve([]),
   };
 }
@@ -145,3 +151,30 @@ test('a family that is not served', async () => {
     ),
   ).rejects.toThrow(/no Services over IPv6/);
 });
+
+test('a pod with ipMasq is seen under the address of the node', async () => {
+  const podMasquerades = podMasqueradesOf([
+    { plan: planOf('10.1.0.2', [parseCidr('10.1.2.0/24')]) },
+    { plan: planOf('10.1.0.4', [parseCidr('10.1.0.0/24')]) },
+  ]);
+  const cidrs = { kind: 'cidrs', cidrs: [parseCidr('10.0.0.0/8')] } as const;
+  const sources = { ...start(cidrs), podMasquerades: () => podMasquerades };
+  const reasonFor = async (source: string) => {
+    const { verdict } = (await ask(sources, source)).explanation;
+    return verdict.kind === 'dnat' ? verdict.candidates.map(({ because }) => because) : verdict;
+  };
+  expect(await reasonFor('10.1.0.2')).toEqual(['ipMasq']);
+  expect(await reasonFor('10.1.0.4')).toEqual(['fromPod']);
+  expect(await reasonFor('10.1.0.5')).toEqual(['fromPod']);
+});
+
+/** A pod in a network of its own, and the networks where it keeps its address besides. */
+function planOf(address: string, except: readonly Cidr[]): MasqueradePlan {
+  const subnet = parseCidr(`${address}/32`);
+  const owner = { network: 'net', containerId: address };
+  const entry = { address: parseIP(address), subnet, except };
+  return {
+    masquerade: [],
+    iptablesMasquerade: { owner, entries: [entry] },
+  };
+}

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { ModeName } from '../../../../src/agent/config/proxy-settings.ts';
 import { createAgentMetrics } from '../../../../src/agent/metrics/metrics.ts';
+import type { ModeName } from '../../../../src/proxy/mode-name.ts';
 import type { PacketCounts } from '../../../../src/proxy/modes/iptables/packet-counts.ts';
 
 const create = (hasProcessMetrics = false, mode: ModeName = 'nftables') => {

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import type { ModeName } from '../../../../../src/agent/config/proxy-settings.ts';
 import { chooseMode } from '../../../../../src/agent/proxy/modes/auto.ts';
 import type { OpenedMode } from '../../../../../src/agent/proxy/modes/mode.ts';
 import type { RulesKind } from '../../../../../src/agent/proxy/rules-record.ts';
+import type { ModeName } from '../../../../../src/proxy/mode-name.ts';
 import { IoError } from '../../../../../src/util/errors.ts';
 
 const OPENED: OpenedMode = {
