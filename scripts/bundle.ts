@@ -12,13 +12,20 @@ import { noticesText } from './third-party-notices.ts';
 const [outdir = 'dist'] = process.argv.slice(2);
 
 /** Node's modules that are ready when a program starts. */
-const readyModules = new Set(['node:fs', 'node:module', 'node:os', 'node:path', 'node:util', 'os']);
+const READY_MODULES = new Set([
+  'node:fs',
+  'node:module',
+  'node:os',
+  'node:path',
+  'node:util',
+  'os',
+]);
 /** Modules that take milliseconds to load: not before the first use of one of their exports. */
-const lazyModules = ['node:child_process', 'node:crypto'];
+const LAZY_MODULES = ['node:child_process', 'node:crypto'];
 
 /** The standalone's code is a function, called by the loader with its `require` and its URL. */
-const standaloneHead = `(function (load, loaderUrl) {
-const lazy = ${JSON.stringify(lazyModules)};
+const STANDALONE_HEAD = `(function (load, loaderUrl) {
+const lazy = ${JSON.stringify(LAZY_MODULES)};
 const loaded = new Map();
 const require = (id) => {
   if (!loaded.has(id)) loaded.set(id, lazy.includes(id) ? lazily(id) : load(id));
@@ -59,13 +66,13 @@ async function bundleStandalone(): Promise<Metafile> {
     format: 'cjs',
     minify: true,
     define: { 'import.meta.url': 'loaderUrl' },
-    banner: { js: standaloneHead },
+    banner: { js: STANDALONE_HEAD },
     footer: { js: '})' },
   });
   refuseWarnings(result);
   for (const { imports } of Object.values(result.metafile.outputs)) {
     const costly = imports.find(
-      ({ path }) => !readyModules.has(path) && !lazyModules.includes(path),
+      ({ path }) => !READY_MODULES.has(path) && !LAZY_MODULES.includes(path),
     );
     if (costly !== undefined) throw new Error(`weft-cni: ${costly.path} is loaded at every start`);
   }

@@ -7,12 +7,12 @@ import { pathToFileURL } from 'node:url';
 import { Ajv } from 'ajv';
 import standalone from 'ajv/dist/standalone/index.js';
 
-const schemaUrl = new URL('../src/cni/bridge/config.schema.json', import.meta.url);
-const outputUrl = new URL('../src/cni/bridge/config-validator.generated.ts', import.meta.url);
+const SCHEMA_URL = new URL('../src/cni/bridge/config.schema.json', import.meta.url);
+const OUTPUT_URL = new URL('../src/cni/bridge/config-validator.generated.ts', import.meta.url);
 
 /** The module text for the schema now on disk. */
 export function compileSchema(): string {
-  const schema: unknown = JSON.parse(readFileSync(schemaUrl, 'utf8'));
+  const schema: unknown = JSON.parse(readFileSync(SCHEMA_URL, 'utf8'));
   if (typeof schema !== 'object' || schema === null) throw new Error('schema is not an object');
   const ajv = new Ajv({ code: { source: true, esm: true, optimize: true } });
   const code = standalone.default(ajv, ajv.compile(schema));
@@ -22,5 +22,5 @@ export function compileSchema(): string {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  writeFileSync(outputUrl, compileSchema());
+  writeFileSync(OUTPUT_URL, compileSchema());
 }

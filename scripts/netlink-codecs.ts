@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import type { Plugin } from 'esbuild';
 
 /** What TypeScript 4 makes of `export`, `import` and `enum` for CommonJS, and what it was made from. */
-const rewrites: readonly (readonly [RegExp, string])[] = [
+const REWRITES: readonly (readonly [RegExp, string])[] = [
   [/^"use strict";\n/, ''],
   [
     /^var __(?:createBinding|setModuleDefault|importStar|exportStar)\b[\s\S]*?^(?:\}\)\);|\};)\n/gm,
@@ -29,7 +29,7 @@ const rewrites: readonly (readonly [RegExp, string])[] = [
 /** Throws when something of CommonJS is left, as another release of the package may have. */
 function toEsModule(path: string): string {
   let text = readFileSync(path, 'utf8');
-  for (const [pattern, replacement] of rewrites) text = text.replace(pattern, replacement);
+  for (const [pattern, replacement] of REWRITES) text = text.replace(pattern, replacement);
   const rest = /.*(?:\bexports\b|\brequire\(|__importStar|__exportStar).*/.exec(text)?.[0];
   if (rest !== undefined) throw new Error(`${path}: not an ES module yet: ${rest.slice(0, 120)}`);
   return text;

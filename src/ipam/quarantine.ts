@@ -25,7 +25,7 @@ export interface QuarantineOptions {
 }
 
 /** Files are written anew without what has rested when they have grown to this many bytes. */
-const compactionBytes = 8192;
+const COMPACTION_BYTES = 8192;
 
 /**
  * Keeps the times in small files, `<address> <ms>` per line, shared by all processes. Calls for one
@@ -44,7 +44,7 @@ export function openQuarantine({ directory, periodMs, now }: QuarantineOptions):
       return entry !== undefined && isResting(entry[1]) ? [entry] : [];
     });
     const current = new Map(entries);
-    if (text.length > compactionBytes) compact(fileOf(store), current);
+    if (text.length > COMPACTION_BYTES) compact(fileOf(store), current);
     return current;
   };
   return {

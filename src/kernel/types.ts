@@ -123,7 +123,6 @@ export interface TrafficControl {
   deleteIngressRedirect(link: number): boolean;
 }
 
-/** Everything rtnetlink does for a node. */
 /** Questions to the routing. */
 export interface RouteLookup {
   /** The unicast route by which packets to an address leave; undefined for this node's own. */
@@ -132,6 +131,7 @@ export interface RouteLookup {
   localRoutes(family: IPFamily): readonly IP[];
 }
 
+/** Everything rtnetlink does for a node. */
 export interface NodeRtnl extends Rtnl, BridgeVlans, LinkBatches, TrafficControl {}
 
 export interface Conntrack {

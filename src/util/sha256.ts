@@ -1,5 +1,5 @@
 /** First 32 bits of the fractional parts of the cube roots of the first 64 primes. */
-const roundConstants = new Int32Array([
+const ROUND_CONSTANTS = new Int32Array([
   0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
   0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
   0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
@@ -10,10 +10,10 @@ const roundConstants = new Int32Array([
   0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2,
 ]);
 /** The same of the square roots of the first 8. */
-const initialState = new Int32Array([
+const INITIAL_STATE = new Int32Array([
   0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19,
 ]);
-const blockBytes = 64;
+const BLOCK_BYTES = 64;
 
 /**
  * The 32 bytes of SHA-256 (FIPS 180-4) over bytes or a text in UTF-8. For names that must not
@@ -21,9 +21,9 @@ const blockBytes = 64;
  */
 export function sha256(input: string | Uint8Array): Buffer {
   const message = padded(typeof input === 'string' ? Buffer.from(input) : input);
-  const state = initialState.slice();
+  const state = INITIAL_STATE.slice();
   const words = new Int32Array(64);
-  for (let offset = 0; offset < message.length; offset += blockBytes) {
+  for (let offset = 0; offset < message.length; offset += BLOCK_BYTES) {
     for (let i = 0; i < 16; i += 1) words[i] = message.readInt32BE(offset + 4 * i);
     extend(words);
     compress(state, words);
@@ -35,7 +35,7 @@ export function sha256(input: string | Uint8Array): Buffer {
 
 /** The bytes, a one bit, zeros and the length in bits (section 5.1.1). */
 function padded(bytes: Uint8Array): Buffer {
-  const length = Math.ceil((bytes.length + 9) / blockBytes) * blockBytes;
+  const length = Math.ceil((bytes.length + 9) / BLOCK_BYTES) * BLOCK_BYTES;
   const message = Buffer.alloc(length);
   message.set(bytes);
   message[bytes.length] = 0x80;
@@ -59,7 +59,7 @@ function compress(state: Int32Array, words: Int32Array): void {
   let [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0] = state;
   for (let i = 0; i < 64; i += 1) {
     const e1 = ((e >>> 6) | (e << 26)) ^ ((e >>> 11) | (e << 21)) ^ ((e >>> 25) | (e << 7));
-    const t = (h + e1 + ((e & f) ^ (~e & g)) + (roundConstants[i] ?? 0) + (words[i] ?? 0)) | 0;
+    const t = (h + e1 + ((e & f) ^ (~e & g)) + (ROUND_CONSTANTS[i] ?? 0) + (words[i] ?? 0)) | 0;
     const a0 = ((a >>> 2) | (a << 30)) ^ ((a >>> 13) | (a << 19)) ^ ((a >>> 22) | (a << 10));
     h = g;
     g = f;

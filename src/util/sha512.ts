@@ -1,18 +1,18 @@
 /** SHA-512 (FIPS 180-4) without `node:crypto`, which takes a short-lived program 5 ms to load. */
 
-const blockBytes = 128;
-const lengthBytes = 16;
-const rounds = 80;
+const BLOCK_BYTES = 128;
+const LENGTH_BYTES = 16;
+const ROUNDS = 80;
 
 let constants: { readonly rounds: readonly bigint[]; readonly initial: readonly bigint[] };
 
 /** The digest of a text in UTF-8, in hexadecimal digits. */
 export function sha512(text: string): string {
-  constants ??= { rounds: primeRoots(rounds, 3), initial: primeRoots(8, 2) };
+  constants ??= { rounds: primeRoots(ROUNDS, 3), initial: primeRoots(8, 2) };
   const message = padded(Buffer.from(text));
   let state = constants.initial;
-  for (let offset = 0; offset < message.length; offset += blockBytes) {
-    state = compress(state, schedule(message.subarray(offset, offset + blockBytes)));
+  for (let offset = 0; offset < message.length; offset += BLOCK_BYTES) {
+    state = compress(state, schedule(message.subarray(offset, offset + BLOCK_BYTES)));
   }
   return state.map((word) => word.toString(16).padStart(16, '0')).join('');
 }
@@ -40,8 +40,8 @@ function fixedPointRoot(value: number, degree: 2 | 3): bigint {
 }
 
 function padded(message: Buffer): Buffer {
-  const blocks = Math.ceil((message.length + 1 + lengthBytes) / blockBytes);
-  const result = Buffer.alloc(blocks * blockBytes);
+  const blocks = Math.ceil((message.length + 1 + LENGTH_BYTES) / BLOCK_BYTES);
+  const result = Buffer.alloc(blocks * BLOCK_BYTES);
   message.copy(result);
   result[message.length] = 0x80;
   result.writeBigUInt64BE(BigInt(message.length) * 8n, result.length - 8);
@@ -51,7 +51,7 @@ function padded(message: Buffer): Buffer {
 function schedule(block: Buffer): readonly bigint[] {
   const words = Array.from({ length: 16 }, (_, i) => block.readBigUInt64BE(8 * i));
   const at = (i: number) => words[i] ?? 0n;
-  for (let i = 16; i < rounds; i += 1) {
+  for (let i = 16; i < ROUNDS; i += 1) {
     const early = at(i - 15);
     const late = at(i - 2);
     const first = rotate(early, 1n) ^ rotate(early, 8n) ^ (early >> 7n);

@@ -28,9 +28,9 @@ export interface DropInOptions {
 }
 
 const ownName = 'weft';
-const noteName = '.weft-drop-in.json';
+const NOTE_NAME = '.weft-drop-in.json';
 
-const outcomes: Readonly<Record<Action, (name: string) => string>> = {
+const OUTCOMES: Readonly<Record<Action, (name: string) => string>> = {
   create: (name) => `${name}: weft; there was no other`,
   save: (name) => `${name}: weft; the original is kept as ${savedName(name)}`,
   replace: (name) => `${name}: weft; the original was kept before as ${savedName(name)}`,
@@ -55,7 +55,7 @@ export function dropIn(options: DropInOptions): readonly string[] {
   const seats = wanted.map((name) => observe(cniBin, name, target, notes));
   const steps = isUndo ? planUndo(seats) : planInstall(seats);
   if (!isDryRun) apply(cniBin, steps, target, notes);
-  return steps.map(({ name, action }) => outcomes[action](name));
+  return steps.map(({ name, action }) => OUTCOMES[action](name));
 }
 
 /** Relative in the shim's own directory, so that it is right in a container's view of it too. */
@@ -115,7 +115,7 @@ function apply(directory: string, steps: readonly Step[], target: string, notes:
   if (changes.length > 0) writeNotes(directory, { ...notes, ...Object.fromEntries(changes) });
   for (const step of steps) run(directory, step, target);
   const isUndone = steps.some(({ action }) => action === 'restore' || action === 'remove');
-  if (isUndone) rmSync(join(directory, noteName), { force: true });
+  if (isUndone) rmSync(join(directory, NOTE_NAME), { force: true });
 }
 
 function run(directory: string, { name, action }: Step, target: string): void {
@@ -143,7 +143,7 @@ function replaceByLink(path: string, target: string): void {
 }
 
 function readNotes(directory: string): Notes {
-  const file = join(directory, noteName);
+  const file = join(directory, NOTE_NAME);
   if (!existsSync(file)) return {};
   try {
     const notes: unknown = JSON.parse(readFileSync(file, 'utf8'));
@@ -158,6 +158,6 @@ function readNotes(directory: string): Notes {
 }
 
 function writeNotes(directory: string, notes: Notes): void {
-  const file = join(directory, noteName);
+  const file = join(directory, NOTE_NAME);
   replaceFile(file, `${JSON.stringify(notes)}\n`, { mode: 0o644 });
 }

@@ -20,7 +20,7 @@ import {
 import { type FilterRules, filterRules } from './filter-rules.ts';
 import { fromCidr, negated, podSources, type RuleParts, ruleText, toIP } from './rule-text.ts';
 
-export interface FragmentOptions extends EndpointOptions {
+export interface PortRulesOptions extends EndpointOptions {
   /** Undefined: no traffic to a clusterIP counts as coming from outside. */
   readonly localDetector: LocalDetector | undefined;
   readonly masqueradesAll: boolean;
@@ -29,7 +29,7 @@ export interface FragmentOptions extends EndpointOptions {
 }
 
 /** What one ServicePort adds to the tables. */
-export interface Fragment {
+export interface PortRules {
   /** Chains of table nat that are its own. */
   readonly chains: readonly RuleChain[];
   /** Its rules in chains that all ServicePorts share. */
@@ -39,7 +39,7 @@ export interface Fragment {
   };
 }
 
-export function renderPort(resolved: ResolvedPort, options: FragmentOptions): Fragment {
+export function renderPort(resolved: ResolvedPort, options: PortRulesOptions): PortRules {
   const { port, frontends } = resolved;
   const { anywhere, here } = routesOf(resolved);
   const chains: RuleChain[] = [];
@@ -96,7 +96,7 @@ function isForwarded({ route, outside }: ResolvedFrontend): boolean {
 function dispatchRules(
   { port }: ResolvedPort,
   forwarded: readonly ResolvedFrontend[],
-): Pick<Fragment['shared'], 'natServices' | 'natNodePorts'> {
+): Pick<PortRules['shared'], 'natServices' | 'natNodePorts'> {
   const natServices: string[] = [];
   const natNodePorts: string[] = [];
   const { protocol, name } = port;
@@ -125,7 +125,7 @@ function dispatchRules(
 /** Marks connections to the clusterIP that do not come from this node's pods. */
 function clusterIPMasquerading(
   { port, frontends }: ResolvedPort,
-  { localDetector, masqueradesAll }: FragmentOptions,
+  { localDetector, masqueradesAll }: PortRulesOptions,
 ): readonly string[] {
   const frontend = frontends.find((each) => each.frontend.kind === 'clusterIP')?.frontend;
   if (frontend === undefined) return [];
@@ -150,7 +150,7 @@ function clusterIPMasquerading(
 function externalRules(
   { port }: ResolvedPort,
   { route, outside }: ResolvedFrontend,
-  { localDetector }: FragmentOptions,
+  { localDetector }: PortRulesOptions,
 ): readonly string[] {
   const destinations = `${port.name} external destinations`;
   const toAnywhere = `-j ${serviceChain('SVC', port)}`;

@@ -12,7 +12,7 @@ import {
   nodePortAddresses,
   nodePortJumps,
 } from './fixed-chains.ts';
-import { type Fragment, type FragmentOptions, renderPort } from './fragment.ts';
+import { type PortRules, type PortRulesOptions, renderPort } from './fragment.ts';
 import { applyInHalves } from './halves.ts';
 import type { ServiceRules } from './kernel-rules.ts';
 import { joinShared, sharedChains } from './shared-chains.ts';
@@ -25,7 +25,7 @@ export interface SessionOptions extends FixedOptions {
 
 /** What a Service has in the kernel. */
 interface ProgrammedService {
-  readonly shared: Fragment['shared'];
+  readonly shared: PortRules['shared'];
   readonly chains: readonly string[];
   readonly endpoints: number;
 }
@@ -134,7 +134,7 @@ export class RulesSession implements ServiceSession {
   #optionsFor({
     layout,
     nodePortIPs,
-  }: SessionSettings): Omit<FragmentOptions, 'hasEndpointComments'> {
+  }: SessionSettings): Omit<PortRulesOptions, 'hasEndpointComments'> {
     const ips = layout.acceptsOnAllAddresses ? undefined : nodePortIPs;
     return {
       localDetector: layout.localDetector,
@@ -147,7 +147,7 @@ export class RulesSession implements ServiceSession {
   async #render(
     keys: ReadonlySet<string>,
     resolve: (service: string) => readonly ResolvedPort[],
-    options: Omit<FragmentOptions, 'hasEndpointComments'>,
+    options: Omit<PortRulesOptions, 'hasEndpointComments'>,
   ): Promise<readonly RuleChain[]> {
     const resolved: { readonly key: string; readonly ports: readonly ResolvedPort[] }[] = [];
     const take = (key: string) => resolved.push({ key, ports: resolve(key) });
@@ -171,7 +171,7 @@ export class RulesSession implements ServiceSession {
   #note(
     key: string,
     ports: readonly ResolvedPort[],
-    fragments: readonly Fragment[],
+    fragments: readonly PortRules[],
     own: readonly RuleChain[],
   ): void {
     for (const name of this.#services.get(key)?.chains ?? []) this.#unused.set(name, undefined);
@@ -188,7 +188,7 @@ export class RulesSession implements ServiceSession {
   }
 
   /** In the order of names, so that the same Services always give the same rules. */
-  #sharedChains({ nodePortAddresses: addresses }: Pick<FragmentOptions, 'nodePortAddresses'>) {
+  #sharedChains({ nodePortAddresses: addresses }: Pick<PortRulesOptions, 'nodePortAddresses'>) {
     const sorted = [...this.#services].sort(([left], [right]) => (left < right ? -1 : 1));
     const parts = sorted.map(([, { shared }]) => shared);
     return sharedChains(parts, nodePortJumps(addresses));

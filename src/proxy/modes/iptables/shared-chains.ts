@@ -2,9 +2,9 @@
 
 import type { RuleChain, TableName } from '../../../iptables/model.ts';
 import { CHAIN } from './chain-names.ts';
-import type { Fragment } from './fragment.ts';
+import type { PortRules } from './fragment.ts';
 
-type SharedRules = Fragment['shared'];
+type SharedRules = PortRules['shared'];
 
 const HOMES: Readonly<Record<keyof SharedRules, readonly [TableName, string]>> = {
   filterNodePorts: ['filter', CHAIN.nodePorts],

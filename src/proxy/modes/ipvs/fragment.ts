@@ -5,11 +5,11 @@
 import { type Cidr, containsIP } from '../../../net/cidr.ts';
 import type { IP } from '../../../net/ip.ts';
 import type { ResolvedFrontend, ResolvedPort, Route } from '../../state.ts';
-import type { Fragment, Portal, WantedServer } from './model.ts';
+import type { IpvsPart, Portal, WantedServer } from './model.ts';
 import { type Scheduling, schedulingsOf } from './schedulers.ts';
 import type { SetEntry, SetRoleName } from './sets.ts';
 
-export interface FragmentOptions {
+export interface IpvsPartOptions {
   /** The node's own addresses that accept NodePorts. */
   readonly nodePortIPs: readonly IP[];
   /** Addresses that belong to somebody else's virtual servers. */
@@ -17,12 +17,12 @@ export interface FragmentOptions {
   readonly scheduling: Scheduling;
 }
 
-export function renderPort(resolved: ResolvedPort, options: FragmentOptions): Fragment {
+export function renderPort(resolved: ResolvedPort, options: IpvsPartOptions): IpvsPart {
   const fragments = resolved.frontends.map((frontend) =>
     renderFrontend(resolved, frontend, options),
   );
   const { healthCheckNodePort: healthCheck } = resolved.port.policy;
-  return joinFragments([
+  return joinParts([
     ...fragments,
     {
       ...NOTHING,
@@ -34,7 +34,7 @@ export function renderPort(resolved: ResolvedPort, options: FragmentOptions): Fr
   ]);
 }
 
-export function joinFragments(fragments: readonly Fragment[]): Fragment {
+export function joinParts(fragments: readonly IpvsPart[]): IpvsPart {
   return {
     servers: fragments.flatMap(({ servers }) => servers),
     entries: fragments.flatMap(({ entries }) => entries),
@@ -42,13 +42,13 @@ export function joinFragments(fragments: readonly Fragment[]): Fragment {
   };
 }
 
-const NOTHING: Fragment = { servers: [], entries: [], addresses: [] };
+const NOTHING: IpvsPart = { servers: [], entries: [], addresses: [] };
 
 function renderFrontend(
   resolved: ResolvedPort,
   frontend: ResolvedFrontend,
-  options: FragmentOptions,
-): Fragment {
+  options: IpvsPartOptions,
+): IpvsPart {
   const portals = portalsOf(frontend, options);
   if (portals.length === 0) return NOTHING;
   const { isServed, route, answer } = outcomeOf(frontend);
@@ -72,7 +72,7 @@ function renderFrontend(
 
 function portalsOf(
   { frontend }: ResolvedFrontend,
-  { nodePortIPs, excludeCIDRs }: FragmentOptions,
+  { nodePortIPs, excludeCIDRs }: IpvsPartOptions,
 ): readonly Portal[] {
   const { protocol, port } = frontend;
   const ips = frontend.kind === 'nodePort' ? nodePortIPs : [frontend.ip];

@@ -25,7 +25,7 @@ export interface WantedServer {
 }
 
 /** What one ServicePort, or one Service, adds. */
-export interface Fragment {
+export interface IpvsPart {
   readonly servers: readonly WantedServer[];
   readonly entries: readonly SetEntry[];
   /** Addresses that this node has to accept packets for. */

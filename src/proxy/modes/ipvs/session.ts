@@ -8,7 +8,7 @@ import type { ServiceSession, SessionSettings } from '../../session.ts';
 import type { ResolvedPort } from '../../state.ts';
 import { applyInHalves } from '../iptables/halves.ts';
 import { destinationKey } from './difference.ts';
-import { type FragmentOptions, joinFragments, renderPort } from './fragment.ts';
+import { type IpvsPartOptions, joinParts, renderPort } from './fragment.ts';
 import type { IpvsKernel } from './kernel.ts';
 import type { KnownState } from './known.ts';
 import { portalKey, portalOf } from './model.ts';
@@ -128,14 +128,14 @@ export class IpvsSession implements ServiceSession {
   #fragmentOptionsFor(
     { layout, nodePortIPs }: SessionSettings,
     others: ReadonlySet<IP>,
-  ): FragmentOptions {
+  ): IpvsPartOptions {
     const { scheduling, excludeCIDRs } = this.#options;
     const ips = layout.acceptsOnAllAddresses ? [...others] : nodePortIPs;
     return { scheduling, excludeCIDRs, nodePortIPs: ips.toSorted() };
   }
 
   async #render(
-    options: FragmentOptions,
+    options: IpvsPartOptions,
     named: Iterable<string>,
     resolve: (service: string) => readonly ResolvedPort[],
   ): Promise<void> {
@@ -148,7 +148,7 @@ export class IpvsSession implements ServiceSession {
     const render = (key: string) => {
       const ports = resolve(key);
       const fragments = ports.map((port) => renderPort(port, options));
-      const fragment = joinFragments(fragments);
+      const fragment = joinParts(fragments);
       for (const { schedulings } of fragment.servers) {
         for (const { scheduler } of schedulings) schedulers.add(scheduler);
       }

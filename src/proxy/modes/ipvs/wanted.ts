@@ -1,5 +1,5 @@
 import type { IP } from '../../../net/ip.ts';
-import { type Fragment, portalKey, type WantedServer } from './model.ts';
+import { type IpvsPart, portalKey, type WantedServer } from './model.ts';
 import { entryKey, type SetEntry } from './sets.ts';
 
 /** What differs since the last time it was asked for, by the keys of portals and entries. */
@@ -19,14 +19,14 @@ interface Counted {
  * that want a virtual server at one portal, the one that names the address has it.
  */
 export class WantedState {
-  readonly #services = new Map<string, Fragment>();
+  readonly #services = new Map<string, IpvsPart>();
   readonly #servers = new Map<string, readonly WantedServer[]>();
   readonly #entries = new Map<string, Counted>();
   readonly #addresses = new Map<IP, number>();
   #touched: Touched = nothingTouched();
 
   /** Replaces what a Service wants; undefined when it is gone. */
-  update(service: string, fragment: Fragment | undefined): void {
+  update(service: string, fragment: IpvsPart | undefined): void {
     const before = this.#services.get(service);
     if (fragment === undefined) this.#services.delete(service);
     else this.#services.set(service, fragment);

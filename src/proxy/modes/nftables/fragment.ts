@@ -50,7 +50,7 @@ export interface Fragment {
 }
 
 /** What the table has of a ServicePort before it is rendered. */
-interface KnownState {
+interface FormerState {
   /** The slots that a frontend has now, so that endpoints stay in their slots. */
   slots(kind: FrontendKind, scope: Scope, key: string): readonly string[];
   /** The ServicePort's number, by which clients are remembered; it keeps it. */
@@ -63,7 +63,7 @@ interface FrontendKey {
 }
 
 /** The fragment of a ServicePort. */
-export function buildFragment(resolved: ResolvedPort, known: KnownState): Fragment {
+export function buildFragment(resolved: ResolvedPort, known: FormerState): Fragment {
   const { port, localEndpoints } = resolved;
   const keys = resolved.frontends.map(({ frontend }) => frontendKey(frontend));
   const hasAffinity = port.policy.affinitySeconds !== undefined && keys.length > 0;
@@ -105,9 +105,9 @@ function stateOf(
 class Pools {
   readonly #pools = new Map<Route, Pool>();
   readonly #policy: ServicePort['policy'];
-  readonly #known: KnownState;
+  readonly #known: FormerState;
 
-  constructor({ policy }: ServicePort, known: KnownState) {
+  constructor({ policy }: ServicePort, known: FormerState) {
     this.#policy = policy;
     this.#known = known;
   }
