@@ -114,6 +114,8 @@ function lazyNftables(isShared: boolean): Nftables {
     chains: (table) => use((nft) => nft.chains(table)),
     hasChain: (table, chain) => use((nft) => nft.hasChain(table, chain)),
     rules: (table, chain) => use((nft) => nft.rules(table, chain)),
+    sets: (table) => use((nft) => nft.sets(table)),
+    ruleCounts: (table) => use((nft) => nft.ruleCounts(table)),
     elements: (table, set) => use((nft) => nft.elements(table, set)),
     close: isShared ? () => undefined : close,
   };

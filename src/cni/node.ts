@@ -16,7 +16,16 @@ import type { AttachmentRecords } from './upkeep/records.ts';
 /** The part of NftablesConnection that is needed. */
 export type Nftables = Pick<
   NftablesConnection,
-  'commit' | 'generation' | 'tables' | 'chains' | 'hasChain' | 'rules' | 'elements' | 'close'
+  | 'commit'
+  | 'generation'
+  | 'tables'
+  | 'chains'
+  | 'hasChain'
+  | 'rules'
+  | 'sets'
+  | 'ruleCounts'
+  | 'elements'
+  | 'close'
 >;
 
 export interface CniKernel {

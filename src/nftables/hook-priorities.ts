@@ -4,6 +4,8 @@ export const hookPriority = {
   raw: -300,
   /** NF_IP_PRI_NAT_DST */
   destinationNat: -100,
+  /** NF_IP_PRI_FILTER */
+  filter: 0,
   /** NF_IP_PRI_NAT_SRC */
   sourceNat: 100,
   /** NF_BR_PRI_NAT_DST_BRIDGED: before anything else in a bridge looks at the frame. */

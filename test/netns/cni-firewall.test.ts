@@ -2,7 +2,6 @@
 import { execFileSync } from 'node:child_process';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { firewallWith } from '../../src/cni/firewall/firewall.ts';
-import type { ForwardTables } from '../../src/cni/firewall/forward.ts';
 import { commentPrefix, ownerOf } from '../../src/cni/firewall/layout.ts';
 import type { ChainMember } from '../../src/cni/plugin.ts';
 import type { Result } from '../../src/cni/protocol/result.ts';
@@ -154,19 +153,15 @@ describe('[128] rules', () => {
   test('who loses a race finds the rules of who won', () => {
     dropForwarded();
     let rivals = 3;
-    const open = (): ForwardTables => {
+    const open = () => {
       const nft = NftablesConnection.open({ netns: lab.hostNetns });
-      return {
-        chains: (table) => nft.chains(table),
-        rules: (table, chain) => nft.rules(table, chain),
-        generation: () => nft.generation(),
-        close: () => nft.close(),
-        commit: (transaction: Transaction, options) => {
-          rivals -= 1;
-          if (rivals >= 0) add(a);
-          nft.commit(transaction, options);
-        },
+      const commit = nft.commit.bind(nft);
+      nft.commit = (transaction: Transaction, options) => {
+        rivals -= 1;
+        if (rivals >= 0) add(a);
+        commit(transaction, options);
       };
+      return nft;
     };
     firewallWith(open).add(lab.call('ADD', a, config), a.previous, []);
     expect(rivals).toBeLessThan(2);
@@ -284,6 +279,76 @@ describe('only the pod, and only while it is there', () => {
     expect(rules()).toEqual([...way, ...ownRules('net', a)]);
     for (const step of undo) step();
     expect(rules()).toEqual(way);
+  });
+});
+
+describe('ingressPolicy', () => {
+  /** The pods' networks as seen from the bridge each of them is on. */
+  const on = (pod: MemberPod, policy: string) => ({
+    call: lab.call('ADD', pod, { ...config, ingressPolicy: policy }),
+    previous: { ...pod.previous, interfaces: [{ name: pod.hostEnd }] },
+  });
+  const isolate = (pod: MemberPod, policy: string) => {
+    const { call, previous } = on(pod, policy);
+    firewall.add(call, previous, []);
+    firewall.check(call, previous);
+  };
+
+  test('same-bridge: other bridges of the kind are not reached, everything else is', () => {
+    const c = lab.pod(3);
+    expect(reaches(a.netns, '10.22.2.2')).toBe(true);
+    for (const pod of [a, b, a]) isolate(pod, 'same-bridge');
+    expect(reaches(a.netns, '10.22.2.2')).toBe(false);
+    expect(reaches(b.netns, 'fd00:22:1::2')).toBe(false);
+    expect(reaches(a.netns, '10.22.3.2')).toBe(true);
+    expect(reaches(c.netns, '10.22.1.2')).toBe(true);
+    expect(reaches(a.netns, '203.0.113.9')).toBe(true);
+    expect(reaches(a.netns, '10.22.1.1')).toBe(true);
+  });
+
+  test('isolated: nothing of the bridge comes back to it either, and a weaker wish changes nothing', () => {
+    isolate(a, 'same-bridge');
+    isolate(a, 'isolated');
+    isolate(a, 'same-bridge');
+    expect(lab.host.run('nft', 'list', 'table', 'inet', 'weft-isolation')).toMatchInlineSnapshot(`
+      "table inet weft-isolation {
+      	comment "bridges that do not reach others"
+      	set isolated {
+      		typeof iifname . oifname
+      		elements = { "v1" . "v1" }
+      	}
+
+      	set same-bridge {
+      		typeof iifname . oifname
+      		elements = { "v1" . "v1" }
+      	}
+
+      	set bridges {
+      		typeof iifname
+      		elements = { "v1" }
+      	}
+
+      	chain forward {
+      		type filter hook forward priority filter; policy accept;
+      		iifname . oifname @isolated drop
+      		iifname . oifname @same-bridge return
+      		iifname @bridges oifname @bridges drop
+      	}
+      }
+      "
+    `);
+  });
+
+  test('CHECK misses what somebody removed, and the first interface has to be told', () => {
+    isolate(a, 'same-bridge');
+    lab.host.run('nft', 'flush', 'set', 'inet', 'weft-isolation', 'bridges');
+    const { call, previous } = on(a, 'same-bridge');
+    expect(() => firewall.check(call, previous)).toThrow('missing in set bridges');
+    lab.host.run('nft', 'delete', 'table', 'inet', 'weft-isolation');
+    expect(() => firewall.check(call, previous)).toThrow('is missing in set');
+    expect(() => firewall.add(call, { ...previous, interfaces: [] }, [])).toThrow(
+      'make sure to chain "firewall" plugin with "bridge"',
+    );
   });
 });
 

@@ -170,6 +170,8 @@ export class BridgeLab {
       chains: (table) => use().chains(table),
       hasChain: (table, chain) => use().hasChain(table, chain),
       rules: (table, chain) => use().rules(table, chain),
+      sets: (table) => use().sets(table),
+      ruleCounts: (table) => use().ruleCounts(table),
       elements: (table, set) => use().elements(table, set),
       close: () => undefined,
     };

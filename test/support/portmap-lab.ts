@@ -151,6 +151,8 @@ export class PortmapLab {
       chains: (table) => this.connection.chains(table),
       hasChain: (table, chain) => this.connection.hasChain(table, chain),
       rules: (table, chain) => this.connection.rules(table, chain),
+      sets: (table) => this.connection.sets(table),
+      ruleCounts: (table) => this.connection.ruleCounts(table),
       elements: (table, set) => this.connection.elements(table, set),
       close: () => undefined,
     };

@@ -6,6 +6,16 @@ import { isJsonObject, memberOf } from '../protocol/json.ts';
 export interface FirewallConfig {
   /** Chain that sees the pods' packets before they are accepted. */
   readonly adminChain: string;
+  readonly ingress: IngressPolicy;
+}
+
+/** Whether pods are reached from other bridges, and from their own. */
+export type IngressPolicy = 'open' | 'same-bridge' | 'isolated';
+
+/** A bridge and what its pods may be sent. */
+export interface Isolation {
+  readonly bridge: string;
+  readonly policy: Exclude<IngressPolicy, 'open'>;
 }
 
 type Members = Readonly<Record<string, unknown>>;
@@ -13,13 +23,12 @@ type Members = Readonly<Record<string, unknown>>;
 const defaultAdminChain = 'CNI-ADMIN';
 /** XT_EXTENSION_MAXNAMELEN without the NUL: longer names iptables cannot print. */
 const maxChainBytes = 28;
-const servedPolicies: readonly unknown[] = ['', 'open'];
-const knownPolicies: readonly unknown[] = [...servedPolicies, 'same-bridge', 'isolated'];
+const policies: readonly IngressPolicy[] = ['open', 'same-bridge', 'isolated'];
 
 /**
  * As a plugin of its own the keys are at the top level and it is always wanted. In a chain inside one
  * plugin they are in the object `firewall`, which may also be `true`; undefined when it is missing.
- * Throws ConfigError (CNI code 7), CNI code 2 for firewalld and for isolation between pods.
+ * Throws ConfigError (CNI code 7), CNI code 2 for firewalld.
  */
 export function parseFirewallConfig(config: Members): FirewallConfig | undefined {
   if (isFirewallPlugin(config)) return parseKeys(config, '');
@@ -42,13 +51,15 @@ function parseKeys(members: Members, prefix: string): FirewallConfig {
     const text = `unrecognized firewall backend ${JSON.stringify(backend)}`;
     throw new ConfigError(`${prefix}backend`, text);
   }
-  const policy = memberOf(members, 'ingressPolicy') ?? '';
-  if (!knownPolicies.includes(policy)) {
-    const text = `unsupported ingress policy: ${JSON.stringify(policy)}`;
-    throw new ConfigError(`${prefix}ingressPolicy`, text);
-  }
-  if (!servedPolicies.includes(policy)) throw unsupportedField(`${prefix}ingressPolicy`, policy);
-  return { adminChain: parseChain(members, prefix) };
+  return { adminChain: parseChain(members, prefix), ingress: parsePolicy(members, prefix) };
+}
+
+function parsePolicy(members: Members, prefix: string): IngressPolicy {
+  const value = memberOf(members, 'ingressPolicy') ?? '';
+  const policy = value === '' ? 'open' : policies.find((known) => known === value);
+  if (policy !== undefined) return policy;
+  const text = `unsupported ingress policy: ${JSON.stringify(value)}`;
+  throw new ConfigError(`${prefix}ingressPolicy`, text);
 }
 
 function parseChain(members: Members, prefix: string): string {

@@ -19,6 +19,7 @@ import {
   removeForward,
   removeUnusedForward,
 } from './forward.ts';
+import { type IsolationTables, isolate, isolationOf, requireIsolation } from './isolation.ts';
 import { commentPrefix, ownerOf } from './layout.ts';
 
 /**
@@ -26,6 +27,9 @@ import { commentPrefix, ownerOf } from './layout.ts';
  * the pod's own addresses, from ADD to DEL.
  */
 export const firewall: ChainMember = firewallWith(({ kernel }) => kernel.openNftables());
+
+/** Tables of iptables, and one of ours for ingressPolicy. */
+type Tables = ForwardTables & IsolationTables;
 
 /** The member with other tables than the node's; each call opens and closes them once. */
 export function firewallWith(open: OpenTables): ChainMember {
@@ -44,9 +48,9 @@ export function firewallWith(open: OpenTables): ChainMember {
   };
 }
 
-type OpenTables = (node: CniNode) => ForwardTables;
+type OpenTables = (node: CniNode) => Tables;
 
-function using(nft: ForwardTables, job: (nft: ForwardTables) => void): void {
+function using(nft: Tables, job: (nft: Tables) => void): void {
   try {
     job(nft);
   } finally {
@@ -58,13 +62,19 @@ function addRules(open: OpenTables, call: NetnsCall, previous: Result, undo: Und
   const { request, node, attachment } = call;
   const config = parseFirewallConfig(request.config);
   if (config === undefined) return previous;
-  const { adminChain } = config;
+  const { adminChain, ingress } = config;
   const addresses = addressesOf(previous);
+  const isolation = ingress === 'open' ? undefined : isolationOf(ingress, previous);
   // Before the rules, so that a DEL looks for them.
-  node.records?.amend(attachment, { forwarded: { adminChain, addresses } });
+  node.records?.amend(attachment, {
+    forwarded: { adminChain, addresses, ...(isolation === undefined ? {} : { isolation }) },
+  });
   undo.push(() => using(open(node), (nft) => removeForward(nft, ofOwners([call]))));
   const wish = { adminChain, pods: [{ owner: attachment, addresses }] };
-  using(open(node), (nft) => ensureForward(nft, () => wish));
+  using(open(node), (nft) => {
+    ensureForward(nft, () => wish);
+    if (isolation !== undefined) isolate(nft, isolation);
+  });
   return previous;
 }
 
@@ -107,11 +117,9 @@ function addressesOf({ ips }: Result): readonly IP[] {
   return [...new Set(ips.map(({ address }) => addressOf(address)))];
 }
 
-function checkForward(
-  nft: ForwardTables,
-  { request, attachment }: NetnsCall,
-  previous: Result,
-): void {
+function checkForward(nft: Tables, { request, attachment }: NetnsCall, previous: Result): void {
+  const { ingress = 'open' } = parseFirewallConfig(request.config) ?? {};
+  if (ingress !== 'open') requireIsolation(nft, isolationOf(ingress, previous));
   const addresses = addressesOf(previous);
   for (const family of families) {
     if (!addresses.some((address) => ipFamily(address) === family)) continue;

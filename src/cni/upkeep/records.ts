@@ -13,6 +13,7 @@ import {
 import { parseJson } from '../../util/json.ts';
 import { type Attachment, attachmentKey, type NetnsPlace } from '../attachment.ts';
 import type { AttachmentPlan } from '../bridge/plan.ts';
+import type { Isolation } from '../firewall/config.ts';
 import type { Environment } from '../protocol/request.ts';
 
 /** What an attachment is, for whoever has to find out later whether it lives and what it needs. */
@@ -48,6 +49,8 @@ export interface Forwarded {
   readonly adminChain: string;
   /** Absent in records of releases that let the pod's whole subnet through: those of the record. */
   readonly addresses?: readonly IP[];
+  /** Absent: ingressPolicy is open. */
+  readonly isolation?: Isolation;
   /** A DEL is taking it back: nobody puts it right again. */
   readonly isLeaving?: true;
 }

@@ -16,6 +16,7 @@ import {
   type RuleFilter,
   readForward,
 } from '../firewall/forward.ts';
+import { isolationElements, isolationTable } from '../firewall/isolation.ts';
 import { commentPrefix } from '../firewall/layout.ts';
 import { type CniNode, type UpkeepNode, withRtnl } from '../node.ts';
 import { repairHostPorts } from '../portmap/repair.ts';
@@ -75,6 +76,7 @@ export function repair(options: RepairOptions): {
   attempt(() => repairTable(options, 'masquerade', masqueradeOf));
   attempt(() => repairTable(options, 'guard', guardsOf));
   attempt(() => repairForward(options));
+  attempt(() => repairIsolation(options));
   attempt(() => repairPorts(options));
   withRtnl(node.kernel, undefined, (host) => {
     const found = { links: host.links(), addresses: host.addresses() };
@@ -169,6 +171,16 @@ function repairForward(options: RepairOptions): readonly Repair[] {
     ensureForward(connection, wish, isOfSubnet);
     return [{ kind: 'forwardRules', what: `iptables rules of network ${where.network}` }];
   });
+}
+
+function repairIsolation(options: RepairOptions): readonly Repair[] {
+  const wanted = () =>
+    isolationElements(
+      livingRecords(options).flatMap(({ forwarded }) => forwarded?.isolation ?? []),
+    );
+  if (healTable(options.connection, wanted) === undefined) return [];
+  const { family, name } = isolationTable.table;
+  return [{ kind: 'forwardRules', what: `${family} ${name}` }];
 }
 
 type Forwarding = Pick<ForwardWish, 'adminChain'> & { readonly network: string };

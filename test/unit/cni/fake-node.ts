@@ -71,6 +71,8 @@ export class FakeNode implements CniNode {
       chains: () => [],
       hasChain: () => false,
       rules: () => [],
+      sets: () => [],
+      ruleCounts: () => new Map(),
       generation: () => this.commits,
       elements: (_table, { name }) => this.#observed(name),
       close: () => undefined,

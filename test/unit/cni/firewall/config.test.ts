@@ -34,9 +34,16 @@ describe('parseFirewallConfig', () => {
   });
 
   test.each([
+    [{ type: 'firewall' }, 'open'],
+    [{ type: 'firewall', ingressPolicy: '' }, 'open'],
+    [{ type: 'firewall', ingressPolicy: 'isolated' }, 'isolated'],
+    [{ firewall: { ingressPolicy: 'same-bridge' } }, 'same-bridge'],
+  ])('ingress of %j is %s', (config, want) => {
+    expect(parseFirewallConfig(config)?.ingress).toBe(want);
+  });
+
+  test.each([
     [{ type: 'firewall', backend: 'firewalld' }, 2, 'backend = "firewalld"'],
-    [{ type: 'firewall', ingressPolicy: 'isolated' }, 2, 'ingressPolicy = "isolated"'],
-    [{ firewall: { ingressPolicy: 'same-bridge' } }, 2, 'firewall.ingressPolicy = "same-bridge"'],
     [{ type: 'firewall', backend: 'pf' }, 7, 'unrecognized firewall backend "pf"'],
     [{ type: 'firewall', ingressPolicy: 'shut' }, 7, 'unsupported ingress policy: "shut"'],
     [{ type: 'firewall', iptablesAdminChainName: 'a b' }, 7, 'invalid chain name "a b"'],

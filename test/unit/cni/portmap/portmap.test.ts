@@ -46,6 +46,8 @@ function nftables(): Nftables {
     chains: unused,
     hasChain: unused,
     rules: unused,
+    sets: unused,
+    ruleCounts: unused,
     elements: unused,
     close: () => undefined,
   };

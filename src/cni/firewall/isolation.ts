@@ -1,0 +1,102 @@
+/**
+ * `ingressPolicy`: which bridges may send to which, as chains CNI-ISOLATION-STAGE-1 and -2 of the
+ * reference. What is dropped in one table is dropped whatever another accepts, so this is a table of our
+ * own, the same for one bridge and for many:
+ *
+ *     isolated     bridge . the same bridge   its pods do not even reach each other through the node
+ *     same-bridge  bridge . the same bridge   its pods reach each other
+ *     bridges      bridge                     none of these reaches another of these
+ *
+ * Between pods on one bridge only packets that br_netfilter shows to the node are seen, there as here.
+ */
+import { ifnameBytes } from '../../nftables/bytes.ts';
+import { hookPriority } from '../../nftables/hook-priorities.ts';
+import type { Element, NamedSet, TableDefinition } from '../../nftables/model.ts';
+import { meta } from '../../nftables/selectors.ts';
+import { drop, lookup, returnVerdict } from '../../nftables/statements.ts';
+import type { Result } from '../protocol/result.ts';
+import { healTable, type WantedTable } from '../upkeep/tables.ts';
+import type { Isolation } from './config.ts';
+
+/** The part of NftablesConnection that is needed. */
+export type IsolationTables = Parameters<typeof healTable>[0];
+
+const way = [meta.iifname, meta.oifname];
+const isolated: NamedSet = { name: 'isolated', key: way };
+const sameBridge: NamedSet = { name: 'same-bridge', key: way };
+const bridges: NamedSet = { name: 'bridges', key: [meta.iifname] };
+
+export const isolationTable: TableDefinition = {
+  table: { family: 'inet', name: 'weft-isolation', comment: 'bridges that do not reach others' },
+  sets: [isolated, sameBridge, bridges],
+  chains: [
+    {
+      name: 'forward',
+      base: { type: 'filter', hook: 'forward', priority: hookPriority.filter },
+      rules: [
+        { statements: [lookup(way, isolated.name), drop] },
+        { statements: [lookup(way, sameBridge.name), returnVerdict] },
+        {
+          statements: [
+            lookup([meta.iifname], bridges.name),
+            lookup([meta.oifname], bridges.name),
+            drop,
+          ],
+        },
+      ],
+    },
+  ],
+};
+
+/**
+ * The bridge that the policy is for: the first interface of the result, which is where the reference
+ * takes it from. Throws as it does.
+ */
+export function isolationOf(policy: Isolation['policy'], { interfaces }: Result): Isolation {
+  const [bridge] = interfaces;
+  if (bridge === undefined) {
+    throw new Error(
+      `interface needs to be set for ingress policy "${policy}", make sure to chain "firewall" plugin with "bridge"`,
+    );
+  }
+  if (bridge.name === '') throw new Error('got empty bridge name');
+  return { bridge: bridge.name, policy };
+}
+
+/** Adds what is missing. As with the reference it stays: other pods may be on the bridge. */
+export function isolate(nft: IsolationTables, isolation: Isolation): void {
+  healTable(nft, () => isolationElements([isolation]));
+}
+
+/** Throws when an element is missing. */
+export function requireIsolation(nft: IsolationTables, isolation: Isolation): void {
+  const { table, sets } = isolationTable;
+  const isThere = nft.tables(table.family).some(({ name }) => name === table.name);
+  const names = new Set(isThere ? nft.sets(table).map(({ name }) => name) : []);
+  for (const [set, wanted] of isolationElements([isolation])?.elements ?? []) {
+    const present = names.has(set.name) ? nft.elements(table, set) : [];
+    const keys = new Set(present.map(({ key }) => key));
+    if (wanted.every(({ key }) => keys.has(key)) && sets.every(({ name }) => names.has(name)))
+      continue;
+    throw new Error(`bridge "${isolation.bridge}" is missing in set ${set.name} of ${table.name}`);
+  }
+}
+
+/** None needs no table. */
+export function isolationElements(wanted: readonly Isolation[]): WantedTable | undefined {
+  if (wanted.length === 0) return undefined;
+  const names = (policy: Isolation['policy'] | undefined) => {
+    const some = wanted.filter((each) => policy === undefined || each.policy === policy);
+    return [...new Set(some.map(({ bridge }) => bridge))];
+  };
+  const ways = (policy: Isolation['policy']): readonly Element[] =>
+    names(policy).map((bridge) => ({ key: ifnameBytes(bridge) + ifnameBytes(bridge) }));
+  return {
+    definition: isolationTable,
+    elements: new Map<NamedSet, readonly Element[]>([
+      [isolated, ways('isolated')],
+      [sameBridge, ways('same-bridge')],
+      [bridges, names(undefined).map((bridge) => ({ key: ifnameBytes(bridge) }))],
+    ]),
+  };
+}
