@@ -1,4 +1,5 @@
 import { needsExec } from './foreign-ipam.ts';
+import { usesPrograms } from './portmap/backend.ts';
 import { memberOf } from './protocol/json.ts';
 import type { Request } from './protocol/request.ts';
 
@@ -9,5 +10,6 @@ import type { Request } from './protocol/request.ts';
 export function needsOwnProcess(request: Request): boolean {
   const { verb, config } = request;
   if (memberOf(config, 'ipMasqBackend') === 'iptables' || needsExec(request)) return true;
+  if ((verb === 'ADD' || verb === 'CHECK') && usesPrograms(config)) return true;
   return verb === 'ADD' && memberOf(config, 'enabledad') === true;
 }

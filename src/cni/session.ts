@@ -194,7 +194,7 @@ export class Session {
 
 /** A process that serves others too cannot wait for what is executed. */
 function isForStandalone({ kind }: Executable, request: Request, node: CniNode): boolean {
-  return kind === 'main' && node.foreignIpam?.canExec === false && needsOwnProcess(request);
+  return kind !== 'ipam' && node.foreignIpam?.canExec === false && needsOwnProcess(request);
 }
 
 /** DEL and GC of a type that is not ours still remove what is there. */

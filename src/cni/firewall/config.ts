@@ -70,6 +70,7 @@ function parseChain(members: Members, prefix: string): string {
   throw new ConfigError(key, `invalid chain name ${JSON.stringify(chain)}`);
 }
 
-function isChainName(text: string): boolean {
+/** Whether iptables takes it for the name of a chain. */
+export function isChainName(text: string): boolean {
   return /^[\w.:-]+$/.test(text) && !text.startsWith('-') && text.length <= maxChainBytes;
 }

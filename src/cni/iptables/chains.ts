@@ -15,9 +15,14 @@ export function masqueradeChain(owner: Owner): string {
   return chainName('', owner);
 }
 
+/** The chain of the reference's portmap with a container's ports. */
+export function hostPortChain(owner: Owner): string {
+  return chainName('DN-', owner);
+}
+
 /** Chains of the reference's portmap: that of every release, and one of releases before 0.7. */
 export function hostPortChains(owner: Owner): readonly string[] {
-  return [chainName('DN-', owner), chainName('SN-', owner)];
+  return [hostPortChain(owner), chainName('SN-', owner)];
 }
 
 /** Whether a chain has the name of some container's masquerade rules. */

@@ -10,6 +10,7 @@ import {
 import { ConfigError } from '../../util/errors.ts';
 import { unsupportedField } from '../protocol/errors.ts';
 import { isJsonObject, memberOf } from '../protocol/json.ts';
+import { type IptablesOptions, parseBackend } from './backend.ts';
 
 export type PortProtocol = 'tcp' | 'udp' | 'sctp';
 
@@ -34,46 +35,28 @@ export type MasqueradeScope = 'none' | 'subnet' | 'all';
 export interface PortmapConfig {
   readonly mappings: readonly PortMapping[];
   readonly masquerade: MasqueradeScope;
+  /** Present: host ports are rules of iptables, because the configuration asks for that. */
+  readonly iptables?: IptablesOptions;
 }
 
 type Members = Readonly<Record<string, unknown>>;
 
 const mappingsKey = 'runtimeConfig.portMappings';
 const protocols: readonly PortProtocol[] = ['tcp', 'udp', 'sctp'];
-const highestMarkBit = 31;
 
 /**
  * Reads the keys of the reference's portmap plugin, in any case. Throws ConfigError with the key's
- * path (CNI code 7) for a wrong value, CNI code 2 for what only the iptables backend can do.
+ * path (CNI code 7) for a wrong value or values that exclude each other.
  */
 export function parsePortmapConfig(config: Members): PortmapConfig {
-  refuseUnservedKeys(config);
-  const markMasqBit = memberOf(config, 'markMasqBit') ?? 0;
-  if (!isIntegerUpTo(markMasqBit, 0, highestMarkBit)) {
-    throw new ConfigError('markMasqBit', `must be 0 to ${highestMarkBit}`);
-  }
   const usesSnat = parseBoolean(config, 'snat', true);
   const masqueradesAll = parseBoolean(config, 'masqAll', false);
+  const iptables = parseBackend(config);
   return {
     mappings: readMappings(config).map(parseMapping),
     masquerade: usesSnat ? (masqueradesAll ? 'all' : 'subnet') : 'none',
+    ...(iptables === undefined ? {} : { iptables }),
   };
-}
-
-/** Packets are not marked here, so a mark bit changes nothing; a chain that sets one would. */
-function refuseUnservedKeys(config: Members): void {
-  const chain = memberOf(config, 'externalSetMarkChain') ?? '';
-  if (chain !== '') throw unsupportedField('externalSetMarkChain', chain);
-  for (const key of ['conditionsV4', 'conditionsV6']) {
-    const conditions = memberOf(config, key) ?? [];
-    if (!Array.isArray(conditions)) throw new ConfigError(key, 'must be an array of strings');
-    if (conditions.length > 0) throw unsupportedField(key, conditions);
-  }
-  const backend = memberOf(config, 'backend') ?? '';
-  if (backend === 'iptables') throw unsupportedField('backend', backend);
-  if (backend !== '' && backend !== 'nftables') {
-    throw new ConfigError('backend', `unrecognized backend ${JSON.stringify(backend)}`);
-  }
 }
 
 function readMappings(config: Members): readonly unknown[] {

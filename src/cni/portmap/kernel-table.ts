@@ -21,12 +21,17 @@ type Committer = Pick<Nftables, 'commit'>;
  * the records of the store including this one.
  */
 export function publish(
-  nft: Committer,
+  nft: Pick<Nftables, 'commit' | 'tables'>,
   record: HostPortRecord,
   all: () => readonly HostPortRecord[],
 ): void {
   const transaction = new Transaction(hostPortTable.table);
   for (const { map, elements } of recordElements(record)) transaction.addElements(map, elements);
+  if (transaction.size === 0) {
+    // Nothing of it is an element, but 127.0.0.0/8 is guarded by the table.
+    succeeds(() => (hasTable(nft) ? undefined : replaceTable(nft, all())), withoutNftables);
+    return;
+  }
   if (!succeeds(() => nft.commit(transaction), tableDiffers)) replaceTable(nft, all());
 }
 

@@ -100,8 +100,9 @@ export const hostPortMaps: readonly NamedSet[] = families.flatMap((family) =>
 
 /** What a record puts into the maps; maps it has nothing for are left out. */
 export function recordElements(
-  record: Pick<HostPortRecord, 'attachment' | 'ports' | 'pods' | 'masquerade'>,
+  record: Pick<HostPortRecord, 'attachment' | 'ports' | 'pods' | 'masquerade' | 'iptables'>,
 ): readonly MapElements[] {
+  if (record.iptables !== undefined) return [];
   const comment = attachmentLabel(record.attachment);
   const content = new Map<NamedSet, Element[]>();
   const put = (family: IPFamily, name: MapName, key: string, data: string) => {

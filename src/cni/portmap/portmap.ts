@@ -1,9 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
-import { errorCode, joinErrors, toError } from '../../util/errors.ts';
+import type { Iptables } from '../../iptables/programs-sync.ts';
+import { errorCode, IoError, joinErrors, toError } from '../../util/errors.ts';
 import { type Attachment, attachmentKey, attachmentLabel } from '../attachment.ts';
 import { hostPortChains } from '../iptables/chains.ts';
 import { hostPortRules } from '../iptables/reference.ts';
-import { removeForeignRules } from '../iptables/remove.ts';
+import { type ForeignRules, removeForeignRules } from '../iptables/remove.ts';
 import { type CniNode, withNftables } from '../node.ts';
 import type { ChainMember, DelCall, GcCall, NetnsCall, StatusCall } from '../plugin.ts';
 import { CniError, cniErrorCode } from '../protocol/errors.ts';
@@ -12,6 +13,7 @@ import type { UndoList } from '../undo.ts';
 import { parsePortmapConfig } from './config.ts';
 import { endLedFlows, endStaleFlows } from './flows.ts';
 import { isOwnerGone } from './former-owner.ts';
+import { publishByIptables, requireByIptables, usesIptables } from './iptables.ts';
 import { publish, replaceTable, withdraw, withoutNftables } from './kernel-table.ts';
 import { hostPortTable, recordElements } from './layout.ts';
 import { enableRouteLocalnet, findLoopbackLink } from './loopback.ts';
@@ -50,7 +52,7 @@ function deleteHostPorts({ node, attachment }: DelCall): void {
   removeHostPorts(node, attachment);
   if (isRecorded) return;
   const left = {
-    chains: hostPortChains(attachment),
+    ...rulesOfIptables(attachment),
     tables: hostPortRules(attachment),
     // A pod of ours without host ports is the usual one.
     mayBeLegacy: node.records?.read(attachment) === undefined,
@@ -75,6 +77,7 @@ function addHostPorts(call: NetnsCall, previous: Result, undo: UndoList): Result
     ledger.add(record);
     const all = () => ownedRecords(node.hostPorts.records(), ledger);
     withNftables(node.kernel, (nft) => publish(nft, record, all));
+    if (usesIptables(record)) publishByIptables(requireIptables(node), record);
   });
   if (record.loopbackLink !== undefined) {
     enableRouteLocalnet(node.kernel.sysctls, record.loopbackLink);
@@ -116,9 +119,21 @@ function removeLocked(node: CniNode, attachment: Attachment, ledger: HostPortLed
     );
   };
   const owned = ledger.owned(record);
-  withNftables(node.kernel, (nft) => withdraw(nft, owned, others));
+  withNftables(node.kernel, (nft) => {
+    withdraw(nft, owned, others);
+    if (usesIptables(record)) removeForeignRules(node.kernel, nft, rulesOfIptables(attachment));
+  });
   endLedFlows(node.kernel, owned);
   ledger.remove(record);
+}
+
+function rulesOfIptables(attachment: Attachment): ForeignRules {
+  return { chains: hostPortChains(attachment), tables: [], mayBeLegacy: true };
+}
+
+function requireIptables({ kernel }: CniNode): Iptables {
+  if (kernel.iptables !== undefined) return kernel.iptables;
+  throw new IoError('backend "iptables": its programs cannot be executed here');
 }
 
 function taken({ port, owner }: HostPortConflict): CniError {
@@ -139,6 +154,7 @@ function checkHostPorts(call: NetnsCall, previous: Result): void {
       );
     }
   }
+  if (usesIptables(expected)) requireByIptables(requireIptables(node), expected);
   withNftables(node.kernel, (nft) => {
     for (const { map, elements } of recordElements(expected)) {
       const observed = nft.elements(hostPortTable.table, map);

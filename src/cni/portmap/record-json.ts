@@ -1,10 +1,11 @@
 /** Records and claims as the store's files hold them; anything else reads as undefined. */
 
 import { type Cidr, tryParseCidr } from '../../net/cidr.ts';
-import { type IP, ipFamily, tryParseIP } from '../../net/ip.ts';
+import { type IP, type IPFamily, ipFamily, tryParseIP } from '../../net/ip.ts';
 import { isText, parseJson } from '../../util/json.ts';
 import { decodeNetnsPlace } from '../attachment.ts';
 import { isJsonObject } from '../protocol/json.ts';
+import type { IptablesOptions } from './backend.ts';
 import type { MasqueradeScope, PortProtocol } from './config.ts';
 import type { HostPort, HostPortRecord, PodAddress } from './record.ts';
 
@@ -34,6 +35,7 @@ export function decodeRecord(text: string): HostPortRecord | undefined {
   }
   const { pod, loopbackLink } = value;
   const netns = decodeNetnsPlace(value['netns']);
+  const iptables = decodeIptables(value['iptables']);
   return {
     attachment: { network, containerId, ifName },
     ...(netns === undefined ? {} : { netns }),
@@ -41,6 +43,7 @@ export function decodeRecord(text: string): HostPortRecord | undefined {
     ports,
     pods,
     masquerade,
+    ...(iptables === undefined ? {} : { iptables }),
     ...(isText(loopbackLink) ? { loopbackLink } : {}),
   };
 }
@@ -67,6 +70,21 @@ function decodePort(port: Members): HostPort | undefined {
   const from = { family, protocol, port: number };
   const to = { target, targetPort };
   return address === undefined ? { ...from, ...to } : { ...from, address, ...to };
+}
+
+/** What a removal needs of it is that it is there. */
+function decodeIptables(value: unknown): IptablesOptions | undefined {
+  if (!isJsonObject(value)) return undefined;
+  const { setMarkChain, markBit, conditions } = value;
+  const of = (family: IPFamily) => {
+    const words = isJsonObject(conditions) ? conditions[family] : undefined;
+    return Array.isArray(words) ? words.filter(isText) : [];
+  };
+  return {
+    ...(isText(setMarkChain) ? { setMarkChain } : {}),
+    markBit: typeof markBit === 'number' ? markBit : 0,
+    conditions: { 4: of(4), 6: of(6) },
+  };
 }
 
 function decodePod(pod: Members): PodAddress | undefined {

@@ -4,6 +4,7 @@ import { type IP, type IPFamily, isLoopback } from '../../net/ip.ts';
 import { ConfigError } from '../../util/errors.ts';
 import type { Attachment, NetnsPlace } from '../attachment.ts';
 import type { Result, ResultIP } from '../protocol/result.ts';
+import type { IptablesOptions } from './backend.ts';
 import type { MasqueradeScope, PortMapping, PortmapConfig, PortProtocol } from './config.ts';
 
 /** One port of the node that leads to a pod. */
@@ -33,6 +34,8 @@ export interface HostPortRecord {
   /** The addresses that ports lead to: at most one of each family. */
   readonly pods: readonly PodAddress[];
   readonly masquerade: MasqueradeScope;
+  /** Present: its ports are rules of iptables, not elements. */
+  readonly iptables?: IptablesOptions;
   /** Link of the node towards the pod on which 127.0.0.0/8 is routed. */
   readonly loopbackLink?: string;
 }
@@ -67,6 +70,7 @@ export function buildRecord(input: RecordInput): HostPortRecord {
     ports,
     pods: candidates.filter(({ address }) => ports.some(({ target }) => target === address)),
     masquerade: config.masquerade,
+    ...(config.iptables === undefined ? {} : { iptables: config.iptables }),
   };
 }
 

@@ -130,10 +130,39 @@ describe('errors', () => {
     { config: { masqAll: 1 }, code: 7, text: 'masqAll: must be a boolean' },
     { config: { markMasqBit: 32 }, code: 7, text: 'markMasqBit: must be 0 to 31' },
     { config: { markMasqBit: -1 }, code: 7, text: 'markMasqBit: must be 0 to 31' },
-    { config: { backend: 'iptables' }, code: 2, text: 'backend = "iptables"' },
     { config: { backend: 'pf' }, code: 7, text: 'unrecognized backend "pf"' },
-    { config: { externalSetMarkChain: 'KUBE-MARK-MASQ' }, code: 2, text: '"KUBE-MARK-MASQ"' },
-    { config: { conditionsV4: ['-s', '10.0.0.0/8'] }, code: 2, text: 'conditionsV4 = ["-s"' },
+    { config: { externalSetMarkChain: 'a b' }, code: 7, text: 'invalid chain name "a b"' },
+    {
+      config: { externalSetMarkChain: 'KUBE-MARK-MASQ', markMasqBit: 14 },
+      code: 7,
+      text: 'Cannot specify externalSetMarkChain and markMasqBit',
+    },
+    {
+      config: { backend: 'nftables', externalSetMarkChain: 'KUBE-MARK-MASQ' },
+      code: 7,
+      text: '"nftables" does not go with externalSetMarkChain',
+    },
+    {
+      config: { backend: 'nftables', conditionsV4: ['-s', '10.0.0.0/8'] },
+      code: 7,
+      text: '"nftables" does not go with conditionsV4/V6',
+    },
+    {
+      config: { conditionsV4: ['-s', 'a\nb'] },
+      code: 7,
+      text: 'conditionsV4[1]: must be a string',
+    },
+    { config: { conditionsV4: ['-j', 'ACCEPT'] }, code: 7, text: '"-j" is no condition' },
+    {
+      config: { conditionsV6: ['!', '--table=raw'] },
+      code: 7,
+      text: '"--table=raw" is no condition',
+    },
+    {
+      config: { backend: 'iptables', conditionsV6: ['ip6 saddr fd00::/8'] },
+      code: 7,
+      text: 'conditionsV6: is in the syntax of nft',
+    },
     { config: { conditionsV6: ['ip6'] }, code: 2, text: 'conditionsV6 = ["ip6"]' },
     { config: { conditionsV4: 'x' }, code: 7, text: 'conditionsV4: must be an array' },
   ])('[119] $text', ({ entry, config, code, text }) => {

@@ -1,0 +1,127 @@
+/** Which back end a configuration asks for, and what it says of the rules there. */
+import type { IPFamily } from '../../net/ip.ts';
+import { ConfigError } from '../../util/errors.ts';
+import { isChainName } from '../firewall/config.ts';
+import { unsupportedField } from '../protocol/errors.ts';
+import { isJsonObject, memberOf } from '../protocol/json.ts';
+
+/** How host ports become rules of iptables. */
+export interface IptablesOptions {
+  /** Packets whose source is to be replaced go there; absent: to a chain that sets the mark. */
+  readonly setMarkChain?: string;
+  /** Of the mark that is set, counted from 0. */
+  readonly markBit: number;
+  /** Words of a match that a packet must meet before its port is looked at. */
+  readonly conditions: Readonly<Record<IPFamily, readonly string[]>>;
+}
+
+type Members = Readonly<Record<string, unknown>>;
+
+const defaultMarkBit = 13;
+const highestMarkBit = 31;
+const conditionKeys: Readonly<Record<IPFamily, string>> = { 4: 'conditionsV4', 6: 'conditionsV6' };
+
+/** What says what to do with a packet, where it goes, or to which rules: a condition says neither. */
+const noMatches: readonly string[] = [
+  ...['-j', '--jump', '-g', '--goto', '-t', '--table', '-A', '--append', '-I', '--insert'],
+  ...['-D', '--delete', '-R', '--replace', '-F', '--flush', '-X', '--delete-chain', '-N'],
+  ...[
+    '--new-chain',
+    '-P',
+    '--policy',
+    '-E',
+    '--rename-chain',
+    '-L',
+    '--list',
+    '-S',
+    '-Z',
+    '--zero',
+  ],
+  ...['--list-rules', '-C', '--check', '-c', '--set-counters', '-4', '-6', '--ipv4', '--ipv6'],
+];
+
+/**
+ * Undefined: our own table. iptables where `backend`, `externalSetMarkChain` or the syntax of conditions
+ * says so. Throws ConfigError (CNI code 7), CNI code 2 for conditions that cannot be expressed.
+ */
+export function parseBackend(config: Members): IptablesOptions | undefined {
+  const backend = parseName(config);
+  const { setMarkChain, markBit } = parseMark(config);
+  const conditions = { 4: parseConditions(config, 4), 6: parseConditions(config, 6) };
+  const words = [...conditions[4], ...conditions[6]];
+  const isIptablesSyntax = words.length > 0 && /^[-!]/.test(words[0] ?? '');
+  if (words.length > 0 && !isIptablesSyntax) refuseNftSyntax(config, backend, conditions);
+  const wants = setMarkChain !== undefined || isIptablesSyntax;
+  if (backend === 'nftables' && wants) {
+    const key = setMarkChain === undefined ? 'conditionsV4/V6' : 'externalSetMarkChain';
+    throw new ConfigError('backend', `"nftables" does not go with ${key} of iptables`);
+  }
+  if (backend !== 'iptables' && !wants) return undefined;
+  return { ...(setMarkChain === undefined ? {} : { setMarkChain }), markBit, conditions };
+}
+
+/** Whether host ports of this call become rules of iptables, as far as that can be made out. */
+export function usesPrograms(config: Members): boolean {
+  const type = memberOf(config, 'type') ?? '';
+  if (type !== 'portmap' && type !== 'weft' && type !== '') return false;
+  const runtimeConfig = memberOf(config, 'runtimeConfig');
+  const mappings = isJsonObject(runtimeConfig) ? memberOf(runtimeConfig, 'portMappings') : [];
+  if (!Array.isArray(mappings) || mappings.length === 0) return false;
+  try {
+    return parseBackend(config) !== undefined;
+  } catch {
+    // Whoever is asked says what is wrong.
+    return false;
+  }
+}
+
+function parseName(config: Members): 'iptables' | 'nftables' | undefined {
+  const backend = memberOf(config, 'backend') ?? '';
+  if (backend === '') return undefined;
+  if (backend === 'iptables' || backend === 'nftables') return backend;
+  throw new ConfigError('backend', `unrecognized backend ${JSON.stringify(backend)}`);
+}
+
+/** Without iptables no packet is marked, so a bit alone changes nothing. */
+function parseMark(config: Members): Pick<IptablesOptions, 'setMarkChain' | 'markBit'> {
+  const bit = memberOf(config, 'markMasqBit');
+  const chain = memberOf(config, 'externalSetMarkChain') ?? '';
+  if (bit !== undefined && chain !== '') {
+    throw new ConfigError('markMasqBit', 'Cannot specify externalSetMarkChain and markMasqBit');
+  }
+  const markBit = bit ?? defaultMarkBit;
+  const isBit = typeof markBit === 'number' && Number.isInteger(markBit) && markBit >= 0;
+  if (!isBit || markBit > highestMarkBit) {
+    throw new ConfigError('markMasqBit', `must be 0 to ${highestMarkBit}`);
+  }
+  if (chain === '') return { markBit };
+  if (typeof chain === 'string' && isChainName(chain)) return { markBit, setMarkChain: chain };
+  throw new ConfigError('externalSetMarkChain', `invalid chain name ${JSON.stringify(chain)}`);
+}
+
+/** Words that reach a rule are quoted there; a line's end cannot be. */
+function parseConditions(config: Members, family: IPFamily): readonly string[] {
+  const key = conditionKeys[family];
+  const words = memberOf(config, key) ?? [];
+  if (!Array.isArray(words)) throw new ConfigError(key, 'must be an array of strings');
+  return words.map((word: unknown, index) => {
+    if (typeof word !== 'string' || /\p{Cc}/u.test(word)) {
+      throw new ConfigError(`${key}[${index}]`, 'must be a string without control characters');
+    }
+    if (!noMatches.includes(word.split('=')[0] ?? '')) return word;
+    throw new ConfigError(`${key}[${index}]`, `${JSON.stringify(word)} is no condition`);
+  });
+}
+
+function refuseNftSyntax(
+  config: Members,
+  backend: 'iptables' | 'nftables' | undefined,
+  conditions: IptablesOptions['conditions'],
+): never {
+  const family = conditions[4].length > 0 ? 4 : 6;
+  const key = conditionKeys[family];
+  if (backend === 'iptables') {
+    throw new ConfigError(key, 'is in the syntax of nft, which backend "iptables" does not know');
+  }
+  throw unsupportedField(key, memberOf(config, key));
+}

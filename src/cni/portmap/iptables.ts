@@ -1,0 +1,189 @@
+/**
+ * Host ports as rules of iptables, in the chains and with the comments of the reference's back end of
+ * that name, for networks whose configuration asks for what only iptables does:
+ *
+ *     PREROUTING, OUTPUT    to an address of the node        -> CNI-HOSTPORT-DNAT
+ *     CNI-HOSTPORT-DNAT     a pod's ports and its conditions -> CNI-DN-<digest>
+ *     CNI-DN-<digest>       sources to be masqueraded        -> CNI-HOSTPORT-SETMARK or a chain of others'
+ *                           a port                           -> DNAT
+ *     POSTROUTING           marked                           -> CNI-HOSTPORT-MASQ, which masquerades
+ */
+import { type ListedTable, targetOf } from '../../iptables/listing.ts';
+import type { Iptables } from '../../iptables/programs-sync.ts';
+import { hostCidr } from '../../net/cidr.ts';
+import { type IPFamily, ipFamily, parseIP } from '../../net/ip.ts';
+import { hostPortChain } from '../iptables/chains.ts';
+import { appendsOf, changeTable, deletionOf, listTable, quoted } from '../iptables/change.ts';
+import type { HostPort, HostPortRecord } from './record.ts';
+
+/** A record whose ports are rules of iptables. */
+export type IptablesRecord = HostPortRecord & Required<Pick<HostPortRecord, 'iptables'>>;
+
+const dnatChain = 'CNI-HOSTPORT-DNAT';
+const markChain = 'CNI-HOSTPORT-SETMARK';
+const masqueradeChain = 'CNI-HOSTPORT-MASQ';
+const table = 'nat';
+
+/** Most ports of one rule (XT_MULTI_PORTS). */
+const maxPorts = 15;
+/** The kernel's comment match has 256 bytes with the NUL (xt_comment.h). */
+const maxCommentBytes = 255;
+
+export function usesIptables(record: HostPortRecord): record is IptablesRecord {
+  return record.iptables !== undefined;
+}
+
+/** Makes the chain of the attachment anew, and what is missing of what all share. Throws IoError. */
+export function publishByIptables(iptables: Iptables, record: IptablesRecord): void {
+  for (const family of familiesOf(record)) {
+    changeTable(iptables, { family, table }, (listed) => [
+      ...sharedLines(listed, record),
+      ...podLines(listed, family, record),
+    ]);
+  }
+}
+
+/** Throws when a rule is missing. */
+export function requireByIptables(iptables: Iptables, record: IptablesRecord): void {
+  const chain = hostPortChain(record.attachment);
+  for (const family of familiesOf(record)) {
+    const listed = listTable(iptables, { family, table });
+    const present = new Set(appendsOf(listed));
+    const [missing] = [
+      ...sharedLines(listed, record),
+      ...portRules(chain, family, record).filter((rule) => !present.has(rule)),
+      ...(waysTo(listed, chain).length < entryRules(chain, family, record).length ? [chain] : []),
+    ];
+    if (missing !== undefined) throw new Error(`table nat of iptables lacks "${missing}"`);
+  }
+}
+
+/** Nothing that a rule of ours could be confused with: lines as iptables-save prints them. */
+function sharedLines(
+  listed: ListedTable,
+  { masquerade, iptables: { setMarkChain, markBit } }: IptablesRecord,
+): readonly string[] {
+  const local = `-m addrtype --dst-type LOCAL -j ${dnatChain}`;
+  const hasOwnMark = masquerade !== 'none' && setMarkChain === undefined;
+  const value = `0x${(2 ** markBit).toString(16)}`;
+  const mark = `${value}/${value}`;
+  const marked = '-m comment --comment "CNI portfwd masquerade mark"';
+  const needed = [
+    { chain: dnatChain, rules: [`-A PREROUTING ${local}`, `-A OUTPUT ${local}`] },
+    ...(hasOwnMark
+      ? [
+          {
+            chain: markChain,
+            rules: [`-A ${markChain} ${marked} -j MARK --set-xmark ${mark}`],
+          },
+          {
+            chain: masqueradeChain,
+            rules: [
+              `-A ${masqueradeChain} -m mark --mark ${mark} -j MASQUERADE`,
+              `-A POSTROUTING -m comment --comment "CNI portfwd requiring masquerade" -j ${masqueradeChain}`,
+            ],
+          },
+        ]
+      : []),
+  ];
+  const present = new Set(appendsOf(listed));
+  return needed.flatMap(({ chain, rules }) => [
+    ...(listed.has(chain) ? [] : [`-N ${chain}`]),
+    // In front of what masquerades pods: it would keep the source of some.
+    ...rules
+      .filter((rule) => !present.has(rule))
+      .map((rule) => rule.replace(/^-A POSTROUTING /, '-I POSTROUTING 1 ')),
+  ]);
+}
+
+/** A declared chain is made, or emptied where it is there. */
+function podLines(
+  listed: ListedTable,
+  family: IPFamily,
+  record: IptablesRecord,
+): readonly string[] {
+  const chain = hostPortChain(record.attachment);
+  return [
+    ...waysTo(listed, chain).map(deletionOf),
+    `:${chain} - [0:0]`,
+    ...portRules(chain, family, record),
+    ...entryRules(chain, family, record),
+  ];
+}
+
+/** The conditions are words of the administrator: each is quoted by itself. */
+function entryRules(
+  chain: string,
+  family: IPFamily,
+  { attachment, ports, iptables }: IptablesRecord,
+): readonly string[] {
+  const { network, containerId } = attachment;
+  const comment = `dnat name: "${network}" id: "${containerId}"`.slice(0, maxCommentBytes);
+  const conditions = iptables.conditions[family].map(quoted).join(' ');
+  const byProtocol = Map.groupBy(
+    ports.filter((port) => port.family === family),
+    ({ protocol }) => protocol,
+  );
+  return [...byProtocol].flatMap(([protocol, own]) => {
+    const numbers = [...new Set(own.map(({ port }) => port))];
+    return inParts(numbers, maxPorts).map((part) =>
+      [
+        `-A ${dnatChain} -m comment --comment ${quoted(comment)}`,
+        `-p ${protocol} -m multiport --dports ${part.join(',')}`,
+        ...(conditions === '' ? [] : [conditions]),
+        `-j ${chain}`,
+      ].join(' '),
+    );
+  });
+}
+
+/** As iptables-save prints them. */
+function portRules(
+  chain: string,
+  family: IPFamily,
+  { ports, pods, masquerade, iptables: { setMarkChain = markChain } }: IptablesRecord,
+): readonly string[] {
+  return ports
+    .filter((port) => port.family === family)
+    .flatMap((port) => {
+      const sources = markedSources(port, { pods, masquerade });
+      return [
+        ...sources.map((source) => `-A ${chain} ${source}${matchOf(port)} -j ${setMarkChain}`),
+        `-A ${chain} ${matchOf(port)} -j DNAT --to-destination ${destinationOf(port)}`,
+      ];
+    });
+}
+
+/** Whose answers would not come back: the pod's and its neighbours', and for IPv4 the node's loopback. */
+function markedSources(
+  { family, target }: HostPort,
+  { pods, masquerade }: Pick<HostPortRecord, 'pods' | 'masquerade'>,
+): readonly string[] {
+  if (masquerade === 'none') return [];
+  if (masquerade === 'all') return [''];
+  const subnet = pods.find(({ address }) => address === target)?.subnet ?? hostCidr(target);
+  const loopback = family === 4 ? [`-s ${hostCidr(parseIP('127.0.0.1'))} `] : [];
+  return [`-s ${subnet} `, ...loopback];
+}
+
+function matchOf({ protocol, port, address }: HostPort): string {
+  const destination = address === undefined ? '' : `-d ${hostCidr(address)} `;
+  return `${destination}-p ${protocol} -m ${protocol} --dport ${port}`;
+}
+
+function destinationOf({ target, targetPort }: HostPort): string {
+  return ipFamily(target) === 6 ? `[${target}]:${targetPort}` : `${target}:${targetPort}`;
+}
+
+function waysTo(listed: ListedTable, chain: string): readonly string[] {
+  return appendsOf(listed).filter((rule) => targetOf(rule) === chain);
+}
+
+function familiesOf({ ports }: HostPortRecord): readonly IPFamily[] {
+  return [...new Set(ports.map(({ family }) => family))];
+}
+
+function inParts<T>(items: readonly T[], most: number): readonly (readonly T[])[] {
+  const count = Math.ceil(items.length / most);
+  return Array.from({ length: count }, (_, part) => items.slice(part * most, (part + 1) * most));
+}
