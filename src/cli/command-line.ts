@@ -215,6 +215,11 @@ function declareInstallFlags(parser: Argv): Argv {
       type: 'string',
       requiresArg: true,
       describe: 'Where the runtime looks for plugins [default: /opt/cni/bin]',
+    })
+    .option('cni-conf-dir', {
+      type: 'string',
+      requiresArg: true,
+      describe: 'The network configurations that must go on working [default: /etc/cni/net.d]',
     });
 }
 

@@ -57,7 +57,8 @@ Examples:
   weft proxy --proxy-mode nftables --write-config-to config.yaml`;
 
 export const INSTALL_EPILOGUE = `Makes bridge, host-local, portmap and the other names weft answers to links to weft, so that the
-CNI configurations of a node stay as they are. Originals are kept beside them as NAME.weft-saved.
+CNI configurations of a node stay as they are. A name whose plugin would refuse what one of them
+asks for is not taken, and told with the reason. Originals are kept beside the names as NAME.weft-saved.
 Pods that are there already are checked and removed by whichever program holds the name. Doing it
 twice changes nothing. Every name is one program or the other at any moment.
 

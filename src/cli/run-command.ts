@@ -24,6 +24,7 @@ import { UsageError } from './usage.ts';
 
 export interface DropInFlags {
   readonly cniBin: string;
+  readonly cniConfDir: string;
   readonly isUndo: boolean;
   readonly isDryRun: boolean;
 }
@@ -142,6 +143,7 @@ function runInstall(flags: FlagValues, { dropIn, print }: CommandEffects): void 
   const isDryRun = flags['dry-run'] === true;
   const lines = dropIn({
     cniBin: lastText(flags['cni-bin']) ?? '/opt/cni/bin',
+    cniConfDir: lastText(flags['cni-conf-dir']) ?? '/etc/cni/net.d',
     isUndo: flags['undo'] === true,
     isDryRun,
   });

@@ -9,6 +9,8 @@ import { readDiskStatus } from '../agent/debug/disk-status.ts';
 import { dropIn } from '../agent/drop-in/drop-in.ts';
 import { WEFT_VERSION } from '../agent/version.ts';
 import { defaultRunDirectory } from '../cni/local-node.ts';
+import { readNetworkConfigs } from '../cni/network-configs.ts';
+import { configRefusals } from '../cni/refusals.ts';
 import { pluginNames } from '../cni/registry.ts';
 import { readManifests } from '../kube/manifests/read-manifests.ts';
 import { parseCommandLine } from './command-line.ts';
@@ -28,7 +30,10 @@ const code = await runCommand(() => parseCommandLine(argv.slice(2)), {
   askAgent,
   readDiskStatus,
   isTerminal: stdout.isTTY === true && !env['NO_COLOR'],
-  dropIn: (flags) => dropIn({ ...flags, shim, names: pluginNames }),
+  dropIn: ({ cniConfDir, ...flags }) => {
+    const refusals = configRefusals(readNetworkConfigs(cniConfDir), pluginNames);
+    return dropIn({ ...flags, shim, names: pluginNames, refusals });
+  },
   readManifests,
   readFile: (path) => readFileSync(path === '-' ? 0 : path, 'utf8'),
   writeFile: (path, text) => writeFileSync(path, text),

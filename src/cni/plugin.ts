@@ -62,6 +62,8 @@ export interface Plugin {
   check(call: NetnsCall): void;
   /** Throws CniError 50 when an ADD could not succeed, 51 when pods already there suffer too. */
   status(call: StatusCall): void;
+  /** Throws what ADD would for the configuration alone, on any node. Absent: it reads none. */
+  checkConfig?(request: Request): void;
   /** Removes what belongs to no valid attachment; goes on after failures and throws them joined. */
   gc(call: GcCall): void;
 }
@@ -75,6 +77,8 @@ export interface IpamPlugin {
   del(call: PluginCall): void;
   check(call: PluginCall): void;
   status(call: StatusCall): void;
+  /** As that of a plugin. */
+  checkConfig(request: Request): void;
   gc(call: GcCall): void;
 }
 

@@ -11,9 +11,18 @@ import {
   symlinkSync,
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
+import type { Refusal } from '../../cni/refusals.ts';
 import { DecodeError, errorCode, IoError, toError } from '../../util/errors.ts';
 import { replaceFile } from '../../util/files.ts';
-import { type Action, planInstall, planUndo, type Seat, type Step, savedName } from './plan.ts';
+import {
+  type Action,
+  planInstall,
+  planUndo,
+  type Refused,
+  type Seat,
+  type Step,
+  savedName,
+} from './plan.ts';
 
 export interface DropInOptions {
   /** Where the runtime looks for CNI plugins. */
@@ -22,6 +31,8 @@ export interface DropInOptions {
   readonly shim: string;
   /** The plugin names weft answers to, its own among them. */
   readonly names: readonly string[];
+  /** What the node's network configurations ask for and weft refuses. */
+  readonly refusals: readonly Refusal[];
   readonly isUndo: boolean;
   /** Only tells what would be done. */
   readonly isDryRun: boolean;
@@ -42,20 +53,34 @@ const OUTCOMES: Readonly<Record<Action, (name: string) => string>> = {
 
 /**
  * Puts weft in the place of the reference plugins, or with `isUndo` puts them back, and tells what
- * became of each name. A name is a symbolic link, because the shim finds the rest of the tree from its
+ * became of each name. A name whose plugin would refuse what a network of the node asks for stays with
+ * whoever has it, so that what runs today goes on. A name is a symbolic link, because the shim finds the rest of the tree from its
  * own place with links resolved (a copy or a hard link elsewhere would not). Every name leads to one of
  * the two programs at any moment; an original is kept once and never overwritten. Doing it again
  * changes nothing. Throws WeftError DROP_IN before anything is touched, IoError.
  */
 export function dropIn(options: DropInOptions): readonly string[] {
-  const { cniBin, names, isUndo, isDryRun } = options;
+  const { cniBin, names, refusals, isUndo, isDryRun } = options;
   const target = linkTarget(options);
   const wanted = names.filter((name) => name !== ownName || target !== ownName);
   const notes = readNotes(cniBin);
   const seats = wanted.map((name) => observe(cniBin, name, target, notes));
-  const steps = isUndo ? planUndo(seats) : planInstall(seats);
+  const steps = isUndo ? planUndo(seats) : planInstall(seats, refusedNames(refusals));
   if (!isDryRun) apply(cniBin, steps, target, notes);
-  return steps.map(({ name, action }) => OUTCOMES[action](name));
+  return steps.flatMap(({ name, action, reasons = [] }) => [
+    reasons.length === 0 ? OUTCOMES[action](name) : `${name}: not taken, pods would fail:`,
+    ...reasons.map((reason) => `  ${reason}`),
+  ]);
+}
+
+function refusedNames(refusals: readonly Refusal[]): Refused {
+  const byName = Map.groupBy(refusals, ({ plugin }) => plugin);
+  return new Map(
+    [...byName].map(([name, all]) => [
+      name,
+      all.map(({ file, network, reason }) => `${file}, network "${network}": ${reason}`),
+    ]),
+  );
 }
 
 /** Relative in the shim's own directory, so that it is right in a container's view of it too. */

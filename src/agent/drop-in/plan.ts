@@ -12,22 +12,31 @@ export interface Seat {
   readonly noted: 'saved' | 'created' | undefined;
 }
 
+/** Names that stay with whoever has them, and why. */
+export type Refused = ReadonlyMap<string, readonly string[]>;
+
 /** `replace` overwrites what is kept already; `forget` removes a copy of what is in place again. */
 export type Action = 'create' | 'save' | 'replace' | 'restore' | 'remove' | 'forget' | 'none';
 
 export interface Step {
   readonly name: string;
   readonly action: Action;
+  /** Why a name is not taken, or what fails under one that was taken before. */
+  readonly reasons?: readonly string[];
 }
 
 /** Throws WeftError DROP_IN, naming every obstacle, when an original would be lost. */
-export function planInstall(seats: readonly Seat[]): readonly Step[] {
+export function planInstall(seats: readonly Seat[], refused: Refused = new Map()): readonly Step[] {
   refuse(
-    seats.filter(({ current, saved }) => current === 'other' && saved === 'different'),
+    seats
+      .filter(({ name }) => !refused.has(name))
+      .filter(({ current, saved }) => current === 'other' && saved === 'different'),
     ({ name }) =>
       `${name} and ${savedName(name)} are two different programs; keep one of them elsewhere`,
   );
   return seats.map(({ name, current, saved }): Step => {
+    const reasons = refused.get(name);
+    if (reasons !== undefined) return { name, action: 'none', reasons };
     if (current === 'weft') return { name, action: 'none' };
     if (current === 'absent') return { name, action: 'create' };
     return { name, action: saved === 'same' ? 'replace' : 'save' };

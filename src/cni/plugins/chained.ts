@@ -19,6 +19,7 @@ export function chained(member: ChainMember): Plugin {
       if (member.isWanted(call.request)) member.check(call, previous);
     },
     status: (call) => member.status?.(call),
+    checkConfig: (request) => void member.isWanted(request),
     gc: (call) => member.gc(call),
   };
 }

@@ -1,3 +1,4 @@
+import { buildRangeSets } from '../../ipam/range-config.ts';
 import { addressOf } from '../../net/cidr.ts';
 import { joinErrors } from '../../util/errors.ts';
 import { type BridgeConfig, parseBridgeConfig, parseTeardownConfig } from '../bridge/config.ts';
@@ -36,6 +37,10 @@ export const hostLocal: IpamPlugin = {
   status: ({ request, node }) => {
     const { ipam } = parseConfig(request);
     node.ipam.status(request.network, ipam, { cniVersion: request.cniVersion });
+  },
+  checkConfig: (request) => {
+    const { ipam } = parseConfig(request);
+    buildRangeSets(request.cniVersion, ipam, ipam.ipRanges ?? []);
   },
   gc: ({ request, node, isValid, isValidContainer }) => {
     const { dataDir } = parseTeardownConfig(request.config);

@@ -29,6 +29,7 @@ export const staticIpam: IpamPlugin = {
   del: () => undefined,
   check: ({ request }) => checkStatic(request),
   status: ({ request }) => void staticLease(request),
+  checkConfig: (request) => void staticLease(request),
   gc: () => undefined,
 };
 

@@ -33,6 +33,10 @@ export function wholeChain(name: string, main: Plugin, members: readonly ChainMe
       main.check(call);
       for (const member of chain) member.check(call, previous);
     },
+    checkConfig: (request) => {
+      main.checkConfig?.(request);
+      wanted(request);
+    },
     status: (call) => {
       main.status(call);
       for (const member of members) {

@@ -120,8 +120,14 @@ describe('the file is read again by the agent', () => {
 
 describe('install', () => {
   test.each([
-    ['--drop-in', { cniBin: '/opt/cni/bin', isUndo: false, isDryRun: false }],
-    ['--drop-in --undo --cni-bin /x', { cniBin: '/x', isUndo: true, isDryRun: false }],
+    [
+      '--drop-in',
+      { cniBin: '/opt/cni/bin', cniConfDir: '/etc/cni/net.d', isUndo: false, isDryRun: false },
+    ],
+    [
+      '--drop-in --undo --cni-bin /x',
+      { cniBin: '/x', cniConfDir: '/etc/cni/net.d', isUndo: true, isDryRun: false },
+    ],
   ])('%s', async (flags, want) => {
     const { code, out } = await run(`install ${flags}`);
     expect([code, out]).toEqual([0, `${JSON.stringify(want)}\n`]);

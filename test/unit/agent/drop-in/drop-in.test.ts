@@ -44,7 +44,7 @@ beforeEach(() => {
 afterEach(() => rmSync(root, { recursive: true }));
 
 function run(cniBin: string, change: Partial<DropInOptions> = {}): readonly string[] {
-  return dropIn({ cniBin, shim, names, isUndo: false, isDryRun: false, ...change });
+  return dropIn({ cniBin, shim, names, refusals: [], isUndo: false, isDryRun: false, ...change });
 }
 
 /** Every name with what it is: the target of a link, or the content of a file. */
@@ -185,6 +185,28 @@ test.each([false, true])('dry run, undo %s: tells, touches nothing', (isUndo) =>
   );
   expect(listing(own)).toEqual(before);
 });
+
+test.each([false, true])(
+  'a name that a network would fail under is not taken, dry run %s',
+  (isDryRun) => {
+    const where = { file: '10-net.conflist', network: 'net' };
+    const refusals = [
+      { plugin: 'portmap', ...where, reason: 'conditionsV4: cannot be' },
+      { plugin: 'portmap', ...where, file: '20.conf', reason: 'other' },
+      { plugin: 'macvlan', ...where, reason: 'none of ours' },
+    ];
+    const lines = run(own, { refusals, isDryRun });
+    expect(lines).toEqual([
+      'bridge: weft; the original is kept as bridge.weft-saved',
+      'portmap: not taken, pods would fail:',
+      '  10-net.conflist, network "net": conditionsV4: cannot be',
+      '  20.conf, network "net": other',
+      'tuning: weft; there was no other',
+    ]);
+    expect(listing(own)).toMatchObject({ portmap: '-> bridge' });
+    expect(listing(own)).not.toHaveProperty('portmap.weft-saved');
+  },
+);
 
 describe('errors name what is missing', () => {
   test('directory', () => {
