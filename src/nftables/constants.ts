@@ -53,7 +53,14 @@ export const CHAIN = {
   USERDATA: 12,
 } as const;
 export const HOOK = { NUMBER: 1, PRIORITY: 2 } as const;
-export const RULE = { TABLE: 1, CHAIN: 2, HANDLE: 3, EXPRESSIONS: 4, USERDATA: 7 } as const;
+export const RULE = {
+  TABLE: 1,
+  CHAIN: 2,
+  HANDLE: 3,
+  EXPRESSIONS: 4,
+  POSITION: 6,
+  USERDATA: 7,
+} as const;
 export const SET = {
   TABLE: 1,
   NAME: 2,

@@ -14,22 +14,37 @@ export interface ObservedRule {
   readonly comment?: string;
   /** Where it jumps to or goes on. */
   readonly target?: string;
+  /** It drops or rejects: every packet, or those that it matches. */
+  readonly refuses?: 'all' | 'some';
 }
+
+type Found = Pick<ObservedRule, 'comment' | 'target'> & {
+  readonly isRefusal?: boolean;
+  /** It says which packets it is for. */
+  readonly isConditional?: boolean;
+};
+
+/** Expressions that say nothing about which packets a rule is for. */
+const UNCONDITIONAL: readonly string[] = ['counter', 'immediate', 'reject', 'target', 'log'];
+/** NF_DROP */
+const DROP_CODE = 0;
 
 /** NEWRULE */
 export function decodeRule(payload: Buffer): ObservedRule {
   const attributes = readAttributes(payload, FAMILY_HEADER_BYTES);
   const found = readExpressions(attributes.get(RULE.EXPRESSIONS));
   const comment = readComment(attributes.get(RULE.USERDATA)) ?? found.comment;
+  const { target, isRefusal, isConditional } = found;
   return {
     handle: attributes.get(RULE.HANDLE)?.readBigUInt64BE(0) ?? 0n,
     ...(comment === undefined ? {} : { comment }),
-    ...(found.target === undefined ? {} : { target: found.target }),
+    ...(target === undefined ? {} : { target }),
+    ...(isRefusal === true ? { refuses: isConditional === true ? 'some' : 'all' } : {}),
   };
 }
 
-function readExpressions(list: Buffer | undefined): Omit<ObservedRule, 'handle'> {
-  let found: Omit<ObservedRule, 'handle'> = {};
+function readExpressions(list: Buffer | undefined): Found {
+  let found: Found = {};
   for (const { value } of eachAttribute(list ?? Buffer.alloc(0))) {
     const expression = readAttributes(value);
     const data = expression.get(EXPR.DATA);
@@ -39,17 +54,26 @@ function readExpressions(list: Buffer | undefined): Omit<ObservedRule, 'handle'>
   return found;
 }
 
-function readExpression(
-  name: string,
-  attributes: ReadonlyMap<number, Buffer>,
-): Omit<ObservedRule, 'handle'> {
-  if (name === 'match' && text(attributes.get(XT_MATCH.NAME)) === 'comment') {
+function readExpression(name: string, attributes: ReadonlyMap<number, Buffer>): Found {
+  // The target of xtables has the same attributes as a match.
+  const extension = text(attributes.get(XT_MATCH.NAME));
+  if (name === 'match' && extension === 'comment') {
     return { comment: untilNul(attributes.get(XT_MATCH.CONTENT)) };
   }
-  const data = name === 'immediate' ? attributes.get(IMMEDIATE_DATA) : undefined;
-  const verdict = data && readAttributes(data).get(DATA.VERDICT);
-  const chain = verdict && readAttributes(verdict).get(VERDICT.CHAIN);
-  return chain === undefined ? {} : { target: readString(chain) };
+  if (!UNCONDITIONAL.includes(name)) return { isConditional: true };
+  if (name === 'reject' || (name === 'target' && extension === 'REJECT')) {
+    return { isRefusal: true };
+  }
+  return name === 'immediate' ? readImmediate(attributes) : {};
+}
+
+function readImmediate(attributes: ReadonlyMap<number, Buffer>): Found {
+  const data = attributes.get(IMMEDIATE_DATA);
+  const value = data && readAttributes(data).get(DATA.VERDICT);
+  const verdict = value && readAttributes(value);
+  const chain = verdict?.get(VERDICT.CHAIN);
+  if (chain !== undefined) return { target: readString(chain) };
+  return verdict?.get(VERDICT.CODE)?.readInt32BE(0) === DROP_CODE ? { isRefusal: true } : {};
 }
 
 function text(value: Buffer | undefined): string {

@@ -86,11 +86,12 @@ export function encodeChainName(table: Table, chain: string): Buffer {
 }
 
 /** NEWRULE */
-export function encodeRule(table: Table, chain: string, rule: Rule): Buffer {
+export function encodeRule(table: Table, chain: string, rule: Rule, position?: bigint): Buffer {
   const writer = start(table).string(RULE.TABLE, table.name).string(RULE.CHAIN, chain);
   writer.nested(RULE.EXPRESSIONS, (list) => {
     for (const statement of rule.statements) writeStatement(list, table.family, statement);
   });
+  if (position !== undefined) writer.u64be(RULE.POSITION, position);
   if (rule.comment !== undefined) writer.bytes(RULE.USERDATA, commentUserdata(rule.comment));
   return writer.finish();
 }

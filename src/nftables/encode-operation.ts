@@ -46,7 +46,8 @@ export function encodeOperation(
       return remove(MSG.DELCHAIN, encodeChainName(table, operation.chain));
     case 'addRule':
     case 'insertRule': {
-      const payload = encodeRule(table, operation.chain, operation.rule);
+      const position = operation.kind === 'insertRule' ? operation.before : undefined;
+      const payload = encodeRule(table, operation.chain, operation.rule, position);
       const place = operation.kind === 'addRule' ? NLM_F_APPEND : 0;
       return { command: MSG.NEWRULE, flags: NLM_F_CREATE | place, payload };
     }

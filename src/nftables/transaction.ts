@@ -7,7 +7,13 @@ export type ObjectOperation =
   | { readonly kind: 'addChain'; readonly chain: Chain; readonly isExclusive: boolean }
   | { readonly kind: 'flushChain'; readonly chain: string }
   | { readonly kind: 'deleteChain'; readonly chain: string }
-  | { readonly kind: 'addRule' | 'insertRule'; readonly chain: string; readonly rule: Rule }
+  | { readonly kind: 'addRule'; readonly chain: string; readonly rule: Rule }
+  | {
+      readonly kind: 'insertRule';
+      readonly chain: string;
+      readonly rule: Rule;
+      readonly before?: bigint;
+    }
   | { readonly kind: 'deleteRule'; readonly chain: string; readonly handle: bigint }
   | { readonly kind: 'addSet'; readonly set: NamedSet; readonly isExclusive: boolean }
   | { readonly kind: 'deleteSet'; readonly set: string }
@@ -90,9 +96,10 @@ export class Transaction {
     return this.#push({ kind: 'addRule', chain, rule });
   }
 
-  /** Puts it in front of all rules of the chain. */
-  insertRule(chain: string, rule: Rule): this {
-    return this.#push({ kind: 'insertRule', chain, rule });
+  /** Puts it in front of the rule with the handle `before`, or of all rules of the chain. */
+  insertRule(chain: string, rule: Rule, before?: bigint): this {
+    const place = before === undefined ? {} : { before };
+    return this.#push({ kind: 'insertRule', chain, rule, ...place });
   }
 
   /** By the handle that listing the rules gave; ENOENT when it is not there. */

@@ -3,8 +3,10 @@ import { execFileSync } from 'node:child_process';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { firewallWith } from '../../src/cni/firewall/firewall.ts';
 import { commentPrefix, ownerOf } from '../../src/cni/firewall/layout.ts';
+import type { CniNode } from '../../src/cni/node.ts';
 import type { ChainMember } from '../../src/cni/plugin.ts';
 import type { Result } from '../../src/cni/protocol/result.ts';
+import { openIptables } from '../../src/iptables/programs-sync.ts';
 import { parseIPWithPrefix } from '../../src/net/cidr.ts';
 import { NftablesConnection } from '../../src/nftables/connection.ts';
 import type { Transaction } from '../../src/nftables/transaction.ts';
@@ -280,6 +282,99 @@ describe('only the pod, and only while it is there', () => {
     for (const step of undo) step();
     expect(rules()).toEqual(way);
   });
+});
+
+describe('the place of the jump', () => {
+  test('rules at the top that refuse some packets stay there, one that refuses all does not', () => {
+    dropForwarded();
+    lab.host.run('iptables', '-A', 'FORWARD', '-d', '203.0.113.9', '-p', 'tcp', '-j', 'REJECT');
+    lab.host.run('iptables', '-A', 'FORWARD', '-s', '10.22.2.2', '-j', 'DROP');
+    lab.host.run('iptables', '-A', 'FORWARD', '-j', 'DROP');
+    const others = rules();
+    for (const pod of [a, b]) add(pod);
+    expect(rules().slice(0, 4)).toEqual([others[0], others[1], way[0], others[2]]);
+    expect(reaches(a.netns, '203.0.113.9')).toBe(true);
+    expect(reaches(b.netns, '203.0.113.9')).toBe(false);
+  });
+
+  test('behind all rules when each of them refuses some packets', () => {
+    dropForwarded();
+    lab.host.run('iptables', '-A', 'FORWARD', '-s', '10.22.2.2', '-j', 'DROP');
+    add(a);
+    expect(rules().slice(0, 2)).toEqual(['-A FORWARD -s 10.22.2.2/32 -j DROP', way[0]]);
+  });
+});
+
+describe('with the programs of iptables', () => {
+  let node: CniNode;
+  beforeEach(() => {
+    const iptables = openIptables(['nsenter', `--net=${lab.host.path}`]);
+    node = { ...lab.node, kernel: { ...lab.node.kernel, iptables } };
+  });
+  const call = (verb: 'ADD' | 'DEL' | 'CHECK', pod: MemberPod, more: object = {}) => ({
+    ...lab.call(verb, pod, { ...config, ...more }),
+    node,
+  });
+  const addBy = (pod: MemberPod) => firewall.add(call('ADD', pod), pod.previous, []);
+
+  test('a DROP policy that comes after ADD does not cut the pod off', () => {
+    addBy(a);
+    dropForwarded();
+    expect(reaches(a.netns, '203.0.113.9')).toBe(true);
+    expect(reaches(b.netns, '203.0.113.9')).toBe(false);
+    firewall.del({ ...call('DEL', a), netns: undefined });
+    expect(reaches(a.netns, '203.0.113.9')).toBe(false);
+  });
+
+  test('iptables-legacy: traffic, CHECK, GC and DEL', () => {
+    lab.host.run('iptables-legacy', '-A', 'FORWARD', '-s', '10.22.2.2', '-j', 'DROP');
+    lab.host.run('iptables-legacy', '-P', 'FORWARD', 'DROP');
+    lab.host.run('ip6tables-legacy', '-P', 'FORWARD', 'DROP');
+    expect(reaches(a.netns, '203.0.113.9')).toBe(false);
+    for (const pod of [a, a, b]) addBy(pod);
+    expect(reaches(a.netns, '203.0.113.9')).toBe(true);
+    expect(reaches(a.netns, '2001:db8:113::9')).toBe(true);
+    expect(reaches(b.netns, '203.0.113.9')).toBe(false);
+    firewall.check(call('CHECK', a), a.previous);
+    expect(rules('iptables-legacy')).toEqual([
+      '-A FORWARD -s 10.22.2.2/32 -j DROP',
+      ...way,
+      ...ownRules('net', a),
+      ...ownRules('net', b),
+    ]);
+    const valid = [{ containerID: a.id, ifname: 'eth0' }];
+    firewall.gc({ ...lab.gcCall([a], { ...config, 'cni.dev/valid-attachments': valid }), node });
+    expect(rules('iptables-legacy')).toHaveLength(3 + 2);
+    firewall.del({ ...call('DEL', a), netns: undefined });
+    expect(rules('iptables-legacy')).toHaveLength(3);
+    expect(reaches(a.netns, '203.0.113.9')).toBe(false);
+    expect(() => firewall.check(call('CHECK', a), a.previous)).toThrow('is missing');
+    expect(lab.host.run('nft', 'list', 'tables')).not.toContain('filter');
+  });
+
+  test.each(['nft', 'legacy'])(
+    "DEL removes the reference's rules of the pod from iptables-%s",
+    (variant) => {
+      const iptables = `iptables-${variant}`;
+      const rule = (...words: string[]) => lab.host.run(iptables, ...words);
+      rule('-N', 'CNI-FORWARD');
+      rule('-A', 'FORWARD', '-j', 'CNI-FORWARD');
+      const answers = ['-m', 'conntrack', '--ctstate', 'RELATED,ESTABLISHED'];
+      for (const pod of ['10.22.1.2', '10.22.2.2']) {
+        rule('-A', 'CNI-FORWARD', '-d', pod, ...answers, '-j', 'ACCEPT');
+        rule('-A', 'CNI-FORWARD', '-s', pod, '-j', 'ACCEPT');
+      }
+      const prevResult = {
+        cniVersion: '1.1.0',
+        ips: a.previous.ips.map(({ address }) => ({ address })),
+      };
+      firewall.del({ ...call('DEL', a, { prevResult }), netns: undefined });
+      expect(rules(iptables).filter((line) => line.includes('ACCEPT'))).toEqual([
+        '-A CNI-FORWARD -d 10.22.2.2/32 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT',
+        '-A CNI-FORWARD -s 10.22.2.2/32 -j ACCEPT',
+      ]);
+    },
+  );
 });
 
 describe('ingressPolicy', () => {

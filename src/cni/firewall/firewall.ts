@@ -1,10 +1,12 @@
+import type { Iptables } from '../../iptables/programs-sync.ts';
 import { addressOf } from '../../net/cidr.ts';
-import { type IP, ipFamily } from '../../net/ip.ts';
+import type { IP, IPFamily } from '../../net/ip.ts';
 import { toError } from '../../util/errors.ts';
 import type { CniNode } from '../node.ts';
 import type { ChainMember, DelCall, GcCall, NetnsCall, StatusCall } from '../plugin.ts';
 import { CniError, cniErrorCode } from '../protocol/errors.ts';
 import { isJsonObject, memberOf } from '../protocol/json.ts';
+import { parsePreviousResult } from '../protocol/previous-result.ts';
 import type { Request } from '../protocol/request.ts';
 import type { Result } from '../protocol/result.ts';
 import { parseValidAttachments } from '../protocol/valid-attachments.ts';
@@ -13,14 +15,24 @@ import { isFirewallPlugin, parseFirewallConfig } from './config.ts';
 import {
   ensureForward,
   type ForwardTables,
+  type ForwardWish,
   families,
   missingRules,
+  type RuleFilter,
+  readChains,
   readForward,
   removeForward,
   removeUnusedForward,
 } from './forward.ts';
 import { type IsolationTables, isolate, isolationOf, requireIsolation } from './isolation.ts';
 import { commentPrefix, ownerOf } from './layout.ts';
+import {
+  ensureByPrograms,
+  missingByPrograms,
+  referenceChain,
+  removeByPrograms,
+  removeReferenceRules,
+} from './programs.ts';
 
 /**
  * Lets a pod's packets through where iptables drops what it forwards, as the reference's firewall:
@@ -69,10 +81,13 @@ function addRules(open: OpenTables, call: NetnsCall, previous: Result, undo: Und
   node.records?.amend(attachment, {
     forwarded: { adminChain, addresses, ...(isolation === undefined ? {} : { isolation }) },
   });
-  undo.push(() => using(open(node), (nft) => removeForward(nft, ofOwners([call]))));
+  undo.push(() => using(open(node), (nft) => removeRules(node, nft, ofOwners([call]))));
   const wish = { adminChain, pods: [{ owner: attachment, addresses }] };
   using(open(node), (nft) => {
     ensureForward(nft, () => wish);
+    for (const place of programPlaces(node, nft)) {
+      ensureByPrograms(place.iptables, place, wish);
+    }
     if (isolation !== undefined) isolate(nft, isolation);
   });
   return previous;
@@ -85,10 +100,66 @@ function deleteRules(open: OpenTables, calls: readonly DelCall[]): readonly (Err
   if (first === undefined) return calls.map(() => undefined);
   try {
     for (const call of concerned) noteLeaving(call);
-    using(open(first.node), (nft) => removeForward(nft, ofOwners(concerned)));
+    using(open(first.node), (nft) => {
+      removeRules(first.node, nft, ofOwners(concerned));
+      removeFormerRules(first.node, nft, concerned);
+    });
     return calls.map(() => undefined);
   } catch (thrown) {
     return calls.map((call) => (concerned.includes(call) ? toError(thrown) : undefined));
+  }
+}
+
+/** Where the programs are needed: for the older interface, or because nobody has made a chain yet. */
+function programPlaces({ kernel: { iptables } }: CniNode, nft: Tables): readonly ProgramPlace[] {
+  if (iptables === undefined) return [];
+  return families.flatMap((family): readonly ProgramPlace[] => {
+    if (iptables.hasLegacyTable(family, 'filter')) return [{ iptables, family, variant: 'legacy' }];
+    return readForward(nft, family) === undefined ? [{ iptables, family }] : [];
+  });
+}
+
+interface ProgramPlace {
+  readonly iptables: Iptables;
+  readonly family: IPFamily;
+  readonly variant?: 'legacy';
+}
+
+function legacyFamilies({ kernel: { iptables } }: CniNode): readonly IPFamily[] {
+  return families.filter((family) => iptables?.hasLegacyTable(family, 'filter') === true);
+}
+
+function removeRules(node: CniNode, nft: Tables, isRemoved: RuleFilter): void {
+  removeForward(nft, isRemoved);
+  const { iptables } = node.kernel;
+  if (iptables === undefined) return;
+  for (const family of legacyFamilies(node)) {
+    removeByPrograms(iptables, { family, variant: 'legacy' }, isRemoved);
+  }
+}
+
+/** What the reference's firewall made before its name became ours: whoever has a DEL removes it. */
+function removeFormerRules(node: CniNode, nft: Tables, calls: readonly DelCall[]): void {
+  const { iptables } = node.kernel;
+  if (iptables === undefined) return;
+  const addresses = calls.flatMap(knownAddresses);
+  const legacy = legacyFamilies(node);
+  for (const family of families) {
+    const hasChain = readChains(nft, family).includes(referenceChain);
+    if (hasChain) removeReferenceRules(iptables, { family, variant: 'nft' }, addresses);
+    if (!legacy.includes(family)) continue;
+    removeReferenceRules(iptables, { family, variant: 'legacy' }, addresses);
+  }
+}
+
+/** Those of prevResult in whatever state, and of the record. */
+function knownAddresses({ request, node, attachment }: DelCall): readonly IP[] {
+  const recorded = node.records?.read(attachment)?.addresses ?? [];
+  try {
+    const previous = parsePreviousResult(request);
+    return [...recorded, ...(previous === undefined ? [] : addressesOf(previous))];
+  } catch {
+    return recorded;
   }
 }
 
@@ -117,18 +188,29 @@ function addressesOf({ ips }: Result): readonly IP[] {
   return [...new Set(ips.map(({ address }) => addressOf(address)))];
 }
 
-function checkForward(nft: Tables, { request, attachment }: NetnsCall, previous: Result): void {
-  const { ingress = 'open' } = parseFirewallConfig(request.config) ?? {};
+function checkForward(
+  nft: Tables,
+  { request, node, attachment }: NetnsCall,
+  previous: Result,
+): void {
+  const config = parseFirewallConfig(request.config);
+  if (config === undefined) return;
+  const { ingress, adminChain } = config;
   if (ingress !== 'open') requireIsolation(nft, isolationOf(ingress, previous));
-  const addresses = addressesOf(previous);
+  const pods = [{ owner: attachment, addresses: addressesOf(previous) }];
   for (const family of families) {
-    if (!addresses.some((address) => ipFamily(address) === family)) continue;
     const state = readForward(nft, family);
-    const pods = [{ owner: attachment, addresses }];
-    const [missing] = state === undefined ? [] : missingRules(state, family, pods);
+    const [ofNft] = state === undefined ? [] : missingRules(state, family, pods);
+    const missing = ofNft ?? missingInLegacy(node, family, { adminChain, pods });
     if (missing === undefined) continue;
     throw new Error(`iptables rules of network ${request.network}: "${missing}" is missing`);
   }
+}
+
+function missingInLegacy(node: CniNode, family: IPFamily, wish: ForwardWish): string | undefined {
+  const { iptables } = node.kernel;
+  if (iptables === undefined || !legacyFamilies(node).includes(family)) return undefined;
+  return missingByPrograms(iptables, { family, variant: 'legacy' }, wish);
 }
 
 /** Before the first pod nothing is missing yet. */
@@ -150,7 +232,7 @@ function requireForward(nft: ForwardTables, { request, node }: StatusCall): void
  * Rules of attachments that are not valid. Those of whole subnets, which earlier releases made, stay as
  * long as a valid attachment may have nothing else.
  */
-function removeInvalid(nft: ForwardTables, { request, node }: GcCall): void {
+function removeInvalid(nft: Tables, { request, node }: GcCall): void {
   const { network, config } = request;
   const valid = parseValidAttachments(config);
   if (valid === undefined) return;
@@ -160,7 +242,7 @@ function removeInvalid(nft: ForwardTables, { request, node }: GcCall): void {
     const isInvalid = attachment.network === network && !kept.has(ownerOf(attachment));
     if (isInvalid) noteLeaving({ node, attachment });
   }
-  removeForward(nft, (comment) => {
+  removeRules(node, nft, (comment) => {
     if (comment.prefix !== prefix) return false;
     return comment.owner === undefined ? valid.length === 0 : !kept.has(comment.owner);
   });

@@ -34,6 +34,8 @@ export interface ForwardState {
   readonly hasWeftChain: boolean;
   /** Rules of FORWARD that lead to our chain. */
   readonly entries: readonly ObservedRule[];
+  /** The rule of FORWARD that a new one is put in front of; undefined: it goes last. */
+  readonly place: bigint | undefined;
   /** Rules of our chain, in order. */
   readonly rules: readonly ObservedRule[];
 }
@@ -66,10 +68,13 @@ export function readForward(nft: ForwardTables, family: IPFamily): ForwardState 
   const base = chains.find(({ name }) => name === forwardChain)?.base;
   if (base?.hook !== 'forward') return undefined;
   const hasWeftChain = chains.some(({ name }) => name === weftChain);
+  const forward = nft.rules(table, forwardChain);
   return {
     policy: base.policy ?? 'accept',
     hasWeftChain,
-    entries: nft.rules(table, forwardChain).filter(({ target }) => target === weftChain),
+    entries: forward.filter(({ target }) => target === weftChain),
+    // What an administrator has put first to keep some packets out stays first.
+    place: forward.find(({ refuses }) => refuses !== 'some')?.handle,
     rules: hasWeftChain ? nft.rules(table, weftChain) : [],
   };
 }
@@ -160,8 +165,10 @@ function additions(
   for (const rule of state.rules.filter(isReplaced)) {
     if (!kept.has(rule.comment)) transaction.deleteRule(weftChain, rule.handle);
   }
-  if (state.entries.length === 0) transaction.insertRule(forwardChain, entryRule);
-  return transaction;
+  if (state.entries.length > 0) return transaction;
+  return state.place === undefined
+    ? transaction.addRule(forwardChain, entryRule)
+    : transaction.insertRule(forwardChain, entryRule, state.place);
 }
 
 function isOurs(filter: RuleFilter): (rule: ObservedRule) => boolean {
@@ -184,6 +191,11 @@ function eachFamily(
       if (transaction.size > 0) nft.commit(transaction, { generation });
     });
   }
+}
+
+/** Names of the chains of table `filter`. */
+export function readChains(nft: ForwardTables, family: IPFamily): readonly string[] {
+  return chainsOf(nft, family).map(({ name }) => name);
 }
 
 function chainsOf(nft: ForwardTables, family: IPFamily) {

@@ -1,7 +1,7 @@
 /**
  * What is added to the tables of iptables-nft, in rules that iptables prints and saves as its own:
  *
- *     -A FORWARD -j WEFT-FORWARD                                       in front of everything
+ *     -A FORWARD -j WEFT-FORWARD                                       in front of all but leading refusals
  *     -A WEFT-FORWARD -j CNI-ADMIN                                     the administrator's chain
  *     -A WEFT-FORWARD -s <address> -j ACCEPT                           one pair per address of a pod
  *     -A WEFT-FORWARD -d <address> -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
@@ -61,19 +61,26 @@ export function adminRule(chain: string): Rule {
 export function addressRules(owner: Attachment, address: IP): readonly CommentedRule[] {
   const family = ipFamily(address);
   const only = hostCidr(address);
+  const { from, to } = commentsOf(owner, address);
   return [
-    commented(commentOf(owner, 'from', address), [
-      matchCidr(source[family], '==', only),
-      counter(),
-      accept,
-    ]),
-    commented(commentOf(owner, 'to', address), [
+    commented(from, [matchCidr(source[family], '==', only), counter(), accept]),
+    commented(to, [
       matchCidr(destination[family], '==', only),
       xtMatch('conntrack', 3, conntrackState(relatedOrEstablished)),
       counter(),
       accept,
     ]),
   ];
+}
+
+/** The comments of the rules for an address of an attachment. */
+export function commentsOf(
+  owner: Attachment,
+  address: IP,
+): { readonly from: string; readonly to: string } {
+  const text = (direction: string) =>
+    `${commentPrefix(owner.network)}${direction} ${address} ${ownerOf(owner)}`;
+  return { from: text('from'), to: text('to') };
 }
 
 /** How the comments of a network's rules begin. */
@@ -100,10 +107,6 @@ export function parseComment(comment: string | undefined): RuleComment | undefin
   const { prefix, owner } = pattern.exec(comment ?? '')?.groups ?? {};
   if (prefix === undefined) return undefined;
   return owner === undefined ? { prefix } : { prefix, owner };
-}
-
-function commentOf(owner: Attachment, direction: 'from' | 'to', address: IP): string {
-  return `${commentPrefix(owner.network)}${direction} ${address} ${ownerOf(owner)}`;
 }
 
 /**
