@@ -1,7 +1,6 @@
 /** The configuration of rate limits, under the keys of the reference's bandwidth plugin. */
 import type { RateLimit } from '../../kernel/shaping.ts';
 import { ConfigError } from '../../util/errors.ts';
-import { unsupportedField } from '../protocol/errors.ts';
 import { isJsonObject, memberOf } from '../protocol/json.ts';
 
 /** What a pod may receive and send; undefined is unlimited. */
@@ -13,19 +12,14 @@ export interface BandwidthConfig {
 type Members = Readonly<Record<string, unknown>>;
 
 const rateKeys = ['ingressRate', 'ingressBurst', 'egressRate', 'egressBurst'] as const;
-const subnetKeys = ['unshapedSubnets', 'shapedSubnets'] as const;
 const runtimeKey = 'runtimeConfig.bandwidth';
 
 /**
  * Rates in bits per second and bursts in bits, at the top level or, when there is none of them, in
- * runtimeConfig.bandwidth. Throws ConfigError (CNI code 7) with the reference's texts, CNI code 2
- * for limits of some subnets only.
+ * runtimeConfig.bandwidth. Throws ConfigError (CNI code 7) with the reference's texts. Limits of some
+ * subnets only were in release 1.5.0 of the reference and taken back: as with 1.9.1 they are for all packets.
  */
 export function parseBandwidthConfig(config: Members): BandwidthConfig {
-  for (const key of subnetKeys) {
-    const subnets = memberOf(config, key) ?? [];
-    if (!Array.isArray(subnets) || subnets.length > 0) throw unsupportedField(key, subnets);
-  }
   if (rateKeys.some((key) => memberOf(config, key) !== undefined)) return parseLimits(config, '');
   const runtimeConfig = memberOf(config, 'runtimeConfig') ?? {};
   if (!isJsonObject(runtimeConfig)) throw new ConfigError('runtimeConfig', 'must be an object');

@@ -96,10 +96,11 @@ describe('parseBandwidthConfig', () => {
     expect(failureOf(config)).toMatchObject({ cniCode: 7, message: want });
   });
 
-  test.each(['shapedSubnets', 'unshapedSubnets'])('%s is not served', (key) => {
-    const failure = failureOf({ [key]: ['10.0.0.0/8'], ingressRate: 8, ingressBurst: 8 });
-    expect(failure.cniCode).toBe(2);
-    expect(failure.message).toContain(key);
-    expect(parseBandwidthConfig({ [key]: [] })).toEqual({});
+  test.each(['shapedSubnets', 'unshapedSubnets'])('%s: all subnets, as 1.9.1', (key) => {
+    const limit = { ingressRate: 8, ingressBurst: 16 };
+    const ingress = { rateBits: 8, burstBits: 16 };
+    expect(parseBandwidthConfig({ [key]: ['10.0.0.0/8'], ...limit })).toEqual({ ingress });
+    const runtimeConfig = { bandwidth: { [key]: ['10.0.0.0/8'], ...limit } };
+    expect(parseBandwidthConfig({ runtimeConfig })).toEqual({ ingress });
   });
 });

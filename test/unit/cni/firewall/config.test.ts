@@ -29,6 +29,7 @@ describe('parseFirewallConfig', () => {
     { config: { type: 'firewall' }, want: 'CNI-ADMIN' },
     { config: { type: 'firewall', Backend: 'iptables', ingressPolicy: 'open' }, want: 'CNI-ADMIN' },
     { config: { type: 'firewall', iptablesAdminChainName: 'X-1' }, want: 'X-1' },
+    { config: { type: 'firewall', firewalldZone: 'trusted' }, want: 'CNI-ADMIN' },
   ])('$config', ({ config, want }) => {
     expect(parseFirewallConfig(config)?.adminChain).toBe(want);
   });
