@@ -5,7 +5,10 @@ import type { Forwarding } from './judgement.ts';
 
 /** Shares are fractions. */
 const ROUNDING = 1e-9;
-/** Clients and ServicePorts that are remembered at once; then the one unseen for longest goes. */
+/**
+ * How many pairs of client and ServicePort are remembered. Beyond that, the least recent is
+ * forgotten.
+ */
 const MOST_REMEMBERED = 65_536;
 
 interface Remembered {
@@ -18,7 +21,7 @@ export function endpointKey({ ip, port }: Pick<Candidate, 'ip' | 'port'>): strin
   return `${ip} ${port}`;
 }
 
-/** What decides besides the Services. */
+/** Inputs besides the Services. */
 export interface ChoiceOptions {
   readonly clock: Pick<Clock, 'now'>;
   /** From 0 to below 1. */
@@ -53,7 +56,7 @@ export class EndpointChoice {
     return known ?? this.#inTurn(forwarding, left);
   }
 
-  /** The client was served by this endpoint. */
+  /** Remembers that this endpoint served the client. */
   remember({ servicePort, affinitySeconds }: Forwarding, client: IP, endpoint: Candidate): void {
     if (affinitySeconds === undefined) return;
     const key = `${servicePort} ${client}`;
@@ -64,7 +67,7 @@ export class EndpointChoice {
     this.#remembered.delete(oldest);
   }
 
-  /** Drops the turns of ServicePorts that are gone. */
+  /** Forgets the turns of ServicePorts that no longer exist. */
   forget(servicePorts: Iterable<string>): void {
     for (const name of servicePorts) {
       for (const scope of ['cluster', 'node']) this.#credits.delete(`${name} ${scope}`);
@@ -81,7 +84,7 @@ export class EndpointChoice {
     return undefined;
   }
 
-  /** Where the client's address decides, the others have no share until that endpoint has failed. */
+  /** With a source hash, other endpoints have no share until the chosen one has failed. */
   #inTurn({ servicePort, scope }: Forwarding, left: readonly Candidate[]): Candidate | undefined {
     const sharing = left.filter(({ probability }) => probability > 0);
     const candidates = sharing.length > 0 ? sharing : left;

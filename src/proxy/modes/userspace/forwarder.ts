@@ -10,10 +10,10 @@ import { type Listener, listenTcp } from './tcp-listener.ts';
 import type { ForwarderWorld, Traffic } from './traffic.ts';
 import { listenUdp } from './udp-listener.ts';
 
-/** What of the node decides; NodePorts answer on listed addresses only. */
+/** What the verdict needs to know of the node. NodePorts answer on the listed addresses only. */
 export interface ForwarderNode extends NodeWorld {
   readonly nodePortIPs: readonly IP[];
-  /** By which of the node's interfaces a client comes in, where that tells pods from others. */
+  /** The interface a client comes in by; given where that tells pods from other clients. */
   readonly interfaceOf?: (client: IP) => string | undefined;
 }
 
@@ -23,7 +23,9 @@ export interface ForwarderOptions {
   readonly isServed?: (frontend: Frontend) => boolean;
   /** Whether places that somebody else holds can be led to other ports; default: they cannot. */
   readonly canRedirect?: () => boolean;
-  /** A place where nobody can listen, once for each reason. It is tried again with each `open`. */
+  /**
+   * Called when we cannot listen at a place, once for each reason. `open` tries the place again.
+   */
   readonly onFailure: (place: Place, reason: string) => void;
 }
 
@@ -41,7 +43,7 @@ interface KnownService {
 const OPENED_AT_ONCE = 256;
 const ANY_PORT = 0;
 
-/** Listens for the Services of one address family and judges what comes. */
+/** Listens for the Services of one address family and decides what becomes of each connection. */
 export class Forwarder {
   readonly #options: ForwarderOptions;
   readonly #services = new Map<string, KnownService>();
@@ -59,7 +61,7 @@ export class Forwarder {
     this.#options = options;
   }
 
-  /** Takes Services as they are now resolved, none of whose frontends belongs to others. */
+  /** Replaces Services. Each frontend belongs to one of them. */
   update(group: ReadonlyMap<string, readonly ResolvedPort[]>): void {
     for (const [service, ports] of group) {
       this.#endStaleFlows(service, ports);
@@ -80,7 +82,7 @@ export class Forwarder {
     this.update(new Map(gone.map((service) => [service, []])));
   }
 
-  /** Goes by this node's addresses from here on. */
+  /** Uses these addresses of the node from now on. */
   follow(node: ForwarderNode): void {
     this.#world = { ...node, frontends: this.#frontends, clusterIPs: new Map() };
     if (node.nodePortIPs.join() === this.#nodePortIPs.join()) return;
@@ -90,8 +92,8 @@ export class Forwarder {
   }
 
   /**
-   * The addresses of Services, be it that the kernel refuses what comes there, and those that
-   * connections go on through.
+   * Addresses that must stay on the node: those of all Services, also where connections are
+   * refused, and those that open connections use.
    */
   *virtualAddresses(): Iterable<IP> {
     for (const { resolved } of this.#frontends.values()) {
@@ -100,7 +102,7 @@ export class Forwarder {
     yield* this.#options.traffic.addresses();
   }
 
-  /** Listens where it ought to and does not; settles when the kernel has taken all of it. */
+  /** Opens the listeners that are missing. Resolves when all of them are open or have failed. */
   async open(): Promise<void> {
     const missing = [...this.#wanted].filter(([key]) => !this.#open.has(key));
     for (let at = 0; at < missing.length; at += OPENED_AT_ONCE) {
@@ -109,7 +111,7 @@ export class Forwarder {
     }
   }
 
-  /** Stops listening where it ought not to; what was accepted goes on. */
+  /** Closes listeners that are no longer wanted. Accepted connections go on. */
   closeUnwanted(): void {
     for (const [key, { listener }] of this.#open) {
       if (this.#wanted.has(key)) continue;
@@ -119,7 +121,7 @@ export class Forwarder {
     for (const key of this.#failed.keys()) if (!this.#wanted.has(key)) this.#failed.delete(key);
   }
 
-  /** Where it listens at another port than clients ask for. */
+  /** Places where we listen on another port than clients use. */
   portals(): readonly Portal[] {
     return [...this.#open.values()].flatMap(({ place, listener: { port } }) =>
       port === place.port ? [] : [{ place, port }],
@@ -141,7 +143,7 @@ export class Forwarder {
     const known = this.#services.get(service);
     if (known === undefined) return;
     this.#services.delete(service);
-    // What another Service has taken over meanwhile is its own.
+    // A frontend that another Service has taken over is left alone.
     for (const key of known.places.keys()) {
       if (this.#wanted.get(key)?.service === service) this.#wanted.delete(key);
     }

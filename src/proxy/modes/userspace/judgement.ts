@@ -14,10 +14,13 @@ export interface Forwarding {
   readonly candidates: readonly Candidate[];
 }
 
-/** What is done with a connection: silence is for sockets that can keep it. */
+/** What is done with a connection. `silence` is possible for UDP only. */
 export type Judgement = Forwarding | { readonly kind: 'refuse' } | { readonly kind: 'ignore' };
 
-/** The verdict of all modes, as far as a process that was sent the packet can carry it out. */
+/**
+ * The verdict that all modes share, limited to what a process can do with a packet that it
+ * received.
+ */
 export function judge(packet: Packet, world: World): Judgement {
   const { verdict, decisions } = decide(packet, world);
   if (verdict.kind === 'drop') return { kind: 'ignore' };

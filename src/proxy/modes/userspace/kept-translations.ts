@@ -8,7 +8,7 @@ import { Transaction } from '../../../nftables/transaction.ts';
 /** enum ip_conntrack_status: a destination was translated. */
 const IPS_DST_NAT = 1 << 5;
 
-/** Its only rule changes nothing. */
+/** The only rule of the chain; it changes nothing. */
 export function keptTranslationsTable(family: IPFamily): Table {
   return { family: family === 4 ? 'ip' : 'ip6', name: 'weft-userspace' };
 }

@@ -1,6 +1,6 @@
 import type { IP } from '../../../net/ip.ts';
 
-/** What the forwarder spends at most. */
+/** Limits of the forwarder. */
 export interface ForwarderLimits {
   /** TCP connections at once, of all Services of both address families. */
   readonly connections: number;
@@ -11,7 +11,7 @@ export interface ForwarderLimits {
   readonly udpIdleMs: number;
 }
 
-/** A source may hold so many times what is free. */
+/** One source may hold this many times the number of free places. */
 const MOST_HELD_TO_FREE = 4;
 
 /** A TCP connection between its acceptance and its end. */

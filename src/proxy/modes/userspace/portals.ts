@@ -19,7 +19,7 @@ export interface Portal {
   readonly port: number;
 }
 
-/** What becomes of tables; commits throw where the kernel cannot do it. */
+/** The requests to nf_tables that are needed. They throw where the kernel has no nf_tables. */
 export interface PortalKernel {
   hasTable(table: Table): boolean;
   /** Throws what `commit` would, and changes nothing. */
@@ -31,7 +31,7 @@ export function portalTable(family: IPFamily): Table {
   return { family: family === 4 ? 'ip' : 'ip6', name: 'weft-portals' };
 }
 
-/** The table with these portals in the place of the one that is there. */
+/** A transaction that replaces the table by one with these portals. */
 function replacePortals(family: IPFamily, portals: readonly Portal[]): Transaction {
   const { daddr } = family === 4 ? ip : ip6;
   const key = [daddr, meta.l4proto, th.dport];
@@ -63,7 +63,7 @@ export class Portals {
     this.#family = family;
   }
 
-  /** Whether the kernel could lead to other ports. */
+  /** Whether the kernel could redirect to other ports. */
   get isPossible(): boolean {
     this.#canLead ??= succeeds(() => this.#kernel.check(replacePortals(this.#family, [])));
     return this.#canLead;
@@ -74,12 +74,12 @@ export class Portals {
     return this.#hasPortals && !this.#kernel.hasTable(portalTable(this.#family));
   }
 
-  /** Has the next call write the table again: somebody else may have changed it. */
+  /** Somebody else may have changed the table: the next call writes it again. */
   invalidate(): void {
     this.#known = undefined;
   }
 
-  /** Leads to these and no others; connections that were led go on. */
+  /** Redirects these portals and no others. Redirected connections go on. */
   set(portals: readonly Portal[]): void {
     const mine = portals.filter(({ place }) => ipFamily(place.address) === this.#family);
     const wanted = JSON.stringify(mine);

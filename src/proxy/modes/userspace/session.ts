@@ -15,8 +15,8 @@ export interface ForwardingOptions {
 }
 
 /**
- * Keeps a forwarder and the addresses of Services in line with what is to be programmed. It may end
- * and begin anew: listeners and connections are the forwarder's.
+ * Keeps a forwarder and the addresses of Services as the Services want them. A new session can take
+ * over: listeners and connections belong to the forwarder.
  */
 export class ForwardingSession implements ServiceSession {
   readonly #options: ForwardingOptions;
@@ -36,7 +36,7 @@ export class ForwardingSession implements ServiceSession {
     return true;
   }
 
-  /** Nobody listens at an address before it is there, and none goes before nobody needs it. */
+  /** An address is added before anybody listens on it, and removed when nobody uses it any more. */
   async program(
     settings: SessionSettings,
     groups: Iterable<readonly string[]>,

@@ -3,7 +3,7 @@ import type { Clock } from '../../../util/clock.ts';
 import type { Candidate } from '../../verdict/explanation.ts';
 import { endpointKey } from './endpoint-choice.ts';
 
-/** How long each endpoint in turn is waited for; who answers none of them is refused. */
+/** How long to wait for each endpoint in turn. When none answers, the client is refused. */
 const DIAL_TIMEOUTS_MS = [500, 1_000, 2_000, 4_000] as const;
 /** Silence after which the kernel asks whether the other side is still there. */
 export const KEEP_ALIVE_MS = 60_000;
@@ -31,7 +31,7 @@ class Sides {
 
   add(socket: Socket): void {
     this.#open.add(socket);
-    // Its end is heard by 'close'.
+    // 'close' tells when it ends.
     socket.on('error', () => {});
     socket.once('close', () => {
       this.#open.delete(socket);

@@ -11,7 +11,7 @@ import { relay } from './tcp-relay.ts';
 import type { UdpFlows } from './udp-flows.ts';
 import { openUpstream, type UdpClient, type UdpUpstream } from './udp-listener.ts';
 
-/** Why a connection or packet that was taken goes nowhere. */
+/** Why an accepted connection or packet was not forwarded. */
 export type Refusal = 'verdict' | 'limit' | 'endpoints';
 
 /** Numbers since the start, for metrics. */
@@ -87,7 +87,10 @@ export class Traffic {
     this.#running.set(client, reset);
   }
 
-  /** Takes a packet to a UDP place; a client's packets go to one endpoint until it is silent. */
+  /**
+   * Takes a packet of a UDP listener. A client's packets go to one endpoint until the client falls
+   * silent.
+   */
   send(from: UdpSource, payload: Buffer, world: ForwarderWorld): void {
     const key = `${placeKey(from.place)} ${from.client.address} ${from.client.port}`;
     const running = this.#upstreams.get(key);

@@ -9,7 +9,7 @@ export interface UdpFlow {
   readonly source: IP;
   /** As endpointKey has it. */
   readonly endpoint: string;
-  /** Ends it from outside; it is not in the table any more. */
+  /** Called to end the flow, after it has left the table. */
   readonly onEnd: () => void;
 }
 
@@ -34,7 +34,7 @@ export class UdpFlows {
   readonly #options: UdpFlowsOptions;
   readonly #entries = new Map<string, Entry>();
   readonly #countBySource = new Map<IP, number>();
-  /** A look is due; with the last flow it finds none and is the last. */
+  /** A look is scheduled. One that finds no flows schedules no other. */
   #isLookedAfter = false;
 
   constructor(options: UdpFlowsOptions) {
@@ -78,12 +78,12 @@ export class UdpFlows {
     onEnd();
   }
 
-  /** Ends those that are meant. */
+  /** Ends the flows that match. */
   endAll(isMeant: (flow: UdpFlow) => boolean): void {
     for (const [key, { flow }] of this.#entries) if (isMeant(flow)) this.end(key);
   }
 
-  /** More than half of all flows are quickly met. */
+  /** A source with more than half of all flows is found after a few steps. */
   #nextToGo(source: IP): string {
     const isGreedy = this.#countOf(source) > this.#options.most / 2;
     for (const [key, { flow }] of this.#entries) {

@@ -36,7 +36,10 @@ export function listenUdp(
   return opened.promise;
 }
 
-/** The socket through which one client's packets reach an endpoint, and no others come back. */
+/**
+ * The socket for one client's packets to an endpoint. It is connected, so only that endpoint can
+ * answer.
+ */
 export interface UdpUpstream {
   send(packet: Buffer): void;
   close(): void;
@@ -86,6 +89,6 @@ function send(attempt: () => void): void {
   try {
     attempt();
   } catch {
-    // Nobody waits for it.
+    // Nothing waits for this packet.
   }
 }

@@ -13,7 +13,7 @@ const OUR_METRIC = 0x77656674;
 /** Where the IPVS mode, and kube-proxy's, keep the addresses of Services: they may go at any time. */
 const IPVS_LINK = 'kube-ipvs0';
 
-/** What is asked of the kernel. */
+/** The requests to the kernel that are needed. */
 export type AddressKernel = Pick<Rtnl, 'link' | 'addresses' | 'addAddress' | 'deleteAddress'> &
   Pick<RouteLookup, 'localRoutes'>;
 
@@ -45,7 +45,7 @@ export class VirtualAddresses {
     this.#loopback = loopback.index;
   }
 
-  /** Has the next question read the kernel: something has changed. */
+  /** Something has changed: the next question reads the kernel again. */
   invalidate(): void {
     this.#isKnown = false;
   }
@@ -66,7 +66,10 @@ export class VirtualAddresses {
     return [...this.#others];
   }
 
-  /** Adds what the node has in no other way, and waits until the kernel takes packets to it. */
+  /**
+   * Adds addresses that the node does not have yet, and waits until the kernel accepts packets for
+   * them.
+   */
   async ensure(wanted: Iterable<IP>): Promise<void> {
     this.#read();
     const added: IP[] = [];
@@ -81,12 +84,12 @@ export class VirtualAddresses {
     await untilRouted(this.#kernel, added);
   }
 
-  /** Removes ours but these. */
+  /** Removes our addresses except these. */
   async retain(used: ReadonlySet<IP>): Promise<void> {
     this.#read();
     const turn = new Turn();
     for (const address of this.#ours) {
-      // What somebody else has added meanwhile stays local without ours.
+      // If somebody else has added the address meanwhile, the node keeps it without ours.
       if (used.has(address) && !this.#others.has(address)) continue;
       this.#kernel.deleteAddress(this.#loopback, request(address));
       this.#ours.delete(address);
