@@ -197,10 +197,16 @@ function declareProxyFlags(parser: Argv): Argv {
 }
 
 function declareCleanupFlags(parser: Argv): Argv {
-  return parser.usage('weft cleanup [flags]').epilogue(CLEANUP_EPILOGUE).option('state-dir', {
-    type: 'string',
-    requiresArg: true,
-    describe: 'Where the last known objects are [default: /var/lib/weft]',
+  const text = (name: string, describe: string) =>
+    parser.option(name, { type: 'string', requiresArg: true, describe });
+  parser.usage('weft cleanup [flags]').epilogue(CLEANUP_EPILOGUE);
+  text('component', 'What to take out: cni or proxy [default: both]');
+  text('run-dir', 'Where records are [default: $WEFT_RUN_DIR, else /run/weft]');
+  text('state-dir', 'Where the last known objects are [default: /var/lib/weft]');
+  parser.option('dry-run', { type: 'boolean', describe: 'Only print what would become of what' });
+  return parser.option('force', {
+    type: 'boolean',
+    describe: 'Also what living pods need, and Services that nobody else serves',
   });
 }
 

@@ -1,3 +1,4 @@
+import type { CleanedComponent, CleanupOptions, CleanupReport } from '../agent/cleanup/leftover.ts';
 import {
   type AgentConfig,
   type AgentFlags,
@@ -36,8 +37,7 @@ export interface CommandEffects extends QuestionEffects, StatusEffects, PolicyCh
   readonly version: string;
   /** Runs until the agent has stopped; follows the file the configuration came from, if any. */
   readonly runAgent: (config: AgentConfig, source: ConfigSource | undefined) => Promise<void>;
-  /** Removes weft's leftovers and names each. */
-  readonly cleanup: (stateDir: string) => readonly string[] | Promise<readonly string[]>;
+  readonly cleanup: (options: CleanupOptions) => Promise<CleanupReport>;
   /** Takes or gives back the names of the reference plugins and tells about each. */
   readonly dropIn: (options: DropInFlags) => readonly string[];
   readonly readFile: (path: string) => string;
@@ -80,7 +80,7 @@ async function run(invocation: Invocation, effects: CommandEffects): Promise<num
     case 'policy check':
       return runPolicyCheck(invocation.flags, effects);
     case 'cleanup':
-      await runCleanup(invocation.flags, effects);
+      await runCleanup(invocation.flags, componentsOf(invocation.flags), effects);
       break;
     case 'install':
       runInstall(invocation.flags, effects);
@@ -104,7 +104,8 @@ async function run(invocation: Invocation, effects: CommandEffects): Promise<num
 async function runProxy(flags: FlagValues, effects: CommandEffects): Promise<void> {
   const options = kubeProxyOptions(flags, effects);
   if (options.isCleanup) {
-    await runCleanup(flags, effects);
+    // As kube-proxy's flag: whoever says so has another proxy, or wants none.
+    await runCleanup({ ...flags, force: true }, ['proxy'], effects);
   } else if (options.writeConfigTo === undefined) {
     await startAgent(flags, configOfProxy, effects);
   } else {
@@ -151,10 +152,30 @@ function runInstall(flags: FlagValues, { dropIn, print }: CommandEffects): void 
   for (const line of lines) print(`${line}\n`);
 }
 
-async function runCleanup(flags: FlagValues, { cleanup, print }: CommandEffects): Promise<void> {
-  const removed = await cleanup(lastText(flags['state-dir']) ?? DEFAULT_STATE_DIR);
-  for (const what of removed) print(`removed ${what}\n`);
-  if (removed.length === 0) print('nothing of weft is left on this node\n');
+async function runCleanup(
+  flags: FlagValues,
+  components: readonly CleanedComponent[],
+  { cleanup, print, runDir }: CommandEffects,
+): Promise<void> {
+  const isDryRun = flags['dry-run'] === true;
+  const { removed, kept } = await cleanup({
+    runDir: lastText(flags['run-dir']) ?? runDir,
+    stateDir: lastText(flags['state-dir']) ?? DEFAULT_STATE_DIR,
+    components,
+    isDryRun,
+    isForced: flags['force'] === true,
+  });
+  for (const what of removed) print(`${isDryRun ? 'would remove' : 'removed'} ${what}\n`);
+  for (const what of kept) print(`${isDryRun ? 'would keep' : 'kept'} ${what}\n`);
+  if (kept.length > 0) print('what is kept is in use; --force removes it all the same\n');
+  if (removed.length + kept.length === 0) print('nothing of weft is left on this node\n');
+}
+
+function componentsOf(flags: FlagValues): readonly CleanedComponent[] {
+  const component = lastText(flags['component']);
+  if (component === undefined) return ['cni', 'proxy'];
+  if (component === 'cni' || component === 'proxy') return [component];
+  throw new UsageError(`--component: expected cni or proxy, found "${component}"`);
 }
 
 function configOfAgent(values: FlagValues, effects: CommandEffects): AgentConfig {

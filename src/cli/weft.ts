@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { runAgent } from '../agent/agent.ts';
-import { cleanup } from '../agent/cleanup.ts';
+import { cleanup } from '../agent/cleanup/cleanup.ts';
 import { askAgent } from '../agent/debug/client.ts';
 import { readDiskStatus } from '../agent/debug/disk-status.ts';
 import { dropIn } from '../agent/drop-in/drop-in.ts';
@@ -25,7 +25,7 @@ const code = await runCommand(() => parseCommandLine(argv.slice(2)), {
   surroundings: { hostname: hostname(), environment: env },
   version: `weft ${WEFT_VERSION} (node ${process.version})`,
   runAgent,
-  cleanup: (stateDir) => cleanup(runDir, stateDir),
+  cleanup,
   runDir,
   askAgent,
   readDiskStatus,

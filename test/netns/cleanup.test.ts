@@ -16,7 +16,7 @@ beforeAll(() => {
 
 afterAll(() => cluster.remove());
 
-function cleanup(): { readonly status: number; readonly output: string } {
+function cleanup(...flags: string[]): { readonly status: number; readonly output: string } {
   const [node] = cluster.nodes;
   if (node === undefined) throw new Error('no node');
   const command = [
@@ -25,6 +25,7 @@ function cleanup(): { readonly status: number; readonly output: string } {
     'cleanup',
     '--state-dir',
     node.stateDir,
+    ...flags,
   ];
   const env = { PATH: process.env['PATH'], WEFT_RUN_DIR: node.runDir };
   try {
@@ -46,7 +47,9 @@ test('cleanup refuses beside an agent, removes our tables and no others, spares 
   for (const table of foreign) node.netns.run('nft', `add table ${table}`);
   node.netns.run('nft', 'add table inet weft-left-behind');
   await node.startAgent();
-  const pod = await node.createPod('kept');
+  const sandbox = { name: 'kept', ...(await node.createSandbox('kept')) };
+  const added = node.cni('ADD', sandbox, node.networkConfiguration({ ipMasq: true }));
+  const { ips, interfaces } = JSON.parse(added.stdout);
   expect(cleanup()).toMatchObject({ status: 1, output: expect.stringContaining('is using it') });
   expect(node.netns.run('nft', 'list', 'tables')).toContain('weft-proxy');
   await node.stopAgent();
@@ -54,13 +57,26 @@ test('cleanup refuses beside an agent, removes our tables and no others, spares 
   for (const file of ['last-known-objects.jsonl', 'theirs']) {
     writeFileSync(join(node.stateDir, file), '');
   }
-  const { status, output } = cleanup();
-  expect(status).toBe(0);
-  expect(output).toContain('removed table ip weft-proxy');
-  expect(output).toContain('removed table inet weft-left-behind');
+  const label = 'pods/kept-sandbox/eth0';
+  const address: string = ips[0].address.split('/')[0];
+  const unforced = cleanup();
+  expect(unforced.status).toBe(0);
+  expect(unforced.output).toContain('kept table ip weft-proxy\n');
+  expect(unforced.output).toMatch(
+    new RegExp(`removed masquerade of ${address}, \\S+ of ${label}: rules of iptables`),
+  );
+  expect(node.netns.run('iptables-save', '-t', 'nat')).toContain(`-s ${address}/32`);
+  expect(node.netns.run('nft', 'list', 'tables')).not.toContain('inet weft-cni');
+  expect(cleanup('--component', 'proxy', '--force', '--dry-run').output).toContain(
+    'would remove table ip weft-proxy\n',
+  );
+  const proxy = cleanup('--component', 'proxy', '--force');
+  expect(proxy.output).toContain('removed table ip weft-proxy\n');
+  expect(proxy.output).toContain('removed table inet weft-left-behind\n');
   expect(readdirSync(node.stateDir)).toEqual(['theirs']);
-  expect(tables(node)).toEqual(foreign.map((table) => `table ${table}`).sort());
-  expect(node.netns.run('ip', 'link', 'show', pod.hostLink)).toContain('master cni0');
-  expect(existsSync(join(node.dataDir, 'pods', pod.addresses[0] ?? ''))).toBe(true);
-  expect(cleanup().output).not.toContain('table');
+  const own = tables(node).filter((table) => !/ (nat|filter)$/.test(table));
+  expect(own).toEqual(foreign.map((table) => `table ${table}`).sort());
+  expect(node.netns.run('ip', 'link', 'show', interfaces[1].name)).toContain('master cni0');
+  expect(existsSync(join(node.dataDir, 'pods', address))).toBe(true);
+  expect(cleanup().output).toBe('nothing of weft is left on this node\n');
 }, 60_000);

@@ -11,10 +11,10 @@
  * its original destination is an address of the node (so it is not one of a Service, whose clients
  * keep their address), and its target publishes host ports.
  *
- * The nat chains come one before dstnat (-100), where the chains of kube-proxy and weft-proxy are.
- * Among equals the kernel runs the chain registered last first; with the reference's nftables
- * backend that is the host ports' table, made by the first pod after kube-proxy has started. So a
- * host port wins over a NodePort of the same number there, and here whatever starts first.
+ * The nat chains come one behind dstnat (-100), where those of kube-proxy, weft-proxy and the
+ * reference's portmap are, and the kernel asks no further chain once one has translated. So a Service
+ * wins over a host port of the same number, and host ports of another plugin over ours: what a dead
+ * pod left never shadows a successor's, also where nobody of ours runs any more to remove it.
  */
 import { type Cidr, cidrFamily, hostCidr, parseCidr } from '../../net/cidr.ts';
 import { type IPFamily, ipFamily, parseIP } from '../../net/ip.ts';
@@ -65,7 +65,7 @@ const loopback6 = hostCidr(parseIP('::1'));
 const localAddressTimeoutMs = 60_000;
 const mostLocalAddresses = 65_535;
 
-const priorityBeforeDestinationNat = hookPriority.destinationNat - 1;
+const priorityBehindDestinationNat = hookPriority.destinationNat + 1;
 
 const masqueradeAllChain = 'masquerade-all';
 
@@ -205,7 +205,7 @@ function natChain(hook: 'prerouting' | 'output'): Chain {
   const isNotLoopback6 = matchCidr(ip6.daddr, '!=', loopback6);
   return {
     name: hook,
-    base: { type: 'nat', hook, priority: priorityBeforeDestinationNat },
+    base: { type: 'nat', hook, priority: priorityBehindDestinationNat },
     rules: [
       rule([isFamily(4), isLocal, jump('host-ports-ip')]),
       rule([isFamily(6), isNotLoopback6, isLocal, jump('host-ports-ip6')]),

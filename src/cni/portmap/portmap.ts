@@ -17,7 +17,7 @@ import { publishByIptables, requireByIptables, usesIptables } from './iptables.t
 import { publish, replaceTable, withdraw, withoutNftables } from './kernel-table.ts';
 import { hostPortTable, recordElements } from './layout.ts';
 import { enableRouteLocalnet, findLoopbackLink } from './loopback.ts';
-import { buildRecord, type HostPortRecord, portText, usesLoopback } from './record.ts';
+import { buildRecord, type HostPortRecord, ownerText, portText, usesLoopback } from './record.ts';
 import { type HostPortConflict, type HostPortLedger, ownedRecords } from './store.ts';
 
 const tableName = `${hostPortTable.table.family} ${hostPortTable.table.name}`;
@@ -137,9 +137,7 @@ function requireIptables({ kernel }: CniNode): Iptables {
 }
 
 function taken({ port, owner }: HostPortConflict): CniError {
-  const label = attachmentLabel(owner.attachment);
-  const name = owner.pod === undefined ? label : `pod ${owner.pod} (${label})`;
-  const message = `host port ${portText(port)} is taken by ${name}`;
+  const message = `host port ${portText(port)} is taken by ${ownerText(owner)}`;
   return new CniError(cniErrorCode.hostPortTaken, message);
 }
 

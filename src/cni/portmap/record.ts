@@ -2,7 +2,7 @@
 import { addressOf, type Cidr, cidrFamily, networkOf } from '../../net/cidr.ts';
 import { type IP, type IPFamily, isLoopback } from '../../net/ip.ts';
 import { ConfigError } from '../../util/errors.ts';
-import type { Attachment, NetnsPlace } from '../attachment.ts';
+import { type Attachment, attachmentLabel, type NetnsPlace } from '../attachment.ts';
 import type { Result, ResultIP } from '../protocol/result.ts';
 import type { IptablesOptions } from './backend.ts';
 import type { MasqueradeScope, PortMapping, PortmapConfig, PortProtocol } from './config.ts';
@@ -98,6 +98,12 @@ function podAddresses(previous: Result, ifName: string): readonly PodAddress[] {
 /** Whether both would answer for one packet: same port, and the addresses are not two different ones. */
 export function overlaps(a: Pick<HostPort, 'address'>, b: Pick<HostPort, 'address'>): boolean {
   return a.address === undefined || b.address === undefined || a.address === b.address;
+}
+
+/** `pod web/front (net/<container>/eth0)`, or what stands in brackets. */
+export function ownerText({ attachment, pod }: Pick<HostPortRecord, 'attachment' | 'pod'>): string {
+  const label = attachmentLabel(attachment);
+  return pod === undefined ? label : `pod ${pod} (${label})`;
 }
 
 /** `8080/tcp`, `192.168.0.1:8080/tcp`, `[fd00::1]:8080/tcp`. */

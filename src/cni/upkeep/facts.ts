@@ -2,6 +2,7 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { StoreOptions } from '../../ipam/store.ts';
 import type { Link } from '../../kernel/types.ts';
+import { wire } from '../../netlink/wire.ts';
 import { attachmentKey, hostVethName } from '../attachment.ts';
 import { masqueraded } from '../bridge/masquerade.ts';
 import { guardedLabels } from '../bridge/spoof.ts';
@@ -10,12 +11,23 @@ import {
   isNetnsGone,
   netnsIdAt,
   readBootedAtMs,
+  readBootId,
   readUsedAddresses,
 } from '../machine.ts';
 import { type CniNode, type Nftables, type UpkeepNode, withNftables, withRtnl } from '../node.ts';
 import type { AttachmentRecord } from './records.ts';
 import { configuredDataDirs, listReservations } from './stores.ts';
-import type { RecordFacts, Sandboxes, SweepFacts, UnfinishedAdd } from './sweep-model.ts';
+import { decideSweep } from './sweep.ts';
+import type {
+  RecordFacts,
+  Sandboxes,
+  SweepDecision,
+  SweepFacts,
+  UnfinishedAdd,
+} from './sweep-model.ts';
+
+const defaultGracePeriodMs = 5 * 60_000;
+const lockTimeoutMs = 1_000;
 
 /** What the facts are read from. */
 export interface FactSources {
@@ -39,7 +51,7 @@ export interface FactSources {
  * What an ADD makes last is read first: a thing that is seen has its record, journal entry and
  * reservation by the time those are read.
  */
-export function gatherFacts(sources: FactSources, sandboxes: Sandboxes | undefined): SweepFacts {
+function gatherFacts(sources: FactSources, sandboxes: Sandboxes | undefined): SweepFacts {
   const { node, bootId, gracePeriodMs } = sources;
   const elements = readElements(node);
   const hostPorts = node.hostPorts.records().map(({ attachment, pods, netns }) => {
@@ -68,8 +80,45 @@ export function gatherFacts(sources: FactSources, sandboxes: Sandboxes | undefin
   };
 }
 
+/** Where a sweep of this node reads; `gracePeriodMs` is 5 minutes when absent. */
+export function sweepSources(options: {
+  readonly node: UpkeepNode;
+  readonly runDirectory: string;
+  readonly ipamDirectory: string;
+  readonly confDirectory: string;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  readonly gracePeriodMs?: number;
+}): FactSources {
+  const { node, runDirectory, ipamDirectory, confDirectory, now } = options;
+  const lock = { flock: wire.flock, timeoutMs: lockTimeoutMs };
+  return {
+    node,
+    journalDirectory: join(runDirectory, 'adding'),
+    dataDirs: [ipamDirectory],
+    confDirectory,
+    store: { ...lock, keepsIndex: false, isDurable: false },
+    bootId: readBootId(),
+    now,
+    gracePeriodMs: options.gracePeriodMs ?? defaultGracePeriodMs,
+  };
+}
+
+/** The facts of now and what they decide; into every namespace is looked only where that matters. */
+export function findLost(
+  sources: FactSources,
+  sandboxes: Sandboxes | undefined,
+  adjust: (facts: SweepFacts) => SweepFacts = (facts) => facts,
+): { readonly facts: SweepFacts; readonly decision: SweepDecision } {
+  const known = adjust(gatherFacts(sources, sandboxes));
+  const first = decideSweep(known);
+  if (!first.needsAddresses) return { facts: known, decision: first };
+  const facts = withUsedAddresses(known, sources.node);
+  return { facts, decision: decideSweep(facts) };
+}
+
 /** The same facts with the addresses that are in use anywhere. */
-export function withUsedAddresses(facts: SweepFacts, node: CniNode): SweepFacts {
+function withUsedAddresses(facts: SweepFacts, node: CniNode): SweepFacts {
   return { ...facts, usedAddresses: readUsedAddresses(node.kernel, findNetnses().values()) };
 }
 

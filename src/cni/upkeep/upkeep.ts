@@ -1,6 +1,3 @@
-import { join } from 'node:path';
-import type { StoreOptions } from '../../ipam/store.ts';
-import { wire } from '../../netlink/wire.ts';
 import { NftablesConnection } from '../../nftables/connection.ts';
 import type { TableEvent } from '../../nftables/monitor.ts';
 import { tableText } from '../../nftables/text.ts';
@@ -15,17 +12,15 @@ import { openExecPlugin } from '../exec-plugin.ts';
 import { filterTables } from '../firewall/layout.ts';
 import { openForeignIpam } from '../foreign-ipam.ts';
 import { natTables } from '../iptables/kernel-view.ts';
-import { readBootId } from '../machine.ts';
 import type { ForeignIpam, UpkeepNode } from '../node.ts';
 import { hostPortTable } from '../portmap/layout.ts';
 import { fallback } from '../registry.ts';
 import { listSandboxes } from './cri.ts';
-import { type FactSources, gatherFacts, withUsedAddresses } from './facts.ts';
+import { type FactSources, findLost, sweepSources } from './facts.ts';
 import { fieldsOf, remove } from './removal.ts';
 import { type Repair, type RepairKind, repair } from './repair.ts';
 import { RulesUpkeep } from './rules-upkeep.ts';
 import { storesOf } from './stores.ts';
-import { decideSweep } from './sweep.ts';
 import type { Removal, Sandboxes, SweepDecision, SweepFacts } from './sweep-model.ts';
 import { watchNode } from './watch.ts';
 
@@ -58,10 +53,8 @@ export interface UpkeepOptions {
   readonly repairIntervalMs?: number;
 }
 
-const defaultGracePeriodMs = 5 * 60_000;
 const defaultSweepIntervalMs = 60_000;
 const criTimeoutMs = 5_000;
-const lockTimeoutMs = 1_000;
 
 /** How long an IPAM plugin may take for an address that nobody asks for any more. */
 const execTimeoutMs = 5_000;
@@ -105,7 +98,7 @@ export class Upkeep {
     const maxIntervalMs = options.repairIntervalMs ?? defaultRepairIntervalMs;
     const intervals = { ...repairIntervals, maxIntervalMs };
     this.#options = options;
-    this.#sources = sourcesOf(options);
+    this.#sources = sweepSources({ ...options, now: clock.now });
     const { pause } = options.node.kernel;
     this.#foreignIpam = openForeignIpam(openExecPlugin({ timeoutMs: execTimeoutMs, pause }));
     this.#sweeper = new BoundedFrequencyRunner(() => this.#sweep(), {
@@ -148,13 +141,10 @@ export class Upkeep {
   }
 
   async #sweep(): Promise<void> {
-    const { node, log } = this.#options;
+    const { log } = this.#options;
     const sandboxes = await this.#askRuntime();
     // From here on nothing else of this process runs: what is decided is done on the same facts.
-    const known = gatherFacts(this.#sources, sandboxes);
-    const first = decideSweep(known);
-    const facts = first.needsAddresses ? withUsedAddresses(known, node) : known;
-    const decision = first.needsAddresses ? decideSweep(facts) : first;
+    const { facts, decision } = findLost(this.#sources, sandboxes);
     for (const removal of decision.removals) this.#remove(removal, facts);
     this.#noteSuspected(decision);
     log.debug({ removed: decision.removals.length }, 'attachments swept');
@@ -239,24 +229,4 @@ export class Upkeep {
 
 function hasAny(tables: ReadonlySet<string>, wanted: ReadonlySet<string>): boolean {
   return Array.from(tables).some((name) => wanted.has(name));
-}
-
-function sourcesOf(options: UpkeepOptions): FactSources {
-  const { node, runDirectory, ipamDirectory, confDirectory, clock } = options;
-  const store: StoreOptions = {
-    flock: wire.flock,
-    timeoutMs: lockTimeoutMs,
-    keepsIndex: false,
-    isDurable: false,
-  };
-  return {
-    node,
-    journalDirectory: join(runDirectory, 'adding'),
-    dataDirs: [ipamDirectory],
-    confDirectory,
-    store,
-    bootId: readBootId(),
-    now: () => clock.now(),
-    gracePeriodMs: options.gracePeriodMs ?? defaultGracePeriodMs,
-  };
 }

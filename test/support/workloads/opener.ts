@@ -1,13 +1,15 @@
 /**
- * opener.ts HOST PORT [MS [udp]]: opens a new connection every 10 (MS) ms, or asks over UDP from a new
- * port, and waits for the server's line; prints `ready` at the first answer and `failed CODE` at each
- * failure; on SIGTERM, once none is under way, prints how many were answered.
+ * opener.ts HOST PORT [MS [udp|tcp [TIMEOUT]]]: opens a new connection every 10 (MS) ms, or asks over UDP
+ * from a new port, and waits for the server's line, 5000 (TIMEOUT) ms at most; prints `ready` at the first
+ * answer and `failed CODE` at each failure; on SIGTERM, once none is under way, prints how many were
+ * answered.
  */
 import { createSocket } from 'node:dgram';
 import { connect } from 'node:net';
 
-const [host = '', port = '', interval = '10', protocol = 'tcp'] = process.argv.slice(2);
-const TIMEOUT_MS = 5000;
+const [host = '', port = '', interval = '10', protocol = 'tcp', limit = '5000'] =
+  process.argv.slice(2);
+const timeoutMs = Number(limit);
 let answered = 0;
 let underWay = 0;
 
@@ -26,7 +28,7 @@ function open(): void {
     socket.on('error', () => {});
     socket.destroy();
   };
-  socket.setTimeout(TIMEOUT_MS, () => finish('TIMEOUT'));
+  socket.setTimeout(timeoutMs, () => finish('TIMEOUT'));
   socket.on('error', (error: NodeJS.ErrnoException) => finish(error.code ?? 'ERROR'));
   socket.on('data', () => finish());
   socket.on('end', () => finish('CLOSED'));
@@ -41,7 +43,7 @@ function ask(): void {
     note(error);
     socket.close();
   };
-  const timeout = setTimeout(() => finish('TIMEOUT'), TIMEOUT_MS);
+  const timeout = setTimeout(() => finish('TIMEOUT'), timeoutMs);
   socket.on('error', (error: NodeJS.ErrnoException) => finish(error.code ?? 'ERROR'));
   socket.on('message', () => finish());
   socket.send('?', Number(port), host);

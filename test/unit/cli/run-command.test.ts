@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import type { CleanupOptions } from '../../../src/agent/cleanup/leftover.ts';
 import type { AgentConfig } from '../../../src/agent/config/agent-config.ts';
 import { parseKubeProxyConfig } from '../../../src/agent/config/kube-proxy-config.ts';
 import { parseCommandLine } from '../../../src/cli/command-line.ts';
@@ -26,7 +27,7 @@ async function run(line: string, overrides: Partial<CommandEffects> = {}): Promi
     surroundings: { hostname: 'node-a', environment: {} },
     version: 'weft 1.2.3',
     runAgent: async (config) => void outcome.configs.push(config),
-    cleanup: () => ['table ip weft-proxy', 'table ip6 weft-proxy'],
+    cleanup: async () => ({ removed: ['table ip weft-proxy', 'table ip6 weft-proxy'], kept: [] }),
     runDir: '/run/default',
     askAgent: () => Promise.reject(new Error('no agent')),
     readDiskStatus: () => {
@@ -176,23 +177,46 @@ describe('proxy', () => {
   });
 });
 
-test.each([
-  ['cleanup', '/var/lib/weft'],
-  ['cleanup --state-dir /state', '/state'],
-  ['proxy --cleanup --state-dir /state', '/state'],
-])('%s forgets what is in %s', async (line, want) => {
-  const directories: string[] = [];
+const both = ['cni', 'proxy'] as const;
+test.each<[string, Partial<CleanupOptions>]>([
+  ['cleanup', { components: both, isDryRun: false, isForced: false, stateDir: '/var/lib/weft' }],
+  ['cleanup --state-dir /state --run-dir /r', { stateDir: '/state', runDir: '/r' }],
+  ['cleanup --component cni --dry-run', { components: ['cni'], isDryRun: true }],
+  ['cleanup --component=proxy --force', { components: ['proxy'], isForced: true }],
+  [
+    'proxy --cleanup --state-dir /state',
+    { components: ['proxy'], stateDir: '/state', isForced: true },
+  ],
+])('%s', async (line, want) => {
+  const asked: CleanupOptions[] = [];
   await run(line, {
-    cleanup: (stateDir) => {
-      directories.push(stateDir);
-      return [];
+    cleanup: async (options) => {
+      asked.push(options);
+      return { removed: [], kept: [] };
     },
   });
-  expect(directories).toEqual([want]);
+  expect(asked).toEqual([expect.objectContaining(want)]);
+});
+
+test('cleanup of something else is a usage error', async () => {
+  const { code, err } = await run('cleanup --component fabric');
+  expect([code, err]).toEqual([2, 'weft: --component: expected cni or proxy, found "fabric"\n']);
+});
+
+test('cleanup tells what is kept', async () => {
+  const cleanup = async () => ({ removed: ['/run/x'], kept: ['host ports 80/tcp of net/a/eth0'] });
+  const { code, out } = await run('cleanup --dry-run', { cleanup });
+  expect([code, out]).toEqual([
+    0,
+    'would remove /run/x\nwould keep host ports 80/tcp of net/a/eth0\n' +
+      'what is kept is in use; --force removes it all the same\n',
+  ]);
 });
 
 test('cleanup with nothing left', async () => {
-  const { code, out } = await run('cleanup', { cleanup: async () => [] });
+  const { code, out } = await run('cleanup', {
+    cleanup: async () => ({ removed: [], kept: [] }),
+  });
   expect([code, out]).toEqual([0, 'nothing of weft is left on this node\n']);
 });
 

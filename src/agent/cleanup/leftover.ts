@@ -1,0 +1,49 @@
+/** What cleanup works on. */
+import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+
+export type CleanedComponent = 'cni' | 'proxy';
+
+export interface CleanupOptions {
+  readonly runDir: string;
+  readonly stateDir: string;
+  readonly components: readonly CleanedComponent[];
+  /** Only tells what would be done. */
+  readonly isDryRun: boolean;
+  /** Also what living pods need, and Services that nobody else serves. */
+  readonly isForced: boolean;
+}
+
+/** In words, one thing each. */
+export interface CleanupReport {
+  readonly removed: readonly string[];
+  /** With whom it is for. */
+  readonly kept: readonly string[];
+}
+
+/** Something that weft left on the node. */
+export interface Leftover {
+  readonly text: string;
+  /** Somebody needs it. */
+  readonly isNeeded: boolean;
+  /** False when it was not there any more. */
+  readonly remove: () => boolean | Promise<boolean>;
+}
+
+/** Files of a directory as leftovers that nobody needs. */
+export function filesIn(
+  directory: string,
+  isWanted: (entry: string) => boolean,
+): readonly Leftover[] {
+  if (!existsSync(directory)) return [];
+  return readdirSync(directory)
+    .filter(isWanted)
+    .map((entry) => {
+      const path = join(directory, entry);
+      const remove = () => {
+        rmSync(path, { recursive: true, force: true });
+        return true;
+      };
+      return { text: path, isNeeded: false, remove };
+    });
+}

@@ -1,0 +1,84 @@
+import type { Table } from '../../nftables/model.ts';
+import { tableText } from '../../nftables/text.ts';
+import { supportedFamilies } from '../proxy/modes/open.ts';
+import { listTables, removeTable } from '../proxy/own-tables.ts';
+import { removeRules } from '../proxy/remove-rules.ts';
+import { type RulesKind, readRulesRecord } from '../proxy/rules-record.ts';
+import { takeOverKernel } from '../proxy/take-over-kernel.ts';
+import { CNI_ENTRIES, isCniTable } from './cni-leftovers.ts';
+import { type CleanupOptions, filesIn, type Leftover } from './leftover.ts';
+
+/** Every table of weft's begins so; nobody else's does. */
+const TABLE_PREFIX = 'weft-';
+const OUR_FAMILIES: readonly string[] = ['ip', 'ip6', 'inet', 'bridge'];
+
+/** Where Services are in kube-proxy's two modes that nf_tables shows. */
+const RIVAL_TABLES: readonly Table[] = [
+  { family: 'ip', name: 'kube-proxy' },
+  { family: 'ip6', name: 'kube-proxy' },
+];
+const IPTABLES_TABLES: readonly Table[] = [
+  { family: 'ip', name: 'nat' },
+  { family: 'ip6', name: 'nat' },
+];
+const IPTABLES_CHAIN = 'KUBE-SERVICES';
+
+/** Begins the names of the files in the state directory, finished ones and those of a killed writer. */
+const STATE_FILE_PREFIX = 'last-known-objects.';
+
+/**
+ * Tables, rules in iptables that are on record as ours, and files. Without a successor's rules in the
+ * kernel they are what the node's Services are served by.
+ */
+export function leftoversOfProxy(options: CleanupOptions): readonly Leftover[] {
+  const { components, runDir, stateDir, isForced } = options;
+  if (!components.includes('proxy')) return [];
+  const kinds = [...readRulesRecord(runDir)];
+  const tables = listTables().filter((table) => isOurs(table) && !isCniTable(table));
+  const inIptables = kinds.filter((kind) => kind !== 'nftables');
+  const rules = [
+    ...inIptables.flatMap((kind) => rulesOf(kind, kinds)),
+    ...tables.map((table) => ({
+      text: `table ${tableText(table)}`,
+      isNeeded: !isServedByOthers(kinds),
+      remove: () => removeTable(table),
+    })),
+  ];
+  // Of rules that stay the record stays, and a start without the API server needs the objects.
+  if (!isForced && rules.some(({ isNeeded }) => isNeeded)) return rules;
+  return [
+    ...rules,
+    ...filesIn(stateDir, (entry) => entry.startsWith(STATE_FILE_PREFIX)),
+    ...filesIn(runDir, (entry) => entry !== 'agent.lock' && !CNI_ENTRIES.includes(entry)),
+  ];
+}
+
+function rulesOf(kind: RulesKind, kinds: readonly RulesKind[]): readonly Leftover[] {
+  return supportedFamilies().map((family) => ({
+    text: `${nounOf(kind)}, IPv${family}`,
+    isNeeded: !isServedByOthers(kinds),
+    remove: () => removeRules(kind, family),
+  }));
+}
+
+/**
+ * Whether another proxy serves. Chains in iptables have the same names as ours: where we have some, a
+ * kube-proxy that runs may have made them its own.
+ */
+function isServedByOthers(kinds: readonly RulesKind[]): boolean {
+  if (RIVAL_TABLES.some((table) => takeOverKernel.hasTable(table))) return true;
+  if (kinds.some((kind) => kind.startsWith('iptables') || kind.startsWith('ipvs'))) return false;
+  if (IPTABLES_TABLES.some((table) => takeOverKernel.hasChain(table, IPTABLES_CHAIN))) return true;
+  return takeOverKernel.kubeProxy() !== undefined;
+}
+
+function nounOf(kind: RulesKind): string {
+  if (kind === 'userspace') return 'addresses of Services on lo';
+  return kind.startsWith('ipvs')
+    ? 'virtual servers, sets and chains of Services'
+    : `chains of Services in ${kind}`;
+}
+
+function isOurs({ family, name }: Table): boolean {
+  return OUR_FAMILIES.includes(family) && name.startsWith(TABLE_PREFIX);
+}
