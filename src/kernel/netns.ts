@@ -1,9 +1,10 @@
-import { closeSync, fstatSync, openSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { wire } from '../netlink/wire.ts';
 import { toError, WeftError } from '../util/errors.ts';
 import { isMissing } from '../util/files.ts';
 import type { Netns, Netnses } from './types.ts';
 
+const { O_NONBLOCK, O_RDONLY } = constants;
 const CLONE_NEWNET = 0x40000000;
 
 /**
@@ -24,7 +25,8 @@ export const netnses: Netnses = {
   open(path) {
     let fd: number;
     try {
-      fd = openSync(path, 'r');
+      // A FIFO would wait for somebody who writes to it.
+      fd = openSync(path, O_RDONLY | O_NONBLOCK);
     } catch (error) {
       throw new NetnsError(`failed to open netns "${path}": ${toError(error).message}`, {
         isMissing: isMissing(error),

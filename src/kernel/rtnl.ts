@@ -12,6 +12,7 @@ import { NetlinkSocket } from '../netlink/socket.ts';
 import { GONE, succeedsUnless, unlessErrno } from './netlink-errors.ts';
 import * as bridgeVlans from './rtnl/bridge-vlans.ts';
 import { deleteLinks } from './rtnl/link-batch.ts';
+import { type Requests, withLinkNames } from './rtnl/named-links.ts';
 import * as trafficControl from './rtnl/traffic-control.ts';
 import type {
   BridgeChange,
@@ -43,10 +44,12 @@ export function openRtnl(netns?: Netns): NodeRtnl & RouteLookup {
 }
 
 class RtnlSocket implements NodeRtnl, RouteLookup {
-  readonly #socket: NetlinkSocket;
+  readonly #socket: Requests;
+  readonly close: () => void;
 
   constructor(socket: NetlinkSocket) {
-    this.#socket = socket;
+    this.#socket = withLinkNames(socket);
+    this.close = () => socket.close();
   }
 
   link(name: string): Link | undefined {
@@ -93,7 +96,7 @@ class RtnlSocket implements NodeRtnl, RouteLookup {
 
   changeBridgePort(index: number, port: BridgePort): void {
     const payload = bridges.encodeBridgePort(index, port);
-    this.#socket.request(links.RTM_SETLINK, 0, payload, `change bridge port ${index}`);
+    this.#socket.request(links.RTM_SETLINK, 0, payload, `change bridge port of link ${index}`);
   }
 
   deleteLink(index: number): boolean {
@@ -182,7 +185,7 @@ class RtnlSocket implements NodeRtnl, RouteLookup {
 
   changeBridge(index: number, change: BridgeChange): void {
     const payload = bridges.encodeBridgeChange(index, change);
-    this.#socket.request(links.RTM_NEWLINK, 0, payload, `change bridge ${index}`);
+    this.#socket.request(links.RTM_NEWLINK, 0, payload, `change bridge of link ${index}`);
   }
 
   portVlans(index: number): readonly PortVlan[] {
@@ -227,10 +230,6 @@ class RtnlSocket implements NodeRtnl, RouteLookup {
 
   deleteIngressRedirect(link: number): boolean {
     return trafficControl.deleteIngressRedirect(this.#socket, link);
-  }
-
-  close(): void {
-    this.#socket.close();
   }
 
   #getLink(payload: Buffer, what: string): Link | undefined {

@@ -26,7 +26,7 @@ export interface BatchRequest {
  * others are silent unless they fail. `requests` is read as far as each datagram needs.
  */
 export function requestAll(
-  socket: NetlinkSocket,
+  socket: Pick<NetlinkSocket, 'exchange' | 'nextSequence'>,
   requests: Iterable<BatchRequest>,
 ): readonly (NetlinkError | undefined)[] {
   const outcomes: (NetlinkError | undefined)[] = [];
@@ -42,7 +42,7 @@ export function requestAll(
 }
 
 function sendBatch(
-  socket: NetlinkSocket,
+  socket: Pick<NetlinkSocket, 'exchange' | 'nextSequence'>,
   batch: readonly BatchRequest[],
 ): (NetlinkError | undefined)[] {
   const first = socket.nextSequence(batch.length);

@@ -4,11 +4,11 @@ import {
   encodePortVlans,
 } from '../../netlink/rtnetlink/bridge-vlan.ts';
 import { RTM_DELLINK, RTM_GETLINK, RTM_SETLINK } from '../../netlink/rtnetlink/link.ts';
-import type { NetlinkSocket } from '../../netlink/socket.ts';
 import type { PortVlan, PortVlanOptions, PortVlanRange } from '../types.ts';
+import type { Requests } from './named-links.ts';
 
 /** The kernel lists all ports or none, so this costs what the bridge is big. */
-export function portVlans(socket: NetlinkSocket, index: number): readonly PortVlan[] {
+export function portVlans(socket: Requests, index: number): readonly PortVlan[] {
   return socket
     .dump(RTM_GETLINK, encodePortVlanFilter(), 'list port VLANs')
     .map((reply) => decodePortVlans(reply.payload))
@@ -18,7 +18,7 @@ export function portVlans(socket: NetlinkSocket, index: number): readonly PortVl
 
 /** Adds or deletes all of `vlans` with one request. */
 export function changePortVlans(
-  socket: NetlinkSocket,
+  socket: Requests,
   change: 'add' | 'delete',
   port: PortVlanOptions & { readonly index: number; readonly vlans: readonly PortVlanRange[] },
 ): void {

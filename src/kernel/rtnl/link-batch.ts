@@ -9,10 +9,10 @@ import {
   RTM_GETLINK,
   RTM_NEWLINK,
 } from '../../netlink/rtnetlink/link.ts';
-import type { NetlinkSocket } from '../../netlink/socket.ts';
 import { joinErrors, WeftError } from '../../util/errors.ts';
 import { GONE, succeedsUnless } from '../netlink-errors.ts';
 import type { Link } from '../types.ts';
+import type { Requests } from './named-links.ts';
 
 /** Far above the numbers people give to groups in /etc/iproute2/group. */
 const FIRST_GROUP = 0x4000_0000;
@@ -27,7 +27,7 @@ export type RandomInt = (min: number, max: number) => number;
  * carries, so that neither another process at work nor what a killed one left has the same.
  */
 export function deleteLinks(
-  socket: NetlinkSocket,
+  socket: Requests,
   indexes: readonly number[],
   randomInt: RandomInt,
 ): void {
@@ -54,13 +54,13 @@ export function deleteLinks(
   }
 }
 
-function deleteOne(socket: NetlinkSocket, index: number): void {
+function deleteOne(socket: Requests, index: number): void {
   succeedsUnless(GONE, () => {
     socket.request(RTM_DELLINK, 0, encodeLinkByIndex(index), `delete link ${index}`);
   });
 }
 
-function listLinks(socket: NetlinkSocket): readonly Link[] {
+function listLinks(socket: Requests): readonly Link[] {
   return socket
     .dump(RTM_GETLINK, encodeLinkFilter(), 'list links')
     .map((reply) => decodeLink(reply.payload));
@@ -74,7 +74,7 @@ function unusedGroup(links: readonly Link[], randomInt: RandomInt): number {
 }
 
 function moveToGroup(
-  socket: NetlinkSocket,
+  socket: Requests,
   links: readonly Link[],
   groupOf: (link: Link) => number,
 ): void {
@@ -91,13 +91,13 @@ function moveToGroup(
 }
 
 /** ENODEV: no link is in the group, because somebody else deleted the last of them. */
-function deleteGroup(socket: NetlinkSocket, group: number): void {
+function deleteGroup(socket: Requests, group: number): void {
   succeedsUnless(['ENODEV'], () => {
     socket.request(RTM_DELLINK, 0, encodeLinkGroup(group), `delete link group ${group}`);
   });
 }
 
-function restoreGroups(socket: NetlinkSocket, links: readonly Link[]): readonly unknown[] {
+function restoreGroups(socket: Requests, links: readonly Link[]): readonly unknown[] {
   try {
     moveToGroup(socket, links, (link) => link.group ?? 0);
     return [];

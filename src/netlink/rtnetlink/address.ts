@@ -1,6 +1,7 @@
 /** RTM_*ADDR messages (include/uapi/linux/if_addr.h). */
 
 import rt from 'netlink/dist/rt/structs.js';
+import { cidrOf, lastAddress } from '../../net/cidr.ts';
 import { type IP, ipFamily, ipFromBytes, ipToBytes } from '../../net/ip.ts';
 import { addressFamily } from '../numbers.ts';
 import { encodeWith } from './codec.ts';
@@ -67,10 +68,17 @@ export function encodeAddress(link: number, address: LinkAddress): Buffer {
     },
     attrs: {
       ...{ local: bytes, address: bytes },
+      ...broadcastOf(address),
       ...(address.metric === undefined ? {} : { rtPriority: address.metric }),
       ...(address.isDeprecated === true ? { cacheInfo: NEVER_PREFERRED } : {}),
     },
   });
+}
+
+/** Of IPv4, as the reference plugins' library sets it; a prefix of one or two addresses has none. */
+function broadcastOf({ address, prefixLength }: LinkAddress): { readonly broadcast?: Buffer } {
+  if (ipFamily(address) === 6 || prefixLength > 30) return {};
+  return { broadcast: Buffer.from(ipToBytes(lastAddress(cidrOf(address, prefixLength)))) };
 }
 
 /** For an RTM_GETADDR dump; `link` 0 asks for all links. */
