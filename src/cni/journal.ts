@@ -1,7 +1,7 @@
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { IoError, toError } from '../util/errors.ts';
-import { namesIn, readIfThere, writingInto } from '../util/files.ts';
+import { namesIn, readIfReadable, writingInto } from '../util/files.ts';
 import { parseJson } from '../util/json.ts';
 import { type Attachment, attachmentKey, decodeNetnsPlace, type NetnsPlace } from './attachment.ts';
 import type { Journal } from './node.ts';
@@ -21,19 +21,29 @@ export function openJournal(directory: string): Journal {
         const text = JSON.stringify({ ...attachment, netns });
         writingInto(directory, () => writeFileSync(fileOf(attachment), text, { mode: 0o600 }));
       } catch (cause) {
+        removeEmpty(fileOf(attachment));
         throw new IoError(`journal in ${directory}: ${toError(cause).message}`, { cause });
       }
     },
-    netnsOf: (attachment) => parseNetns(readIfThere(fileOf(attachment)) ?? ''),
+    netnsOf: (attachment) => parseNetns(readIfReadable(fileOf(attachment)) ?? ''),
     unfinished: () => readEntries(directory),
     end: (attachment) => rmSync(fileOf(attachment), { force: true }),
   };
 }
 
+/** What a full disk leaves of an entry; where it cannot be removed it could not be made either. */
+function removeEmpty(file: string): void {
+  try {
+    rmSync(file, { force: true });
+  } catch {
+    // The failure to write is what is told.
+  }
+}
+
 function readEntries(directory: string): readonly Attachment[] {
   return namesIn(directory).flatMap((name) => {
     // An ADD may end while the directory is read.
-    const attachment = parseEntry(readIfThere(join(directory, name)) ?? '');
+    const attachment = parseEntry(readIfReadable(join(directory, name)) ?? '');
     return attachment === undefined ? [] : [attachment];
   });
 }

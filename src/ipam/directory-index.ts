@@ -2,7 +2,7 @@ import { type BigIntStats, readdirSync, statSync, unlinkSync, utimesSync } from 
 import { join } from 'node:path';
 import { type IP, tryParseIP } from '../net/ip.ts';
 import { errorCode } from '../util/errors.ts';
-import { readIfThere } from '../util/files.ts';
+import { readIfReadable } from '../util/files.ts';
 import { parseReservation, type Reservation } from './reservations.ts';
 
 /** First characters of a file being written; no address begins with them. */
@@ -83,7 +83,7 @@ function readDirectory(directory: string): Known {
     // Other spellings of an address are foreign files: no reader looks for them.
     if (address === undefined || address !== name) continue;
     const path = join(directory, name);
-    const text = readIfThere(path);
+    const text = readIfReadable(path);
     const reservation = text === undefined ? undefined : parseReservation(address, text);
     if (text !== undefined && reservation === undefined) unlinkSync(path);
     else known.set(address, reservation);

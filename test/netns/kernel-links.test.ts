@@ -1,8 +1,13 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { netnses } from '../../src/kernel/netns.ts';
 import { deleteLinks } from '../../src/kernel/rtnl/link-batch.ts';
 import { openRtnl } from '../../src/kernel/rtnl.ts';
 import type { Netns, NodeRtnl } from '../../src/kernel/types.ts';
+import { parseIP } from '../../src/net/ip.ts';
 import { localMac, parseMac } from '../../src/net/mac.ts';
 import { NetlinkSocket } from '../../src/netlink/socket.ts';
 import { createNetns, type TestNetns } from '../support/netns.ts';
@@ -27,6 +32,45 @@ afterAll(() => {
   for (const open of [host, inside, nodeNetns, podNetns]) open.close();
   node.remove();
   pod.remove();
+});
+
+test('an error says the name of a link', () => {
+  const index = createPair(90);
+  expect(() => host.changeLink(index, { mtu: 1 })).toThrow(/^change link "h90" \(mtu\)/);
+  host.deleteLink(index);
+});
+
+test('an IPv4 address has the broadcast address of its network, as the reference sets it', () => {
+  const index = createPair(91);
+  for (const text of ['10.9.0.2/24', '10.9.1.0/31', '10.9.2.1/32', '10.9.3.1/30', 'fd00:9::2/64']) {
+    const [address = '', length = ''] = text.split('/');
+    host.addAddress(index, { address: parseIP(address), prefixLength: Number(length) });
+  }
+  const [listed] = node.ip<{ addr_info: { local: string; broadcast?: string; scope: string }[] }[]>(
+    ...(['address', 'show', 'dev', 'h91'] as const),
+  );
+  const broadcasts = listed?.addr_info
+    .filter(({ scope }) => scope === 'global')
+    .map(({ local, broadcast }) => [local, broadcast]);
+  expect(broadcasts).toEqual([
+    ['10.9.0.2', '10.9.0.255'],
+    ['10.9.1.0', undefined],
+    ['10.9.2.1', undefined],
+    ['10.9.3.1', '10.9.3.3'],
+    ['fd00:9::2', undefined],
+  ]);
+  host.deleteLink(index);
+});
+
+test('a FIFO is no namespace, and nobody waits for it', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'wt-fifo-'));
+  const fifo = join(directory, 'fifo');
+  try {
+    execFileSync('mkfifo', [fifo]);
+    expect(() => netnses.open(fifo)).toThrow(`unknown FS magic on "${fifo}"`);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
 });
 
 /** A pair `h<n>` here and `p<n>` in the pod; gives the node's end. */
@@ -151,7 +195,7 @@ describe('bridge VLANs', () => {
     host.changeLink(port, { master: bridge });
     if (!canFilterVlans(bridge)) {
       expect(() => host.changeBridge(bridge, { vlanFiltering: true })).toThrow('ENOTSUP');
-      expect(() => host.addPortVlans(port, [{ vid: 5 }])).toThrow(`add VLANs of link ${port}`);
+      expect(() => host.addPortVlans(port, [{ vid: 5 }])).toThrow('add VLANs of link "h50"');
       expect(host.portVlans(port)).toEqual([]);
       return;
     }

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { withDirectoryLock } from '../../ipam/lock.ts';
 import { IoError, toError } from '../../util/errors.ts';
-import { namesIn, readIfThere, replaceFile } from '../../util/files.ts';
+import { namesIn, readIfReadable, replaceFile } from '../../util/files.ts';
 import type { FlockOptions } from '../../util/wait.ts';
 import { type Attachment, attachmentKey } from '../attachment.ts';
 import { type HostPort, type HostPortRecord, overlaps, type PodAddress } from './record.ts';
@@ -167,7 +167,7 @@ function removeRecord(files: Files, record: HostPortRecord): void {
 
 function discardRecord(files: Files, key: string): void {
   for (const name of namesIn(files.claims)) {
-    const claims = decodeClaims(readIfThere(join(files.claims, name)) ?? '') ?? [];
+    const claims = decodeClaims(readIfReadable(join(files.claims, name)) ?? '') ?? [];
     const others = claims.filter(({ attachment }) => attachment !== key);
     if (claims.length === 0 || others.length < claims.length) writeClaims(files, name, others);
   }
@@ -188,13 +188,13 @@ function listRecords(files: Files): readonly HostPortRecord[] {
 
 /** The record must be that of its file's name. */
 function readRecord(files: Files, key: string): HostPortRecord | undefined {
-  const text = readIfThere(join(files.records, key));
+  const text = readIfReadable(join(files.records, key));
   const record = text === undefined ? undefined : decodeRecord(text);
   return record !== undefined && attachmentKey(record.attachment) === key ? record : undefined;
 }
 
 function readClaims(files: Files, name: string): readonly Claim[] {
-  const text = readIfThere(join(files.claims, name));
+  const text = readIfReadable(join(files.claims, name));
   return (text === undefined ? undefined : decodeClaims(text)) ?? [];
 }
 

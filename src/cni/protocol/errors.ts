@@ -69,6 +69,9 @@ function messageOf(error: Error): string {
   return `${error.key}: ${error.message}`;
 }
 
+/** Only what the message does not say already. */
 function causeOf(error: Error): string | undefined {
-  return error.cause === undefined ? undefined : toError(error.cause).message;
+  if (error.cause === undefined) return undefined;
+  const { message } = toError(error.cause);
+  return error.message.includes(message) ? undefined : message;
 }

@@ -5,7 +5,7 @@ import type { IP } from '../../net/ip.ts';
 import { IoError, toError } from '../../util/errors.ts';
 import {
   namesIn,
-  readIfThere,
+  readIfReadable,
   replaceFile,
   UNFINISHED_SUFFIX,
   writingInto,
@@ -149,7 +149,7 @@ function recordNames(directory: string): readonly string[] {
 }
 
 function readRecord(directory: string, key: string): AttachmentRecord | undefined {
-  const text = readIfThere(join(directory, key));
+  const text = readIfReadable(join(directory, key));
   return text === undefined ? undefined : decode(text, key);
 }
 

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -25,6 +25,24 @@ test('tells the attachments whose ADD has begun and not ended', () => {
     false,
     true,
   ]);
+});
+
+test('a link to itself names nobody and hides nobody', () => {
+  const journal = openJournal(directory);
+  journal.begin(a);
+  symlinkSync('loop', join(directory, 'loop'));
+  expect(journal.unfinished()).toEqual([a]);
+});
+
+test('an entry that cannot be written leaves no file', () => {
+  const journal = openJournal(directory);
+  journal.begin(a);
+  const [name = ''] = readdirSync(directory);
+  journal.end(a);
+  // Opening succeeds, writing does not: what a full disk does.
+  symlinkSync('/dev/full', join(directory, name));
+  expect(() => journal.begin(a)).toThrow('ENOSPC');
+  expect(readdirSync(directory)).toEqual([]);
 });
 
 test.each(['', '{"network":"n', '[]', '{"network":"n"}', 'null'])(

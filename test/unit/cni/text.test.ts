@@ -133,6 +133,11 @@ describe('error codes [17]', () => {
     expect({ cniCode, text }).toEqual({ cniCode: code, text: message });
   });
 
+  test('what the message says already is no detail', () => {
+    const error = new IoError('outer: inner', { cause: new Error('inner') });
+    expect(toCniError(error)).toMatchObject({ message: 'outer: inner', details: undefined });
+  });
+
   test('[29] the cause becomes the details', () => {
     const error = new IoError('outer', { cause: new Error('inner') });
     expect(toCniError(error).details).toBe('inner');
