@@ -1,5 +1,6 @@
 import { openFlowSweeper } from '../../kernel/conntrack-sweep.ts';
 import type { IPFamily } from '../../net/ip.ts';
+import { afterFirstCommit } from '../../proxy/after-first-commit.ts';
 import type { CommitListener } from '../../proxy/commit-listener.ts';
 import { ConntrackReconciler } from '../../proxy/conntrack/reconciler.ts';
 import { ServiceHealthChecks } from '../../proxy/health.ts';
@@ -183,15 +184,13 @@ function openTakeOver(
 }
 
 /** The kernel loads connection tracking with the first table that needs it: with our first commit. */
-function completeSysctls({ live, log }: AgentContext): CommitListener {
+function completeSysctls({ live, log, clock }: AgentContext): CommitListener {
   let isDue = !isConntrackLoaded();
-  return {
-    programming: () => {},
-    committed: () => {
-      if (isDue) applyConntrackSysctls(live.current.proxy.conntrack, log);
-      isDue = false;
-    },
-  };
+  return afterFirstCommit(() => {
+    if (isDue) applyConntrackSysctls(live.current.proxy.conntrack, log);
+    isDue = false;
+    return undefined;
+  }, clock);
 }
 
 /** Deletes flows that point to endpoints which are gone. */

@@ -3,6 +3,7 @@
  * do. While both are there the first to translate a connection has it, and both would do the same.
  */
 import type { IPFamily } from '../../net/ip.ts';
+import { afterFirstCommit, type FirstCommits } from '../../proxy/after-first-commit.ts';
 import type { CommitListener } from '../../proxy/commit-listener.ts';
 import { DrainingError } from '../../proxy/modes/ipvs/cleanup.ts';
 import type { Clock } from '../../util/clock.ts';
@@ -31,25 +32,22 @@ export class FormerRules implements CommitListener {
   readonly #options: FormerRulesOptions;
   /** Families of which rules of a kind are left. */
   readonly #left: ReadonlyMap<RulesKind, Set<IPFamily>>;
-  readonly #begun = new Set<IPFamily>();
-  readonly #cancels = new Map<IPFamily, () => void>();
-  #last: Promise<void> = Promise.resolve();
-  #isClosed = false;
+  readonly #commits: FirstCommits;
 
   /** Puts on record that rules of `own` may be there from here on. Throws IoError. */
   constructor(options: FormerRulesOptions) {
     this.#options = options;
     const kinds = formerKinds(options.own, options.recorded);
     this.#left = new Map(kinds.map((kind) => [kind, new Set(options.families)]));
+    // One family after the other: programs of iptables wait for each other's lock.
+    this.#commits = afterFirstCommit((family) => this.#removeAll(family), options.clock);
     options.record(new Set([options.own, ...options.recorded]));
   }
 
   programming(): void {}
 
   committed(family: IPFamily): void {
-    if (this.#begun.has(family)) return;
-    this.#begun.add(family);
-    this.#enqueue(family);
+    this.#commits.committed(family);
   }
 
   /** Kinds of rules that are not removed yet. */
@@ -59,19 +57,12 @@ export class FormerRules implements CommitListener {
 
   /** Waits for the removal in progress. */
   async close(): Promise<void> {
-    this.#isClosed = true;
-    for (const cancel of this.#cancels.values()) cancel();
-    await this.#last;
+    await this.#commits.close();
   }
 
-  /** One family after the other: programs of iptables wait for each other's lock. */
-  #enqueue(family: IPFamily): void {
-    this.#last = this.#last.then(() => this.#removeAll(family));
-  }
-
-  async #removeAll(family: IPFamily): Promise<void> {
-    if (this.#isClosed) return;
-    const { clock, log } = this.#options;
+  /** When to try again, if something is left. */
+  async #removeAll(family: IPFamily): Promise<number | undefined> {
+    const { log } = this.#options;
     let isDone = true;
     for (const [kind, families] of this.#left) {
       if (!families.has(family)) continue;
@@ -86,12 +77,9 @@ export class FormerRules implements CommitListener {
         isDone = false;
       }
     }
-    if (isDone) this.#recordWhatIsLeft();
-    else
-      this.#cancels.set(
-        family,
-        clock.schedule(RETRY_MS, () => this.#enqueue(family)),
-      );
+    if (!isDone) return RETRY_MS;
+    this.#recordWhatIsLeft();
+    return undefined;
   }
 
   async #remove(kind: RulesKind, family: IPFamily): Promise<void> {

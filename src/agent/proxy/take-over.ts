@@ -5,6 +5,7 @@
 import type { IPFamily } from '../../net/ip.ts';
 import type { Table } from '../../nftables/model.ts';
 import { tableText } from '../../nftables/text.ts';
+import { afterFirstCommit, type FirstCommits } from '../../proxy/after-first-commit.ts';
 import type { CommitListener } from '../../proxy/commit-listener.ts';
 import type { Clock } from '../../util/clock.ts';
 import { toError } from '../../util/errors.ts';
@@ -43,34 +44,33 @@ const IPTABLES_CHAIN = 'KUBE-SERVICES';
 /** Removes kube-proxy's table of a family after the first commit of ours. */
 export class TakeOver implements CommitListener {
   readonly #options: TakeOverOptions;
-  readonly #begun = new Set<IPFamily>();
-  readonly #cancels = new Map<IPFamily, () => void>();
+  readonly #commits: FirstCommits;
   readonly #warned = new Set<string>();
   readonly #putOff = new Set<IPFamily>();
 
   constructor(options: TakeOverOptions) {
     this.#options = options;
+    this.#commits = afterFirstCommit((family) => this.#attempt(family), options.clock);
   }
 
   programming(): void {}
 
   committed(family: IPFamily): void {
-    if (this.#begun.has(family)) return;
-    if (this.#begun.size === 0) this.#sayWhatIsSeen();
-    this.#begun.add(family);
-    if (this.#options.ownsIptables) this.#warnOfRival(family);
-    else this.#warnOfIptables(family);
-    this.#attempt(family);
+    const { begun } = this.#commits;
+    if (begun.size === 0) this.#sayWhatIsSeen();
+    if (!begun.has(family)) this.#warnOfChains(family);
+    this.#commits.committed(family);
   }
 
   /** Somebody else changed these tables: a kube-proxy that comes back is left alone. */
   noteForeignChange(tables: ReadonlySet<string>): void {
     const { kernel } = this.#options;
-    for (const family of this.#begun) {
+    for (const family of this.#commits.begun) {
       const table = kubeProxyTable(family);
       if (!tables.has(tableText(table)) || !kernel.hasTable(table)) continue;
       this.#warn(table, 'kube-proxy writes its table again', kernel.kubeProxy());
-      this.#lookAgain(family, SILENCE_MS);
+      this.#putOff.add(family);
+      this.#commits.tryIn(family, SILENCE_MS);
     }
   }
 
@@ -86,37 +86,39 @@ export class TakeOver implements CommitListener {
     return Array.from(this.#putOff, (family) => tableText(kubeProxyTable(family)));
   }
 
+  /** What is tried ends at once, so there is nothing to wait for. */
   close(): void {
-    for (const cancel of this.#cancels.values()) cancel();
+    void this.#commits.close();
   }
 
-  #attempt(family: IPFamily): void {
-    const { kernel, log, report } = this.#options;
+  /** When to look again, if the table cannot go yet. */
+  #attempt(family: IPFamily): number | undefined {
+    const { log } = this.#options;
     const table = kubeProxyTable(family);
     this.#putOff.delete(family);
     try {
-      if (!kernel.hasTable(table)) return;
-      const running = kernel.kubeProxy();
-      if (running !== undefined) {
-        this.#warn(table, 'kube-proxy is running, its table stays', running);
-        this.#lookAgain(family, LOOK_AGAIN_MS);
-        return;
-      }
-      kernel.deleteTable(table);
-      log.info({ table: tableText(table) }, 'took over from kube-proxy, its table is removed');
-      report('Normal', `took over Services from kube-proxy: removed table ${tableText(table)}`);
+      if (this.#remove(table)) return undefined;
     } catch (thrown) {
       const reason = toError(thrown).message;
       log.warn({ table: tableText(table), reason }, "kube-proxy's table not removed");
-      this.#lookAgain(family, LOOK_AGAIN_MS);
     }
+    this.#putOff.add(family);
+    return LOOK_AGAIN_MS;
   }
 
-  #lookAgain(family: IPFamily, delayMs: number): void {
-    this.#putOff.add(family);
-    this.#cancels.get(family)?.();
-    const cancel = this.#options.clock.schedule(delayMs, () => this.#attempt(family));
-    this.#cancels.set(family, cancel);
+  /** False while a kube-proxy runs that would write it again. */
+  #remove(table: Table): boolean {
+    const { kernel, log, report } = this.#options;
+    if (!kernel.hasTable(table)) return true;
+    const running = kernel.kubeProxy();
+    if (running !== undefined) {
+      this.#warn(table, 'kube-proxy is running, its table stays', running);
+      return false;
+    }
+    kernel.deleteTable(table);
+    log.info({ table: tableText(table) }, 'took over from kube-proxy, its table is removed');
+    report('Normal', `took over Services from kube-proxy: removed table ${tableText(table)}`);
+    return true;
   }
 
   #warn(table: Table, message: string, running: KubeProxyProcess | undefined): void {
@@ -133,6 +135,11 @@ export class TakeOver implements CommitListener {
     const cure = 'hostPID: true in the pod of weft, if a kube-proxy may run';
     const seen = 'its tables and its ports';
     this.#options.log.info({ cure, seen }, "the node's processes are not visible");
+  }
+
+  #warnOfChains(family: IPFamily): void {
+    if (this.#options.ownsIptables) this.#warnOfRival(family);
+    else this.#warnOfIptables(family);
   }
 
   /** Nobody can tell whose chains of these names are: the one that is running repairs them. */

@@ -4,6 +4,7 @@ import type { LinkAddress, RouteLookup, Rtnl } from '../../../kernel/types.ts';
 import { type IP, type IPFamily, ipFamily } from '../../../net/ip.ts';
 import { watchTables } from '../../../nftables/monitor.ts';
 import { tableText } from '../../../nftables/text.ts';
+import { afterFirstCommit } from '../../../proxy/after-first-commit.ts';
 import type { CommitListener } from '../../../proxy/commit-listener.ts';
 import { proxyTable } from '../../../proxy/modes/nftables/layout.ts';
 import { keepTranslations } from '../../../proxy/modes/userspace/kept-translations.ts';
@@ -41,7 +42,7 @@ export function openUserspaceMode(
       }),
     listeners: (events) => {
       failures.sendTo(events);
-      return [keepConnectionsOf(context, families)];
+      return [keepConnectionsOf(context)];
     },
     watchDrift: (listener) => {
       const watches = [
@@ -79,24 +80,17 @@ function interfaceTowards(
 }
 
 /** Connections that rules of a former mode have translated outlive these rules. */
-function keepConnectionsOf(
-  { config, log }: Pick<AgentContext, 'config' | 'log'>,
-  families: readonly IPFamily[],
-): CommitListener {
-  const left = new Set(families);
+function keepConnectionsOf({ config, clock, log }: AgentContext): CommitListener {
   const hadRules = [...readRulesRecord(config.runDir)].some((kind) => kind !== 'userspace');
-  return {
-    programming: () => {},
-    committed: (family) => {
-      if (!left.delete(family)) return;
-      try {
-        if (hadRules || hasTable(proxyTable(family))) commit(keepTranslations(family));
-      } catch (thrown) {
-        const reason = toError(thrown).message;
-        log.warn({ family, reason }, 'connections of the former mode may end with its rules');
-      }
-    },
-  };
+  return afterFirstCommit((family) => {
+    try {
+      if (hadRules || hasTable(proxyTable(family))) commit(keepTranslations(family));
+    } catch (thrown) {
+      const reason = toError(thrown).message;
+      log.warn({ family, reason }, 'connections of the former mode may end with its rules');
+    }
+    return undefined;
+  }, clock);
 }
 
 type WatchedAddress = LinkAddress & { readonly link: number };
