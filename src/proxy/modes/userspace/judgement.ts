@@ -14,7 +14,7 @@ export interface Forwarding {
   readonly candidates: readonly Candidate[];
 }
 
-/** What is done with a connection. `silence` is possible for UDP only. */
+/** What is done with a connection. `ignore` answers nothing, which only UDP can do. */
 export type Judgement = Forwarding | { readonly kind: 'refuse' } | { readonly kind: 'ignore' };
 
 /**
