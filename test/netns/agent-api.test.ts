@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { AgentStatus } from '../../src/agent/debug/status.ts';
 import { createNetns, type TestNetns } from '../support/netns.ts';
 import { service, slice } from '../support/proxy-objects.ts';
 
@@ -60,9 +61,10 @@ function put(plural: string, object: object): void {
   send({ put: [plural, object] });
 }
 
-function startAgent() {
-  const flags = ['--components', 'proxy', '--node-name', 'node-a', '--log-level', 'debug'];
-  const directories = ['--run-dir', join(directory, 'run'), '--state-dir', stateDir()];
+/** The kept objects are those of one node. */
+function startAgent(name = 'node-a', state = stateDir()) {
+  const flags = ['--components', 'proxy', '--node-name', name, '--log-level', 'debug'];
+  const directories = ['--run-dir', join(directory, 'run'), '--state-dir', state];
   const source = ['--kubeconfig', join(directory, 'kubeconfig')];
   const child = node.start(process.execPath, [WEFT, 'agent', ...flags, ...directories, ...source]);
   let log = '';
@@ -75,6 +77,15 @@ function startAgent() {
     await ended;
   };
   return { end, log: () => log };
+}
+
+/** What `weft status` says is wrong. */
+function problems(): readonly string[] {
+  const question = [WEFT, 'status', '--json', '--run-dir', join(directory, 'run')];
+  const { status, stdout } = node.attempt(process.execPath, question);
+  const answer: AgentStatus = JSON.parse(stdout);
+  expect(status).toBe(answer.isHealthy ? 0 : 1);
+  return answer.problems;
 }
 
 const stateDir = () => join(directory, 'state');
@@ -110,6 +121,14 @@ test('Events, ServiceCIDRs and drift', async () => {
   expect(agent.log()).not.toContain('event not sent');
 }, 60_000);
 
+test('a name that no Node has is not healthy, and the nearest is named', async () => {
+  const agent = startAgent('nod-a', join(directory, 'other-state'));
+  const want = /no Node is called "nod-a" \(did you mean node-a\?\)/;
+  await expect.poll(() => problems().join('\n'), WAIT).toMatch(want);
+  await expect.poll(agent.log, WAIT).toMatch(/"level":"warn".*--hostname-override.*node not found/);
+  await agent.end();
+}, 60_000);
+
 test('a node that starts without the API server serves what it last knew', async () => {
   const file = join(stateDir(), 'last-known-objects.jsonl');
   expect(readFileSync(file, 'utf8')).toContain('172.30.0.10');
@@ -120,5 +139,8 @@ test('a node that starts without the API server serves what it last knew', async
   const agent = startAgent();
   await expect.poll(table, WAIT).toContain('172.30.0.10');
   await expect.poll(table, WAIT).toContain('10.0.0.1');
+  const want = /^API server 127\S+: connection refused, for \d+ s; what was last read is served; /;
+  await expect.poll(() => problems()[0], WAIT).toMatch(want);
+  expect(agent.log()).not.toContain('"stack"');
   await agent.end();
 }, 60_000);
