@@ -1,7 +1,7 @@
 import type { IPFamily } from '../../../net/ip.ts';
 import { u32Bytes } from '../../../nftables/bytes.ts';
 import type { Element } from '../../../nftables/model.ts';
-import { frontendElements } from './elements.ts';
+import { frontendElements, keyedSets } from './elements.ts';
 import type { Fragment, FrontendState } from './fragment.ts';
 import type { SetName } from './sets.ts';
 import { type Scope, slotSet } from './slot-chains.ts';
@@ -44,6 +44,7 @@ function* elementsOf(family: IPFamily, set: SetName, frontend: FrontendState): I
     }
     return;
   }
+  if (set !== 'source-ranges' && !keyedSets(kind).includes(set)) return;
   for (const placed of frontendElements(family, frontend)) {
     if (placed.set === set) yield placed.element;
   }
