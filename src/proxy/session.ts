@@ -35,7 +35,7 @@ export interface ServiceSession {
    * milliseconds.
    */
   removeIdle(now: number, onFailure: (chain: string, error: unknown) => void): void | Promise<void>;
-  /** Absent in modes that watch the kernel themselves. */
+  /** Absent: there is nothing to compare. */
   readonly audit?: SessionAudit;
   /** What is in the kernel stays. */
   close(): void;

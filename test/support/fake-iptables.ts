@@ -43,6 +43,17 @@ export class FakeIptables implements ServiceRules {
     return this.#book.digestOf(key);
   }
 
+  async findDrift(): Promise<readonly string[]> {
+    const book = this.#book;
+    const found = [...this.chains].map(([key, rules]) => [key, rulesDigest(rules)] as const);
+    return book.driftIn({
+      digests: new Map(found),
+      sizes: new Map(),
+      hasChain: (key) => this.chains.has(key),
+      guests: new Set(this.guests.map(guestKey)),
+    });
+  }
+
   async apply(wanted: RulesChange): Promise<void> {
     const change = { ...wanted, chains: await this.#book.differing(wanted.chains ?? []) };
     if (restoreText(change) === '') return;

@@ -34,6 +34,8 @@ export interface ServiceRules {
   apply(change: RulesChange): Promise<void>;
   /** Content of a chain, by chainKey, as read and written last; undefined when it is not there. */
   digestOf(key: string): string | undefined;
+  /** Reads the tables; what is not as it was written: chains by chainKey, and jumps. */
+  findDrift(): Promise<readonly string[]>;
 }
 
 /**

@@ -1,7 +1,9 @@
+import { isDeepStrictEqual } from 'node:util';
 import { guestKey, type ObservedRules } from '../../../iptables/chain-book.ts';
 import { chainKey, type RuleChain, type RulesChange } from '../../../iptables/model.ts';
+import { rulesDigest } from '../../../iptables/rule-key.ts';
 import { inTurns } from '../../../util/turns.ts';
-import type { ServiceSession, SessionSettings } from '../../session.ts';
+import type { ServiceSession, SessionAudit, SessionSettings } from '../../session.ts';
 import type { ResolvedPort } from '../../state.ts';
 import { CHAIN, isServiceChain } from './chain-names.ts';
 import {
@@ -30,6 +32,9 @@ interface ProgrammedService {
   readonly endpoints: number;
 }
 
+/** What all Services are rendered with; comments go by their total. */
+type RenderOptions = Omit<PortRulesOptions, 'hasEndpointComments'>;
+
 /** More endpoints than that, and their rules carry no comments: they are most of the memory. */
 const MOST_COMMENTED_ENDPOINTS = 1_000;
 /** An endpoint that comes back soon finds its chain. */
@@ -46,7 +51,14 @@ export class RulesSession implements ServiceSession {
   /** Chains of ServicePorts that nothing leads to, by name; since when, in milliseconds. */
   readonly #unused = new Map<string, number | undefined>();
   #fragmentOptions = '';
+  /** As of the last `program`. */
+  #rendering: RenderOptions | undefined;
   #isComplete = false;
+  readonly audit: SessionAudit = {
+    places: ['chains and jumps'],
+    compare: async () => (await this.#options.rules.findDrift()).length,
+    isAsProgrammed: (service, ports) => this.#isAsProgrammed(service, ports),
+  };
 
   private constructor(options: SessionOptions) {
     this.#options = options;
@@ -86,6 +98,7 @@ export class RulesSession implements ServiceSession {
     const text = JSON.stringify(options);
     if (text !== this.#fragmentOptions) for (const key of this.#services.keys()) named.add(key);
     this.#fragmentOptions = text;
+    this.#rendering = options;
     const rendered = await this.#render(named, resolve, options);
     const chains = [
       ...fixedChains(this.#options, options.localDetector),
@@ -131,10 +144,7 @@ export class RulesSession implements ServiceSession {
     return observed;
   }
 
-  #optionsFor({
-    layout,
-    nodePortIPs,
-  }: SessionSettings): Omit<PortRulesOptions, 'hasEndpointComments'> {
+  #optionsFor({ layout, nodePortIPs }: SessionSettings): RenderOptions {
     const ips = layout.acceptsOnAllAddresses ? undefined : nodePortIPs;
     return {
       localDetector: layout.localDetector,
@@ -147,7 +157,7 @@ export class RulesSession implements ServiceSession {
   async #render(
     keys: ReadonlySet<string>,
     resolve: (service: string) => readonly ResolvedPort[],
-    options: Omit<PortRulesOptions, 'hasEndpointComments'>,
+    options: RenderOptions,
   ): Promise<readonly RuleChain[]> {
     const resolved: { readonly key: string; readonly ports: readonly ResolvedPort[] }[] = [];
     const take = (key: string) => resolved.push({ key, ports: resolve(key) });
@@ -184,6 +194,23 @@ export class RulesSession implements ServiceSession {
       shared: joinShared(fragments.map(({ shared }) => shared)),
       chains: own.map(({ name }) => name),
       endpoints: countEndpoints(ports),
+    });
+  }
+
+  /** With or without comments, as the total was when it was rendered. */
+  #isAsProgrammed(service: string, ports: readonly ResolvedPort[]): boolean {
+    const known = this.#services.get(service);
+    const options = this.#rendering;
+    if (known === undefined || options === undefined) return ports.length === 0;
+    const { rules } = this.#options;
+    return [true, false].some((hasEndpointComments) => {
+      const fragments = ports.map((port) => renderPort(port, { ...options, hasEndpointComments }));
+      const chains = fragments.flatMap((fragment) => fragment.chains);
+      return (
+        chains.length === known.chains.length &&
+        chains.every((chain) => rules.digestOf(chainKey(chain)) === rulesDigest(chain.rules)) &&
+        isDeepStrictEqual(joinShared(fragments.map(({ shared }) => shared)), known.shared)
+      );
     });
   }
 

@@ -1,10 +1,11 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { ObservedRules } from '../../../iptables/chain-book.ts';
 import type { IpvsChange, VirtualServer } from '../../../kernel/ipvs-types.ts';
 import type { Cidr } from '../../../net/cidr.ts';
 import type { IP } from '../../../net/ip.ts';
 import { formatServerKey } from '../../../netlink/ipvs/server-key.ts';
 import { inTurns } from '../../../util/turns.ts';
-import type { ServiceSession, SessionSettings } from '../../session.ts';
+import type { ServiceSession, SessionAudit, SessionSettings } from '../../session.ts';
 import type { ResolvedPort } from '../../state.ts';
 import { applyInHalves } from '../iptables/halves.ts';
 import { destinationKey } from './difference.ts';
@@ -46,7 +47,15 @@ export class IpvsSession implements ServiceSession {
   /** Chains of the iptables mode that are to be deleted. */
   #leftChains: readonly string[] = [];
   #fragmentOptions = '';
+  /** As of the last `program`. */
+  #rendering: IpvsPartOptions | undefined;
   #isComplete = false;
+  /** The kernel is looked at every few seconds: nothing tells of changes in IPVS. */
+  readonly audit: SessionAudit = {
+    places: [],
+    compare: async () => 0,
+    isAsProgrammed: (service, ports) => this.#isAsProgrammed(service, ports),
+  };
 
   private constructor(options: IpvsSessionOptions) {
     const { kernel, known } = options;
@@ -143,6 +152,7 @@ export class IpvsSession implements ServiceSession {
     const text = JSON.stringify(options);
     const isNew = text !== this.#fragmentOptions;
     this.#fragmentOptions = text;
+    this.#rendering = options;
     const schedulers = new Set<string>();
     const services = new Set([...named, ...(isNew ? wanted.services() : [])]);
     const render = (key: string) => {
@@ -157,6 +167,13 @@ export class IpvsSession implements ServiceSession {
     await inTurns(services, render);
     const { kernel, onMissingScheduler } = this.#options;
     for (const missing of await kernel.schedulers.learn(schedulers)) onMissingScheduler(missing);
+  }
+
+  #isAsProgrammed(service: string, ports: readonly ResolvedPort[]): boolean {
+    const known = this.#planner.wanted.fragment(service);
+    const options = this.#rendering;
+    if (known === undefined || options === undefined) return ports.length === 0;
+    return isDeepStrictEqual(known, joinParts(ports.map((port) => renderPort(port, options))));
   }
 
   /** Whoever made it, a virtual server where a Service wants one is the Service's. */

@@ -38,6 +38,10 @@ export class WantedState {
     for (const ip of before?.addresses ?? []) this.#countAddress(ip, -1);
   }
 
+  fragment(service: string): IpvsPart | undefined {
+    return this.#services.get(service);
+  }
+
   services(): Iterable<string> {
     return this.#services.keys();
   }

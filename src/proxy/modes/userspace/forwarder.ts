@@ -76,6 +76,11 @@ export class Forwarder {
     }
   }
 
+  /** What it serves of a Service. */
+  portsOf(service: string): readonly ResolvedPort[] {
+    return this.#services.get(service)?.ports ?? [];
+  }
+
   /** Forgets all Services but these. */
   retain(services: ReadonlySet<string>): void {
     const gone = [...this.#services.keys()].filter((service) => !services.has(service));

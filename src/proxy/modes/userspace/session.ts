@@ -1,6 +1,7 @@
+import { isDeepStrictEqual } from 'node:util';
 import { type IP, isLoopback } from '../../../net/ip.ts';
 import { Turn } from '../../../util/turns.ts';
-import type { ServiceSession, SessionSettings } from '../../session.ts';
+import type { ServiceSession, SessionAudit, SessionSettings } from '../../session.ts';
 import type { ResolvedPort } from '../../state.ts';
 import type { Forwarder, ForwarderNode } from './forwarder.ts';
 import type { Portals } from './portals.ts';
@@ -21,6 +22,13 @@ export interface ForwardingOptions {
 export class ForwardingSession implements ServiceSession {
   readonly #options: ForwardingOptions;
   #isComplete = false;
+  /** Listeners are its own; there is nothing of others to look at. */
+  readonly audit: SessionAudit = {
+    places: [],
+    compare: async () => 0,
+    isAsProgrammed: (service, ports) =>
+      isDeepStrictEqual(this.#options.forwarder.portsOf(service), ports),
+  };
 
   constructor(options: ForwardingOptions) {
     this.#options = options;

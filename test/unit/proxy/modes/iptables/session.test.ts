@@ -263,3 +263,36 @@ describe('any order of changes', () => {
     expect(new Map([...rules.chains].sort())).toEqual(await coldContent(cluster(services)));
   });
 });
+
+describe('what a standing comparison finds', () => {
+  const differences = () => session.audit.compare('chains and jumps', () => false);
+  const before = cluster({ a: ['10.1.0.1'], b: ['10.1.0.2', '10.1.0.3'], none: [] });
+
+  test('nothing after a sync, with comments or without', async () => {
+    const many = Array.from({ length: 1_001 }, (_, i) => `10.1.${i >> 8}.${i & 255}`);
+    for (const services of [before, cluster({ a: ['10.1.0.1'], many })]) {
+      await program(services);
+      for (const [key, ports] of services) {
+        expect(session.audit.isAsProgrammed(key, ports)).toBe(true);
+      }
+      expect(await differences()).toBe(0);
+    }
+  });
+
+  test('a Service that was programmed otherwise, or not at all', async () => {
+    await program(before);
+    const after = cluster({ a: ['10.1.0.9'], b: ['10.1.0.2', '10.1.0.3'], none: ['10.1.0.4'] });
+    const judged = [...after].map(([key, ports]) => session.audit.isAsProgrammed(key, ports));
+    expect(judged).toEqual([false, true, false]);
+    expect(session.audit.isAsProgrammed('ns/a', [])).toBe(false);
+    expect(session.audit.isAsProgrammed('ns/unknown', after.get('ns/a') ?? [])).toBe(false);
+    expect(session.audit.isAsProgrammed('ns/unknown', [])).toBe(true);
+  });
+
+  test('chains that were changed and jumps that are gone', async () => {
+    await program(before);
+    rules.chains.set('nat KUBE-SERVICES', []);
+    rules.guests.splice(0, 1);
+    expect(await differences()).toBe(2);
+  });
+});

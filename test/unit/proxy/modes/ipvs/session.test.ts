@@ -411,3 +411,15 @@ describe('a failure', () => {
     ]);
   });
 });
+
+test('a standing comparison finds Services that were programmed otherwise', async () => {
+  const services = clusterOf({ a: ['10.1.0.1'], b: ['10.1.0.2'] });
+  await program(services);
+  const [a = [], b = []] = [services.get('ns/a'), services.get('ns/b')];
+  const { audit } = session;
+  expect([audit.isAsProgrammed('ns/a', a), audit.isAsProgrammed('ns/b', b)]).toEqual([true, true]);
+  const other = clusterOf({ a: ['10.1.0.9'] }).get('ns/a') ?? [];
+  expect(audit.isAsProgrammed('ns/a', other)).toBe(false);
+  expect(audit.isAsProgrammed('ns/a', [])).toBe(false);
+  expect(audit.isAsProgrammed('ns/unknown', a)).toBe(false);
+});

@@ -146,6 +146,17 @@ test('it listens where there are endpoints, follows them, and ends', async () =>
   expect(said).toEqual(['one', 'two', 'ECONNREFUSED', 'one', 'ECONNREFUSED']);
 });
 
+test('what it serves of a Service is what it was given last', async () => {
+  const object = service('web', VIP, {
+    ports: [{ name: 'http', protocol: 'TCP', port: await freePort() }],
+  });
+  const [before, after] = [resolve(object, [1]), resolve(object, [2])];
+  await bring(['ns/web', before]);
+  expect([forwarder.portsOf('ns/web'), forwarder.portsOf('ns/other')]).toEqual([before, []]);
+  await bring(['ns/web', after]);
+  expect(forwarder.portsOf('ns/web')).toEqual(after);
+});
+
 test('Services that are not named among all are gone', async () => {
   const [port, one] = [await freePort(), await startServer('one')];
   await bring(['ns/web', resolve(web(port), [one])]);
