@@ -1,5 +1,5 @@
 import { type IP, type IPFamily, ipFamily } from '../../../net/ip.ts';
-import type { Clock } from '../../../util/clock.ts';
+import { type DriftOptions, DriftWatch } from '../drift-watch.ts';
 import type { IpvsKernel } from './kernel.ts';
 import type { KnownState } from './known.ts';
 import { portalKey, portalOf } from './model.ts';
@@ -11,58 +11,24 @@ export interface WatchedFamily {
   readonly known: KnownState;
 }
 
-export interface IpvsDriftOptions {
-  readonly clock: Clock;
-  /** Somebody has changed something: `what` says what of it is missing or different. */
-  readonly onDrift: (family: IPFamily, what: readonly string[]) => void;
-  readonly onError: (family: IPFamily, error: unknown) => void;
-}
-
 const POLL_MS = 10_000;
-/** Looking takes longer the more there is: it may take this share of the time. */
-const MAX_SHARE = 1 / 50;
 /** Servers whose destinations one look compares; the others have their turn. */
 const SERVERS_PER_LOOK = 50;
 
 /** Looks from time to time whether virtual servers, sets and addresses are as they were written. */
 export function watchIpvs(
   families: ReadonlyMap<IPFamily, WatchedFamily>,
-  options: IpvsDriftOptions,
+  options: DriftOptions,
 ): { close(): void } {
-  const watches = Array.from(families, ([family, watched]) => watch(family, watched, options));
+  const watches = Array.from(families, ([family, watched]) => {
+    const turns = { next: 0 };
+    const find = () => findIpvsDrift(family, watched, turns);
+    return new DriftWatch(family, POLL_MS, find, options);
+  });
   return {
     close() {
-      for (const close of watches) close();
+      for (const watch of watches) watch.close();
     },
-  };
-}
-
-function watch(
-  family: IPFamily,
-  { kernel, known }: WatchedFamily,
-  { clock, onDrift, onError }: IpvsDriftOptions,
-): () => void {
-  let isClosed = false;
-  let cancel = () => {};
-  const turns = { next: 0 };
-  const look = async () => {
-    const startedAtMs = clock.now();
-    try {
-      const drift = await findIpvsDrift(family, { kernel, known }, turns);
-      if (drift.length > 0 && !isClosed) onDrift(family, drift);
-    } catch (thrown) {
-      if (!isClosed) onError(family, thrown);
-    }
-    const took = clock.now() - startedAtMs;
-    lookIn(Math.max(POLL_MS, took / MAX_SHARE));
-  };
-  const lookIn = (delayMs: number) => {
-    if (!isClosed) cancel = clock.schedule(delayMs, () => void look());
-  };
-  lookIn(POLL_MS);
-  return () => {
-    isClosed = true;
-    cancel();
   };
 }
 
