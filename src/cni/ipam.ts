@@ -2,10 +2,8 @@ import { accessSync, constants, existsSync, statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { allocate, release, reservedAddresses } from '../ipam/allocate.ts';
 import { buildRangeSets } from '../ipam/range-config.ts';
-import { candidates, formatRangeSet, type RangeSet } from '../ipam/ranges.ts';
 import { readResolvConf } from '../ipam/resolv-conf.ts';
 import { ReservationStore, type StoreOptions, storeDirectory } from '../ipam/store.ts';
-import type { IP } from '../net/ip.ts';
 import { toError } from '../util/errors.ts';
 import type { Attachment } from './attachment.ts';
 import type { Ipam } from './node.ts';
@@ -47,17 +45,8 @@ export function openHostLocal(options: StoreOptions): Ipam {
       return listed ?? [];
     },
     status: (network, config, { cniVersion }) => {
-      const rangeSets = buildRangeSets(cniVersion, config, config.ipRanges ?? []);
+      buildRangeSets(cniVersion, config, config.ipRanges ?? []);
       requireRoom(storeDirectory(config.dataDir, network));
-      const store = storeOf({ network }, config.dataDir);
-      const taken = store.transactExisting((session) =>
-        Array.from(session.reservations(), ({ address }) => address),
-      );
-      const isTaken = new Set(taken);
-      for (const set of rangeSets) {
-        if (hasRoom(set, isTaken)) continue;
-        throw notAvailable(`no IP addresses available in range set: ${formatRangeSet(set)}`);
-      }
     },
   };
 }
@@ -66,13 +55,6 @@ function readDns(path: string | undefined): Dns {
   if (path === undefined || path === '') return {};
   const { domain, ...lists } = readResolvConf(path);
   return domain === undefined ? lists : { ...lists, domain };
-}
-
-function hasRoom(set: RangeSet, isTaken: ReadonlySet<IP>): boolean {
-  for (const { address } of candidates(set, undefined)) {
-    if (!isTaken.has(address)) return true;
-  }
-  return false;
 }
 
 /** A directory that does not exist yet is made by the first ADD in its nearest parent. */

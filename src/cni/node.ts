@@ -74,7 +74,10 @@ export interface Ipam {
   release(owner: Attachment, dataDir: string | undefined): void;
   /** Everybody who holds something of a network; one-line reservations have no `ifName`. */
   owners(network: string, dataDir: string | undefined): readonly ReservationOwner[];
-  /** Throws CniError 50 when `reserve` could not succeed now, ConfigError when it never could. */
+  /**
+   * Throws CniError 50 when nothing can be reserved or given back, ConfigError when it never could. A
+   * range without a free address is no failure: see bridge/status.ts.
+   */
   status(
     network: string,
     config: HostLocalConfig,

@@ -127,6 +127,27 @@ describe('a port whose owner is gone without a DEL', () => {
   });
 });
 
+test('CHECK of host ports that the reference made', () => {
+  const pod = node.pod();
+  const bridge = { netns: pod, stdin: network('bridge'), plugin: ['/usr/lib/cni/bridge'] };
+  const prevResult = node.result({ ...bridge, command: 'ADD' });
+  const stdin = { cniVersion: '1.0.0', name: 'net', type: 'portmap', runtimeConfig, prevResult };
+  node.result({ command: 'ADD', netns: pod, stdin, plugin: ['/usr/lib/cni/portmap'] });
+  const check = {
+    command: 'CHECK',
+    netns: pod,
+    stdin,
+    env: { WEFT_ARGV0: '/opt/cni/bin/portmap' },
+  };
+  expect(node.call(check)).toMatchObject({ status: 0, stdout: '' });
+  node.host.run('iptables', '-t', 'nat', '-F');
+  node.host.run('iptables', '-t', 'nat', '-X');
+  expect(node.call(check)).toMatchObject({
+    status: 1,
+    stdout: expect.stringContaining('not published'),
+  });
+});
+
 test('as portmap behind the reference bridge', async () => {
   const pod = node.pod();
   const bridge = { netns: pod, stdin: network('bridge'), plugin: ['/usr/lib/cni/bridge'] };

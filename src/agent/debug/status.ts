@@ -108,7 +108,8 @@ export interface ResourceStatus {
 export function findProblems({
   proxy,
   source,
-}: Pick<AgentStatus, 'proxy' | 'source'>): readonly string[] {
+  cni,
+}: Pick<AgentStatus, 'proxy' | 'source' | 'cni'>): readonly string[] {
   const restored = source?.resources.filter(({ isRestored }) => isRestored) ?? [];
   return [
     ...(source !== undefined && !source.isSynced ? ['not all objects were read yet'] : []),
@@ -120,6 +121,11 @@ export function findProblems({
     ...(proxy?.kubeProxyTables ?? []).map(
       (table) => `table ${table} of a kube-proxy is in use too`,
     ),
+    ...(cni?.networks ?? [])
+      .filter(({ free }) => free === 0)
+      .map(({ network, family }) => {
+        return `network ${network} has no IPv${family} address left: new pods wait for one`;
+      }),
   ];
 }
 

@@ -10,12 +10,11 @@ import { isMasqueradeReady } from './masquerade.ts';
 import { requireForeign } from './reservations.ts';
 import { forwardingSysctls } from './sysctls.ts';
 
-/** BR_MAX_PORTS of net/bridge/br_private.h less one: port number 0 is not given out. */
-const maxPorts = 1023;
-
 /**
- * STATUS: code 50 when an ADD could not succeed now, 51 when pods that are there cannot reach what
- * they should. Reads only.
+ * STATUS: code 50 when nothing on this node can work, 51 when pods that are there cannot reach what
+ * they should. Reads only. A runtime takes any failure for a network that is not ready, and the kubelet
+ * then takes the whole node for one, whose pods are evicted: so a node that is merely full, of addresses
+ * or of ports of the bridge, is ready. The next ADD says what is missing, and its pod waits.
  */
 export function status(call: StatusCall): void {
   const config = parseBridgeConfig(call.request);
@@ -41,8 +40,6 @@ function checkBridge(host: NodeRtnl, { bridge: name }: BridgeConfig): void {
   if (bridge.kind !== 'bridge') {
     throw unavailable(`"${name}" already exists but is not a bridge`);
   }
-  const ports = host.links().filter(({ master }) => master === bridge.index).length;
-  if (ports >= maxPorts) throw unavailable(`bridge "${name}" has all its ${maxPorts} ports in use`);
 }
 
 function checkMasqueradeBackend({ node }: StatusCall, { ipMasqBackend }: BridgeConfig): void {

@@ -33,6 +33,30 @@ export interface CommentedRules {
 
 const families: readonly IPFamily[] = [4, 6];
 
+/** Whether any of them is there. */
+export function hasForeignRules(
+  { iptables }: CniNode['kernel'],
+  nft: Nftables,
+  { tables: commented, chains }: Pick<ForeignRules, 'tables' | 'chains'>,
+): boolean {
+  const tables = tablesOf(nft);
+  const isCommented = commented
+    .filter(({ table }) => hasTable(tables, table))
+    .some(({ table, chains: names, isOwn }) => {
+      return names.some((name) =>
+        nft.rules(table, name).some(({ comment = '' }) => isOwn(comment)),
+      );
+    });
+  if (isCommented) return true;
+  return families.some((family) => {
+    const table = natTables[family];
+    if (hasTable(tables, table) && chains.some((chain) => nft.hasChain(table, chain))) return true;
+    if (iptables?.hasLegacyTable(family, 'nat') !== true) return false;
+    const saved = iptables.save({ family, variant: 'legacy' }, 'nat') ?? '';
+    return chains.some((chain) => saved.includes(`\n:${chain} `));
+  });
+}
+
 /** Removes what is there of them; nothing being there is success. */
 export function removeForeignRules(
   { iptables }: CniNode['kernel'],

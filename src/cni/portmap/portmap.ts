@@ -4,7 +4,7 @@ import { errorCode, IoError, joinErrors, toError } from '../../util/errors.ts';
 import { type Attachment, attachmentKey, attachmentLabel } from '../attachment.ts';
 import { hostPortChains } from '../iptables/chains.ts';
 import { hostPortRules } from '../iptables/reference.ts';
-import { type ForeignRules, removeForeignRules } from '../iptables/remove.ts';
+import { type ForeignRules, hasForeignRules, removeForeignRules } from '../iptables/remove.ts';
 import { type CniNode, withNftables } from '../node.ts';
 import type { ChainMember, DelCall, GcCall, NetnsCall, StatusCall } from '../plugin.ts';
 import { CniError, cniErrorCode } from '../protocol/errors.ts';
@@ -145,6 +145,7 @@ function checkHostPorts(call: NetnsCall, previous: Result): void {
   const { node, attachment } = call;
   const expected = recordOf(call, previous);
   const record = node.hostPorts.record(attachment);
+  if (record === undefined && isMadeByReference(node, attachment)) return;
   for (const port of expected.ports) {
     if (!record?.ports.some((known) => isDeepStrictEqual(known, port))) {
       throw new Error(
@@ -162,6 +163,16 @@ function checkHostPorts(call: NetnsCall, previous: Result): void {
       throw new Error(`host ports of ${label}: missing in map ${map.name} of ${tableName}`);
     }
   });
+}
+
+/** What its rules say is the reference's own: its CHECK looks for the chains, too. */
+function isMadeByReference(node: CniNode, attachment: Attachment): boolean {
+  let isThere = false;
+  withNftables(node.kernel, (nft) => {
+    const rules = { chains: hostPortChains(attachment), tables: hostPortRules(attachment) };
+    isThere = hasForeignRules(node.kernel, nft, rules);
+  });
+  return isThere;
 }
 
 function requireNftables({ node }: StatusCall): void {

@@ -69,6 +69,14 @@ const STATUS: AgentStatus = {
 
 const NO_COLORS = { hasColors: false };
 
+test('a network without a free address is a problem', () => {
+  const network = { network: 'mynet', family: 4, used: 3, free: 0 } as const;
+  const cni = { attachments: 3, pods: 3, unfinishedAdds: 0, networks: [network], doubts: [] };
+  expect(findProblems({ cni })).toEqual([
+    'network mynet has no IPv4 address left: new pods wait for one',
+  ]);
+});
+
 test('one screen about an agent', () => {
   expect(statusText(STATUS, NO_COLORS)).toBe(`weft 1.2.3 on node-a: healthy
         up 2 d 2 h, pid 77, 70 MiB of memory, components cni, proxy
