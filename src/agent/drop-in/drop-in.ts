@@ -68,7 +68,9 @@ export function dropIn(options: DropInOptions): readonly string[] {
   const steps = isUndo ? planUndo(seats) : planInstall(seats, refusedNames(refusals));
   if (!isDryRun) apply(cniBin, steps, target, notes);
   return steps.flatMap(({ name, action, reasons = [] }) => [
-    reasons.length === 0 ? OUTCOMES[action](name) : `${name}: not taken, pods would fail:`,
+    reasons.length === 0
+      ? OUTCOMES[action](name)
+      : `${name}: left as it is, pods would fail under weft:`,
     ...reasons.map((reason) => `  ${reason}`),
   ]);
 }

@@ -17,6 +17,7 @@ import {
   type ForwardTables,
   type ForwardWish,
   families,
+  hasForward,
   missingRules,
   type RuleFilter,
   readChains,
@@ -29,7 +30,7 @@ import { commentPrefix, ownerOf } from './layout.ts';
 import {
   ensureByPrograms,
   missingByPrograms,
-  referenceChain,
+  REFERENCE_CHAIN,
   removeByPrograms,
   removeReferenceRules,
 } from './programs.ts';
@@ -115,7 +116,7 @@ function programPlaces({ kernel: { iptables } }: CniNode, nft: Tables): readonly
   if (iptables === undefined) return [];
   return families.flatMap((family): readonly ProgramPlace[] => {
     if (iptables.hasLegacyTable(family, 'filter')) return [{ iptables, family, variant: 'legacy' }];
-    return readForward(nft, family) === undefined ? [{ iptables, family }] : [];
+    return hasForward(nft, family) ? [] : [{ iptables, family }];
   });
 }
 
@@ -145,7 +146,7 @@ function removeFormerRules(node: CniNode, nft: Tables, calls: readonly DelCall[]
   const addresses = calls.flatMap(knownAddresses);
   const legacy = legacyFamilies(node);
   for (const family of families) {
-    const hasChain = readChains(nft, family).includes(referenceChain);
+    const hasChain = readChains(nft, family).includes(REFERENCE_CHAIN);
     if (hasChain) removeReferenceRules(iptables, { family, variant: 'nft' }, addresses);
     if (!legacy.includes(family)) continue;
     removeReferenceRules(iptables, { family, variant: 'legacy' }, addresses);

@@ -193,6 +193,13 @@ function eachFamily(
   }
 }
 
+/** Whether iptables-nft has made a FORWARD chain; without its rules being listed. */
+export function hasForward(nft: ForwardTables, family: IPFamily): boolean {
+  return chainsOf(nft, family).some(({ name, base }) => {
+    return name === forwardChain && base?.hook === 'forward';
+  });
+}
+
 /** Names of the chains of table `filter`. */
 export function readChains(nft: ForwardTables, family: IPFamily): readonly string[] {
   return chainsOf(nft, family).map(({ name }) => name);

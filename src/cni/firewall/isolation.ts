@@ -21,25 +21,25 @@ import type { Isolation } from './config.ts';
 /** The part of NftablesConnection that is needed. */
 export type IsolationTables = Parameters<typeof healTable>[0];
 
-const way = [meta.iifname, meta.oifname];
-const isolated: NamedSet = { name: 'isolated', key: way };
-const sameBridge: NamedSet = { name: 'same-bridge', key: way };
-const bridges: NamedSet = { name: 'bridges', key: [meta.iifname] };
+const WAY = [meta.iifname, meta.oifname];
+const ISOLATED: NamedSet = { name: 'isolated', key: WAY };
+const SAME_BRIDGE: NamedSet = { name: 'same-bridge', key: WAY };
+const BRIDGES: NamedSet = { name: 'bridges', key: [meta.iifname] };
 
-export const isolationTable: TableDefinition = {
+export const ISOLATION_TABLE: TableDefinition = {
   table: { family: 'inet', name: 'weft-isolation', comment: 'bridges that do not reach others' },
-  sets: [isolated, sameBridge, bridges],
+  sets: [ISOLATED, SAME_BRIDGE, BRIDGES],
   chains: [
     {
       name: 'forward',
       base: { type: 'filter', hook: 'forward', priority: hookPriority.filter },
       rules: [
-        { statements: [lookup(way, isolated.name), drop] },
-        { statements: [lookup(way, sameBridge.name), returnVerdict] },
+        { statements: [lookup(WAY, ISOLATED.name), drop] },
+        { statements: [lookup(WAY, SAME_BRIDGE.name), returnVerdict] },
         {
           statements: [
-            lookup([meta.iifname], bridges.name),
-            lookup([meta.oifname], bridges.name),
+            lookup([meta.iifname], BRIDGES.name),
+            lookup([meta.oifname], BRIDGES.name),
             drop,
           ],
         },
@@ -70,7 +70,7 @@ export function isolate(nft: IsolationTables, isolation: Isolation): void {
 
 /** Throws when an element is missing. */
 export function requireIsolation(nft: IsolationTables, isolation: Isolation): void {
-  const { table, sets } = isolationTable;
+  const { table, sets } = ISOLATION_TABLE;
   const isThere = nft.tables(table.family).some(({ name }) => name === table.name);
   const names = new Set(isThere ? nft.sets(table).map(({ name }) => name) : []);
   for (const [set, wanted] of isolationElements([isolation])?.elements ?? []) {
@@ -92,11 +92,11 @@ export function isolationElements(wanted: readonly Isolation[]): WantedTable | u
   const ways = (policy: Isolation['policy']): readonly Element[] =>
     names(policy).map((bridge) => ({ key: ifnameBytes(bridge) + ifnameBytes(bridge) }));
   return {
-    definition: isolationTable,
+    definition: ISOLATION_TABLE,
     elements: new Map<NamedSet, readonly Element[]>([
-      [isolated, ways('isolated')],
-      [sameBridge, ways('same-bridge')],
-      [bridges, names(undefined).map((bridge) => ({ key: ifnameBytes(bridge) }))],
+      [ISOLATED, ways('isolated')],
+      [SAME_BRIDGE, ways('same-bridge')],
+      [BRIDGES, names(undefined).map((bridge) => ({ key: ifnameBytes(bridge) }))],
     ]),
   };
 }

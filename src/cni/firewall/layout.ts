@@ -40,7 +40,7 @@ const destination = { 4: ip.daddr, 6: ip6.daddr } as const;
 /** Longest part of a network's name in a comment, which has 127 bytes, up to 75 of them others. */
 const maxNetworkBytes = 48;
 /** Hexadecimal digits of an attachment's key in a comment. */
-const ownerDigits = 20;
+const OWNER_DIGITS = 20;
 
 /** struct xt_conntrack_mtinfo3: 8 addresses, 2 times, 9 numbers of 16 bits, then what is matched. */
 const conntrackFlagsOffset = 146;
@@ -90,7 +90,7 @@ export function commentPrefix(network: string): string {
 
 /** How the comments of an attachment's rules end. */
 export function ownerOf(owner: Attachment): string {
-  return attachmentKey(owner).slice(0, ownerDigits);
+  return attachmentKey(owner).slice(0, OWNER_DIGITS);
 }
 
 /** What a comment says of its rule. */

@@ -19,7 +19,7 @@ import type { ForwardedPod, ForwardWish, RuleFilter } from './forward.ts';
 import { commentsOf, forwardChain, ownerOf, parseComment, weftChain } from './layout.ts';
 
 /** Chain of the reference's firewall with one pair of rules per address. */
-export const referenceChain = 'CNI-FORWARD';
+export const REFERENCE_CHAIN = 'CNI-FORWARD';
 
 export function ensureByPrograms(
   iptables: Iptables,
@@ -56,7 +56,7 @@ export function removeReferenceRules(
   removeLines(iptables, tableOf(place), (line) => {
     const [, chain, direction, address] = /^-A (\S+) (-s|-d) (\S+) /.exec(line) ?? [];
     return (
-      chain === referenceChain &&
+      chain === REFERENCE_CHAIN &&
       direction !== undefined &&
       own.some((each) => each === address) &&
       targetOf(line) === 'ACCEPT'

@@ -17,12 +17,12 @@ export interface IptablesOptions {
 
 type Members = Readonly<Record<string, unknown>>;
 
-const defaultMarkBit = 13;
-const highestMarkBit = 31;
-const conditionKeys: Readonly<Record<IPFamily, string>> = { 4: 'conditionsV4', 6: 'conditionsV6' };
+const DEFAULT_MARK_BIT = 13;
+const HIGHEST_MARK_BIT = 31;
+const CONDITION_KEYS: Readonly<Record<IPFamily, string>> = { 4: 'conditionsV4', 6: 'conditionsV6' };
 
 /** What says what to do with a packet, where it goes, or to which rules: a condition says neither. */
-const noMatches: readonly string[] = [
+const NO_MATCHES: readonly string[] = [
   ...['-j', '--jump', '-g', '--goto', '-t', '--table', '-A', '--append', '-I', '--insert'],
   ...['-D', '--delete', '-R', '--replace', '-F', '--flush', '-X', '--delete-chain', '-N'],
   ...[
@@ -89,10 +89,10 @@ function parseMark(config: Members): Pick<IptablesOptions, 'setMarkChain' | 'mar
   if (bit !== undefined && chain !== '') {
     throw new ConfigError('markMasqBit', 'Cannot specify externalSetMarkChain and markMasqBit');
   }
-  const markBit = bit ?? defaultMarkBit;
+  const markBit = bit ?? DEFAULT_MARK_BIT;
   const isBit = typeof markBit === 'number' && Number.isInteger(markBit) && markBit >= 0;
-  if (!isBit || markBit > highestMarkBit) {
-    throw new ConfigError('markMasqBit', `must be 0 to ${highestMarkBit}`);
+  if (!isBit || markBit > HIGHEST_MARK_BIT) {
+    throw new ConfigError('markMasqBit', `must be 0 to ${HIGHEST_MARK_BIT}`);
   }
   if (chain === '') return { markBit };
   if (typeof chain === 'string' && isChainName(chain)) return { markBit, setMarkChain: chain };
@@ -101,14 +101,14 @@ function parseMark(config: Members): Pick<IptablesOptions, 'setMarkChain' | 'mar
 
 /** Words that reach a rule are quoted there; a line's end cannot be. */
 function parseConditions(config: Members, family: IPFamily): readonly string[] {
-  const key = conditionKeys[family];
+  const key = CONDITION_KEYS[family];
   const words = memberOf(config, key) ?? [];
   if (!Array.isArray(words)) throw new ConfigError(key, 'must be an array of strings');
   return words.map((word: unknown, index) => {
     if (typeof word !== 'string' || /\p{Cc}/u.test(word)) {
       throw new ConfigError(`${key}[${index}]`, 'must be a string without control characters');
     }
-    if (!noMatches.includes(word.split('=')[0] ?? '')) return word;
+    if (!NO_MATCHES.includes(word.split('=')[0] ?? '')) return word;
     throw new ConfigError(`${key}[${index}]`, `${JSON.stringify(word)} is no condition`);
   });
 }
@@ -119,7 +119,7 @@ function refuseNftSyntax(
   conditions: IptablesOptions['conditions'],
 ): never {
   const family = conditions[4].length > 0 ? 4 : 6;
-  const key = conditionKeys[family];
+  const key = CONDITION_KEYS[family];
   if (backend === 'iptables') {
     throw new ConfigError(key, 'is in the syntax of nft, which backend "iptables" does not know');
   }

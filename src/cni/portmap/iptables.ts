@@ -19,15 +19,15 @@ import type { HostPort, HostPortRecord } from './record.ts';
 /** A record whose ports are rules of iptables. */
 export type IptablesRecord = HostPortRecord & Required<Pick<HostPortRecord, 'iptables'>>;
 
-const dnatChain = 'CNI-HOSTPORT-DNAT';
-const markChain = 'CNI-HOSTPORT-SETMARK';
-const masqueradeChain = 'CNI-HOSTPORT-MASQ';
-const table = 'nat';
+const DNAT_CHAIN = 'CNI-HOSTPORT-DNAT';
+const MARK_CHAIN = 'CNI-HOSTPORT-SETMARK';
+const MASQUERADE_CHAIN = 'CNI-HOSTPORT-MASQ';
+const TABLE = 'nat';
 
 /** Most ports of one rule (XT_MULTI_PORTS). */
-const maxPorts = 15;
+const MAX_PORTS = 15;
 /** The kernel's comment match has 256 bytes with the NUL (xt_comment.h). */
-const maxCommentBytes = 255;
+const MAX_COMMENT_BYTES = 255;
 
 export function usesIptables(record: HostPortRecord): record is IptablesRecord {
   return record.iptables !== undefined;
@@ -36,7 +36,7 @@ export function usesIptables(record: HostPortRecord): record is IptablesRecord {
 /** Makes the chain of the attachment anew, and what is missing of what all share. Throws IoError. */
 export function publishByIptables(iptables: Iptables, record: IptablesRecord): void {
   for (const family of familiesOf(record)) {
-    changeTable(iptables, { family, table }, (listed) => [
+    changeTable(iptables, { family, table: TABLE }, (listed) => [
       ...sharedLines(listed, record),
       ...podLines(listed, family, record),
     ]);
@@ -47,7 +47,7 @@ export function publishByIptables(iptables: Iptables, record: IptablesRecord): v
 export function requireByIptables(iptables: Iptables, record: IptablesRecord): void {
   const chain = hostPortChain(record.attachment);
   for (const family of familiesOf(record)) {
-    const listed = listTable(iptables, { family, table });
+    const listed = listTable(iptables, { family, table: TABLE });
     const present = new Set(appendsOf(listed));
     const [missing] = [
       ...sharedLines(listed, record),
@@ -63,24 +63,24 @@ function sharedLines(
   listed: ListedTable,
   { masquerade, iptables: { setMarkChain, markBit } }: IptablesRecord,
 ): readonly string[] {
-  const local = `-m addrtype --dst-type LOCAL -j ${dnatChain}`;
+  const local = `-m addrtype --dst-type LOCAL -j ${DNAT_CHAIN}`;
   const hasOwnMark = masquerade !== 'none' && setMarkChain === undefined;
   const value = `0x${(2 ** markBit).toString(16)}`;
   const mark = `${value}/${value}`;
   const marked = '-m comment --comment "CNI portfwd masquerade mark"';
   const needed = [
-    { chain: dnatChain, rules: [`-A PREROUTING ${local}`, `-A OUTPUT ${local}`] },
+    { chain: DNAT_CHAIN, rules: [`-A PREROUTING ${local}`, `-A OUTPUT ${local}`] },
     ...(hasOwnMark
       ? [
           {
-            chain: markChain,
-            rules: [`-A ${markChain} ${marked} -j MARK --set-xmark ${mark}`],
+            chain: MARK_CHAIN,
+            rules: [`-A ${MARK_CHAIN} ${marked} -j MARK --set-xmark ${mark}`],
           },
           {
-            chain: masqueradeChain,
+            chain: MASQUERADE_CHAIN,
             rules: [
-              `-A ${masqueradeChain} -m mark --mark ${mark} -j MASQUERADE`,
-              `-A POSTROUTING -m comment --comment "CNI portfwd requiring masquerade" -j ${masqueradeChain}`,
+              `-A ${MASQUERADE_CHAIN} -m mark --mark ${mark} -j MASQUERADE`,
+              `-A POSTROUTING -m comment --comment "CNI portfwd requiring masquerade" -j ${MASQUERADE_CHAIN}`,
             ],
           },
         ]
@@ -118,7 +118,7 @@ function entryRules(
   { attachment, ports, iptables }: IptablesRecord,
 ): readonly string[] {
   const { network, containerId } = attachment;
-  const comment = `dnat name: "${network}" id: "${containerId}"`.slice(0, maxCommentBytes);
+  const comment = `dnat name: "${network}" id: "${containerId}"`.slice(0, MAX_COMMENT_BYTES);
   const conditions = iptables.conditions[family].map(quoted).join(' ');
   const byProtocol = Map.groupBy(
     ports.filter((port) => port.family === family),
@@ -126,9 +126,9 @@ function entryRules(
   );
   return [...byProtocol].flatMap(([protocol, own]) => {
     const numbers = [...new Set(own.map(({ port }) => port))];
-    return inParts(numbers, maxPorts).map((part) =>
+    return inParts(numbers, MAX_PORTS).map((part) =>
       [
-        `-A ${dnatChain} -m comment --comment ${quoted(comment)}`,
+        `-A ${DNAT_CHAIN} -m comment --comment ${quoted(comment)}`,
         `-p ${protocol} -m multiport --dports ${part.join(',')}`,
         ...(conditions === '' ? [] : [conditions]),
         `-j ${chain}`,
@@ -141,7 +141,7 @@ function entryRules(
 function portRules(
   chain: string,
   family: IPFamily,
-  { ports, pods, masquerade, iptables: { setMarkChain = markChain } }: IptablesRecord,
+  { ports, pods, masquerade, iptables: { setMarkChain = MARK_CHAIN } }: IptablesRecord,
 ): readonly string[] {
   return ports
     .filter((port) => port.family === family)

@@ -35,7 +35,7 @@ interface Sources {
 }
 
 const highestMtu = 65_535;
-const highestQueueLength = 0xffff_ffff;
+const HIGHEST_QUEUE_LENGTH = 0xffff_ffff;
 
 /**
  * Reads what is wanted. In a chain inside one plugin `mtu`, `mac` and the runtime's `mac` are the
@@ -124,10 +124,10 @@ function parseQueueLength(sources: Sources): Pick<TuningConfig, 'txQueueLength'>
   const length = wished(sources, 'txQLen');
   if (length === undefined) return {};
   const isCount = typeof length === 'number' && Number.isInteger(length) && length >= 0;
-  if (isCount && length <= highestQueueLength) return { txQueueLength: length };
+  if (isCount && length <= HIGHEST_QUEUE_LENGTH) return { txQueueLength: length };
   throw new ConfigError(
     'txQLen',
-    `must be 0 to ${highestQueueLength}, not ${JSON.stringify(length)}`,
+    `must be 0 to ${HIGHEST_QUEUE_LENGTH}, not ${JSON.stringify(length)}`,
   );
 }
 

@@ -16,7 +16,7 @@ import {
   type RuleFilter,
   readForward,
 } from '../firewall/forward.ts';
-import { isolationElements, isolationTable } from '../firewall/isolation.ts';
+import { ISOLATION_TABLE, isolationElements } from '../firewall/isolation.ts';
 import { commentPrefix } from '../firewall/layout.ts';
 import { type CniNode, type UpkeepNode, withRtnl } from '../node.ts';
 import { repairHostPorts } from '../portmap/repair.ts';
@@ -179,7 +179,7 @@ function repairIsolation(options: RepairOptions): readonly Repair[] {
       livingRecords(options).flatMap(({ forwarded }) => forwarded?.isolation ?? []),
     );
   if (healTable(options.connection, wanted) === undefined) return [];
-  const { family, name } = isolationTable.table;
+  const { family, name } = ISOLATION_TABLE.table;
   return [{ kind: 'forwardRules', what: `${family} ${name}` }];
 }
 

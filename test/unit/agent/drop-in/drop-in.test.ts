@@ -198,7 +198,7 @@ test.each([false, true])(
     const lines = run(own, { refusals, isDryRun });
     expect(lines).toEqual([
       'bridge: weft; the original is kept as bridge.weft-saved',
-      'portmap: not taken, pods would fail:',
+      'portmap: left as it is, pods would fail under weft:',
       '  10-net.conflist, network "net": conditionsV4: cannot be',
       '  20.conf, network "net": other',
       'tuning: weft; there was no other',

@@ -7,6 +7,7 @@ import {
   portText,
   usesLoopback,
 } from '../../../../src/cni/portmap/record.ts';
+import { decodeRecord } from '../../../../src/cni/portmap/record-json.ts';
 import type { Result, ResultIP } from '../../../../src/cni/protocol/result.ts';
 import { parseIPWithPrefix } from '../../../../src/net/cidr.ts';
 import { parseIP } from '../../../../src/net/ip.ts';
@@ -197,4 +198,16 @@ describe('elements', () => {
     ]);
     expect(subnetChains(records.slice(2))).toEqual([]);
   });
+});
+
+test('one of iptables has no elements and is read back whole', () => {
+  const config = { conditionsV4: ['!', '-s', '192.0.2.0/24'], externalSetMarkChain: 'MARK' };
+  const record = build([{ hostPort: 80, containerPort: 8080, protocol: 'tcp' }], { config });
+  expect(recordElements(record)).toEqual([]);
+  expect(record.iptables).toEqual({
+    setMarkChain: 'MARK',
+    markBit: 13,
+    conditions: { 4: ['!', '-s', '192.0.2.0/24'], 6: [] },
+  });
+  expect(decodeRecord(JSON.stringify(record))).toEqual(record);
 });
