@@ -18,7 +18,7 @@ NATIVE_SOURCES := $(wildcard native/*.cc native/*.h native/Makefile)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build bundle dist/root demo test test-one test-unit test-netns test-runtime test-uml test-faults test-faults-proxy \
-  fuzz judge-policy test-sanitized verify format golden settings-page bench-proxy bench-ipvs bench-cni install clean
+  test-soak fuzz judge-policy test-sanitized verify format golden settings-page bench-proxy bench-ipvs bench-cni install clean
 
 help: ## list the targets
 	@echo 'weft: targets (all of them set up what they need first)'
@@ -66,17 +66,24 @@ test-runtime: setup dist/root ## containerd and podman from Debian (root)
 test-uml: setup build ## what this kernel may lack (IPVS, bridge VLANs), under user-mode Linux (root)
 	@scripts/test-uml.sh
 
+# Numbers; one of the clock's unless given.
+SEEDS ?=
 ROUNDS ?= 1000
-test-faults: setup dist/root ## ADD, DEL and SIGKILL at random instants, ROUNDS of them; counts what is left
-	@$(NODE) test/faults/main.ts $(ROUNDS)
+test-faults: setup dist/root ## ADDs and DELs at once and SIGKILL at random instants, ROUNDS for each of SEEDS; counts what is left
+	@$(NODE) test/faults/main.ts $(ROUNDS) '$(SEEDS)'
 
 SECONDS_EACH ?= 60
-test-faults-proxy: setup dist/root ## 1,000 changes/s, kernel failures, meddling, SIGKILL; then kernel = model
-	@$(NODE) test/faults/proxy.ts $(SECONDS_EACH)
+MEDDLE ?= both
+test-faults-proxy: setup dist/root ## 1,000 changes/s and SIGKILL for each of SEEDS, without and with (MEDDLE=0|1|both) meddling; then kernel = model
+	@$(NODE) test/faults/proxy.ts $(SECONDS_EACH) '$(SEEDS)' $(MEDDLE)
 
 CASES ?=
 judge-policy: build ## the policy evaluator against the verdicts in CASES=FILE.json[.gz]
 	@$(NODE) test/judge/policy-cases.ts $(CASES)
+
+MINUTES ?= 10
+test-soak: setup dist/root ## a day's calls, pods, scrapes and changes in MINUTES; then descriptors and memory as before
+	@$(NODE) test/soak/main.ts $(MINUTES)
 
 RUNS ?= 100000
 fuzz: build ## RUNS random CNI calls: each is answered, and only with JSON

@@ -5,7 +5,7 @@ import type { TestNetns } from './netns.ts';
 
 const SERVER = new URL('workloads/server.ts', import.meta.url).pathname;
 const PROBE = new URL('workloads/probe.ts', import.meta.url).pathname;
-const START_TIMEOUT_MS = 10_000;
+const START_TIMEOUT_MS = 30_000;
 
 export interface ProbeResult {
   /** Connections answered, by server name. */
