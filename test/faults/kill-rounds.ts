@@ -1,7 +1,8 @@
 /**
- * ADD and DEL in random order, through agent and standalone, with SIGKILL at random instants of
- * whoever serves the call and now and then of the agent. Afterwards every container is deleted once
- * more, as a runtime does, and everything left on the node is counted.
+ * ADD and DEL in random order, several at once, through agent and standalone, with SIGKILL at random
+ * instants of whoever asks and, in the middle of such calls, of the agent. As with a runtime no two calls
+ * are about one container at once. Afterwards every container is deleted once more, and everything left on
+ * the node is counted.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -13,11 +14,16 @@ import { CNI_BINARY, INSTALL_ROOT, WEFT_BINARY } from '../support/cluster.ts';
 import { fullNetwork, leftovers } from '../support/leftovers.ts';
 import { createNetns, type TestNetns } from '../support/netns.ts';
 import { type RunningProgram, startIn } from '../support/workloads.ts';
+import { inParallel } from './in-parallel.ts';
 import { randomStream } from './random.ts';
 
 const CONTAINERS = 6;
+/** Calls at once. */
+const LANES = 3;
 const KILL_WITHIN_MS = 40;
-const AGENT_KILL_SHARE = 0.03;
+/** Of the calls, those that an agent is killed during, or during one of the next. */
+const AGENT_KILL_SHARE = 0.1;
+const PATIENT_SHARE = 0.8;
 const KILL_SHARE = 0.5;
 const STANDALONE_SHARE = 0.3;
 /** What the shim executes when nobody answers; here it also runs beside a living agent. */
@@ -53,7 +59,10 @@ class KillGame {
   readonly #dataDir = join(this.#directory, 'networks');
   readonly #pods: readonly TestNetns[];
   readonly #failures: string[] = [];
+  /** Containers that no call is about. */
+  readonly #idle: number[] = Array.from({ length: CONTAINERS }, (_, index) => index);
   #agent: RunningProgram | undefined;
+  #restart: Promise<void> | undefined;
   #killed = 0;
   #agentsKilled = 0;
 
@@ -65,7 +74,8 @@ class KillGame {
 
   async play(rounds: number): Promise<KillReport> {
     await this.#startAgent();
-    for (let round = 0; round < rounds; round++) await this.#playOne();
+    await inParallel(rounds, LANES, () => this.#playOne());
+    await this.#restart;
     for (const [index] of this.#pods.entries()) {
       const { status, stdout } = await this.#call('DEL', index, [CNI_BINARY]);
       if (status !== 0) this.#failures.push(`last DEL of ${index}: ${stdout}`);
@@ -92,8 +102,15 @@ class KillGame {
   }
 
   async #playOne(): Promise<void> {
-    if (this.#random() < AGENT_KILL_SHARE) await this.#restartAgent();
-    const index = Math.floor(this.#random() * CONTAINERS);
+    if (this.#random() < AGENT_KILL_SHARE) this.#restart ??= this.#restartAgent();
+    // Most calls wait until there is somebody to be killed again; some meet nobody.
+    else if (this.#random() < PATIENT_SHARE) await this.#restart;
+    const [index = 0] = this.#idle.splice(Math.floor(this.#random() * this.#idle.length), 1);
+    await this.#playWith(index);
+    this.#idle.push(index);
+  }
+
+  async #playWith(index: number): Promise<void> {
     const verb = this.#random() < 0.6 ? 'ADD' : 'DEL';
     const plugin = this.#random() < STANDALONE_SHARE ? STANDALONE : [CNI_BINARY];
     const killAfterMs = this.#random() < KILL_SHARE ? this.#random() * KILL_WITHIN_MS : undefined;
@@ -136,10 +153,13 @@ class KillGame {
     this.#agent = await startIn(this.#node.path, [WEFT_BINARY, 'agent', ...flags], 'agent started');
   }
 
+  /** Kills the agent while calls are under way; those that come meanwhile meet nobody. */
   async #restartAgent(): Promise<void> {
+    await sleep(this.#random() * KILL_WITHIN_MS);
     await this.#agent?.end('SIGKILL');
     this.#agentsKilled++;
     await this.#startAgent();
+    this.#restart = undefined;
   }
 }
 

@@ -1,18 +1,26 @@
-/** main.ts [ROUNDS] [SEED]: the long version of the kill rounds; exit 1 when anything is left. */
+/**
+ * main.ts [ROUNDS] [SEEDS]: the long version of the kill rounds, for each of SEEDS; exit 1 when anything
+ * is left.
+ */
 import { playKillRounds } from './kill-rounds.ts';
+import { seedsOf } from './random.ts';
 
 const BATCH = 100;
-const [rounds = '1000', seed = String(Date.now() % 1_000_000)] = process.argv.slice(2);
+const [rounds = '1000', seeds = ''] = process.argv.slice(2);
 let hasFailed = false;
-for (let done = 0; done < Number(rounds); done += BATCH) {
+for (const seed of seedsOf(seeds)) {
+  for (let done = 0; done < Number(rounds); done += BATCH) await playBatch(seed + done, done);
+}
+process.exitCode = hasFailed ? 1 : 0;
+
+async function playBatch(seed: number, done: number): Promise<void> {
   const count = Math.min(BATCH, Number(rounds) - done);
-  const report = await playKillRounds(count, Number(seed) + done);
+  const report = await playKillRounds(count, seed);
   console.log(
-    `rounds ${done + 1}–${done + count}, seed ${Number(seed) + done}: ${report.killed} calls and ` +
+    `rounds ${done + 1}–${done + count}, seed ${seed}: ${report.killed} calls and ` +
       `${report.agentsKilled} agents killed, ${report.failures.length} wrong answers, ` +
       `${report.leaked.length} leaked`,
   );
   for (const line of [...report.failures, ...report.leaked]) console.log(`  ${line}`);
   hasFailed ||= report.failures.length + report.leaked.length > 0;
 }
-process.exitCode = hasFailed ? 1 : 0;

@@ -21,6 +21,7 @@ export interface KillOptions {
   readonly services: number;
   readonly seconds: number;
   readonly changesPerSecond: number;
+  /** How often somebody flushes the ruleset, under load and without; 0: nobody ever meddles. */
   readonly repairs: number;
   /** Of the Services, those balanced by a source hash. */
   readonly hashedShare?: number;
@@ -65,16 +66,24 @@ export async function playAgentKills(options: KillOptions): Promise<KillReport> 
     const counts = await churn(lab, random, options);
     const broken = await closeStreams(streams);
     const knocks = await finishKnocking(knocker);
-    const busyRepairsMs = await timeBusyRepairs(lab, options);
+    // A flush makes the agent read and write everything anew: nothing is proven about what was before.
+    const before = options.repairs === 0 ? [] : await deviationsOf(lab);
+    const busyRepairsMs = options.repairs === 0 ? [] : await timeBusyRepairs(lab, options);
     const expected = await coldStartOf(lab);
     const left = await settle(async () => deviations(lab, expected), SETTLE_MS);
     const repairsMs = left.length === 0 ? await timeRepairs(lab, expected, options.repairs) : [];
     const leftThen = await settle(async () => deviations(lab, expected), SETTLE_MS);
-    const found = [...left, ...leftThen];
+    const found = [...before, ...left, ...leftThen];
     return { ...counts, broken, knocks, busyRepairsMs, differences: found, repairsMs };
   } finally {
     await lab.remove();
   }
+}
+
+/** What is left of differences once nothing changes any more. */
+async function deviationsOf(lab: AgentLab): Promise<readonly string[]> {
+  const expected = await coldStartOf(lab);
+  return settle(async () => deviations(lab, expected), SETTLE_MS);
 }
 
 async function openStreams(lab: AgentLab): Promise<readonly RunningProgram[]> {

@@ -9,3 +9,9 @@ export function randomStream(seed: number): () => number {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
   };
 }
+
+/** Numbers of a text, or one of the clock's. */
+export function seedsOf(text: string): readonly number[] {
+  const seeds = text.split(/[\s,]+/).filter((word) => word !== '');
+  return seeds.length === 0 ? [Date.now() % 1_000_000] : seeds.map(Number);
+}
