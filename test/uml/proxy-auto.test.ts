@@ -1,7 +1,7 @@
 /** A kernel that has iptables-legacy, and no nftables for IPv4. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { openTriedVariant } from '../../src/agent/proxy/modes/tried-variant.ts';
 import { NftablesConnection } from '../../src/nftables/connection.ts';
+import { openTriedVariant } from '../../src/proxy/modes/iptables/tried-variant.ts';
 import { probeTables } from '../../src/proxy/modes/nftables/probe.ts';
 import { ModeAgent } from '../support/mode-agent.ts';
 

@@ -2,12 +2,12 @@ import type { IPFamily } from '../../../net/ip.ts';
 import { watchTables } from '../../../nftables/monitor.ts';
 import { watchDrift } from '../../../proxy/modes/iptables/drift.ts';
 import type { IptablesMode } from '../../../proxy/modes/iptables/mode.ts';
+import { rememberPacketCounts } from '../../../proxy/modes/iptables/remembered-counts.ts';
+import { openTriedVariant } from '../../../proxy/modes/iptables/tried-variant.ts';
 import { acceptsOnLoopback } from '../../../proxy/node-addresses.ts';
 import type { ProxySettings } from '../../config/proxy-settings.ts';
 import type { AgentContext } from '../../context.ts';
 import type { Drift, DriftListener, OpenedMode } from './mode.ts';
-import { rememberPacketCounts } from './packet-counts.ts';
-import { openTriedVariant } from './tried-variant.ts';
 
 /** Chains and jumps that one note names; more are counted. */
 const MOST_NAMED = 3;

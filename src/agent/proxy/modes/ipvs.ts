@@ -1,5 +1,6 @@
 import type { IptablesVariant } from '../../../iptables/command.ts';
 import type { IPFamily } from '../../../net/ip.ts';
+import { openTriedVariant } from '../../../proxy/modes/iptables/tried-variant.ts';
 import { watchIpvs } from '../../../proxy/modes/ipvs/drift.ts';
 import { type IpvsMode, openIpvsMode } from '../../../proxy/modes/ipvs/mode.ts';
 import { FirstFew } from '../../../util/complaints.ts';
@@ -9,7 +10,6 @@ import { readLocalAddresses } from '../local-addresses.ts';
 import { watchRules } from './iptables.ts';
 import { serveLocalhostNodePorts } from './localhost-node-ports.ts';
 import type { DriftListener, OpenedMode } from './mode.ts';
-import { openTriedVariant } from './tried-variant.ts';
 
 /**
  * Services as virtual servers. Throws IoError, which names the module, when the kernel has no IPVS,

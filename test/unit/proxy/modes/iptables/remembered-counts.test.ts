@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { rememberPacketCounts } from '../../../../../src/agent/proxy/modes/packet-counts.ts';
 import type { IptablesPrograms } from '../../../../../src/iptables/programs.ts';
+import { rememberPacketCounts } from '../../../../../src/proxy/modes/iptables/remembered-counts.ts';
 import { createLogger } from '../../../../../src/util/log.ts';
 import { FakeClock } from '../../../../support/fake-clock.ts';
 

@@ -1,11 +1,7 @@
 import type { IptablesVariant } from '../../../iptables/command.ts';
-import {
-  type IptablesMode,
-  type IptablesModeOptions,
-  openIptablesMode,
-} from '../../../proxy/modes/iptables/mode.ts';
-import { probeRules } from '../../../proxy/modes/iptables/probe.ts';
 import { IoError, toError } from '../../../util/errors.ts';
+import { type IptablesMode, type IptablesModeOptions, openIptablesMode } from './mode.ts';
+import { probeRules } from './probe.ts';
 
 export interface TriedMode {
   readonly mode: IptablesMode;

@@ -1,11 +1,8 @@
 import type { IptablesPrograms } from '../../../iptables/programs.ts';
-import {
-  type PacketCounts,
-  readPacketCounts,
-} from '../../../proxy/modes/iptables/packet-counts.ts';
 import type { Clock } from '../../../util/clock.ts';
 import { toError } from '../../../util/errors.ts';
 import type { Logger } from '../../../util/log.ts';
+import { type PacketCounts, readPacketCounts } from './packet-counts.ts';
 
 /** Two programs run for each reading, so that frequent scrapes share one. */
 const FRESH_MS = 10_000;
