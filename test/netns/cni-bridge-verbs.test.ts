@@ -140,6 +140,17 @@ describe('[91] CHECK', () => {
   }
 });
 
+test('a bridge that somebody has renamed is not made a second time', () => {
+  lab.add(network(), { pod: lab.pod() });
+  for (const words of [['down'], ['name', 'br9'], ['up']]) {
+    lab.host.run('ip', 'link', 'set', words[0] === 'up' ? 'br9' : 'br0', ...words);
+  }
+  const failure = lab.failure('ADD', network(), { id: 'pod-2', pod: lab.pod() });
+  expect(failure.msg).toContain('bridge "br0" is called "br9" by now: rename it back');
+  expect(lab.host.attempt('ip', ['link', 'show', 'br0']).status).not.toBe(0);
+  expect(lab.ports('br9')).toHaveLength(1);
+});
+
 describe('STATUS', () => {
   test('of a node without anything', () => {
     expect(() => lab.status(network())).not.toThrow();

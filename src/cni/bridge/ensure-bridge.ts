@@ -56,6 +56,12 @@ export function mtuOfPair(
 }
 
 function createBridge(host: NodeRtnl, plan: BridgePlan): Link {
+  // Its hardware address follows from the name that it was made under.
+  const renamed = host.links().find(({ kind, mac }) => kind === 'bridge' && mac === plan.mac);
+  if (renamed !== undefined) {
+    const text = `bridge "${plan.name}" is called "${renamed.name}" by now`;
+    throw new Error(`${text}: rename it back, or name it in the configuration`);
+  }
   const mtu = plan.mtu === 'auto' ? uplinkMtu(host) : plan.mtu;
   const spec = {
     name: plan.name,

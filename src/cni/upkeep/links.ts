@@ -41,22 +41,29 @@ export function decideLinkRepairs(
       ...missing.map((address) => ({ kind: 'address', link: plan.name, address }) as const),
     ];
   };
+  const isBridgeOf = ({ kind, index }: Link, own: readonly NodePlan[]) => {
+    return kind === 'bridge' && own.some(({ host }) => byName.get(host.name)?.master === index);
+  };
   return [...bridgesOf(plans).values()].flatMap((plan) => {
-    const bridge = byName.get(plan.name);
+    const named = byName.get(plan.name);
     const own = plans.filter((other) => other.bridge.name === plan.name);
+    // Somebody may have renamed it: a second one would have the same addresses, and no pods.
+    const bridge = named ?? links.find((link) => isBridgeOf(link, own));
+    const name = bridge?.name ?? plan.name;
     const isPort = ({ name }: { readonly name: string }) => {
       return bridge !== undefined && byName.get(name)?.master === bridge.index;
     };
     return [
-      ...(bridge === undefined ? [{ kind: 'bridge', plan } as const] : repairHolder(plan)),
+      ...(bridge === undefined ? [{ kind: 'bridge', plan } as const] : []),
+      ...(named === undefined ? [] : repairHolder(plan)),
       ...gatewaysOf(own).flatMap((gateway): readonly LinkRepair[] => {
         const isThere = byName.has(gateway.name) && isPort(gateway.port);
         if (isThere) return repairHolder(gateway);
-        return [{ kind: 'vlanGateway', bridge: plan.name, plan: gateway }];
+        return [{ kind: 'vlanGateway', bridge: name, plan: gateway }];
       }),
       ...own.flatMap(({ host }): readonly LinkRepair[] => {
         const isRight = isPort(host) && isAsPlanned(byName.get(host.name), host);
-        return isRight ? [] : [{ kind: 'port', bridge: plan.name, plan: host }];
+        return isRight ? [] : [{ kind: 'port', bridge: name, plan: host }];
       }),
     ];
   });

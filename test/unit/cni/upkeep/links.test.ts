@@ -59,6 +59,11 @@ describe('decideLinkRepairs', () => {
     { name: 'all is well', found: well, want: [] },
     { name: 'no bridge', found: { ...well, links: [port] }, want: ['bridge cni0', `port ${veth}`] },
     {
+      name: 'the bridge has another name',
+      found: { ...well, links: [{ ...bridge, name: 'br9' }, port] },
+      want: [],
+    },
+    {
       name: 'bridge down',
       found: { ...well, links: [{ ...bridge, isUp: false }, port] },
       want: ['up cni0'],
