@@ -5,7 +5,7 @@ import { netnses } from '../kernel/netns.ts';
 import { openRtnl } from '../kernel/rtnl.ts';
 import { sysctls } from '../kernel/sysctls.ts';
 import { wire } from '../netlink/wire.ts';
-import { NftablesConnection, NftablesError } from '../nftables/connection.ts';
+import { NftablesConnection } from '../nftables/connection.ts';
 import { systemClock } from '../util/clock.ts';
 import { readIfReadable } from '../util/files.ts';
 import { sleep } from '../util/wait.ts';
@@ -15,7 +15,7 @@ import { openForeignIpam } from './foreign-ipam.ts';
 import { openHostLocal } from './ipam.ts';
 import { openJournal } from './journal.ts';
 import { readBootId } from './machine.ts';
-import type { CniKernel, Nftables, UpkeepNode } from './node.ts';
+import type { CniKernel, UpkeepNode } from './node.ts';
 import { openHostPortStore } from './portmap/store.ts';
 import { collectFlowEnds } from './upkeep/flows.ts';
 import { openRecords } from './upkeep/records.ts';
@@ -45,7 +45,7 @@ const quarantineMs = 30_000;
 /** The machine this process runs on. */
 export function openLocalNode(options: LocalNodeOptions): UpkeepNode {
   const { runDirectory, isLongLived, version } = options;
-  const shared = lazyNftables(true);
+  const shared = NftablesConnection.open({ isLazy: true, staysOpen: true });
   const { now } = systemClock;
   const kernel: CniKernel = {
     netnses,
@@ -54,7 +54,7 @@ export function openLocalNode(options: LocalNodeOptions): UpkeepNode {
     openConntrack: () => openConntrack(),
     iptables: openIptables(),
     claimNetns: (netns) => claimNetns(netns, { flock: wire.flock, timeoutMs: claimTimeoutMs }),
-    openNftables: isLongLived ? () => shared : () => lazyNftables(false),
+    openNftables: isLongLived ? () => shared : () => NftablesConnection.open({ isLazy: true }),
     pause: sleep,
   };
   return {
@@ -83,41 +83,6 @@ export function openLocalNode(options: LocalNodeOptions): UpkeepNode {
     records: openRecords(`${runDirectory}/attachments`, { bootId: readBootId, now }),
     version,
     nodeId: readNodeId(),
-  };
-}
-
-/**
- * A connection opened by the first request. A shared one outlives its calls: closing one waits until
- * the kernel has destroyed what was deleted through it, a grace period of tens of milliseconds
- * (nft_rcv_nl_event in nf_tables_api.c).
- */
-function lazyNftables(isShared: boolean): Nftables {
-  let connection: NftablesConnection | undefined;
-  const close = () => {
-    connection?.close();
-    connection = undefined;
-  };
-  const use = <T>(request: (nft: NftablesConnection) => T): T => {
-    connection ??= NftablesConnection.open();
-    try {
-      return request(connection);
-    } catch (thrown) {
-      // An answer from nf_tables leaves the socket sound; after anything else a new one is made.
-      if (!(thrown instanceof NftablesError)) close();
-      throw thrown;
-    }
-  };
-  return {
-    commit: (transaction, options) => use((nft) => nft.commit(transaction, options)),
-    generation: () => use((nft) => nft.generation()),
-    tables: (family) => use((nft) => nft.tables(family)),
-    chains: (table) => use((nft) => nft.chains(table)),
-    hasChain: (table, chain) => use((nft) => nft.hasChain(table, chain)),
-    rules: (table, chain) => use((nft) => nft.rules(table, chain)),
-    sets: (table) => use((nft) => nft.sets(table)),
-    ruleCounts: (table) => use((nft) => nft.ruleCounts(table)),
-    elements: (table, set) => use((nft) => nft.elements(table, set)),
-    close: isShared ? () => undefined : close,
   };
 }
 

@@ -23,7 +23,8 @@ export type Nftables = Pick<
   | 'hasChain'
   | 'rules'
   | 'sets'
-  | 'ruleCounts'
+  | 'damagedChains'
+  | 'otherObjects'
   | 'elements'
   | 'close'
 >;

@@ -114,7 +114,7 @@ export class TableApplier {
   /** Applies the change in one transaction. Throws NftablesError; then nothing has changed. */
   apply(change: TableChange): void {
     const transaction = new Transaction(this.#table);
-    this.#addChange(transaction, change);
+    addChange(transaction, this.#definition.sets, change);
     this.#connection.commit(transaction);
   }
 
@@ -137,38 +137,11 @@ export class TableApplier {
   }
 
   get #baseChains(): readonly Chain[] {
-    return this.#definition.chains.filter(({ base }) => base !== undefined);
+    return baseChainsOf(this.#definition);
   }
 
-  /** Base chains come last in either case, so that the listing is the same. */
   #makeAnew(content: TableChange, baseChains: readonly Chain[]): void {
-    const { sets, chains } = this.#definition;
-    const regular = chains.filter(({ base }) => base === undefined);
-    const all = [...regular, ...(content.chains ?? []), ...baseChains];
-    const transaction = new Transaction(this.#table).addTable().deleteTable().addTable();
-    for (const set of sets) transaction.addSet(set);
-    this.#addChange(transaction, { ...content, chains: all });
-    this.#connection.commit(transaction);
-  }
-
-  #addChange(transaction: Transaction, change: TableChange): void {
-    const { chains = [], removedChains = [], elements } = change;
-    for (const chain of chains) transaction.addChain({ ...chain, rules: [] });
-    for (const chain of chains) {
-      transaction.flushChain(chain.name);
-      for (const rule of chain.rules) transaction.addRule(chain.name, rule);
-    }
-    for (const { set, remove, add } of elements) {
-      const definition = this.#setNamed(set);
-      transaction.deleteElements(definition, remove).addElements(definition, add);
-    }
-    for (const name of removedChains) transaction.deleteChain(name);
-  }
-
-  #setNamed(name: string): NamedSet {
-    const set = this.#sets.get(name);
-    if (set === undefined) throw new RangeError(`set ${name}: not in the definition`);
-    return set;
+    this.#connection.commit(tableReplacement(this.#definition, content, baseChains));
   }
 
   #isAsDefined({ comment, flags }: ListedTable, chains: readonly ObservedChain[]): boolean {
@@ -197,4 +170,46 @@ export class TableApplier {
     const defined = new Map(this.#definition.chains.map((chain) => [chain.name, chain.base]));
     return observed.every((chain) => isSameBase(defined.get(chain.name), chain.base));
   }
+}
+
+/**
+ * The table with everything in it goes, the one of the definition with this content comes. Base
+ * chains are the last, whether they come with it or later, so that the listing is the same.
+ */
+export function tableReplacement(
+  definition: TableDefinition,
+  content: TableChange,
+  baseChains = baseChainsOf(definition),
+): Transaction {
+  const regular = definition.chains.filter(({ base }) => base === undefined);
+  const chains = [...regular, ...(content.chains ?? []), ...baseChains];
+  const transaction = new Transaction(markedTable(definition));
+  transaction.addTable().deleteTable().addTable();
+  for (const set of definition.sets) transaction.addSet(set);
+  for (const chain of chains) transaction.addChain({ ...chain, rules: [] });
+  for (const { name, rules } of chains) for (const rule of rules) transaction.addRule(name, rule);
+  addChange(transaction, definition.sets, { ...content, chains: [] });
+  return transaction;
+}
+
+function baseChainsOf({ chains }: TableDefinition): readonly Chain[] {
+  return chains.filter(({ base }) => base !== undefined);
+}
+
+function addChange(
+  transaction: Transaction,
+  sets: readonly NamedSet[],
+  { chains = [], removedChains = [], elements }: TableChange,
+): void {
+  for (const chain of chains) transaction.addChain({ ...chain, rules: [] });
+  for (const chain of chains) {
+    transaction.flushChain(chain.name);
+    for (const rule of chain.rules) transaction.addRule(chain.name, rule);
+  }
+  for (const { set: name, remove, add } of elements) {
+    const set = sets.find((each) => each.name === name);
+    if (set === undefined) throw new RangeError(`set ${name}: not in the definition`);
+    transaction.deleteElements(set, remove).addElements(set, add);
+  }
+  for (const name of removedChains) transaction.deleteChain(name);
 }

@@ -55,23 +55,42 @@ export class NftablesError extends WeftError {
   }
 }
 
+export interface ConnectionOptions {
+  /** Without it the namespace of this process. */
+  readonly netns?: { readonly fd: number };
+  /** The socket is opened by the first request, which then fails if that does. */
+  readonly isLazy?: boolean;
+  /**
+   * `close` leaves the socket open, for users that come and go: closing waits until the kernel has
+   * destroyed what was deleted through it, a grace period of tens of milliseconds
+   * (nft_rcv_nl_event in nf_tables_api.c).
+   */
+  readonly staysOpen?: boolean;
+}
+
 /** nf_tables of one network namespace. Everything is synchronous. */
 export class NftablesConnection {
-  readonly #socket: NetlinkSocket;
+  readonly #options: ConnectionOptions;
+  #opened: NetlinkSocket | undefined;
 
-  private constructor(socket: NetlinkSocket) {
-    this.#socket = socket;
+  private constructor(options: ConnectionOptions) {
+    this.#options = options;
   }
 
-  /** Without `netns` in the namespace of this process. */
-  static open(options: { readonly netns?: { readonly fd: number } } = {}): NftablesConnection {
-    return new NftablesConnection(
-      NetlinkSocket.open(NETLINK_NETFILTER, {
-        ...options,
-        sendBufferBytes: SEND_BUFFER_BYTES,
-        receiveBufferBytes: RECEIVE_BUFFER_BYTES,
-      }),
-    );
+  static open(options: ConnectionOptions = {}): NftablesConnection {
+    const connection = new NftablesConnection(options);
+    if (options.isLazy !== true) connection.#socket;
+    return connection;
+  }
+
+  get #socket(): NetlinkSocket {
+    const { netns } = this.#options;
+    this.#opened ??= NetlinkSocket.open(NETLINK_NETFILTER, {
+      ...(netns === undefined ? {} : { netns }),
+      sendBufferBytes: SEND_BUFFER_BYTES,
+      receiveBufferBytes: RECEIVE_BUFFER_BYTES,
+    });
+    return this.#opened;
   }
 
   /** What monitor events of this connection's own transactions carry as `byPortId`. */
@@ -182,15 +201,12 @@ export class NftablesConnection {
     });
   }
 
-  /** How many rules each chain of a table has; chains without rules are left out. */
-  ruleCounts(table: Table): ReadonlyMap<string, number> {
-    return this.#countRules(encodeRulesOf(table), `rules of table ${tableText(table)}`);
-  }
-
   /** How many rules one chain has; 0 as well when there is no such chain. */
   ruleCount(table: Table, chain: string): number {
     const object = `rules of chain ${chain} of table ${tableText(table)}`;
-    return this.#countRules(encodeRulesOf(table, chain), object).get(chain) ?? 0;
+    return this.#dump(MSG.GETRULE, encodeRulesOf(table, chain), object).filter(
+      ({ payload }) => decodeRuleChain(payload) === chain,
+    ).length;
   }
 
   /** All elements of a set with their counters. Throws ENOENT when there is no such set. */
@@ -204,7 +220,9 @@ export class NftablesConnection {
   }
 
   close(): void {
-    this.#socket.close();
+    if (this.#options.staysOpen === true) return;
+    this.#opened?.close();
+    this.#opened = undefined;
   }
 
   #send(transaction: Transaction, options: BatchOptions): void {
@@ -232,15 +250,6 @@ export class NftablesConnection {
     );
   }
 
-  #countRules(payload: Buffer, object: string): ReadonlyMap<string, number> {
-    const counts = new Map<string, number>();
-    for (const reply of this.#dump(MSG.GETRULE, payload, object)) {
-      const chain = decodeRuleChain(reply.payload);
-      counts.set(chain, (counts.get(chain) ?? 0) + 1);
-    }
-    return counts;
-  }
-
   #dump(command: number, payload: Buffer, object: string): NetlinkReply[] {
     return this.#named(object, () => this.#socket.dump(messageType(command), payload));
   }
@@ -251,9 +260,15 @@ export class NftablesConnection {
       return run();
     } catch (error) {
       const words = error instanceof NetlinkError ? error.extack : toError(error).message;
-      throw new NftablesError(errorCode(error) ?? 'EIO', object, words, { cause: error });
+      throw new NftablesError(codeOf(error), object, words, { cause: error });
     }
   }
+}
+
+/** A request is never malformed: so nfnetlink says that nobody has registered for nf_tables. */
+function codeOf(error: unknown): string {
+  const code = errorCode(error) ?? 'EIO';
+  return error instanceof NetlinkError && code === 'EINVAL' ? 'EPROTONOSUPPORT' : code;
 }
 
 function hasSameRules(

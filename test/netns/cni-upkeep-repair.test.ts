@@ -71,6 +71,39 @@ describe('what somebody else took comes back', () => {
     await node.until(() => masks() === before, promisedMs);
   });
 
+  test.each([
+    { name: 'a dormant table', script: 'add table inet weft-cni { flags dormant; }' },
+    {
+      name: 'a rule in place of another',
+      script: `flush chain inet weft-cni masquerade-10.22.0.0-24
+        add rule inet weft-cni masquerade-10.22.0.0-24 accept
+        add rule inet weft-cni masquerade-10.22.0.0-24 accept`,
+    },
+    {
+      name: 'foreign chains, one of which drops',
+      script: `add chain inet weft-cni foreign { type filter hook forward priority 0; policy drop; }
+        add chain inet weft-cni more`,
+    },
+    {
+      name: 'a foreign chain that leads to another, and an element that leads there',
+      script: `add chain inet weft-cni foreign; add chain inet weft-cni more
+        add rule inet weft-cni foreign jump more
+        add element inet weft-cni masquerade-pods-ip { 10.9.9.9 : goto foreign }`,
+    },
+    { name: 'a foreign set', script: 'add set inet weft-cni foreign { type ipv4_addr; }' },
+    { name: 'a foreign object', script: 'add counter inet weft-cni foreign' },
+    {
+      name: 'a set of another type',
+      script: `flush chain inet weft-cni postrouting; delete map inet weft-cni masquerade-pods-ip
+        add map inet weft-cni masquerade-pods-ip { type inet_service : verdict; }`,
+    },
+  ])('$name', async ({ script }) => {
+    const before = masks();
+    node.nft(script);
+    expect(masks()).not.toBe(before);
+    await node.until(() => masks() === before, 5 * promisedMs);
+  });
+
   test('a port out of the bridge', async () => {
     const [port] = ports();
     node.host.run('ip', 'link', 'set', port!.ifname, 'nomaster');

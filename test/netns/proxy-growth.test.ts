@@ -87,10 +87,10 @@ function structure(): Readonly<Record<string, number>> {
   const connection = NftablesConnection.open({ netns });
   try {
     const table = proxyTable(4);
-    const rules = [...connection.ruleCounts(table).values()];
+    const chains = connection.chains(table);
     return {
-      chains: connection.chains(table).length,
-      rules: rules.reduce((sum, count) => sum + count, 0),
+      chains: chains.length,
+      rules: chains.reduce((sum, { name }) => sum + connection.ruleCount(table, name), 0),
       sets: connection.sets(table).length,
     };
   } finally {

@@ -171,7 +171,8 @@ export class BridgeLab {
       hasChain: (table, chain) => use().hasChain(table, chain),
       rules: (table, chain) => use().rules(table, chain),
       sets: (table) => use().sets(table),
-      ruleCounts: (table) => use().ruleCounts(table),
+      damagedChains: (table, chains) => use().damagedChains(table, chains),
+      otherObjects: (table) => use().otherObjects(table),
       elements: (table, set) => use().elements(table, set),
       close: () => undefined,
     };

@@ -152,7 +152,8 @@ export class PortmapLab {
       hasChain: (table, chain) => this.connection.hasChain(table, chain),
       rules: (table, chain) => this.connection.rules(table, chain),
       sets: (table) => this.connection.sets(table),
-      ruleCounts: (table) => this.connection.ruleCounts(table),
+      damagedChains: (table, chains) => this.connection.damagedChains(table, chains),
+      otherObjects: (table) => this.connection.otherObjects(table),
       elements: (table, set) => this.connection.elements(table, set),
       close: () => undefined,
     };

@@ -18,7 +18,7 @@ import type { Table } from '../../nftables/model.ts';
 import { tableText } from '../../nftables/text.ts';
 import { systemClock } from '../../util/clock.ts';
 import { DEFAULT_CNI } from '../config/agent-config.ts';
-import { listTables, removeTable } from '../proxy/own-tables.ts';
+import { ownNamespaceTables, removeTable } from '../proxy/own-tables.ts';
 import { WEFT_VERSION } from '../version.ts';
 import { type CleanupOptions, filesIn, type Leftover } from './leftover.ts';
 
@@ -31,9 +31,11 @@ export const CNI_ENTRIES: readonly string[] = [
   'cni.sock',
 ];
 
-const CNI_TABLES: readonly string[] = [masqueradeTable, spoofTable, hostPortTable.table].map(
-  tableText,
-);
+const CNI_TABLES: readonly string[] = [
+  masqueradeTable.definition,
+  spoofTable.definition,
+  hostPortTable,
+].map(({ table }) => tableText(table));
 
 /** How long an IPAM plugin may take for an address that nobody asks for any more. */
 const EXEC_TIMEOUT_MS = 5_000;
@@ -79,7 +81,7 @@ export function leftoversOfCni(options: CleanupOptions): readonly Leftover[] {
     ...needed.map((text) => ({ text, isNeeded: true, remove: () => true })),
   ];
   if (items.some(({ isNeeded }) => isNeeded) && !isForced) return items;
-  const tables = listTables().filter(isCniTable);
+  const tables = ownNamespaceTables().filter(isCniTable);
   return [
     ...items,
     ...tables.map((table) => {

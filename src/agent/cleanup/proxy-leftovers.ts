@@ -1,7 +1,7 @@
 import type { Table } from '../../nftables/model.ts';
 import { tableText } from '../../nftables/text.ts';
 import { supportedFamilies } from '../proxy/modes/open.ts';
-import { listTables, removeTable } from '../proxy/own-tables.ts';
+import { ownNamespaceTables, removeTable } from '../proxy/own-tables.ts';
 import { removeRules } from '../proxy/remove-rules.ts';
 import { type RulesKind, readRulesRecord } from '../proxy/rules-record.ts';
 import { takeOverKernel } from '../proxy/take-over-kernel.ts';
@@ -34,7 +34,7 @@ export function leftoversOfProxy(options: CleanupOptions): readonly Leftover[] {
   const { components, runDir, stateDir, isForced } = options;
   if (!components.includes('proxy')) return [];
   const kinds = [...readRulesRecord(runDir)];
-  const tables = listTables().filter((table) => isOurs(table) && !isCniTable(table));
+  const tables = ownNamespaceTables().filter((table) => isOurs(table) && !isCniTable(table));
   const inIptables = kinds.filter((kind) => kind !== 'nftables');
   const rules = [
     ...inIptables.flatMap((kind) => rulesOf(kind, kinds)),

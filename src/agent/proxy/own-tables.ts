@@ -1,23 +1,15 @@
+import { hasTable as isListed, listTables } from '../../nftables/absence.ts';
 import { NftablesConnection } from '../../nftables/connection.ts';
 import type { Table } from '../../nftables/model.ts';
 import { Transaction } from '../../nftables/transaction.ts';
-import { errorCode } from '../../util/errors.ts';
 
-/** What nfnetlink answers where the kernel has no nf_tables (net/netfilter/nfnetlink.c). */
-const ABSENT: readonly (string | undefined)[] = ['EPROTONOSUPPORT', 'EINVAL', 'ENOTSUP'];
-
-/** The tables of a family, or of all; none where the kernel has no nf_tables. */
-export function listTables(family?: Table['family']): readonly Table[] {
-  try {
-    return connected((connection) => connection.tables(family));
-  } catch (thrown) {
-    if (ABSENT.includes(errorCode(thrown))) return [];
-    throw thrown;
-  }
+/** The tables of this namespace; none where the kernel has no nf_tables. */
+export function ownNamespaceTables(): readonly Table[] {
+  return connected((connection) => listTables(connection));
 }
 
-export function hasTable({ family, name }: Table): boolean {
-  return listTables(family).some((table) => table.name === name);
+export function hasTable(table: Table): boolean {
+  return connected((connection) => isListed(connection, table));
 }
 
 /** Deletes a table; false when there was none. */
@@ -39,7 +31,7 @@ export function commit(transaction: Transaction): void {
 }
 
 function connected<T>(use: (connection: NftablesConnection) => T): T {
-  const connection = NftablesConnection.open();
+  const connection = NftablesConnection.open({ isLazy: true });
   try {
     return use(connection);
   } finally {

@@ -6,6 +6,7 @@ import { type CniNode, withNftables, withRtnl } from '../node.ts';
 import type { NetnsCall } from '../plugin.ts';
 import type { Request } from '../protocol/request.ts';
 import type { Result } from '../protocol/result.ts';
+import { requiringNftables } from '../requires-nftables.ts';
 import type { UndoList } from '../undo.ts';
 import type { RecordedIpam } from '../upkeep/records.ts';
 import { remember } from '../upkeep/remember.ts';
@@ -93,7 +94,9 @@ function execute(
 function guard({ host, label }: AttachmentPlan, { kernel }: CniNode, undo: UndoList): void {
   const { name, allowedMac: mac } = host;
   if (mac === undefined) return;
-  withNftables(kernel, (nft) => guardPort(nft, { name, mac }, label));
+  requiringNftables('macspoofchk', () =>
+    withNftables(kernel, (nft) => guardPort(nft, { name, mac }, label)),
+  );
   undo.push(() => withNftables(kernel, (nft) => unguardPorts(nft, [name])));
 }
 
@@ -117,7 +120,9 @@ function masquerade(
 ): void {
   if (entries.length === 0) return;
   const addresses = entries.map(({ address }) => address);
-  withNftables(kernel, (nft) => addMasquerade(nft, entries, label));
+  requiringNftables('ipMasq', () =>
+    withNftables(kernel, (nft) => addMasquerade(nft, entries, label)),
+  );
   undo.push(() => withNftables(kernel, (nft) => removeMasquerade(nft, addresses, true)));
 }
 

@@ -6,8 +6,9 @@ import { type Cidr, cidrFamily, parseCidr } from '../../net/cidr.ts';
 import { type IP, type IPFamily, ipFamily } from '../../net/ip.ts';
 import { ipBytes, readIPBytes } from '../../nftables/bytes.ts';
 import { hookPriority } from '../../nftables/hook-priorities.ts';
-import type { Chain, Element, NamedSet, Rule, Table } from '../../nftables/model.ts';
+import type { Chain, NamedSet, Rule } from '../../nftables/model.ts';
 import { ip, ip6, meta } from '../../nftables/selectors.ts';
+import { SharedTable } from '../../nftables/shared-table.ts';
 import {
   masquerade,
   match,
@@ -15,18 +16,9 @@ import {
   returnVerdict,
   verdictMap,
 } from '../../nftables/statements.ts';
-import { Transaction } from '../../nftables/transaction.ts';
-import { BusyError } from '../../util/errors.ts';
 import { sha256 } from '../../util/sha256.ts';
 import { exemptNetworks, type MasqueradeEntry } from '../masquerade-entry.ts';
 import type { Nftables } from '../node.ts';
-import { codeOfFailure, elementsOf, removeElements } from './nft-elements.ts';
-
-export const masqueradeTable: Table = {
-  family: 'inet',
-  name: 'weft-cni',
-  comment: 'masquerade of pods',
-};
 
 /** Verdict maps `pod address : goto <chain of the subnet>`, one per family. */
 export const masqueradeMaps: Readonly<Record<IPFamily, NamedSet>> = {
@@ -42,14 +34,13 @@ const multicast: Readonly<Record<IPFamily, Cidr>> = {
 /** uapi/linux/netfilter.h NFPROTO_IPV4 and NFPROTO_IPV6, one byte as `meta nfproto` holds it. */
 const nfproto: Readonly<Record<IPFamily, string>> = { 4: '\x02', 6: '\x0a' };
 
+const entryChainPrefix = 'masquerade-';
+
 const destination = { 4: ip.daddr, 6: ip6.daddr } as const;
 const source = { 4: ip.saddr, 6: ip6.saddr } as const;
 
-/** Bounds the race with others who create or delete the same table. */
-const maxAttempts = 5;
-
 /** Looks a pod up once per connection, whatever the number of pods. */
-export const masqueradeBaseChain: Chain = {
+const baseChain: Chain = {
   name: 'postrouting',
   base: { type: 'nat', hook: 'postrouting', priority: hookPriority.sourceNat },
   rules: ([4, 6] as const).map((family) => ({
@@ -59,6 +50,12 @@ export const masqueradeBaseChain: Chain = {
     ],
   })),
 };
+
+export const masqueradeTable = new SharedTable({
+  table: { family: 'inet', name: 'weft-cni', comment: 'masquerade of pods' },
+  sets: Object.values(masqueradeMaps),
+  chains: [baseChain],
+});
 
 /** Traffic inside the pods' networks and to multicast groups keeps the pod's address. */
 function entryChain(entry: MasqueradeEntry): Chain {
@@ -82,9 +79,14 @@ function entryChain(entry: MasqueradeEntry): Chain {
  * the subnet add a digest: the chain of one name always has the same rules.
  */
 export function entryChainName({ subnet, except = [] }: MasqueradeEntry): string {
-  const name = `masquerade-${subnet.replaceAll(/[:/]/g, '-')}`;
+  const name = `${entryChainPrefix}${subnet.replaceAll(/[:/]/g, '-')}`;
   if (except.length === 0) return name;
   return `${name}-${sha256(except.join()).toString('hex').slice(0, 8)}`;
+}
+
+/** Whether a chain may be one that entries lead to. */
+export function isEntryChain(name: string): boolean {
+  return name.startsWith(entryChainPrefix);
 }
 
 /** The chains that entries lead to, each once. */
@@ -93,32 +95,17 @@ export function entryChains(entries: readonly MasqueradeEntry[]): readonly Chain
   return [...new Map(chains).values()];
 }
 
-/**
- * Makes the entries live, all or none. Usually one small batch; table and chain are created when
- * the kernel says ENOENT, and an element that leads elsewhere (left by a former owner) is replaced.
- */
+/** Makes the entries live, all or none; an element that a former owner left is replaced. */
 export function addMasquerade(
   nft: Nftables,
   entries: readonly MasqueradeEntry[],
   comment: string,
 ): void {
-  const elements = entries.map((entry) => elementOf(entry, comment));
-  for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
-    const code = codeOfFailure(
-      () => nft.commit(elementsTransaction(elements)),
-      ['ENOENT', 'EEXIST'],
-    );
-    if (code === undefined) return;
-    if (code === 'ENOENT') ensureStructure(nft, entries);
-    else {
-      removeMasquerade(
-        nft,
-        entries.map(({ address }) => address),
-        true,
-      );
-    }
-  }
-  throw new BusyError(`masquerade of ${comment}: table ${masqueradeTable.name} keeps changing`);
+  const elements = entries.map((entry) => {
+    const data = `goto ${entryChainName(entry)}`;
+    return { set: setOf(entry.address), element: { key: ipBytes(entry.address), data, comment } };
+  });
+  masqueradeTable.add(nft, `masquerade of ${comment}`, elements, entryChains(entries));
 }
 
 /**
@@ -128,12 +115,12 @@ export function addMasquerade(
 export function removeMasquerade(
   nft: Nftables,
   addresses: readonly IP[],
-  isExpected: boolean,
+  areExpected: boolean,
 ): void {
   const elements = addresses.map((address) => {
-    return { set: masqueradeMaps[ipFamily(address)], key: ipBytes(address) };
+    return { set: setOf(address), element: { key: ipBytes(address) } };
   });
-  removeElements(nft, masqueradeTable, elements, isExpected);
+  masqueradeTable.remove(nft, elements, { areExpected });
 }
 
 /** Masqueraded addresses of one family with the chain they lead to and their attachment's label. */
@@ -141,7 +128,7 @@ export function masqueraded(
   nft: Nftables,
   family: IPFamily,
 ): readonly { readonly address: IP; readonly chain: string; readonly label: string }[] {
-  return elementsOf(nft, masqueradeTable, masqueradeMaps[family]).map((element) => {
+  return masqueradeTable.elements(nft, masqueradeMaps[family]).map((element) => {
     const { key, data = '', comment = '' } = element;
     return {
       address: readIPBytes(key, 0, family),
@@ -151,40 +138,6 @@ export function masqueraded(
   });
 }
 
-interface FamilyElement {
-  readonly family: IPFamily;
-  readonly element: Element;
-}
-
-function elementOf(entry: MasqueradeEntry, comment: string): FamilyElement {
-  const { address } = entry;
-  const data = `goto ${entryChainName(entry)}`;
-  return { family: ipFamily(address), element: { key: ipBytes(address), data, comment } };
-}
-
-function elementsTransaction(elements: readonly FamilyElement[]): Transaction {
-  const transaction = new Transaction(masqueradeTable);
-  for (const { family, element } of elements) {
-    transaction.addElements(masqueradeMaps[family], [element]);
-  }
-  return transaction;
-}
-
-/** Exclusive creation: of two creators one wins, and no rule appears twice. */
-function ensureStructure(nft: Nftables, entries: readonly MasqueradeEntry[]): void {
-  const structure = new Transaction(masqueradeTable);
-  structure.addTable({ isExclusive: true });
-  for (const map of Object.values(masqueradeMaps)) structure.addSet(map, { isExclusive: true });
-  structure.addChain(masqueradeBaseChain, { isExclusive: true });
-  codeOfFailure(() => nft.commit(structure), ['EEXIST']);
-  for (const chain of entryChains(entries)) {
-    const transaction = new Transaction(masqueradeTable);
-    transaction.addChain(chain, { isExclusive: true });
-    codeOfFailure(() => nft.commit(transaction), ['EEXIST', 'ENOENT']);
-  }
-}
-
-/** Whether the table is there; elements alone come and go with pods. */
-export function isMasqueradeReady(nft: Nftables): boolean {
-  return nft.tables('inet').some(({ name }) => name === masqueradeTable.name);
+function setOf(address: IP): NamedSet {
+  return masqueradeMaps[ipFamily(address)];
 }

@@ -5,25 +5,17 @@
 import type { Mac } from '../../net/mac.ts';
 import { ifnameBytes, macBytes } from '../../nftables/bytes.ts';
 import { hookPriority } from '../../nftables/hook-priorities.ts';
-import type { Chain, Element, NamedSet, Table } from '../../nftables/model.ts';
+import type { Chain, NamedSet } from '../../nftables/model.ts';
 import { ether, meta } from '../../nftables/selectors.ts';
+import { SharedTable } from '../../nftables/shared-table.ts';
 import { drop, lookup } from '../../nftables/statements.ts';
-import { Transaction } from '../../nftables/transaction.ts';
-import { BusyError, errorCode } from '../../util/errors.ts';
 import type { Nftables } from '../node.ts';
-import { codeOfFailure, elementsOf, removeElements } from './nft-elements.ts';
 
 /** A port of a bridge and the hardware address that may send through it. */
 export interface GuardedPort {
   readonly name: string;
   readonly mac: Mac;
 }
-
-export const spoofTable: Table = {
-  family: 'bridge',
-  name: 'weft-spoof',
-  comment: 'hardware addresses pods may use',
-};
 
 /** Ports whose senders are looked at. */
 export const guardedPorts: NamedSet = { name: 'guarded-ports', key: [meta.iifname] };
@@ -34,10 +26,7 @@ export const allowedSenders: NamedSet = {
   key: [meta.iifname, ether.saddr],
 };
 
-/** Bounds the race with others who create or delete the same table. */
-const maxAttempts = 5;
-
-export const spoofChain: Chain = {
+const spoofChain: Chain = {
   name: 'prerouting',
   base: { type: 'filter', hook: 'prerouting', priority: hookPriority.bridgedDestinationNat },
   rules: [
@@ -51,33 +40,39 @@ export const spoofChain: Chain = {
   ],
 };
 
-/** Guards a port; the structure is made by whoever needs it first. */
+export const spoofTable = new SharedTable({
+  table: { family: 'bridge', name: 'weft-spoof', comment: 'hardware addresses pods may use' },
+  sets: [guardedPorts, allowedSenders],
+  chains: [spoofChain],
+});
+
+/** Guards a port. The allowed address comes first: a port is never guarded without one. */
 export function guardPort(nft: Nftables, port: GuardedPort, comment: string): void {
-  for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
-    const code = codeOfFailure(() => nft.commit(guardTransaction(port, comment)), ['ENOENT']);
-    if (code === undefined) return;
-    codeOfFailure(() => nft.commit(structure()), ['EEXIST']);
-  }
-  throw new BusyError(`guard ${port.name}: table ${spoofTable.name} keeps changing`);
+  const { guarded, allowed } = keysOf(port);
+  spoofTable.add(nft, `guard ${port.name}`, [
+    { set: allowedSenders, element: { key: allowed, comment } },
+    { set: guardedPorts, element: { key: guarded, comment } },
+  ]);
 }
 
 /** Stops guarding ports, whatever addresses were allowed; ports that are not guarded are no error. */
 export function unguardPorts(nft: Nftables, names: readonly string[]): void {
-  if (names.length === 0 || !hasSpoofTable(nft)) return;
+  if (names.length === 0 || !spoofTable.isThere(nft)) return;
   const prefixes = new Set(names.map(ifnameBytes));
   const elements = [guardedPorts, allowedSenders].flatMap((set) => {
-    return elementsOf(nft, spoofTable, set)
+    return spoofTable
+      .elements(nft, set)
       .filter(({ key }) => prefixes.has(key.slice(0, ifnameLength)))
-      .map(({ key }) => ({ set, key }));
+      .map(({ key }) => ({ set, element: { key } }));
   });
-  removeElements(nft, spoofTable, elements, true);
+  spoofTable.remove(nft, elements, { areExpected: true });
 }
 
 /** Whether frames of other senders are dropped at this port now. */
 export function isGuarded(nft: Nftables, port: GuardedPort): boolean {
   const { guarded, allowed } = keysOf(port);
   const has = (set: NamedSet, key: string) =>
-    elementsOf(nft, spoofTable, set).some((element) => element.key === key);
+    spoofTable.elements(nft, set).some((element) => element.key === key);
   return has(guardedPorts, guarded) && has(allowedSenders, allowed);
 }
 
@@ -85,8 +80,8 @@ export function isGuarded(nft: Nftables, port: GuardedPort): boolean {
 export function guardedLabels(
   nft: Nftables,
 ): readonly { readonly port: string; readonly label: string }[] {
-  if (!hasSpoofTable(nft)) return [];
-  return elementsOf(nft, spoofTable, guardedPorts).map(({ key, comment = '' }) => {
+  if (!spoofTable.isThere(nft)) return [];
+  return spoofTable.elements(nft, guardedPorts).map(({ key, comment = '' }) => {
     const bytes = Buffer.from(key, 'latin1');
     return { port: bytes.toString('utf8').replace(/\0.*$/s, ''), label: comment };
   });
@@ -94,34 +89,7 @@ export function guardedLabels(
 
 const ifnameLength = 16;
 
-function hasSpoofTable(nft: Nftables): boolean {
-  try {
-    return nft.tables('bridge').some(({ name }) => name === spoofTable.name);
-  } catch (thrown) {
-    if (errorCode(thrown) === 'EPROTONOSUPPORT') return false;
-    throw thrown;
-  }
-}
-
 function keysOf({ name, mac }: GuardedPort) {
   const guarded = ifnameBytes(name);
   return { guarded, allowed: guarded + macBytes(mac) };
-}
-
-/** The allowed address first: a port is never guarded without one. */
-function guardTransaction(port: GuardedPort, comment: string): Transaction {
-  const { guarded, allowed } = keysOf(port);
-  const element = (key: string): Element => ({ key, comment });
-  return new Transaction(spoofTable)
-    .addElements(allowedSenders, [element(allowed)])
-    .addElements(guardedPorts, [element(guarded)]);
-}
-
-/** Exclusive creation: of two creators one wins, and no rule appears twice. */
-function structure(): Transaction {
-  return new Transaction(spoofTable)
-    .addTable({ isExclusive: true })
-    .addSet(guardedPorts, { isExclusive: true })
-    .addSet(allowedSenders, { isExclusive: true })
-    .addChain(spoofChain, { isExclusive: true });
 }

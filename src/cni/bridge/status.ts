@@ -1,12 +1,13 @@
 import type { NodeRtnl } from '../../kernel/types.ts';
 import { ipFamily } from '../../net/ip.ts';
-import { errorCode, toError } from '../../util/errors.ts';
+import { toError } from '../../util/errors.ts';
 import { type ReservationOwner, withNftables, withRtnl } from '../node.ts';
 import type { StatusCall } from '../plugin.ts';
 import { CniError, cniErrorCode } from '../protocol/errors.ts';
+import { requiringNftables } from '../requires-nftables.ts';
 import { type BridgeConfig, parseBridgeConfig } from './config.ts';
 import { requireIptables } from './iptables-masquerade.ts';
-import { isMasqueradeReady } from './masquerade.ts';
+import { masqueradeTable } from './masquerade.ts';
 import { requireForeign } from './reservations.ts';
 import { forwardingSysctls } from './sysctls.ts';
 
@@ -50,12 +51,9 @@ function checkMasqueradeBackend({ node }: StatusCall, { ipMasqBackend }: BridgeC
 }
 
 function checkNftables({ node }: Pick<StatusCall, 'node'>): void {
-  try {
-    withNftables(node.kernel, (nft) => void nft.tables('inet'));
-  } catch (cause) {
-    if (errorCode(cause) !== 'EPROTONOSUPPORT') throw cause;
-    throw unavailable('ipMasq: this kernel has no nf_tables', cause);
-  }
+  requiringNftables('ipMasq', () =>
+    withNftables(node.kernel, (nft) => void nft.tables(masqueradeTable.definition.table.family)),
+  );
 }
 
 function ownersOf({ request, node }: StatusCall, { ipam }: BridgeConfig) {
@@ -77,7 +75,7 @@ function checkForwarding(
 
 function checkMasquerade({ node }: StatusCall): void {
   withNftables(node.kernel, (nft) => {
-    if (!isMasqueradeReady(nft)) {
+    if (!masqueradeTable.isThere(nft)) {
       throw limited('ipMasq: pods are not masqueraded, table inet weft-cni is missing');
     }
   });

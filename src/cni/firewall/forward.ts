@@ -3,6 +3,7 @@
  * changed since the rules were read, so that of two who add the same rule one finds it there.
  */
 import { type IP, type IPFamily, ipFamily } from '../../net/ip.ts';
+import { isWithoutNftables } from '../../nftables/absence.ts';
 import type { NftablesConnection } from '../../nftables/connection.ts';
 import type { ObservedRule } from '../../nftables/decode-rules.ts';
 import { Transaction } from '../../nftables/transaction.ts';
@@ -58,8 +59,6 @@ export const families: readonly IPFamily[] = [4, 6];
 
 /** Bounds the race with everybody who changes nf_tables on this node. */
 const maxAttempts = 50;
-/** A kernel without nf_tables, or without a family of it, has no such table. */
-const withoutNftables: readonly string[] = ['EPROTONOSUPPORT', 'EAFNOSUPPORT', 'ENOTSUP'];
 
 /** Undefined when iptables-nft has not made a FORWARD chain for the family: nothing can drop there. */
 export function readForward(nft: ForwardTables, family: IPFamily): ForwardState | undefined {
@@ -209,7 +208,7 @@ function chainsOf(nft: ForwardTables, family: IPFamily) {
   try {
     return nft.chains(filterTables[family]);
   } catch (thrown) {
-    if (withoutNftables.includes(errorCode(thrown) ?? '')) return [];
+    if (isWithoutNftables(thrown)) return [];
     throw thrown;
   }
 }
@@ -230,7 +229,7 @@ function generationOf(nft: ForwardTables): number {
   try {
     return nft.generation();
   } catch (thrown) {
-    if (withoutNftables.includes(errorCode(thrown) ?? '')) return 0;
+    if (isWithoutNftables(thrown)) return 0;
     throw thrown;
   }
 }

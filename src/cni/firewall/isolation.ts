@@ -10,16 +10,16 @@
  * Between pods on one bridge only packets that br_netfilter shows to the node are seen, there as here.
  */
 import { ifnameBytes } from '../../nftables/bytes.ts';
+import { type HealingConnection, healTable, type WantedTable } from '../../nftables/heal-table.ts';
 import { hookPriority } from '../../nftables/hook-priorities.ts';
 import type { Element, NamedSet, TableDefinition } from '../../nftables/model.ts';
 import { meta } from '../../nftables/selectors.ts';
 import { drop, lookup, returnVerdict } from '../../nftables/statements.ts';
 import type { Result } from '../protocol/result.ts';
-import { healTable, type WantedTable } from '../upkeep/tables.ts';
 import type { Isolation } from './config.ts';
 
 /** The part of NftablesConnection that is needed. */
-export type IsolationTables = Parameters<typeof healTable>[0];
+export type IsolationTables = HealingConnection;
 
 const WAY = [meta.iifname, meta.oifname];
 const ISOLATED: NamedSet = { name: 'isolated', key: WAY };
@@ -93,6 +93,7 @@ export function isolationElements(wanted: readonly Isolation[]): WantedTable | u
     names(policy).map((bridge) => ({ key: ifnameBytes(bridge) + ifnameBytes(bridge) }));
   return {
     definition: ISOLATION_TABLE,
+    isOwnChain: () => false,
     elements: new Map<NamedSet, readonly Element[]>([
       [ISOLATED, ways('isolated')],
       [SAME_BRIDGE, ways('same-bridge')],

@@ -1,8 +1,8 @@
 /** Rules of iptables-nft as nf_tables shows them, without executing anything. */
 import type { IptablesVariant } from '../../iptables/command.ts';
 import type { IPFamily } from '../../net/ip.ts';
+import { listTables } from '../../nftables/absence.ts';
 import type { Table } from '../../nftables/model.ts';
-import { errorCode } from '../../util/errors.ts';
 import type { Nftables } from '../node.ts';
 import { masqueradeChain } from './chains.ts';
 import { familiesOf, type IptablesMasquerade, postrouting, rulesOf } from './masquerade.ts';
@@ -13,20 +13,7 @@ export const natTables: Readonly<Record<IPFamily, Table>> = {
   6: { family: 'ip6', name: 'nat' },
 };
 
-/** What nf_tables says where the kernel has none of it. */
-const withoutNftables: readonly string[] = ['EPROTONOSUPPORT', 'EAFNOSUPPORT', 'ENOTSUP'];
-
-/** None where the kernel has no nf_tables. */
-export function tablesOf(nft: Pick<Nftables, 'tables'>): readonly Table[] {
-  try {
-    return nft.tables();
-  } catch (thrown) {
-    if (withoutNftables.includes(errorCode(thrown) ?? '')) return [];
-    throw thrown;
-  }
-}
-
-export function hasTable(tables: readonly Table[], { family, name }: Table): boolean {
+export function includesTable(tables: readonly Table[], { family, name }: Table): boolean {
   return tables.some((table) => table.family === family && table.name === name);
 }
 
@@ -35,11 +22,11 @@ export function variantOf(
   nft: Pick<Nftables, 'tables' | 'hasChain'>,
   made: IptablesMasquerade,
 ): IptablesVariant {
-  const tables = tablesOf(nft);
+  const tables = listTables(nft);
   const chain = masqueradeChain(made.owner);
   const isOfNft = familiesOf(made).some((family) => {
     const table = natTables[family];
-    return hasTable(tables, table) && nft.hasChain(table, chain);
+    return includesTable(tables, table) && nft.hasChain(table, chain);
   });
   return isOfNft ? 'nft' : 'legacy';
 }

@@ -7,11 +7,12 @@ import type { IptablesVariant } from '../../iptables/command.ts';
 import type { Iptables } from '../../iptables/programs-sync.ts';
 import { settleSync } from '../../iptables/settle.ts';
 import type { IP, IPFamily } from '../../net/ip.ts';
+import { listTables } from '../../nftables/absence.ts';
 import type { Table } from '../../nftables/model.ts';
 import { Transaction } from '../../nftables/transaction.ts';
 import { type CniNode, type Nftables, withNftables } from '../node.ts';
 import { isMasqueradeChain, masqueradeChain, removalOf } from './chains.ts';
-import { hasTable, natTables, tablesOf } from './kernel-view.ts';
+import { includesTable, natTables } from './kernel-view.ts';
 import { ownerOfRule } from './masquerade.ts';
 
 /** What to look for: a container's chains of iptables, and its rules in tables of nf_tables. */
@@ -39,9 +40,9 @@ export function hasForeignRules(
   nft: Nftables,
   { tables: commented, chains }: Pick<ForeignRules, 'tables' | 'chains'>,
 ): boolean {
-  const tables = tablesOf(nft);
+  const tables = listTables(nft);
   const isCommented = commented
-    .filter(({ table }) => hasTable(tables, table))
+    .filter(({ table }) => includesTable(tables, table))
     .some(({ table, chains: names, isOwn }) => {
       return names.some((name) =>
         nft.rules(table, name).some(({ comment = '' }) => isOwn(comment)),
@@ -50,7 +51,8 @@ export function hasForeignRules(
   if (isCommented) return true;
   return families.some((family) => {
     const table = natTables[family];
-    if (hasTable(tables, table) && chains.some((chain) => nft.hasChain(table, chain))) return true;
+    if (includesTable(tables, table) && chains.some((chain) => nft.hasChain(table, chain)))
+      return true;
     if (iptables?.hasLegacyTable(family, 'nat') !== true) return false;
     const saved = iptables.save({ family, variant: 'legacy' }, 'nat') ?? '';
     return chains.some((chain) => saved.includes(`\n:${chain} `));
@@ -63,14 +65,14 @@ export function removeForeignRules(
   nft: Nftables,
   rules: ForeignRules,
 ): void {
-  const tables = tablesOf(nft);
+  const tables = listTables(nft);
   for (const some of rules.tables) {
-    if (hasTable(tables, some.table)) removeCommented(nft, some);
+    if (includesTable(tables, some.table)) removeCommented(nft, some);
   }
   if (iptables === undefined) return;
   for (const family of families) {
     const table = natTables[family];
-    const isThere = (chain: string) => hasTable(tables, table) && nft.hasChain(table, chain);
+    const isThere = (chain: string) => includesTable(tables, table) && nft.hasChain(table, chain);
     if (rules.chains.some(isThere)) removeChains(iptables, { family, variant: 'nft' }, rules);
     if (rules.mayBeLegacy && iptables.hasLegacyTable(family, 'nat')) {
       removeChains(iptables, { family, variant: 'legacy' }, rules);
@@ -103,10 +105,10 @@ interface Place {
 function placesOfMasquerade(kernel: CniNode['kernel'], iptables: Iptables): readonly Place[] {
   const places: Place[] = [];
   withNftables(kernel, (nft) => {
-    const tables = tablesOf(nft);
+    const tables = listTables(nft);
     for (const family of families) {
       const table = natTables[family];
-      if (!hasTable(tables, table)) continue;
+      if (!includesTable(tables, table)) continue;
       const isThere = nft.chains(table).some(({ name }) => isMasqueradeChain(name));
       if (isThere) places.push({ family, variant: 'nft' });
     }

@@ -1,14 +1,12 @@
 /** Brings elements into the kernel's table and out of it; callers hold the lock of the store. */
-import { markedTable } from '../../nftables/digest.ts';
+import { hasTable, WITHOUT_NFTABLES } from '../../nftables/absence.ts';
+import { tableReplacement } from '../../nftables/applier.ts';
 import type { Element, NamedSet } from '../../nftables/model.ts';
 import { Transaction } from '../../nftables/transaction.ts';
-import { errorCode } from '../../util/errors.ts';
+import { succeedsUnless } from '../../util/errno.ts';
 import type { Nftables } from '../node.ts';
 import { hostPortMaps, hostPortTable, recordElements, subnetChains } from './layout.ts';
 import type { HostPortRecord } from './record.ts';
-
-/** A kernel without nf_tables, or without its family `inet`. */
-export const withoutNftables: readonly string[] = ['EPROTONOSUPPORT', 'EAFNOSUPPORT', 'ENOTSUP'];
 
 /** Something the elements need is missing, or is there with another content. */
 const tableDiffers: readonly string[] = ['ENOENT', 'EEXIST', 'EBUSY'];
@@ -29,10 +27,12 @@ export function publish(
   for (const { map, elements } of recordElements(record)) transaction.addElements(map, elements);
   if (transaction.size === 0) {
     // Nothing of it is an element, but 127.0.0.0/8 is guarded by the table.
-    succeeds(() => (hasTable(nft) ? undefined : replaceTable(nft, all())), withoutNftables);
+    succeedsUnless(WITHOUT_NFTABLES, () => {
+      if (!hasTable(nft, hostPortTable.table)) replaceTable(nft, all());
+    });
     return;
   }
-  if (!succeeds(() => nft.commit(transaction), tableDiffers)) replaceTable(nft, all());
+  if (!succeedsUnless(tableDiffers, () => nft.commit(transaction))) replaceTable(nft, all());
 }
 
 /**
@@ -46,25 +46,17 @@ export function withdraw(
 ): void {
   const transaction = new Transaction(hostPortTable.table);
   for (const { map, elements } of recordElements(record)) transaction.deleteElements(map, elements);
-  const codes = ['ENOENT', ...withoutNftables];
-  if (succeeds(() => nft.commit(transaction), codes)) return;
+  if (succeedsUnless(['ENOENT', ...WITHOUT_NFTABLES], () => nft.commit(transaction))) return;
   const rest = others();
-  if (rest.length > 0 || hasTable(nft)) replaceTable(nft, rest);
+  if (rest.length > 0 || hasTable(nft, hostPortTable.table)) replaceTable(nft, rest);
 }
 
 /** One transaction: the table goes, with everything in it, and comes with what the records say. */
 export function replaceTable(nft: Committer, records: readonly HostPortRecord[]): void {
-  const { sets, chains } = hostPortTable;
-  const allChains = [...chains, ...subnetChains(records)];
-  const transaction = new Transaction(markedTable(hostPortTable));
-  transaction.addTable().deleteTable().addTable();
-  for (const set of sets) transaction.addSet(set);
-  for (const chain of allChains) transaction.addChain({ ...chain, rules: [] });
-  for (const chain of allChains) {
-    for (const rule of chain.rules) transaction.addRule(chain.name, rule);
-  }
-  for (const [map, elements] of elementsOf(records)) transaction.addElements(map, elements);
-  nft.commit(transaction);
+  const elements = Array.from(elementsOf(records), ([{ name: set }, add]) => {
+    return { set, remove: [], add };
+  });
+  nft.commit(tableReplacement(hostPortTable, { chains: subnetChains(records), elements }));
 }
 
 /** What records put into each map; a map without any is there, too. */
@@ -78,25 +70,4 @@ export function elementsOf(
     }
   }
   return content;
-}
-
-function hasTable(nft: Pick<Nftables, 'tables'>): boolean {
-  let isThere = false;
-  const { family, name } = hostPortTable.table;
-  succeeds(() => {
-    isThere = nft.tables(family).some((table) => table.name === name);
-  }, withoutNftables);
-  return isThere;
-}
-
-/** False when it fails with one of these errno names; anything else is thrown. */
-function succeeds(action: () => void, codes: readonly string[]): boolean {
-  try {
-    action();
-    return true;
-  } catch (thrown) {
-    const code = errorCode(thrown);
-    if (code === undefined || !codes.includes(code)) throw thrown;
-    return false;
-  }
 }

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Iptables } from '../../iptables/programs-sync.ts';
-import { errorCode, IoError, joinErrors, toError } from '../../util/errors.ts';
+import { IoError, joinErrors } from '../../util/errors.ts';
 import { type Attachment, attachmentKey, attachmentLabel } from '../attachment.ts';
 import { hostPortChains } from '../iptables/chains.ts';
 import { hostPortRules } from '../iptables/reference.ts';
@@ -9,12 +9,13 @@ import { type CniNode, withNftables } from '../node.ts';
 import type { ChainMember, DelCall, GcCall, NetnsCall, StatusCall } from '../plugin.ts';
 import { CniError, cniErrorCode } from '../protocol/errors.ts';
 import type { Result } from '../protocol/result.ts';
+import { requiringNftables } from '../requires-nftables.ts';
 import type { UndoList } from '../undo.ts';
 import { parsePortmapConfig } from './config.ts';
 import { endLedFlows, endStaleFlows } from './flows.ts';
 import { isOwnerGone } from './former-owner.ts';
 import { publishByIptables, requireByIptables, usesIptables } from './iptables.ts';
-import { publish, replaceTable, withdraw, withoutNftables } from './kernel-table.ts';
+import { publish, replaceTable, withdraw } from './kernel-table.ts';
 import { hostPortTable, recordElements } from './layout.ts';
 import { enableRouteLocalnet, findLoopbackLink } from './loopback.ts';
 import { buildRecord, type HostPortRecord, ownerText, portText, usesLoopback } from './record.ts';
@@ -76,7 +77,9 @@ function addHostPorts(call: NetnsCall, previous: Result, undo: UndoList): Result
     }
     ledger.add(record);
     const all = () => ownedRecords(node.hostPorts.records(), ledger);
-    withNftables(node.kernel, (nft) => publish(nft, record, all));
+    requiringNftables('host ports', () =>
+      withNftables(node.kernel, (nft) => publish(nft, record, all)),
+    );
     if (usesIptables(record)) publishByIptables(requireIptables(node), record);
   });
   if (record.loopbackLink !== undefined) {
@@ -176,13 +179,9 @@ function isMadeByReference(node: CniNode, attachment: Attachment): boolean {
 }
 
 function requireNftables({ node }: StatusCall): void {
-  try {
-    withNftables(node.kernel, (nft) => void nft.tables(hostPortTable.table.family));
-  } catch (cause) {
-    if (!withoutNftables.includes(errorCode(cause) ?? '')) throw cause;
-    const message = 'host ports need nf_tables, which this kernel does not have';
-    throw new CniError(cniErrorCode.pluginNotAvailable, message, toError(cause).message, { cause });
-  }
+  requiringNftables('host ports', () =>
+    withNftables(node.kernel, (nft) => void nft.tables(hostPortTable.table.family)),
+  );
 }
 
 function removeInvalid({ request, node, isValid }: GcCall): void {

@@ -1,6 +1,7 @@
 import type { LinkEvent } from '../../kernel/link-monitor.ts';
 import type { Link, NodeRtnl } from '../../kernel/types.ts';
 import type { NftablesConnection } from '../../nftables/connection.ts';
+import { healTable, type WantedTable } from '../../nftables/heal-table.ts';
 import { assertNever, joinErrors } from '../../util/errors.ts';
 import { attachmentKey } from '../attachment.ts';
 import { ensureBridge } from '../bridge/ensure-bridge.ts';
@@ -22,7 +23,7 @@ import { type CniNode, type UpkeepNode, withRtnl } from '../node.ts';
 import { repairHostPorts } from '../portmap/repair.ts';
 import { decideLinkRepairs, type LinkRepair } from './links.ts';
 import type { AttachmentRecord, NodePlan } from './records.ts';
-import { guardsOf, healTable, masqueradeOf, type WantedTable } from './tables.ts';
+import { guardsOf, masqueradeOf } from './tables.ts';
 
 /** What can be put right, for logs and metrics. */
 export type RepairKind =

@@ -64,7 +64,9 @@ const repairIntervals = { minIntervalMs: 250, retryIntervalMs: 5_000 };
 const defaultRepairIntervalMs = 60_000;
 
 const ownTables: ReadonlySet<string> = new Set(
-  [masqueradeTable, spoofTable, hostPortTable.table].map(tableText),
+  [masqueradeTable.definition, spoofTable.definition, hostPortTable].map(({ table }) =>
+    tableText(table),
+  ),
 );
 
 const iptablesNatTables: ReadonlySet<string> = new Set(Object.values(natTables).map(tableText));

@@ -9,8 +9,9 @@ import {
   RTM_GETLINK,
   RTM_NEWLINK,
 } from '../../netlink/rtnetlink/link.ts';
+import { succeedsUnless } from '../../util/errno.ts';
 import { joinErrors, WeftError } from '../../util/errors.ts';
-import { GONE, succeedsUnless } from '../netlink-errors.ts';
+import { GONE } from '../netlink-errors.ts';
 import type { Link } from '../types.ts';
 import type { Requests } from './named-links.ts';
 

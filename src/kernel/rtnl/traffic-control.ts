@@ -5,7 +5,8 @@ import {
   type TokenBucket,
 } from '../../netlink/rtnetlink/token-bucket.ts';
 import * as tc from '../../netlink/rtnetlink/traffic-control.ts';
-import { GONE, succeedsUnless, unlessErrno } from '../netlink-errors.ts';
+import { succeedsUnless, unlessErrno } from '../../util/errno.ts';
+import { GONE } from '../netlink-errors.ts';
 import type { Requests } from './named-links.ts';
 
 /** After the priorities people and other agents use; the kernel hands out 49152 and below. */

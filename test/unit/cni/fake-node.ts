@@ -67,12 +67,14 @@ export class FakeNode implements CniNode {
     sysctls: this.#sysctls(),
     openNftables: (): Nftables => ({
       commit: (transaction: Transaction) => this.#commit(transaction),
-      tables: () => (this.chains.size > 0 ? [{ ...masqueradeTable, flags: 0 }] : []),
+      tables: () =>
+        this.chains.size > 0 ? [{ ...masqueradeTable.definition.table, flags: 0 }] : [],
       chains: () => [],
       hasChain: () => false,
       rules: () => [],
       sets: () => [],
-      ruleCounts: () => new Map(),
+      damagedChains: () => [],
+      otherObjects: () => [],
       generation: () => this.commits,
       elements: (_table, { name }) => this.#observed(name),
       close: () => undefined,

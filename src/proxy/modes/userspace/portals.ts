@@ -5,6 +5,7 @@
  *     map portals    address . proto . port → address . our port
  */
 import { type IPFamily, ipFamily } from '../../../net/ip.ts';
+import { tableReplacement } from '../../../nftables/applier.ts';
 import { ipBytes, portBytes, protocolBytes } from '../../../nftables/bytes.ts';
 import { hookPriority } from '../../../nftables/hook-priorities.ts';
 import type { NamedSet, Table } from '../../../nftables/model.ts';
@@ -38,16 +39,16 @@ function replacePortals(family: IPFamily, portals: readonly Portal[]): Transacti
   const map: NamedSet = { name: 'portals', key, data: [daddr, th.dport] };
   const table = portalTable(family);
   const rules = [{ statements: [dnatToMap(table.family === 'ip' ? 'ip' : 'ip6', key, map.name)] }];
-  const transaction = new Transaction(table).addTable().deleteTable().addTable().addSet(map);
-  for (const hook of ['prerouting', 'output'] as const) {
+  const chains = (['prerouting', 'output'] as const).map((hook) => {
     const base = { type: 'nat', hook, priority: hookPriority.destinationNat } as const;
-    transaction.addChain({ name: hook, base, rules });
-  }
-  const elements = portals.map(({ place: { address, protocol, port }, port: own }) => ({
+    return { name: hook, base, rules };
+  });
+  const add = portals.map(({ place: { address, protocol, port }, port: own }) => ({
     key: ipBytes(address) + protocolBytes(protocol) + portBytes(port),
     data: ipBytes(address) + portBytes(own),
   }));
-  return transaction.addElements(map, elements);
+  const elements = [{ set: map.name, remove: [], add }];
+  return tableReplacement({ table, sets: [map], chains }, { elements });
 }
 
 /** Keeps the table of one family; there is none as long as no portal is needed. */

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import type { NodePlan } from '../../../../src/cni/upkeep/records.ts';
-import { type Connection, guardsOf, healTable } from '../../../../src/cni/upkeep/tables.ts';
+import { guardsOf } from '../../../../src/cni/upkeep/tables.ts';
 import { parseMac } from '../../../../src/net/mac.ts';
+import { type HealingConnection, healTable } from '../../../../src/nftables/heal-table.ts';
 import { WeftError } from '../../../../src/util/errors.ts';
 
 const plan: NodePlan = {
@@ -17,7 +18,7 @@ const plan: NodePlan = {
 };
 
 /** An empty ruleset that refuses what was decided before its last change. */
-class Ruleset implements Connection {
+class Ruleset implements HealingConnection {
   committed = 0;
   #generation = 1;
 
@@ -29,9 +30,10 @@ class Ruleset implements Connection {
   readonly tables = () => [];
   readonly chains = () => [];
   readonly sets = () => [];
-  readonly ruleCounts = () => new Map<string, number>();
+  readonly damagedChains = () => [];
+  readonly otherObjects = () => [];
   readonly elements = () => [];
-  readonly commit: Connection['commit'] = (_transaction, { generation } = {}) => {
+  readonly commit: HealingConnection['commit'] = (_transaction, { generation } = {}) => {
     if (generation !== this.#generation) throw new WeftError('ERESTART', 'changed');
     this.committed += 1;
   };

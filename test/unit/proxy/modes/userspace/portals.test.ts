@@ -30,7 +30,7 @@ function fakeKernel({ isAble = true, hasTable = false } = {}) {
 }
 
 const REPLACED =
-  'ip addTable deleteTable addTable addSet addChain addRule addChain addRule addElements';
+  'ip addTable deleteTable addTable addSet addChain addChain addRule addRule addElements';
 
 test('the table is replaced when portals change, and gone without any', () => {
   const { kernel, calls } = fakeKernel();
