@@ -4,14 +4,14 @@
  */
 import { readFileSync, writeSync } from 'node:fs';
 import { WEFT_VERSION } from '../agent/version.ts';
-import { defaultRunDirectory, openLocalNode } from '../cni/local-node.ts';
+import { DEFAULT_RUN_DIRECTORY, openLocalNode } from '../cni/local-node.ts';
 import { failure, type Outcome } from '../cni/protocol/outcome.ts';
 import { runVerb } from '../cni/verbs.ts';
 import { errorCode } from '../util/errors.ts';
 
 process.on('uncaughtException', (error) => finish(failure(error)));
 
-const runDirectory = process.env['WEFT_RUN_DIR'] || defaultRunDirectory;
+const runDirectory = process.env['WEFT_RUN_DIR'] || DEFAULT_RUN_DIRECTORY;
 finish(
   runVerb(
     { env: process.env, readStdin: () => readFileSync(0) },

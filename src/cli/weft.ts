@@ -8,10 +8,10 @@ import { askAgent } from '../agent/debug/client.ts';
 import { readDiskStatus } from '../agent/debug/disk-status.ts';
 import { dropIn } from '../agent/drop-in/drop-in.ts';
 import { WEFT_VERSION } from '../agent/version.ts';
-import { defaultRunDirectory } from '../cni/local-node.ts';
+import { DEFAULT_RUN_DIRECTORY } from '../cni/local-node.ts';
 import { readNetworkConfigs } from '../cni/network-configs.ts';
 import { configRefusals } from '../cni/refusals.ts';
-import { pluginNames } from '../cni/registry.ts';
+import { PLUGIN_NAMES } from '../cni/registry.ts';
 import { readManifests } from '../kube/manifests/read-manifests.ts';
 import { parseCommandLine } from './command-line.ts';
 import { runCommand } from './run-command.ts';
@@ -19,7 +19,7 @@ import { runCommand } from './run-command.ts';
 // Where an installed tree has it, seen from the bundle in opt/weft/lib.
 const shim = join(import.meta.dirname, '../../cni/bin/weft');
 const { argv, env, exit, stderr, stdout } = process;
-const runDir = env['WEFT_RUN_DIR'] || defaultRunDirectory;
+const runDir = env['WEFT_RUN_DIR'] || DEFAULT_RUN_DIRECTORY;
 
 const code = await runCommand(() => parseCommandLine(argv.slice(2)), {
   surroundings: { hostname: hostname(), environment: env },
@@ -31,8 +31,8 @@ const code = await runCommand(() => parseCommandLine(argv.slice(2)), {
   readDiskStatus,
   isTerminal: stdout.isTTY === true && !env['NO_COLOR'],
   dropIn: ({ cniConfDir, ...flags }) => {
-    const refusals = configRefusals(readNetworkConfigs(cniConfDir), pluginNames);
-    return dropIn({ ...flags, shim, names: pluginNames, refusals });
+    const refusals = configRefusals(readNetworkConfigs(cniConfDir), PLUGIN_NAMES);
+    return dropIn({ ...flags, shim, names: PLUGIN_NAMES, refusals });
   },
   readManifests,
   readFile: (path) => readFileSync(path === '-' ? 0 : path, 'utf8'),

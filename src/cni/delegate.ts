@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path';
 import { toError } from '../util/errors.ts';
-import { CniError, cniErrorCode } from './protocol/errors.ts';
+import { CNI_ERROR_CODE, CniError } from './protocol/errors.ts';
 import { isJsonObject, memberOf } from './protocol/json.ts';
 import { parseResult, resultVersion } from './protocol/parse-result.ts';
 import type { Environment, Request, Verb } from './protocol/request.ts';
@@ -69,7 +69,7 @@ export function parseDelegateResult(stdout: string, request: Request): Result {
     return parseResult(value, own ?? request.cniVersion);
   } catch (cause) {
     const message = `invalid result of the IPAM plugin: ${toError(cause).message}`;
-    throw new CniError(cniErrorCode.decodingFailure, message, undefined, { cause });
+    throw new CniError(CNI_ERROR_CODE.decodingFailure, message, undefined, { cause });
   }
 }
 
@@ -78,7 +78,7 @@ function delegateError({ exitCode, stdout, stderr, problem }: Ended): CniError {
   const ending = problem ?? `exit status ${exitCode}`;
   if (stdout === '') {
     const said = stderr === '' ? ' with no error message' : `: ${JSON.stringify(stderr)}`;
-    return new CniError(cniErrorCode.internal, `netplugin failed${said}: ${ending}`);
+    return new CniError(CNI_ERROR_CODE.internal, `netplugin failed${said}: ${ending}`);
   }
   try {
     return decodeError(JSON.parse(stdout), ending);
@@ -86,7 +86,7 @@ function delegateError({ exitCode, stdout, stderr, problem }: Ended): CniError {
     const text = JSON.stringify(stdout);
     const reason = toError(cause).message;
     return new CniError(
-      cniErrorCode.internal,
+      CNI_ERROR_CODE.internal,
       `netplugin failed but error parsing its diagnostic message ${text}: ${reason}`,
       undefined,
       { cause },
@@ -100,12 +100,12 @@ function decodeError(answer: unknown, ending: string): CniError {
   const message = memberOf(answer, 'msg');
   const details = memberOf(answer, 'details');
   return new CniError(
-    typeof code === 'number' && Number.isInteger(code) && code > 0 ? code : cniErrorCode.internal,
+    typeof code === 'number' && Number.isInteger(code) && code > 0 ? code : CNI_ERROR_CODE.internal,
     typeof message === 'string' && message !== '' ? message : `netplugin failed: ${ending}`,
     typeof details === 'string' ? details : undefined,
   );
 }
 
 function notFound(message: string): CniError {
-  return new CniError(cniErrorCode.invalidNetworkConfig, message);
+  return new CniError(CNI_ERROR_CODE.invalidNetworkConfig, message);
 }

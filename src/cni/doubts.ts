@@ -3,7 +3,7 @@ import type { NetworkConfig } from './network-configs.ts';
 import { isJsonObject, memberOf } from './protocol/json.ts';
 
 /** Plugins that make host ports. */
-const publishers: readonly unknown[] = ['weft', 'portmap'];
+const PUBLISHERS: readonly unknown[] = ['weft', 'portmap'];
 
 /**
  * One sentence per doubt. A runtime passes host ports on only to a plugin that declares the
@@ -11,7 +11,7 @@ const publishers: readonly unknown[] = ['weft', 'portmap'];
  */
 export function configDoubts(configs: readonly NetworkConfig[]): readonly string[] {
   return configs.flatMap(({ file, name, plugins }) => {
-    const makers = plugins.filter((plugin) => publishers.includes(memberOf(plugin, 'type')));
+    const makers = plugins.filter((plugin) => PUBLISHERS.includes(memberOf(plugin, 'type')));
     if (makers.length === 0 || makers.some(declaresHostPorts)) return [];
     const missing = '"capabilities": {"portMappings": true}';
     return [`network ${name} serves no host ports: ${file} lacks ${missing}`];

@@ -11,11 +11,11 @@ export interface ExecOptions {
 }
 
 /** Longest answer that is taken, bytes. */
-const maxAnswerBytes = 16 * 1024 * 1024;
+const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 
 /** A plugin that is being installed is busy for a moment; libcni waits as long and as often. */
-const maxAttempts = 6;
-const retryAfterMs = 1000;
+const MAX_ATTEMPTS = 6;
+const RETRY_AFTER_MS = 1000;
 
 /** Runs plugins as child processes, which holds up this process; their stderr goes to ours. */
 export function openExecPlugin({ timeoutMs, pause }: ExecOptions): ExecPlugin {
@@ -26,14 +26,14 @@ export function openExecPlugin({ timeoutMs, pause }: ExecOptions): ExecPlugin {
       encoding: 'utf8',
       timeout: timeoutMs,
       killSignal: 'SIGKILL',
-      maxBuffer: maxAnswerBytes,
+      maxBuffer: MAX_ANSWER_BYTES,
     });
   return {
     isRegularFile: (path) => statSync(path, { throwIfNoEntry: false })?.isFile() === true,
     run: (execution) => {
       let result = attempt(execution);
-      for (let tries = 1; tries < maxAttempts && isBusy(result); tries += 1) {
-        pause(retryAfterMs);
+      for (let tries = 1; tries < MAX_ATTEMPTS && isBusy(result); tries += 1) {
+        pause(RETRY_AFTER_MS);
         result = attempt(execution);
       }
       if (result.stderr) writeSync(2, result.stderr);

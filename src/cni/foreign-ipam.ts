@@ -9,13 +9,13 @@ import type { Request, Verb } from './protocol/request.ts';
 import type { ResultIP } from './protocol/result.ts';
 
 /** Types of `ipam` that are served without executing anything. */
-const builtIn: readonly string[] = ['host-local', staticIpam.name];
+const BUILT_IN: readonly string[] = ['host-local', staticIpam.name];
 
 /** Whether a call ends in the execution of another plugin. An absent type is a network without IPAM. */
 export function needsExec({ config }: Request): boolean {
   const ipam = memberOf(config, 'ipam');
   const type = isJsonObject(ipam) ? memberOf(ipam, 'type') : undefined;
-  return typeof type === 'string' && type !== '' && !builtIn.includes(type);
+  return typeof type === 'string' && type !== '' && !BUILT_IN.includes(type);
 }
 
 /**

@@ -7,7 +7,7 @@ import { ReservationStore, type StoreOptions, storeDirectory } from '../ipam/sto
 import { toError } from '../util/errors.ts';
 import type { Attachment } from './attachment.ts';
 import type { Ipam } from './node.ts';
-import { CniError, cniErrorCode } from './protocol/errors.ts';
+import { CNI_ERROR_CODE, CniError } from './protocol/errors.ts';
 import type { Dns } from './protocol/result.ts';
 
 /** host-local in this process, on the reference plugin's directories. */
@@ -74,5 +74,5 @@ function requireRoom(directory: string): void {
 }
 
 function notAvailable(message: string, cause?: unknown): CniError {
-  return new CniError(cniErrorCode.pluginNotAvailable, message, undefined, { cause });
+  return new CniError(CNI_ERROR_CODE.pluginNotAvailable, message, undefined, { cause });
 }

@@ -20,16 +20,16 @@ import { openHostPortStore } from './portmap/store.ts';
 import { collectFlowEnds } from './upkeep/flows.ts';
 import { openRecords } from './upkeep/records.ts';
 
-export const defaultRunDirectory = '/run/weft';
+export const DEFAULT_RUN_DIRECTORY = '/run/weft';
 
 /** Below the two minutes after which kubelet kills a call. */
-const delegateTimeoutMs = 100_000;
+const DELEGATE_TIMEOUT_MS = 100_000;
 
 /** How long a call waits for another process that works on the same network's addresses. */
-const lockTimeoutMs = 10_000;
+const LOCK_TIMEOUT_MS = 10_000;
 
 /** How long an ADD waits for another one in the same pod. */
-const claimTimeoutMs = 2_000;
+const CLAIM_TIMEOUT_MS = 2_000;
 
 export interface LocalNodeOptions {
   /** Where socket and journal are; a tmpfs. */
@@ -40,7 +40,7 @@ export interface LocalNodeOptions {
 }
 
 /** How long a released address rests when there are others. */
-const quarantineMs = 30_000;
+const QUARANTINE_MS = 30_000;
 
 /** The machine this process runs on. */
 export function openLocalNode(options: LocalNodeOptions): UpkeepNode {
@@ -53,7 +53,7 @@ export function openLocalNode(options: LocalNodeOptions): UpkeepNode {
     sysctls,
     openConntrack: () => openConntrack(),
     iptables: openIptables(),
-    claimNetns: (netns) => claimNetns(netns, { flock: wire.flock, timeoutMs: claimTimeoutMs }),
+    claimNetns: (netns) => claimNetns(netns, { flock: wire.flock, timeoutMs: CLAIM_TIMEOUT_MS }),
     openNftables: isLongLived ? () => shared : () => NftablesConnection.open({ isLazy: true }),
     pause: sleep,
   };
@@ -62,23 +62,23 @@ export function openLocalNode(options: LocalNodeOptions): UpkeepNode {
     ...(isLongLived ? { endFlowsSoon: collectFlowEnds(kernel) } : {}),
     ipam: openHostLocal({
       flock: wire.flock,
-      timeoutMs: lockTimeoutMs,
+      timeoutMs: LOCK_TIMEOUT_MS,
       keepsIndex: isLongLived,
       // A power cut takes the pods along, so there is no reservation worth an fsync.
       isDurable: false,
       quarantine: openQuarantine({
         directory: `${runDirectory}/released`,
-        periodMs: quarantineMs,
+        periodMs: QUARANTINE_MS,
         now,
       }),
     }),
     foreignIpam: openForeignIpam(
-      isLongLived ? undefined : openExecPlugin({ timeoutMs: delegateTimeoutMs, pause: sleep }),
+      isLongLived ? undefined : openExecPlugin({ timeoutMs: DELEGATE_TIMEOUT_MS, pause: sleep }),
     ),
     journal: openJournal(`${runDirectory}/adding`),
     hostPorts: openHostPortStore(`${runDirectory}/hostports`, {
       flock: wire.flock,
-      timeoutMs: lockTimeoutMs,
+      timeoutMs: LOCK_TIMEOUT_MS,
     }),
     records: openRecords(`${runDirectory}/attachments`, { bootId: readBootId, now }),
     version,

@@ -1,7 +1,7 @@
 /** Where the pod's namespace of a call comes from, and how ADD and DEL differ when it is missing. */
 import type { Netns, Netnses } from '../kernel/types.ts';
 import { toError } from '../util/errors.ts';
-import { CniError, cniErrorCode } from './protocol/errors.ts';
+import { CNI_ERROR_CODE, CniError } from './protocol/errors.ts';
 
 /** The pod's namespace when somebody else opened it for us: a descriptor or why there is none. */
 export type PassedNetns = { readonly fd: number } | { readonly error: string };
@@ -31,7 +31,7 @@ export class NetnsSource {
       return this.#open(path);
     } catch (cause) {
       const message = `invalid CNI_NETNS: ${toError(cause).message}`;
-      throw new CniError(cniErrorCode.invalidNetns, message, undefined, { cause });
+      throw new CniError(CNI_ERROR_CODE.invalidNetns, message, undefined, { cause });
     }
   }
 
@@ -67,7 +67,7 @@ export function refuseOwnNetns(netnses: Netnses, netns: Netns): void {
   own.close();
   if (!isOwn) return;
   throw new CniError(
-    cniErrorCode.invalidNetns,
+    CNI_ERROR_CODE.invalidNetns,
     "plugin's netns and netns from CNI_NETNS should not be the same",
   );
 }

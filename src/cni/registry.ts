@@ -21,31 +21,31 @@ export type Executable =
   | { readonly kind: 'ipam'; readonly plugin: IpamPlugin };
 
 /** In the order of ADD. Host ports go last: they make the pod reachable. */
-const members: readonly ChainMember[] = [tuning, bandwidth, firewall, portmap];
+const MEMBERS: readonly ChainMember[] = [tuning, bandwidth, firewall, portmap];
 
 /** Executed under this name, the executable is what the configuration's `type` says. */
-export const ownName = 'weft';
+export const OWN_NAME = 'weft';
 
-const weft: Executable = { kind: 'main', plugin: wholeChain(ownName, bridge, members) };
+const weft: Executable = { kind: 'main', plugin: wholeChain(OWN_NAME, bridge, MEMBERS) };
 
-const executables: ReadonlyMap<string, Executable> = new Map(
+const EXECUTABLES: ReadonlyMap<string, Executable> = new Map(
   [
     weft,
     { kind: 'main', plugin: bridge } as const,
     { kind: 'link', plugin: loopback } as const,
-    ...members.map((member) => ({ kind: 'link', plugin: chained(member) }) as const),
+    ...MEMBERS.map((member) => ({ kind: 'link', plugin: chained(member) }) as const),
     { kind: 'ipam', plugin: hostLocal } as const,
     { kind: 'ipam', plugin: staticIpam } as const,
   ].map((executable) => [executable.plugin.name, executable]),
 );
 
 /** The names that have a plugin of their own, `weft` among them. */
-export const pluginNames: readonly string[] = [...executables.keys()];
+export const PLUGIN_NAMES: readonly string[] = [...EXECUTABLES.keys()];
 
 /** Of an executed name the last part counts; anything that is no plugin's name is `weft`. */
 export function nameOf(argv0: string | undefined): string {
   const name = argv0?.slice(argv0.lastIndexOf('/') + 1) ?? '';
-  return executables.has(name) ? name : ownName;
+  return EXECUTABLES.has(name) ? name : OWN_NAME;
 }
 
 /**
@@ -54,10 +54,10 @@ export function nameOf(argv0: string | undefined): string {
  * nobody here serves; without a type it is the whole chain.
  */
 export function findExecutable(name: string, type: unknown): Executable | undefined {
-  if (name !== ownName) return executables.get(name);
+  if (name !== OWN_NAME) return EXECUTABLES.get(name);
   if (type === undefined || type === '') return weft;
-  return typeof type === 'string' ? executables.get(type) : undefined;
+  return typeof type === 'string' ? EXECUTABLES.get(type) : undefined;
 }
 
 /** What serves DEL and GC of a type that nobody serves (any more): it removes what is there. */
-export const fallback: Executable = weft;
+export const FALLBACK: Executable = weft;

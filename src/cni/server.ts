@@ -10,7 +10,7 @@ import {
   decodeRequest,
   encodeAnswer,
   FrameReader,
-  runStandalone,
+  RUN_STANDALONE,
   type ShimRequest,
 } from './protocol/frame.ts';
 import { failure, type Outcome } from './protocol/outcome.ts';
@@ -34,7 +34,7 @@ export interface CniServerOptions {
 }
 
 /** A connection that has not delivered its request by then is closed. */
-const requestTimeoutMs = 5000;
+const REQUEST_TIMEOUT_MS = 5000;
 
 /** A complete request that waits for its turn. */
 interface Pending {
@@ -85,7 +85,7 @@ export class CniServer {
     const reader = new FrameReader();
     const fds: number[] = [];
     let isComplete = false;
-    const cancelTimeout = clock.schedule(requestTimeoutMs, () => {
+    const cancelTimeout = clock.schedule(REQUEST_TIMEOUT_MS, () => {
       log.warn({ peer: connection.peer }, 'cni request timed out');
       connection.destroy();
     });
@@ -184,6 +184,6 @@ function logFields(env: Environment, { summary, stderr }: Outcome, elapsedMs: nu
 }
 
 function messageOf({ exitCode, summary }: Outcome): string {
-  if (exitCode === runStandalone) return 'cni request left to the standalone';
+  if (exitCode === RUN_STANDALONE) return 'cni request left to the standalone';
   return summary?.errorCode === undefined ? 'cni request served' : 'cni request failed';
 }

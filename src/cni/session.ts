@@ -7,15 +7,15 @@ import type { CniNode } from './node.ts';
 import { needsOwnProcess } from './own-process.ts';
 import type { DelCall, Plugin, PluginCall } from './plugin.ts';
 import { claimForDel, type PodClaim } from './pod-claim.ts';
-import { CniError, cniErrorCode, unsupportedField } from './protocol/errors.ts';
-import { runStandalone } from './protocol/frame.ts';
+import { CNI_ERROR_CODE, CniError, unsupportedField } from './protocol/errors.ts';
+import { RUN_STANDALONE } from './protocol/frame.ts';
 import { memberOf } from './protocol/json.ts';
-import { type CallSummary, failure, nothing, type Outcome } from './protocol/outcome.ts';
+import { type CallSummary, failure, NOTHING, type Outcome } from './protocol/outcome.ts';
 import { type Environment, parseCall, parseRequest, type Request } from './protocol/request.ts';
 import { formatResult, type Result } from './protocol/result.ts';
 import { parseValidAttachments } from './protocol/valid-attachments.ts';
-import { supportedVersions, versionReply } from './protocol/versions.ts';
-import { type Executable, fallback, findExecutable, nameOf } from './registry.ts';
+import { SUPPORTED_VERSIONS, versionReply } from './protocol/versions.ts';
+import { type Executable, FALLBACK, findExecutable, nameOf } from './registry.ts';
 import { type UndoList, withUndo } from './undo.ts';
 
 /** One execution of the plugin. */
@@ -40,7 +40,7 @@ export interface Deletion {
 export class Session {
   /** What is left to do after `start`. */
   deletion: Deletion | undefined;
-  outcome: Outcome = nothing;
+  outcome: Outcome = NOTHING;
   readonly #invocation: Invocation;
   readonly #node: CniNode;
   readonly #source: NetnsSource;
@@ -76,7 +76,7 @@ export class Session {
     this.deletion = undefined;
     this.#attempt(() => {
       if (error !== undefined) throw error;
-      return { ...nothing, stderr: this.#notes };
+      return { ...NOTHING, stderr: this.#notes };
     });
     this.#claim?.end();
     this.#source.close();
@@ -94,15 +94,15 @@ export class Session {
     const { env } = this.#invocation;
     const name = nameOf(env['WEFT_ARGV0']);
     const call = parseCall(env);
-    if (call.kind === 'about') return { ...nothing, stderr: about(name, this.#node.version) };
-    if (call.kind === 'version') return { ...nothing, stdout: versionReply() };
+    if (call.kind === 'about') return { ...NOTHING, stderr: about(name, this.#node.version) };
+    if (call.kind === 'version') return { ...NOTHING, stdout: versionReply() };
     this.#stdin = readStdin(this.#invocation);
     const request = parseRequest(call.command, env, this.#stdin);
     this.#summary = { verb: request.verb, network: request.network };
     const executable = chooseExecutable(name, request);
     this.#summary = { ...this.#summary, plugin: executable.plugin.name };
     if (isForStandalone(executable, request, this.#node)) {
-      return { ...nothing, exitCode: runStandalone };
+      return { ...NOTHING, exitCode: RUN_STANDALONE };
     }
     return this.#run(executable, request);
   }
@@ -115,7 +115,7 @@ export class Session {
     const call = { request, node, attachment: { network, containerId, ifName } };
     switch (request.verb) {
       case 'ADD':
-        return { ...nothing, stdout: this.#add(executable, call) };
+        return { ...NOTHING, stdout: this.#add(executable, call) };
       case 'DEL':
         this.#delete(executable, call);
         break;
@@ -131,7 +131,7 @@ export class Session {
       default:
         assertNever(request.verb, 'verb');
     }
-    return nothing;
+    return NOTHING;
   }
 
   /** The text of the result, made inside the undo: a version may have no words for it. */
@@ -178,7 +178,7 @@ export class Session {
    */
   #refuseAbandoned(): void {
     if (this.#invocation.isCallerGone?.() !== true) return;
-    throw new CniError(cniErrorCode.tryAgainLater, 'the caller has given up waiting');
+    throw new CniError(CNI_ERROR_CODE.tryAgainLater, 'the caller has given up waiting');
   }
 
   #podNetns(request: Request): Netns {
@@ -202,7 +202,7 @@ function chooseExecutable(name: string, request: Request): Executable {
   const type = memberOf(request.config, 'type');
   const found = findExecutable(name, type);
   if (found !== undefined) return found;
-  if (request.verb === 'DEL' || request.verb === 'GC') return fallback;
+  if (request.verb === 'DEL' || request.verb === 'GC') return FALLBACK;
   throw unsupportedField('type', type);
 }
 
@@ -225,11 +225,11 @@ function readStdin({ readStdin: read }: Invocation): Buffer {
     return read();
   } catch (cause) {
     const message = `error reading from stdin: ${toError(cause).message}`;
-    throw new CniError(cniErrorCode.ioFailure, message, undefined, { cause });
+    throw new CniError(CNI_ERROR_CODE.ioFailure, message, undefined, { cause });
   }
 }
 
 function about(name: string, version: string): string {
-  const versions = supportedVersions.join(', ');
+  const versions = SUPPORTED_VERSIONS.join(', ');
   return `CNI ${name} plugin weft v${version}\nCNI protocol versions supported: ${versions}\n`;
 }

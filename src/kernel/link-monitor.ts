@@ -7,7 +7,7 @@ import { type NetlinkReply, NetlinkSocket } from '../netlink/socket.ts';
 import type { Link, LinkAddress, Neighbour, Netns, Route } from './types.ts';
 
 /** Of `ifi_index` in struct ifinfomsg (include/uapi/linux/rtnetlink.h). */
-const ifinfomsgIndexOffset = 4;
+const IFINFOMSG_INDEX_OFFSET = 4;
 
 /** enum rtnetlink_groups (include/uapi/linux/rtnetlink.h). */
 const GROUPS = {
@@ -66,7 +66,7 @@ function lastOfEachLink(messages: readonly NetlinkReply[]): readonly NetlinkRepl
     .toReversed()
     .filter(({ type, payload }) => {
       if (type !== RTM_NEWLINK || payload[0] === AF_BRIDGE) return true;
-      const index = payload.readInt32LE(ifinfomsgIndexOffset);
+      const index = payload.readInt32LE(IFINFOMSG_INDEX_OFFSET);
       return !changed.has(index) && changed.add(index);
     })
     .reverse();

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { supportedVersions } from '../../src/cni/protocol/versions.ts';
+import { SUPPORTED_VERSIONS } from '../../src/cni/protocol/versions.ts';
 import { type CniCall, CniTestNode } from '../support/cni-node.ts';
 import { connect, createNetns, type TestNetns } from '../support/netns.ts';
 import { probe, startServer } from '../support/workloads.ts';
@@ -195,7 +195,7 @@ describe('configurations', () => {
     expect(node.footprint()).toEqual(clean);
   });
 
-  test.each(supportedVersions)('[77] ADD and DEL in %s', (cniVersion) => {
+  test.each(SUPPORTED_VERSIONS)('[77] ADD and DEL in %s', (cniVersion) => {
     const pod = node.pod();
     const stdin = dualStack({ cniVersion });
     expect(node.result({ command: 'ADD', netns: pod, stdin })).toHaveProperty(
@@ -494,5 +494,5 @@ test('[18] stdout holds nothing but the answer whatever the environment says', (
   writeFileSync(`${node.directory}/warn.cjs`, 'process.emitWarning("noise")');
   const env = { NODE_OPTIONS: `--require ${node.directory}/warn.cjs --trace-warnings` };
   const { stdout } = node.call({ command: 'VERSION', stdin: '', env });
-  expect(JSON.parse(stdout).supportedVersions).toEqual(supportedVersions);
+  expect(JSON.parse(stdout).supportedVersions).toEqual(SUPPORTED_VERSIONS);
 });

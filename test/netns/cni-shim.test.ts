@@ -15,7 +15,7 @@ import {
 import { createServer, type Server, type Socket } from 'node:net';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { attachmentKey } from '../../src/cni/attachment.ts';
-import { decodeRequest, encodeAnswer, runStandalone } from '../../src/cni/protocol/frame.ts';
+import { decodeRequest, encodeAnswer, RUN_STANDALONE } from '../../src/cni/protocol/frame.ts';
 import { INSTALL_ROOT } from '../support/cluster.ts';
 import { type CniCall, CniTestNode } from '../support/cni-node.ts';
 import { type RunningProgram, startIn } from '../support/workloads.ts';
@@ -232,7 +232,7 @@ describe('without an answer the standalone takes over, stdin and all', () => {
   test('variables that would mislead it', () =>
     expectStandalone({ env: { WEFT_ARGV0: 'loopback', NODE_OPTIONS: '--inspect' } }));
   test('the agent leaves it to the standalone', async () => {
-    const answer = encodeAnswer({ exitCode: runStandalone, stdout: '', stderr: '' });
+    const answer = encodeAnswer({ exitCode: RUN_STANDALONE, stdout: '', stderr: '' });
     await startImpostor((socket) => socket.end(answer));
     await expectStandalone();
   });

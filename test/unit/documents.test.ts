@@ -10,7 +10,8 @@ const PAGES = execFileSync('git', ['ls-files', '*.md', '**/*.md'], { cwd: ROOT, 
 
 /** Paths from the root of the tree, in code: `src/net/ip.ts`, `test/golden/`. */
 function namedPaths(text: string): readonly string[] {
-  const pattern = /(?<![\w/.-])(?:src|test|native|scripts|docs|cni-conf|\.ci)\/[\w./-]*[\w/]/g;
+  const pattern =
+    /(?<![\w/.-])(?:src|test|native|scripts|docs|cni-conf|\.ci)\/[\w./-]*[\w/](?![\w*-])/g;
   return [...text.matchAll(/`[^`\n]+`/g)].flatMap(([code]) => code.match(pattern) ?? []);
 }
 

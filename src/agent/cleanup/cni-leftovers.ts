@@ -1,12 +1,12 @@
 import { attachmentLabel } from '../../cni/attachment.ts';
-import { masqueradeTable } from '../../cni/bridge/masquerade.ts';
-import { spoofTable } from '../../cni/bridge/spoof.ts';
+import { MASQUERADE_TABLE } from '../../cni/bridge/masquerade.ts';
+import { SPOOF_TABLE } from '../../cni/bridge/spoof.ts';
 import { openExecPlugin } from '../../cni/exec-plugin.ts';
 import { openForeignIpam } from '../../cni/foreign-ipam.ts';
 import { openLocalNode } from '../../cni/local-node.ts';
 import type { UpkeepNode } from '../../cni/node.ts';
-import { hostPortTable } from '../../cni/portmap/layout.ts';
-import { fallback } from '../../cni/registry.ts';
+import { HOST_PORT_TABLE } from '../../cni/portmap/layout.ts';
+import { FALLBACK } from '../../cni/registry.ts';
 import { sweepSources } from '../../cni/upkeep/facts.ts';
 import { handOverMasquerade } from '../../cni/upkeep/hand-over.ts';
 import type { AttachmentRecord } from '../../cni/upkeep/records.ts';
@@ -32,9 +32,9 @@ export const CNI_ENTRIES: readonly string[] = [
 ];
 
 const CNI_TABLES: readonly string[] = [
-  masqueradeTable.definition,
-  spoofTable.definition,
-  hostPortTable,
+  MASQUERADE_TABLE.definition,
+  SPOOF_TABLE.definition,
+  HOST_PORT_TABLE,
 ].map(({ table }) => tableText(table));
 
 /** How long an IPAM plugin may take for an address that nobody asks for any more. */
@@ -65,7 +65,7 @@ export function leftoversOfCni(options: CleanupOptions): readonly Leftover[] {
   const { facts, lost, needed, masqueraded } = surveyNode(sources);
   const tools: RemovalTools = {
     node,
-    plugin: fallback.plugin,
+    plugin: FALLBACK.plugin,
     foreignIpam: openForeignIpam(
       openExecPlugin({ timeoutMs: EXEC_TIMEOUT_MS, pause: node.kernel.pause }),
     ),

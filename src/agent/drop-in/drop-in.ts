@@ -38,7 +38,7 @@ export interface DropInOptions {
   readonly isDryRun: boolean;
 }
 
-const ownName = 'weft';
+const OWN_NAME = 'weft';
 const NOTE_NAME = '.weft-drop-in.json';
 
 const OUTCOMES: Readonly<Record<Action, (name: string) => string>> = {
@@ -62,7 +62,7 @@ const OUTCOMES: Readonly<Record<Action, (name: string) => string>> = {
 export function dropIn(options: DropInOptions): readonly string[] {
   const { cniBin, names, refusals, isUndo, isDryRun } = options;
   const target = linkTarget(options);
-  const wanted = names.filter((name) => name !== ownName || target !== ownName);
+  const wanted = names.filter((name) => name !== OWN_NAME || target !== OWN_NAME);
   const notes = readNotes(cniBin);
   const seats = wanted.map((name) => observe(cniBin, name, target, notes));
   const steps = isUndo ? planUndo(seats) : planInstall(seats, refusedNames(refusals));
@@ -88,7 +88,7 @@ function refusedNames(refusals: readonly Refusal[]): Refused {
 /** Relative in the shim's own directory, so that it is right in a container's view of it too. */
 function linkTarget({ cniBin, shim, isUndo }: DropInOptions): string {
   if (!existsSync(cniBin)) throw new IoError(`no directory ${cniBin}: choose one with --cni-bin`);
-  if (lstatSync(join(cniBin, ownName), { throwIfNoEntry: false })?.isFile()) return ownName;
+  if (lstatSync(join(cniBin, OWN_NAME), { throwIfNoEntry: false })?.isFile()) return OWN_NAME;
   if (existsSync(shim)) {
     const path = realpathSync(shim);
     return dirname(path) === realpathSync(cniBin) ? basename(path) : path;

@@ -11,8 +11,8 @@ export interface BandwidthConfig {
 
 type Members = Readonly<Record<string, unknown>>;
 
-const rateKeys = ['ingressRate', 'ingressBurst', 'egressRate', 'egressBurst'] as const;
-const runtimeKey = 'runtimeConfig.bandwidth';
+const RATE_KEYS = ['ingressRate', 'ingressBurst', 'egressRate', 'egressBurst'] as const;
+const RUNTIME_KEY = 'runtimeConfig.bandwidth';
 
 /**
  * Rates in bits per second and bursts in bits, at the top level or, when there is none of them, in
@@ -20,12 +20,12 @@ const runtimeKey = 'runtimeConfig.bandwidth';
  * subnets only were in release 1.5.0 of the reference and taken back: as with 1.9.1 they are for all packets.
  */
 export function parseBandwidthConfig(config: Members): BandwidthConfig {
-  if (rateKeys.some((key) => memberOf(config, key) !== undefined)) return parseLimits(config, '');
+  if (RATE_KEYS.some((key) => memberOf(config, key) !== undefined)) return parseLimits(config, '');
   const runtimeConfig = memberOf(config, 'runtimeConfig') ?? {};
   if (!isJsonObject(runtimeConfig)) throw new ConfigError('runtimeConfig', 'must be an object');
   const bandwidth = memberOf(runtimeConfig, 'bandwidth') ?? {};
-  if (!isJsonObject(bandwidth)) throw new ConfigError(runtimeKey, 'must be an object');
-  return parseLimits(bandwidth, `${runtimeKey}.`);
+  if (!isJsonObject(bandwidth)) throw new ConfigError(RUNTIME_KEY, 'must be an object');
+  return parseLimits(bandwidth, `${RUNTIME_KEY}.`);
 }
 
 function parseLimits(members: Members, prefix: string): BandwidthConfig {

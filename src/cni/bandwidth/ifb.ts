@@ -6,9 +6,9 @@ import { sha512 } from '../../util/sha512.ts';
 import type { Attachment } from '../attachment.ts';
 
 /** Longest text the kernel keeps as a link's alias, bytes (IFALIASZ, without the NUL). */
-const maxAliasBytes = 255;
-const maxNameBytes = 15;
-const namePrefix = 'bwp';
+const MAX_ALIAS_BYTES = 255;
+const MAX_NAME_BYTES = 15;
+const NAME_PREFIX = 'bwp';
 
 /**
  * Names the ifb of an attachment may have, the preferred one first. That is the name the reference
@@ -26,7 +26,7 @@ export function ifbNames(attachment: Attachment): readonly [string, string] {
 
 /** Text that marks an ifb as that of an attachment. */
 export function ifbAlias({ network, containerId, ifName }: Attachment): string {
-  return `${network}/${containerId}/${ifName}`.slice(0, maxAliasBytes);
+  return `${network}/${containerId}/${ifName}`.slice(0, MAX_ALIAS_BYTES);
 }
 
 /** An explicit address keeps udev from choosing another one later. */
@@ -47,14 +47,14 @@ export function hasNoAlias({ alias }: Link): boolean {
 
 /** Whose ifb this is; undefined when it is none of ours or does not say. */
 export function ifbOwner({ kind, name, alias }: Link): Attachment | undefined {
-  if (kind !== 'ifb' || !name.startsWith(namePrefix)) return undefined;
+  if (kind !== 'ifb' || !name.startsWith(NAME_PREFIX)) return undefined;
   // One that long may have been cut.
-  if (alias === undefined || alias.length >= maxAliasBytes) return undefined;
+  if (alias === undefined || alias.length >= MAX_ALIAS_BYTES) return undefined;
   const [network, containerId, ifName, ...rest] = alias.split('/');
   if (!network || !containerId || !ifName || rest.length > 0) return undefined;
   return { network, containerId, ifName };
 }
 
 function ifbName(digest: string): string {
-  return `${namePrefix}${digest}`.slice(0, maxNameBytes);
+  return `${NAME_PREFIX}${digest}`.slice(0, MAX_NAME_BYTES);
 }

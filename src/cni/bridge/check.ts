@@ -27,7 +27,7 @@ import type { PodRoute } from './routes.ts';
 import { isGuarded } from './spoof.ts';
 
 /** rtnetlink.h RT_TABLE_MAIN. */
-const mainTable = 254;
+const MAIN_TABLE = 254;
 
 /**
  * Throws when something this plugin made is missing or wrong. What others may do is tolerated: more
@@ -196,7 +196,7 @@ function isMultipath({ destination }: PodRoute, plan: AttachmentPlan): boolean {
 
 /** Default routes are compared by destination alone: later plugins may send them elsewhere. */
 function checkRoute(pod: Rtnl, wanted: PodRoute, end: Link): void {
-  const { destination, gateway, table = mainTable } = wanted;
+  const { destination, gateway, table = MAIN_TABLE } = wanted;
   const isDefault = prefixLength(destination) === 0;
   const candidates = pod
     .routes(cidrFamily(destination), table)

@@ -110,7 +110,7 @@ export function parseTeardownConfig(config: Readonly<Record<string, unknown>>): 
   const vlan = memberOf(config, 'vlan');
   return {
     ...(typeof vlan === 'number' && vlan !== 0 ? { vlan } : {}),
-    bridge: typeof bridge === 'string' && bridge !== '' ? bridge : defaultBridge,
+    bridge: typeof bridge === 'string' && bridge !== '' ? bridge : DEFAULT_BRIDGE,
     isMasqueraded: memberOf(config, 'ipMasq') === true,
     usesIptables: memberOf(config, 'ipMasqBackend') === 'iptables',
     ...(typeof ipamType === 'string' && ipamType !== '' ? { ipamType } : {}),
@@ -118,7 +118,7 @@ export function parseTeardownConfig(config: Readonly<Record<string, unknown>>): 
   };
 }
 
-const defaultBridge = 'cni0';
+const DEFAULT_BRIDGE = 'cni0';
 
 function checkCombinations(raw: RawConfig): void {
   if (raw.hairpinMode === true && raw.promiscMode === true) {
@@ -188,7 +188,7 @@ function parseBackend(backend: string | undefined): Pick<BridgeConfig, 'ipMasqBa
 }
 
 function parseBridgeName(name: string | undefined): string {
-  if (name === undefined || name === '') return defaultBridge;
+  if (name === undefined || name === '') return DEFAULT_BRIDGE;
   const problem = interfaceNameProblem(name);
   if (problem === undefined) return name;
   throw new ConfigError('bridge', `bridge "${name}": ${problem.text}`);

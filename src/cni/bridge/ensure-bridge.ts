@@ -8,10 +8,10 @@ import type { BridgePlan } from './plan.ts';
 import { applySysctls } from './sysctls.ts';
 
 /** What a bridge has whose last port is gone. */
-const noMac = '00:00:00:00:00:00';
+const NO_MAC = '00:00:00:00:00:00';
 
 /** VLAN that ports without any are put into before VLANs are told apart. */
-const defaultVlan = 1;
+const DEFAULT_VLAN = 1;
 
 /** Finds or makes the bridge, raises it and gives it its addresses. Throws when the name is taken. */
 export function ensureBridge(host: NodeRtnl, sysctls: Sysctls, plan: BridgePlan): Link {
@@ -41,7 +41,7 @@ export function requireBridge(link: Link): void {
  */
 function withLastingMac(host: NodeRtnl, bridge: Link, plan: BridgePlan): Link {
   if (bridge.mac === plan.mac) return bridge;
-  const mac = bridge.mac === undefined || bridge.mac === noMac ? plan.mac : bridge.mac;
+  const mac = bridge.mac === undefined || bridge.mac === NO_MAC ? plan.mac : bridge.mac;
   host.changeLink(bridge.index, { mac });
   return { ...bridge, mac };
 }
@@ -102,10 +102,10 @@ function filterVlans(host: NodeRtnl, bridge: Link): void {
   const members = host.links().filter(({ master }) => master === bridge.index);
   for (const { index } of members) {
     if (host.portVlans(index).length > 0) continue;
-    host.addPortVlans(index, [{ vid: defaultVlan, isPvid: true, isUntagged: true }]);
+    host.addPortVlans(index, [{ vid: DEFAULT_VLAN, isPvid: true, isUntagged: true }]);
   }
   if (host.portVlans(bridge.index).length === 0) {
-    const own = [{ vid: defaultVlan, isPvid: true, isUntagged: true }];
+    const own = [{ vid: DEFAULT_VLAN, isPvid: true, isUntagged: true }];
     host.addPortVlans(bridge.index, own, { isSelf: true });
   }
   host.changeBridge(bridge.index, { vlanFiltering: true });

@@ -21,54 +21,54 @@ import { exemptNetworks, type MasqueradeEntry } from '../masquerade-entry.ts';
 import type { Nftables } from '../node.ts';
 
 /** Verdict maps `pod address : goto <chain of the subnet>`, one per family. */
-export const masqueradeMaps: Readonly<Record<IPFamily, NamedSet>> = {
+export const MASQUERADE_MAPS: Readonly<Record<IPFamily, NamedSet>> = {
   4: { name: 'masquerade-pods-ip', key: [ip.saddr], data: 'verdict' },
   6: { name: 'masquerade-pods-ip6', key: [ip6.saddr], data: 'verdict' },
 };
 
-const multicast: Readonly<Record<IPFamily, Cidr>> = {
+const MULTICAST: Readonly<Record<IPFamily, Cidr>> = {
   4: parseCidr('224.0.0.0/4'),
   6: parseCidr('ff00::/8'),
 };
 
 /** uapi/linux/netfilter.h NFPROTO_IPV4 and NFPROTO_IPV6, one byte as `meta nfproto` holds it. */
-const nfproto: Readonly<Record<IPFamily, string>> = { 4: '\x02', 6: '\x0a' };
+const NFPROTO: Readonly<Record<IPFamily, string>> = { 4: '\x02', 6: '\x0a' };
 
-const entryChainPrefix = 'masquerade-';
+const ENTRY_CHAIN_PREFIX = 'masquerade-';
 
-const destination = { 4: ip.daddr, 6: ip6.daddr } as const;
-const source = { 4: ip.saddr, 6: ip6.saddr } as const;
+const DESTINATION = { 4: ip.daddr, 6: ip6.daddr } as const;
+const SOURCE = { 4: ip.saddr, 6: ip6.saddr } as const;
 
 /** Looks a pod up once per connection, whatever the number of pods. */
-const baseChain: Chain = {
+const BASE_CHAIN: Chain = {
   name: 'postrouting',
   base: { type: 'nat', hook: 'postrouting', priority: hookPriority.sourceNat },
   rules: ([4, 6] as const).map((family) => ({
     statements: [
-      match(meta.nfproto, '==', nfproto[family]),
-      verdictMap([source[family]], masqueradeMaps[family].name),
+      match(meta.nfproto, '==', NFPROTO[family]),
+      verdictMap([SOURCE[family]], MASQUERADE_MAPS[family].name),
     ],
   })),
 };
 
-export const masqueradeTable = new SharedTable({
+export const MASQUERADE_TABLE = new SharedTable({
   table: { family: 'inet', name: 'weft-cni', comment: 'masquerade of pods' },
-  sets: Object.values(masqueradeMaps),
-  chains: [baseChain],
+  sets: Object.values(MASQUERADE_MAPS),
+  chains: [BASE_CHAIN],
 });
 
 /** Traffic inside the pods' networks and to multicast groups keeps the pod's address. */
 function entryChain(entry: MasqueradeEntry): Chain {
   const family = cidrFamily(entry.subnet);
-  const ofFamily = match(meta.nfproto, '==', nfproto[family]);
+  const ofFamily = match(meta.nfproto, '==', NFPROTO[family]);
   const rules: readonly Rule[] = [
     ...exemptNetworks(entry).map((network) => {
       return {
-        statements: [ofFamily, matchCidr(destination[family], '==', network), returnVerdict],
+        statements: [ofFamily, matchCidr(DESTINATION[family], '==', network), returnVerdict],
       };
     }),
     {
-      statements: [ofFamily, matchCidr(destination[family], '!=', multicast[family]), masquerade()],
+      statements: [ofFamily, matchCidr(DESTINATION[family], '!=', MULTICAST[family]), masquerade()],
     },
   ];
   return { name: entryChainName(entry), rules };
@@ -79,14 +79,14 @@ function entryChain(entry: MasqueradeEntry): Chain {
  * the subnet add a digest: the chain of one name always has the same rules.
  */
 export function entryChainName({ subnet, except = [] }: MasqueradeEntry): string {
-  const name = `${entryChainPrefix}${subnet.replaceAll(/[:/]/g, '-')}`;
+  const name = `${ENTRY_CHAIN_PREFIX}${subnet.replaceAll(/[:/]/g, '-')}`;
   if (except.length === 0) return name;
   return `${name}-${sha256(except.join()).toString('hex').slice(0, 8)}`;
 }
 
 /** Whether a chain may be one that entries lead to. */
 export function isEntryChain(name: string): boolean {
-  return name.startsWith(entryChainPrefix);
+  return name.startsWith(ENTRY_CHAIN_PREFIX);
 }
 
 /** The chains that entries lead to, each once. */
@@ -105,7 +105,7 @@ export function addMasquerade(
     const data = `goto ${entryChainName(entry)}`;
     return { set: setOf(entry.address), element: { key: ipBytes(entry.address), data, comment } };
   });
-  masqueradeTable.add(nft, `masquerade of ${comment}`, elements, entryChains(entries));
+  MASQUERADE_TABLE.add(nft, `masquerade of ${comment}`, elements, entryChains(entries));
 }
 
 /**
@@ -120,7 +120,7 @@ export function removeMasquerade(
   const elements = addresses.map((address) => {
     return { set: setOf(address), element: { key: ipBytes(address) } };
   });
-  masqueradeTable.remove(nft, elements, { areExpected });
+  MASQUERADE_TABLE.remove(nft, elements, { areExpected });
 }
 
 /** Masqueraded addresses of one family with the chain they lead to and their attachment's label. */
@@ -128,7 +128,7 @@ export function masqueraded(
   nft: Nftables,
   family: IPFamily,
 ): readonly { readonly address: IP; readonly chain: string; readonly label: string }[] {
-  return masqueradeTable.elements(nft, masqueradeMaps[family]).map((element) => {
+  return MASQUERADE_TABLE.elements(nft, MASQUERADE_MAPS[family]).map((element) => {
     const { key, data = '', comment = '' } = element;
     return {
       address: readIPBytes(key, 0, family),
@@ -139,5 +139,5 @@ export function masqueraded(
 }
 
 function setOf(address: IP): NamedSet {
-  return masqueradeMaps[ipFamily(address)];
+  return MASQUERADE_MAPS[ipFamily(address)];
 }

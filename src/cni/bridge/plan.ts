@@ -123,7 +123,7 @@ export interface PlanInput {
 }
 
 /** Index of the pod's end in the result's interface list: bridge, node's end, pod's end. */
-const podInterface = 2;
+const POD_INTERFACE = 2;
 
 /** The whole attachment as a value. Pure: the same input gives the same plan. */
 export function buildPlan({ attachment, config, lease, nodeId }: PlanInput): AttachmentPlan {
@@ -157,7 +157,7 @@ export function buildPlan({ attachment, config, lease, nodeId }: PlanInput): Att
     forwarding: config.isGateway ? forwardingSysctls(families) : [],
     neighbours: config.isGateway ? ips.map(({ address }) => addressOf(address)) : [],
     ...buildMasquerade(attachment, config, ips),
-    result: { ips: ips.map((ip) => ({ interface: podInterface, ...ip })), routes },
+    result: { ips: ips.map((ip) => ({ interface: POD_INTERFACE, ...ip })), routes },
     dns: config.dns ?? lease.dns,
   };
 }

@@ -8,11 +8,11 @@ import type { AttachmentPlan, PodPlan } from './plan.ts';
 import { applySysctls } from './sysctls.ts';
 
 /** The kernel raises the port of a new pair within a few milliseconds. */
-const portUpTimeoutMs = 200;
+const PORT_UP_TIMEOUT_MS = 200;
 
 /** Longest wait for duplicate address detection, as the reference plugin's SettleAddresses. */
-const detectionTimeoutMs = 5000;
-const detectionStepMs = 20;
+const DETECTION_TIMEOUT_MS = 5000;
+const DETECTION_STEP_MS = 20;
 
 type Pause = (ms: number) => void;
 
@@ -52,7 +52,7 @@ export function announce(
 ): void {
   if (plan.pod.addresses.length === 0) return;
   for (let waitedMs = 0; !isPortForwarding(host, links.port); waitedMs += 1) {
-    if (waitedMs === portUpTimeoutMs) return;
+    if (waitedMs === PORT_UP_TIMEOUT_MS) return;
     pause(1);
   }
   pod.changeLink(links.pod, { mac: plan.pod.mac });
@@ -65,7 +65,7 @@ function isPortForwarding(host: NodeRtnl, index: number): boolean {
 
 /** Waits until no address is tentative any more. Throws when one of them is somebody else's. */
 function settle(pod: Rtnl, pause: Pause, plan: PodPlan, index: number): void {
-  for (let waitedMs = 0; ; waitedMs += detectionStepMs) {
+  for (let waitedMs = 0; ; waitedMs += DETECTION_STEP_MS) {
     const addresses = pod.addresses(index).filter(({ scope }) => scope === 'global');
     const duplicate = addresses.find(({ isDuplicate }) => isDuplicate === true);
     if (duplicate !== undefined) {
@@ -73,12 +73,12 @@ function settle(pod: Rtnl, pause: Pause, plan: PodPlan, index: number): void {
       throw new Error(`${text}: duplicate address detection failed`);
     }
     if (!addresses.some(({ isTentative }) => isTentative === true)) return;
-    if (waitedMs >= detectionTimeoutMs) {
+    if (waitedMs >= DETECTION_TIMEOUT_MS) {
       // Without a carrier nobody can answer, and there is nothing to wait for.
       if (pod.linkByIndex(index)?.operState !== 'up') return;
       throw new Error(`addresses of "${plan.ifName}" are still tentative after 5 s`);
     }
-    pause(detectionStepMs);
+    pause(DETECTION_STEP_MS);
   }
 }
 

@@ -39,7 +39,7 @@ export function reserve(
 
 /** Addresses of the attachment as far as they are known without its link. */
 export function heldAddresses({ node, attachment }: PluginCall, config: TeardownConfig) {
-  return isHostLocal(config) ? node.ipam.held(attachment, config.dataDir) : noAddresses;
+  return isHostLocal(config) ? node.ipam.held(attachment, config.dataDir) : NO_ADDRESSES;
 }
 
 /** Gives the addresses back; nothing held is no error. */
@@ -64,4 +64,4 @@ export function isHostLocal({ ipamType }: TeardownConfig): boolean {
   return ipamType === undefined || ipamType === 'host-local';
 }
 
-const noAddresses: readonly IP[] = [];
+const NO_ADDRESSES: readonly IP[] = [];

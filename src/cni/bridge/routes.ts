@@ -40,7 +40,7 @@ export function withDefaultRoutes(
   let routes = configured;
   for (const family of familiesOf(ips)) {
     const gw = gatewayOf(ips, family);
-    const dst = ipWithPrefix(anyAddress[family], 0);
+    const dst = ipWithPrefix(ANY_ADDRESS[family], 0);
     if (gw === undefined || routes.some((route) => route.dst === dst && route.gw !== undefined)) {
       continue;
     }
@@ -57,7 +57,7 @@ export function withDefaultRoutes(
 export function buildPodRoute(route: ConfiguredRoute, ips: readonly LeasedAddress[]): PodRoute {
   const { dst, gw, onlink, ...attributes } = route;
   const family = cidrFamily(dst);
-  const gateway = gw ?? (route.scope === scopeLink ? undefined : gatewayOf(ips, family));
+  const gateway = gw ?? (route.scope === SCOPE_LINK ? undefined : gatewayOf(ips, family));
   if (!ips.some(({ address }) => cidrFamily(address) === family)) {
     throw new ConfigError('ipam.routes', `ipam.routes: no address of the family of route ${dst}`);
   }
@@ -85,7 +85,7 @@ function isSameRoute(a: ConfiguredRoute, b: ConfiguredRoute): boolean {
   );
 }
 
-const anyAddress: Readonly<Record<IPFamily, IP>> = { 4: parseIP('0.0.0.0'), 6: parseIP('::') };
+const ANY_ADDRESS: Readonly<Record<IPFamily, IP>> = { 4: parseIP('0.0.0.0'), 6: parseIP('::') };
 
 /** rtnetlink.h RT_SCOPE_LINK: reachable without a gateway. */
-const scopeLink = 253;
+const SCOPE_LINK = 253;

@@ -18,76 +18,75 @@ export interface GuardedPort {
 }
 
 /** Ports whose senders are looked at. */
-export const guardedPorts: NamedSet = { name: 'guarded-ports', key: [meta.iifname] };
+export const GUARDED_PORTS: NamedSet = { name: 'guarded-ports', key: [meta.iifname] };
 
 /** `port . hardware address` pairs that may pass. */
-export const allowedSenders: NamedSet = {
+export const ALLOWED_SENDERS: NamedSet = {
   name: 'allowed-senders',
   key: [meta.iifname, ether.saddr],
 };
 
-const spoofChain: Chain = {
+const SPOOF_CHAIN: Chain = {
   name: 'prerouting',
   base: { type: 'filter', hook: 'prerouting', priority: hookPriority.bridgedDestinationNat },
   rules: [
     {
       statements: [
-        lookup(guardedPorts.key, guardedPorts.name),
-        lookup(allowedSenders.key, allowedSenders.name, { isNegated: true }),
+        lookup(GUARDED_PORTS.key, GUARDED_PORTS.name),
+        lookup(ALLOWED_SENDERS.key, ALLOWED_SENDERS.name, { isNegated: true }),
         drop,
       ],
     },
   ],
 };
 
-export const spoofTable = new SharedTable({
+export const SPOOF_TABLE = new SharedTable({
   table: { family: 'bridge', name: 'weft-spoof', comment: 'hardware addresses pods may use' },
-  sets: [guardedPorts, allowedSenders],
-  chains: [spoofChain],
+  sets: [GUARDED_PORTS, ALLOWED_SENDERS],
+  chains: [SPOOF_CHAIN],
 });
 
 /** Guards a port. The allowed address comes first: a port is never guarded without one. */
 export function guardPort(nft: Nftables, port: GuardedPort, comment: string): void {
   const { guarded, allowed } = keysOf(port);
-  spoofTable.add(nft, `guard ${port.name}`, [
-    { set: allowedSenders, element: { key: allowed, comment } },
-    { set: guardedPorts, element: { key: guarded, comment } },
+  SPOOF_TABLE.add(nft, `guard ${port.name}`, [
+    { set: ALLOWED_SENDERS, element: { key: allowed, comment } },
+    { set: GUARDED_PORTS, element: { key: guarded, comment } },
   ]);
 }
 
 /** Stops guarding ports, whatever addresses were allowed; ports that are not guarded are no error. */
 export function unguardPorts(nft: Nftables, names: readonly string[]): void {
-  if (names.length === 0 || !spoofTable.isThere(nft)) return;
+  if (names.length === 0 || !SPOOF_TABLE.isThere(nft)) return;
   const prefixes = new Set(names.map(ifnameBytes));
-  const elements = [guardedPorts, allowedSenders].flatMap((set) => {
-    return spoofTable
-      .elements(nft, set)
-      .filter(({ key }) => prefixes.has(key.slice(0, ifnameLength)))
+  const elements = [GUARDED_PORTS, ALLOWED_SENDERS].flatMap((set) => {
+    return SPOOF_TABLE.elements(nft, set)
+      .filter(({ key }) => prefixes.has(key.slice(0, IFNAME_LENGTH)))
       .map(({ key }) => ({ set, element: { key } }));
   });
-  spoofTable.remove(nft, elements, { areExpected: true });
+  SPOOF_TABLE.remove(nft, elements, { areExpected: true });
 }
 
 /** Whether frames of other senders are dropped at this port now. */
 export function isGuarded(nft: Nftables, port: GuardedPort): boolean {
   const { guarded, allowed } = keysOf(port);
   const has = (set: NamedSet, key: string) =>
-    spoofTable.elements(nft, set).some((element) => element.key === key);
-  return has(guardedPorts, guarded) && has(allowedSenders, allowed);
+    SPOOF_TABLE.elements(nft, set).some((element) => element.key === key);
+  return has(GUARDED_PORTS, guarded) && has(ALLOWED_SENDERS, allowed);
 }
 
 /** Guarded ports with the label of their attachment. */
 export function guardedLabels(
   nft: Nftables,
 ): readonly { readonly port: string; readonly label: string }[] {
-  if (!spoofTable.isThere(nft)) return [];
-  return spoofTable.elements(nft, guardedPorts).map(({ key, comment = '' }) => {
+  if (!SPOOF_TABLE.isThere(nft)) return [];
+  return SPOOF_TABLE.elements(nft, GUARDED_PORTS).map(({ key, comment = '' }) => {
     const bytes = Buffer.from(key, 'latin1');
     return { port: bytes.toString('utf8').replace(/\0.*$/s, ''), label: comment };
   });
 }
 
-const ifnameLength = 16;
+const IFNAME_LENGTH = 16;
 
 function keysOf({ name, mac }: GuardedPort) {
   const guarded = ifnameBytes(name);

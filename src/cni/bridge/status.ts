@@ -3,11 +3,11 @@ import { ipFamily } from '../../net/ip.ts';
 import { toError } from '../../util/errors.ts';
 import { type ReservationOwner, withNftables, withRtnl } from '../node.ts';
 import type { StatusCall } from '../plugin.ts';
-import { CniError, cniErrorCode } from '../protocol/errors.ts';
+import { CNI_ERROR_CODE, CniError } from '../protocol/errors.ts';
 import { requiringNftables } from '../requires-nftables.ts';
 import { type BridgeConfig, parseBridgeConfig } from './config.ts';
 import { requireIptables } from './iptables-masquerade.ts';
-import { masqueradeTable } from './masquerade.ts';
+import { MASQUERADE_TABLE } from './masquerade.ts';
 import { requireForeign } from './reservations.ts';
 import { forwardingSysctls } from './sysctls.ts';
 
@@ -52,7 +52,7 @@ function checkMasqueradeBackend({ node }: StatusCall, { ipMasqBackend }: BridgeC
 
 function checkNftables({ node }: Pick<StatusCall, 'node'>): void {
   requiringNftables('ipMasq', () =>
-    withNftables(node.kernel, (nft) => void nft.tables(masqueradeTable.definition.table.family)),
+    withNftables(node.kernel, (nft) => void nft.tables(MASQUERADE_TABLE.definition.table.family)),
   );
 }
 
@@ -75,18 +75,18 @@ function checkForwarding(
 
 function checkMasquerade({ node }: StatusCall): void {
   withNftables(node.kernel, (nft) => {
-    if (!masqueradeTable.isThere(nft)) {
+    if (!MASQUERADE_TABLE.isThere(nft)) {
       throw limited('ipMasq: pods are not masqueraded, table inet weft-cni is missing');
     }
   });
 }
 
 function unavailable(message: string, cause?: unknown): CniError {
-  return new CniError(cniErrorCode.pluginNotAvailable, message, detailsOf(cause), { cause });
+  return new CniError(CNI_ERROR_CODE.pluginNotAvailable, message, detailsOf(cause), { cause });
 }
 
 function limited(message: string): CniError {
-  return new CniError(cniErrorCode.limitedConnectivity, message);
+  return new CniError(CNI_ERROR_CODE.limitedConnectivity, message);
 }
 
 function detailsOf(cause: unknown): string | undefined {

@@ -12,7 +12,7 @@ export interface SysctlSetting {
 
 /** What it takes to be a router of these families. */
 export function forwardingSysctls(families: readonly IPFamily[]): readonly SysctlSetting[] {
-  return families.map((family) => ({ path: forwardingPath[family], value: '1' }));
+  return families.map((family) => ({ path: FORWARDING_PATH[family], value: '1' }));
 }
 
 /** Routers inside pods shall not configure the node. */
@@ -67,7 +67,7 @@ function isUnchangeable(thrown: unknown): boolean {
   return code === 'ENOENT' || code === 'EROFS' || code === 'EACCES' || code === 'EPERM';
 }
 
-const forwardingPath: Readonly<Record<IPFamily, string>> = {
+const FORWARDING_PATH: Readonly<Record<IPFamily, string>> = {
   4: 'net/ipv4/ip_forward',
   6: 'net/ipv6/conf/all/forwarding',
 };

@@ -9,16 +9,16 @@ export interface TrunkEntry {
   readonly id?: number;
 }
 
-const maxVlan = 4094;
+const MAX_VLAN = 4094;
 
 /** VLAN of a trunk's untagged frames when `vlan` names none. */
-const nativeVlan = 1;
+const NATIVE_VLAN = 1;
 
 /** Checks `vlan`; 0 is none. Throws ConfigError with the reference plugin's words. */
 export function parseVlan(vlan: number | undefined): number | undefined {
   if (vlan === undefined || vlan === 0) return undefined;
-  if (vlan > 0 && vlan <= maxVlan) return vlan;
-  throw new ConfigError('vlan', `invalid VLAN ID ${vlan} (must be between 0 and ${maxVlan})`);
+  if (vlan > 0 && vlan <= MAX_VLAN) return vlan;
+  throw new ConfigError('vlan', `invalid VLAN ID ${vlan} (must be between 0 and ${MAX_VLAN})`);
 }
 
 /**
@@ -39,7 +39,7 @@ export function portVlansOf(
   trunk: readonly PortVlanRange[],
 ): readonly PortVlanRange[] {
   if (vlan === undefined && trunk.length === 0) return [];
-  const native = vlan ?? nativeVlan;
+  const native = vlan ?? NATIVE_VLAN;
   const tagged = trunk.flatMap((range) => without(range, native));
   return [{ vid: native, isPvid: true, isUntagged: true }, ...tagged];
 }
@@ -62,7 +62,7 @@ function rangeOf(minID: number | undefined, maxID: number | undefined): readonly
 }
 
 function requireVlan(vlan: number, parameter: string): number {
-  if (vlan > 0 && vlan <= maxVlan) return vlan;
+  if (vlan > 0 && vlan <= MAX_VLAN) return vlan;
   throw invalid(`incorrect trunk ${parameter} parameter`);
 }
 

@@ -20,10 +20,10 @@ export interface Isolation {
 
 type Members = Readonly<Record<string, unknown>>;
 
-const defaultAdminChain = 'CNI-ADMIN';
+const DEFAULT_ADMIN_CHAIN = 'CNI-ADMIN';
 /** XT_EXTENSION_MAXNAMELEN without the NUL: longer names iptables cannot print. */
-const maxChainBytes = 28;
-const policies: readonly IngressPolicy[] = ['open', 'same-bridge', 'isolated'];
+const MAX_CHAIN_BYTES = 28;
+const POLICIES: readonly IngressPolicy[] = ['open', 'same-bridge', 'isolated'];
 
 /**
  * As a plugin of its own the keys are at the top level and it is always wanted. In a chain inside one
@@ -56,7 +56,7 @@ function parseKeys(members: Members, prefix: string): FirewallConfig {
 
 function parsePolicy(members: Members, prefix: string): IngressPolicy {
   const value = memberOf(members, 'ingressPolicy') ?? '';
-  const policy = value === '' ? 'open' : policies.find((known) => known === value);
+  const policy = value === '' ? 'open' : POLICIES.find((known) => known === value);
   if (policy !== undefined) return policy;
   const text = `unsupported ingress policy: ${JSON.stringify(value)}`;
   throw new ConfigError(`${prefix}ingressPolicy`, text);
@@ -64,7 +64,7 @@ function parsePolicy(members: Members, prefix: string): IngressPolicy {
 
 function parseChain(members: Members, prefix: string): string {
   const chain = memberOf(members, 'iptablesAdminChainName') ?? '';
-  if (chain === '') return defaultAdminChain;
+  if (chain === '') return DEFAULT_ADMIN_CHAIN;
   if (typeof chain === 'string' && isChainName(chain)) return chain;
   const key = `${prefix}iptablesAdminChainName`;
   throw new ConfigError(key, `invalid chain name ${JSON.stringify(chain)}`);
@@ -72,5 +72,5 @@ function parseChain(members: Members, prefix: string): string {
 
 /** Whether iptables takes it for the name of a chain. */
 export function isChainName(text: string): boolean {
-  return /^[\w.:-]+$/.test(text) && !text.startsWith('-') && text.length <= maxChainBytes;
+  return /^[\w.:-]+$/.test(text) && !text.startsWith('-') && text.length <= MAX_CHAIN_BYTES;
 }

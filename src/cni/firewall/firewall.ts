@@ -4,7 +4,7 @@ import type { IP, IPFamily } from '../../net/ip.ts';
 import { toError } from '../../util/errors.ts';
 import type { CniNode } from '../node.ts';
 import type { ChainMember, DelCall, GcCall, NetnsCall, StatusCall } from '../plugin.ts';
-import { CniError, cniErrorCode } from '../protocol/errors.ts';
+import { CNI_ERROR_CODE, CniError } from '../protocol/errors.ts';
 import { isJsonObject, memberOf } from '../protocol/json.ts';
 import { parsePreviousResult } from '../protocol/previous-result.ts';
 import type { Request } from '../protocol/request.ts';
@@ -14,9 +14,9 @@ import type { UndoList } from '../undo.ts';
 import { isFirewallPlugin, parseFirewallConfig } from './config.ts';
 import {
   ensureForward,
+  FAMILIES,
   type ForwardTables,
   type ForwardWish,
-  families,
   hasForward,
   missingRules,
   type RuleFilter,
@@ -114,7 +114,7 @@ function deleteRules(open: OpenTables, calls: readonly DelCall[]): readonly (Err
 /** Where the programs are needed: for the older interface, or because nobody has made a chain yet. */
 function programPlaces({ kernel: { iptables } }: CniNode, nft: Tables): readonly ProgramPlace[] {
   if (iptables === undefined) return [];
-  return families.flatMap((family): readonly ProgramPlace[] => {
+  return FAMILIES.flatMap((family): readonly ProgramPlace[] => {
     if (iptables.hasLegacyTable(family, 'filter')) return [{ iptables, family, variant: 'legacy' }];
     return hasForward(nft, family) ? [] : [{ iptables, family }];
   });
@@ -127,7 +127,7 @@ interface ProgramPlace {
 }
 
 function legacyFamilies({ kernel: { iptables } }: CniNode): readonly IPFamily[] {
-  return families.filter((family) => iptables?.hasLegacyTable(family, 'filter') === true);
+  return FAMILIES.filter((family) => iptables?.hasLegacyTable(family, 'filter') === true);
 }
 
 function removeRules(node: CniNode, nft: Tables, isRemoved: RuleFilter): void {
@@ -145,7 +145,7 @@ function removeFormerRules(node: CniNode, nft: Tables, calls: readonly DelCall[]
   if (iptables === undefined) return;
   const addresses = calls.flatMap(knownAddresses);
   const legacy = legacyFamilies(node);
-  for (const family of families) {
+  for (const family of FAMILIES) {
     const hasChain = readChains(nft, family).includes(REFERENCE_CHAIN);
     if (hasChain) removeReferenceRules(iptables, { family, variant: 'nft' }, addresses);
     if (!legacy.includes(family)) continue;
@@ -199,7 +199,7 @@ function checkForward(
   const { ingress, adminChain } = config;
   if (ingress !== 'open') requireIsolation(nft, isolationOf(ingress, previous));
   const pods = [{ owner: attachment, addresses: addressesOf(previous) }];
-  for (const family of families) {
+  for (const family of FAMILIES) {
     const state = readForward(nft, family);
     const [ofNft] = state === undefined ? [] : missingRules(state, family, pods);
     const missing = ofNft ?? missingInLegacy(node, family, { adminChain, pods });
@@ -217,13 +217,13 @@ function missingInLegacy(node: CniNode, family: IPFamily, wish: ForwardWish): st
 /** Before the first pod nothing is missing yet. */
 function requireForward(nft: ForwardTables, { request, node }: StatusCall): void {
   if (parseFirewallConfig(request.config) === undefined) return;
-  for (const family of families) {
+  for (const family of FAMILIES) {
     const state = readForward(nft, family);
     if (state?.policy !== 'drop' || state.entries.length > 0) continue;
     const hasPods = () => node.ipam.owners(request.network, dataDirOf(request)).length > 0;
     if (!state.hasWeftChain && !hasPods()) continue;
     throw new CniError(
-      cniErrorCode.limitedConnectivity,
+      CNI_ERROR_CODE.limitedConnectivity,
       `iptables drops forwarded IPv${family} packets and the jump to WEFT-FORWARD is missing`,
     );
   }

@@ -13,13 +13,13 @@ import {
   addressRules,
   adminRule,
   type CommentedRule,
-  entryRule,
-  filterTables,
-  forwardChain,
+  ENTRY_RULE,
+  FILTER_TABLES,
+  FORWARD_CHAIN,
   ownerOf,
   parseComment,
   type RuleComment,
-  weftChain,
+  WEFT_CHAIN,
 } from './layout.ts';
 
 /** The part of NftablesConnection that is needed. */
@@ -55,26 +55,26 @@ export interface ForwardWish {
 /** Which of our rules go. */
 export type RuleFilter = (comment: RuleComment) => boolean;
 
-export const families: readonly IPFamily[] = [4, 6];
+export const FAMILIES: readonly IPFamily[] = [4, 6];
 
 /** Bounds the race with everybody who changes nf_tables on this node. */
-const maxAttempts = 50;
+const MAX_ATTEMPTS = 50;
 
 /** Undefined when iptables-nft has not made a FORWARD chain for the family: nothing can drop there. */
 export function readForward(nft: ForwardTables, family: IPFamily): ForwardState | undefined {
-  const table = filterTables[family];
+  const table = FILTER_TABLES[family];
   const chains = chainsOf(nft, family);
-  const base = chains.find(({ name }) => name === forwardChain)?.base;
+  const base = chains.find(({ name }) => name === FORWARD_CHAIN)?.base;
   if (base?.hook !== 'forward') return undefined;
-  const hasWeftChain = chains.some(({ name }) => name === weftChain);
-  const forward = nft.rules(table, forwardChain);
+  const hasWeftChain = chains.some(({ name }) => name === WEFT_CHAIN);
+  const forward = nft.rules(table, FORWARD_CHAIN);
   return {
     policy: base.policy ?? 'accept',
     hasWeftChain,
-    entries: forward.filter(({ target }) => target === weftChain),
+    entries: forward.filter(({ target }) => target === WEFT_CHAIN),
     // What an administrator has put first to keep some packets out stays first.
     place: forward.find(({ refuses }) => refuses !== 'some')?.handle,
-    rules: hasWeftChain ? nft.rules(table, weftChain) : [],
+    rules: hasWeftChain ? nft.rules(table, WEFT_CHAIN) : [],
   };
 }
 
@@ -88,7 +88,7 @@ export function ensureForward(
   wished: () => ForwardWish,
   isStale: RuleFilter = () => false,
 ): void {
-  for (const family of families) {
+  for (const family of FAMILIES) {
     retrying(nft, (generation) => {
       const wish = wished();
       if (rulesFor(family, wish.pods).length === 0) return;
@@ -103,7 +103,7 @@ export function ensureForward(
 export function removeForward(nft: ForwardTables, isRemoved: RuleFilter): void {
   eachFamily(nft, (state, transaction) => {
     for (const { handle } of state.rules.filter(isOurs(isRemoved))) {
-      transaction.deleteRule(weftChain, handle);
+      transaction.deleteRule(WEFT_CHAIN, handle);
     }
   });
 }
@@ -112,8 +112,8 @@ export function removeForward(nft: ForwardTables, isRemoved: RuleFilter): void {
 export function removeUnusedForward(nft: ForwardTables): void {
   eachFamily(nft, (state, transaction) => {
     if (!state.hasWeftChain || hasRule(state, () => true)) return;
-    for (const { handle } of state.entries) transaction.deleteRule(forwardChain, handle);
-    transaction.flushChain(weftChain).deleteChain(weftChain);
+    for (const { handle } of state.entries) transaction.deleteRule(FORWARD_CHAIN, handle);
+    transaction.flushChain(WEFT_CHAIN).deleteChain(WEFT_CHAIN);
   });
 }
 
@@ -127,7 +127,7 @@ export function missingRules(
   if (wished.length === 0) return [];
   const present = new Set(state.rules.map(({ comment }) => comment));
   const missing = wished.filter(({ comment }) => !present.has(comment));
-  const jump = state.entries.length === 0 ? [`${forwardChain} jump ${weftChain}`] : [];
+  const jump = state.entries.length === 0 ? [`${FORWARD_CHAIN} jump ${WEFT_CHAIN}`] : [];
   return [...jump, ...missing.map(({ comment }) => comment)];
 }
 
@@ -149,25 +149,25 @@ function additions(
   { adminChain, pods }: ForwardWish,
   isStale: RuleFilter,
 ): Transaction {
-  const transaction = new Transaction(filterTables[family]);
-  if (!state.hasWeftChain) transaction.addChain({ name: weftChain, rules: [] });
+  const transaction = new Transaction(FILTER_TABLES[family]);
+  if (!state.hasWeftChain) transaction.addChain({ name: WEFT_CHAIN, rules: [] });
   if (!state.rules.some(({ target }) => target === adminChain)) {
     transaction.addChain({ name: adminChain, rules: [] });
-    transaction.insertRule(weftChain, adminRule(adminChain));
+    transaction.insertRule(WEFT_CHAIN, adminRule(adminChain));
   }
   const present = new Set(state.rules.map(({ comment }) => comment));
   const wished = rulesFor(family, pods);
-  for (const rule of wished) if (!present.has(rule.comment)) transaction.addRule(weftChain, rule);
+  for (const rule of wished) if (!present.has(rule.comment)) transaction.addRule(WEFT_CHAIN, rule);
   const kept = new Set<string | undefined>(wished.map(({ comment }) => comment));
   const owners = new Set(pods.map(({ owner }) => ownerOf(owner)));
   const isReplaced = isOurs((comment) => owners.has(comment.owner ?? '') || isStale(comment));
   for (const rule of state.rules.filter(isReplaced)) {
-    if (!kept.has(rule.comment)) transaction.deleteRule(weftChain, rule.handle);
+    if (!kept.has(rule.comment)) transaction.deleteRule(WEFT_CHAIN, rule.handle);
   }
   if (state.entries.length > 0) return transaction;
   return state.place === undefined
-    ? transaction.addRule(forwardChain, entryRule)
-    : transaction.insertRule(forwardChain, entryRule, state.place);
+    ? transaction.addRule(FORWARD_CHAIN, ENTRY_RULE)
+    : transaction.insertRule(FORWARD_CHAIN, ENTRY_RULE, state.place);
 }
 
 function isOurs(filter: RuleFilter): (rule: ObservedRule) => boolean {
@@ -181,11 +181,11 @@ function eachFamily(
   nft: ForwardTables,
   change: (state: ForwardState, transaction: Transaction) => void,
 ): void {
-  for (const family of families) {
+  for (const family of FAMILIES) {
     retrying(nft, (generation) => {
       const state = readForward(nft, family);
       if (state === undefined) return;
-      const transaction = new Transaction(filterTables[family]);
+      const transaction = new Transaction(FILTER_TABLES[family]);
       change(state, transaction);
       if (transaction.size > 0) nft.commit(transaction, { generation });
     });
@@ -195,7 +195,7 @@ function eachFamily(
 /** Whether iptables-nft has made a FORWARD chain; without its rules being listed. */
 export function hasForward(nft: ForwardTables, family: IPFamily): boolean {
   return chainsOf(nft, family).some(({ name, base }) => {
-    return name === forwardChain && base?.hook === 'forward';
+    return name === FORWARD_CHAIN && base?.hook === 'forward';
   });
 }
 
@@ -206,7 +206,7 @@ export function readChains(nft: ForwardTables, family: IPFamily): readonly strin
 
 function chainsOf(nft: ForwardTables, family: IPFamily) {
   try {
-    return nft.chains(filterTables[family]);
+    return nft.chains(FILTER_TABLES[family]);
   } catch (thrown) {
     if (isWithoutNftables(thrown)) return [];
     throw thrown;
@@ -214,7 +214,7 @@ function chainsOf(nft: ForwardTables, family: IPFamily) {
 }
 
 function retrying(nft: ForwardTables, change: (generation: number) => void): void {
-  for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
+  for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt += 1) {
     try {
       change(generationOf(nft));
       return;
@@ -222,7 +222,7 @@ function retrying(nft: ForwardTables, change: (generation: number) => void): voi
       if (errorCode(thrown) !== 'ERESTART') throw thrown;
     }
   }
-  throw new BusyError(`chain ${weftChain}: nf_tables keeps changing`);
+  throw new BusyError(`chain ${WEFT_CHAIN}: nf_tables keeps changing`);
 }
 
 function generationOf(nft: ForwardTables): number {

@@ -20,37 +20,37 @@ import { accept, counter, jump, matchCidr, xtMatch } from '../../nftables/statem
 import { sha256 } from '../../util/sha256.ts';
 import { type Attachment, attachmentKey } from '../attachment.ts';
 
-export const filterTables: Readonly<Record<IPFamily, Table>> = {
+export const FILTER_TABLES: Readonly<Record<IPFamily, Table>> = {
   4: { family: 'ip', name: 'filter' },
   6: { family: 'ip6', name: 'filter' },
 };
 
 /** The base chain of iptables that we jump from. */
-export const forwardChain = 'FORWARD';
-export const weftChain = 'WEFT-FORWARD';
+export const FORWARD_CHAIN = 'FORWARD';
+export const WEFT_CHAIN = 'WEFT-FORWARD';
 
 /** Its comment finds a rule again. */
 export interface CommentedRule extends Rule {
   readonly comment: string;
 }
 
-const source = { 4: ip.saddr, 6: ip6.saddr } as const;
-const destination = { 4: ip.daddr, 6: ip6.daddr } as const;
+const SOURCE = { 4: ip.saddr, 6: ip6.saddr } as const;
+const DESTINATION = { 4: ip.daddr, 6: ip6.daddr } as const;
 
 /** Longest part of a network's name in a comment, which has 127 bytes, up to 75 of them others. */
-const maxNetworkBytes = 48;
+const MAX_NETWORK_BYTES = 48;
 /** Hexadecimal digits of an attachment's key in a comment. */
 const OWNER_DIGITS = 20;
 
 /** struct xt_conntrack_mtinfo3: 8 addresses, 2 times, 9 numbers of 16 bits, then what is matched. */
-const conntrackFlagsOffset = 146;
-const conntrackBytes = 164;
+const CONNTRACK_FLAGS_OFFSET = 146;
+const CONNTRACK_BYTES = 164;
 const XT_CONNTRACK_STATE = 1;
 /** XT_CONNTRACK_STATE_BIT of IP_CT_ESTABLISHED and IP_CT_RELATED. */
-const relatedOrEstablished = 0x2 | 0x4;
+const RELATED_OR_ESTABLISHED = 0x2 | 0x4;
 
 /** From the base chain; found by where it leads. */
-export const entryRule: Rule = { statements: [counter(), jump(weftChain)] };
+export const ENTRY_RULE: Rule = { statements: [counter(), jump(WEFT_CHAIN)] };
 
 /** The administrator's chain is asked first, as by the reference. */
 export function adminRule(chain: string): Rule {
@@ -63,10 +63,10 @@ export function addressRules(owner: Attachment, address: IP): readonly Commented
   const only = hostCidr(address);
   const { from, to } = commentsOf(owner, address);
   return [
-    commented(from, [matchCidr(source[family], '==', only), counter(), accept]),
+    commented(from, [matchCidr(SOURCE[family], '==', only), counter(), accept]),
     commented(to, [
-      matchCidr(destination[family], '==', only),
-      xtMatch('conntrack', 3, conntrackState(relatedOrEstablished)),
+      matchCidr(DESTINATION[family], '==', only),
+      xtMatch('conntrack', 3, conntrackState(RELATED_OR_ESTABLISHED)),
       counter(),
       accept,
     ]),
@@ -118,14 +118,14 @@ function commented(comment: string, statements: Rule['statements']): CommentedRu
 }
 
 function shortened(network: string): string {
-  if (network.length <= maxNetworkBytes) return network;
+  if (network.length <= MAX_NETWORK_BYTES) return network;
   const digest = sha256(network).toString('hex').slice(0, 16);
-  return `${network.slice(0, maxNetworkBytes - digest.length)}${digest}`;
+  return `${network.slice(0, MAX_NETWORK_BYTES - digest.length)}${digest}`;
 }
 
 function conntrackState(mask: number): string {
-  const content = Buffer.alloc(conntrackBytes);
-  content.writeUInt16LE(XT_CONNTRACK_STATE, conntrackFlagsOffset);
-  content.writeUInt16LE(mask, conntrackFlagsOffset + 4);
+  const content = Buffer.alloc(CONNTRACK_BYTES);
+  content.writeUInt16LE(XT_CONNTRACK_STATE, CONNTRACK_FLAGS_OFFSET);
+  content.writeUInt16LE(mask, CONNTRACK_FLAGS_OFFSET + 4);
   return content.toString('latin1');
 }

@@ -16,7 +16,7 @@ import {
   type TablePlace,
 } from '../iptables/change.ts';
 import type { ForwardedPod, ForwardWish, RuleFilter } from './forward.ts';
-import { commentsOf, forwardChain, ownerOf, parseComment, weftChain } from './layout.ts';
+import { commentsOf, FORWARD_CHAIN, ownerOf, parseComment, WEFT_CHAIN } from './layout.ts';
 
 /** Chain of the reference's firewall with one pair of rules per address. */
 export const REFERENCE_CHAIN = 'CNI-FORWARD';
@@ -40,7 +40,7 @@ export function removeByPrograms(
   isRemoved: RuleFilter,
 ): void {
   removeLines(iptables, tableOf(place), (line) => {
-    const parsed = line.startsWith(`-A ${weftChain} `) ? parseComment(commentIn(line)) : undefined;
+    const parsed = line.startsWith(`-A ${WEFT_CHAIN} `) ? parseComment(commentIn(line)) : undefined;
     return parsed !== undefined && isRemoved(parsed);
   });
 }
@@ -99,15 +99,15 @@ function additions(
   if (wished.length === 0) return [];
   const owners = new Set(pods.map(({ owner }) => ownerOf(owner)));
   const admin = `-j ${adminChain}`;
-  const jump = `-j ${weftChain}`;
+  const jump = `-j ${WEFT_CHAIN}`;
   return [
-    ...[weftChain, adminChain].filter((chain) => !listed.has(chain)).map((chain) => `-N ${chain}`),
-    ...(present.has(`-A ${weftChain} ${admin}`) ? [] : [`-I ${weftChain} 1 ${admin}`]),
+    ...[WEFT_CHAIN, adminChain].filter((chain) => !listed.has(chain)).map((chain) => `-N ${chain}`),
+    ...(present.has(`-A ${WEFT_CHAIN} ${admin}`) ? [] : [`-I ${WEFT_CHAIN} 1 ${admin}`]),
     ...all.filter((line) => isOf(line, owners) && !wished.includes(line)).map(deletionOf),
     ...wished.filter((line) => !present.has(line)),
-    ...(present.has(`-A ${forwardChain} ${jump}`)
+    ...(present.has(`-A ${FORWARD_CHAIN} ${jump}`)
       ? []
-      : [`-I ${forwardChain} ${positionIn(listed.get(forwardChain) ?? [])} ${jump}`]),
+      : [`-I ${FORWARD_CHAIN} ${positionIn(listed.get(FORWARD_CHAIN) ?? [])} ${jump}`]),
   ];
 }
 
@@ -134,8 +134,8 @@ function rulesFor(family: IPFamily, pods: readonly ForwardedPod[]): readonly str
       const only = hostCidr(address);
       const answers = '-m conntrack --ctstate RELATED,ESTABLISHED';
       return [
-        `-A ${weftChain} -s ${only} ${comment(from)} -j ACCEPT`,
-        `-A ${weftChain} -d ${only} ${answers} ${comment(to)} -j ACCEPT`,
+        `-A ${WEFT_CHAIN} -s ${only} ${comment(from)} -j ACCEPT`,
+        `-A ${WEFT_CHAIN} -d ${only} ${answers} ${comment(to)} -j ACCEPT`,
       ];
     });
   });

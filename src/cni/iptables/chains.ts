@@ -8,7 +8,7 @@ import type { Attachment } from '../attachment.ts';
 type Owner = Pick<Attachment, 'network' | 'containerId'>;
 
 /** Length of the reference's chain names (maxChainLength of its pkg/utils). */
-const chainBytes = 28;
+const CHAIN_BYTES = 28;
 
 /** The reference bridge's chain of masquerade rules (utils.FormatChainName). */
 export function masqueradeChain(owner: Owner): string {
@@ -31,7 +31,7 @@ export function isMasqueradeChain(name: string): boolean {
 }
 
 function chainName(prefix: string, { network, containerId }: Owner): string {
-  return `CNI-${prefix}${sha512(`${network}${containerId}`)}`.slice(0, chainBytes);
+  return `CNI-${prefix}${sha512(`${network}${containerId}`)}`.slice(0, CHAIN_BYTES);
 }
 
 /** A rule and the address that its packets come from, when it is for one. */

@@ -5,10 +5,10 @@ import { listTables } from '../../nftables/absence.ts';
 import type { Table } from '../../nftables/model.ts';
 import type { Nftables } from '../node.ts';
 import { masqueradeChain } from './chains.ts';
-import { familiesOf, type IptablesMasquerade, postrouting, rulesOf } from './masquerade.ts';
+import { familiesOf, type IptablesMasquerade, POSTROUTING, rulesOf } from './masquerade.ts';
 
 /** Where iptables-nft keeps table `nat`. */
-export const natTables: Readonly<Record<IPFamily, Table>> = {
+export const NAT_TABLES: Readonly<Record<IPFamily, Table>> = {
   4: { family: 'ip', name: 'nat' },
   6: { family: 'ip6', name: 'nat' },
 };
@@ -25,7 +25,7 @@ export function variantOf(
   const tables = listTables(nft);
   const chain = masqueradeChain(made.owner);
   const isOfNft = familiesOf(made).some((family) => {
-    const table = natTables[family];
+    const table = NAT_TABLES[family];
     return includesTable(tables, table) && nft.hasChain(table, chain);
   });
   return isOfNft ? 'nft' : 'legacy';
@@ -40,8 +40,8 @@ export function hasAsManyRules(
   family: IPFamily,
   wanted: readonly IptablesMasquerade[],
 ): boolean {
-  const table = natTables[family];
-  const ways = Map.groupBy(nft.rules(table, postrouting), ({ target }) => target);
+  const table = NAT_TABLES[family];
+  const ways = Map.groupBy(nft.rules(table, POSTROUTING), ({ target }) => target);
   return wanted.every((each) => {
     const chain = masqueradeChain(each.owner);
     const rules = rulesOf(family, each);

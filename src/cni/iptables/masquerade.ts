@@ -20,12 +20,12 @@ export interface IptablesMasquerade {
 }
 
 /** The chain of table `nat` from which packets of pods are led to theirs. */
-export const postrouting = 'POSTROUTING';
+export const POSTROUTING = 'POSTROUTING';
 
-const multicast: Readonly<Record<IPFamily, string>> = { 4: '224.0.0.0/4', 6: 'ff00::/8' };
+const MULTICAST: Readonly<Record<IPFamily, string>> = { 4: '224.0.0.0/4', 6: 'ff00::/8' };
 
 /** The kernel's comment match has 256 bytes with the NUL (xt_comment.h). */
-const maxCommentBytes = 255;
+const MAX_COMMENT_BYTES = 255;
 
 /** Adds what is missing; rules that another interface of the container has there stay. */
 export function addIptablesMasquerade(iptables: Iptables, wanted: IptablesMasquerade): void {
@@ -110,16 +110,16 @@ export function rulesOf(
   const exempt = new Set(own.flatMap(exemptNetworks));
   return [
     ...Array.from(exempt, (network) => ({ chain, rule: `-d ${network} ${comment} -j ACCEPT` })),
-    { chain, rule: `! -d ${multicast[family]} ${comment} -j MASQUERADE` },
+    { chain, rule: `! -d ${MULTICAST[family]} ${comment} -j MASQUERADE` },
     ...own.map(({ address }) => {
-      return { chain: postrouting, rule: `-s ${hostCidr(address)} ${comment} -j ${chain}` };
+      return { chain: POSTROUTING, rule: `-s ${hostCidr(address)} ${comment} -j ${chain}` };
     }),
   ];
 }
 
 /** Names and ids have no character that would have to be quoted: letters, digits, `_`, `.`, `-`. */
 function commentOf({ network, containerId }: IptablesMasquerade['owner']): string {
-  const text = `name: "${network}" id: "${containerId}"`.slice(0, maxCommentBytes);
+  const text = `name: "${network}" id: "${containerId}"`.slice(0, MAX_COMMENT_BYTES);
   return `-m comment --comment "${text.replaceAll('"', '\\"')}"`;
 }
 

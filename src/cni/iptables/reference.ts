@@ -4,7 +4,7 @@ import type { Attachment } from '../attachment.ts';
 import type { CommentedRules } from './remove.ts';
 
 /** Digits of a digest in a comment (hashForNetwork, hashForInstance). */
-const digestDigits = 16;
+const DIGEST_DIGITS = 16;
 
 /** Rules of `ipMasqBackend: nftables` (pkg/ip/ipmasq_nftables_linux.go): the comment begins with digests. */
 export function masqueradeRules({
@@ -32,5 +32,5 @@ export function hostPortRules({ containerId }: Attachment): readonly CommentedRu
 }
 
 function digest(text: string): string {
-  return sha512(text).slice(0, digestDigits);
+  return sha512(text).slice(0, DIGEST_DIGITS);
 }

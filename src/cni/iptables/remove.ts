@@ -12,7 +12,7 @@ import type { Table } from '../../nftables/model.ts';
 import { Transaction } from '../../nftables/transaction.ts';
 import { type CniNode, type Nftables, withNftables } from '../node.ts';
 import { isMasqueradeChain, masqueradeChain, removalOf } from './chains.ts';
-import { includesTable, natTables } from './kernel-view.ts';
+import { includesTable, NAT_TABLES } from './kernel-view.ts';
 import { ownerOfRule } from './masquerade.ts';
 
 /** What to look for: a container's chains of iptables, and its rules in tables of nf_tables. */
@@ -32,7 +32,7 @@ export interface CommentedRules {
   isOwn(comment: string): boolean;
 }
 
-const families: readonly IPFamily[] = [4, 6];
+const FAMILIES: readonly IPFamily[] = [4, 6];
 
 /** Whether any of them is there. */
 export function hasForeignRules(
@@ -49,8 +49,8 @@ export function hasForeignRules(
       );
     });
   if (isCommented) return true;
-  return families.some((family) => {
-    const table = natTables[family];
+  return FAMILIES.some((family) => {
+    const table = NAT_TABLES[family];
     if (includesTable(tables, table) && chains.some((chain) => nft.hasChain(table, chain)))
       return true;
     if (iptables?.hasLegacyTable(family, 'nat') !== true) return false;
@@ -70,8 +70,8 @@ export function removeForeignRules(
     if (includesTable(tables, some.table)) removeCommented(nft, some);
   }
   if (iptables === undefined) return;
-  for (const family of families) {
-    const table = natTables[family];
+  for (const family of FAMILIES) {
+    const table = NAT_TABLES[family];
     const isThere = (chain: string) => includesTable(tables, table) && nft.hasChain(table, chain);
     if (rules.chains.some(isThere)) removeChains(iptables, { family, variant: 'nft' }, rules);
     if (rules.mayBeLegacy && iptables.hasLegacyTable(family, 'nat')) {
@@ -106,14 +106,14 @@ function placesOfMasquerade(kernel: CniNode['kernel'], iptables: Iptables): read
   const places: Place[] = [];
   withNftables(kernel, (nft) => {
     const tables = listTables(nft);
-    for (const family of families) {
-      const table = natTables[family];
+    for (const family of FAMILIES) {
+      const table = NAT_TABLES[family];
       if (!includesTable(tables, table)) continue;
       const isThere = nft.chains(table).some(({ name }) => isMasqueradeChain(name));
       if (isThere) places.push({ family, variant: 'nft' });
     }
   });
-  const legacy = families.filter((family) => iptables.hasLegacyTable(family, 'nat'));
+  const legacy = FAMILIES.filter((family) => iptables.hasLegacyTable(family, 'nat'));
   return [...places, ...legacy.map((family) => ({ family, variant: 'legacy' }) as const)];
 }
 

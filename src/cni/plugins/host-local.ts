@@ -7,7 +7,7 @@ import { netnsIdAt } from '../machine.ts';
 import type { Lease } from '../node.ts';
 import type { IpamPlugin, PluginCall } from '../plugin.ts';
 import { podOf } from '../protocol/args.ts';
-import { CniError, cniErrorCode } from '../protocol/errors.ts';
+import { CNI_ERROR_CODE, CniError } from '../protocol/errors.ts';
 import { isJsonObject, memberOf } from '../protocol/json.ts';
 import type { Request } from '../protocol/request.ts';
 
@@ -88,7 +88,7 @@ type AddressConfig = Pick<BridgeConfig, 'routes' | 'requestedIPs'> & {
 function parseConfig(request: Request): AddressConfig {
   const ipam = memberOf(request.config, 'ipam');
   if (!isJsonObject(ipam)) {
-    throw new CniError(cniErrorCode.invalidNetworkConfig, "IPAM config missing 'ipam' key");
+    throw new CniError(CNI_ERROR_CODE.invalidNetworkConfig, "IPAM config missing 'ipam' key");
   }
   const { cni } = membersOf(memberOf(request.config, 'args'), 'cni');
   const config = parseBridgeConfig({

@@ -41,8 +41,8 @@ export interface PortmapConfig {
 
 type Members = Readonly<Record<string, unknown>>;
 
-const mappingsKey = 'runtimeConfig.portMappings';
-const protocols: readonly PortProtocol[] = ['tcp', 'udp', 'sctp'];
+const MAPPINGS_KEY = 'runtimeConfig.portMappings';
+const PROTOCOLS: readonly PortProtocol[] = ['tcp', 'udp', 'sctp'];
 
 /**
  * Reads the keys of the reference's portmap plugin, in any case. Throws ConfigError with the key's
@@ -63,12 +63,12 @@ function readMappings(config: Members): readonly unknown[] {
   const runtimeConfig = memberOf(config, 'runtimeConfig') ?? {};
   if (!isJsonObject(runtimeConfig)) throw new ConfigError('runtimeConfig', 'must be an object');
   const mappings = memberOf(runtimeConfig, 'portMappings') ?? [];
-  if (!Array.isArray(mappings)) throw new ConfigError(mappingsKey, 'must be an array');
+  if (!Array.isArray(mappings)) throw new ConfigError(MAPPINGS_KEY, 'must be an array');
   return mappings;
 }
 
 function parseMapping(entry: unknown, position: number): PortMapping {
-  const key = `${mappingsKey}[${position}]`;
+  const key = `${MAPPINGS_KEY}[${position}]`;
   if (!isJsonObject(entry)) throw new ConfigError(key, 'must be an object');
   return {
     protocol: parseProtocol(entry, key),
@@ -88,7 +88,7 @@ function parsePort(entry: Members, key: string, name: string, problem: string): 
 function parseProtocol(entry: Members, key: string): PortProtocol {
   const value = memberOf(entry, 'protocol') ?? '';
   const text = typeof value === 'string' ? value.toLowerCase() : value;
-  const protocol = protocols.find((known) => known === (text === '' ? 'tcp' : text));
+  const protocol = PROTOCOLS.find((known) => known === (text === '' ? 'tcp' : text));
   if (protocol !== undefined) return protocol;
   throw new ConfigError(`${key}.protocol`, `unknown protocol ${JSON.stringify(value)}`);
 }

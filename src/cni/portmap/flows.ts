@@ -12,19 +12,19 @@ import type { PortProtocol } from './config.ts';
 import type { HostPort, HostPortRecord } from './record.ts';
 
 /** Protocols without a handshake that would begin a new flow, by number. */
-const protocolNumbers: ReadonlyMap<PortProtocol, number> = new Map([
+const PROTOCOL_NUMBERS: ReadonlyMap<PortProtocol, number> = new Map([
   ['udp', 17],
   ['sctp', 132],
 ]);
 
-const loopback = parseCidr('127.0.0.0/8');
+const LOOPBACK = parseCidr('127.0.0.0/8');
 
 /** After the ports were published: flows to them that lead elsewhere begin anew. */
 export function endStaleFlows(kernel: CniKernel, { ports }: HostPortRecord): void {
   let nodeAddresses: ReadonlySet<IP> | undefined;
   const isNodeAddress = (address: IP) => {
     nodeAddresses ??= readNodeAddresses(kernel);
-    return nodeAddresses.has(address) || containsIP(loopback, address);
+    return nodeAddresses.has(address) || containsIP(LOOPBACK, address);
   };
   endFlows(kernel, ports, (flow, port) => {
     const { destination } = flow.original;
@@ -43,7 +43,7 @@ function endFlows(
   ports: readonly HostPort[],
   isWanted: (flow: Flow, port: HostPort) => boolean,
 ): void {
-  const affected = ports.filter(({ protocol }) => protocolNumbers.has(protocol));
+  const affected = ports.filter(({ protocol }) => PROTOCOL_NUMBERS.has(protocol));
   if (affected.length === 0) return;
   const conntrack = kernel.openConntrack();
   try {
@@ -54,7 +54,7 @@ function endFlows(
 }
 
 function endFlowsOf(conntrack: Conntrack, port: HostPort, isWanted: (flow: Flow) => boolean): void {
-  const protocol = protocolNumbers.get(port.protocol);
+  const protocol = PROTOCOL_NUMBERS.get(port.protocol);
   if (protocol === undefined) return;
   const original = { destinationPort: port.port };
   try {

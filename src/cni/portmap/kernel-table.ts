@@ -5,11 +5,11 @@ import type { Element, NamedSet } from '../../nftables/model.ts';
 import { Transaction } from '../../nftables/transaction.ts';
 import { succeedsUnless } from '../../util/errno.ts';
 import type { Nftables } from '../node.ts';
-import { hostPortMaps, hostPortTable, recordElements, subnetChains } from './layout.ts';
+import { HOST_PORT_MAPS, HOST_PORT_TABLE, recordElements, subnetChains } from './layout.ts';
 import type { HostPortRecord } from './record.ts';
 
 /** Something the elements need is missing, or is there with another content. */
-const tableDiffers: readonly string[] = ['ENOENT', 'EEXIST', 'EBUSY'];
+const TABLE_DIFFERS: readonly string[] = ['ENOENT', 'EEXIST', 'EBUSY'];
 
 type Committer = Pick<Nftables, 'commit'>;
 
@@ -23,16 +23,16 @@ export function publish(
   record: HostPortRecord,
   all: () => readonly HostPortRecord[],
 ): void {
-  const transaction = new Transaction(hostPortTable.table);
+  const transaction = new Transaction(HOST_PORT_TABLE.table);
   for (const { map, elements } of recordElements(record)) transaction.addElements(map, elements);
   if (transaction.size === 0) {
     // Nothing of it is an element, but 127.0.0.0/8 is guarded by the table.
     succeedsUnless(WITHOUT_NFTABLES, () => {
-      if (!hasTable(nft, hostPortTable.table)) replaceTable(nft, all());
+      if (!hasTable(nft, HOST_PORT_TABLE.table)) replaceTable(nft, all());
     });
     return;
   }
-  if (!succeedsUnless(tableDiffers, () => nft.commit(transaction))) replaceTable(nft, all());
+  if (!succeedsUnless(TABLE_DIFFERS, () => nft.commit(transaction))) replaceTable(nft, all());
 }
 
 /**
@@ -44,11 +44,11 @@ export function withdraw(
   record: HostPortRecord,
   others: () => readonly HostPortRecord[],
 ): void {
-  const transaction = new Transaction(hostPortTable.table);
+  const transaction = new Transaction(HOST_PORT_TABLE.table);
   for (const { map, elements } of recordElements(record)) transaction.deleteElements(map, elements);
   if (succeedsUnless(['ENOENT', ...WITHOUT_NFTABLES], () => nft.commit(transaction))) return;
   const rest = others();
-  if (rest.length > 0 || hasTable(nft, hostPortTable.table)) replaceTable(nft, rest);
+  if (rest.length > 0 || hasTable(nft, HOST_PORT_TABLE.table)) replaceTable(nft, rest);
 }
 
 /** One transaction: the table goes, with everything in it, and comes with what the records say. */
@@ -56,14 +56,14 @@ export function replaceTable(nft: Committer, records: readonly HostPortRecord[])
   const elements = Array.from(elementsOf(records), ([{ name: set }, add]) => {
     return { set, remove: [], add };
   });
-  nft.commit(tableReplacement(hostPortTable, { chains: subnetChains(records), elements }));
+  nft.commit(tableReplacement(HOST_PORT_TABLE, { chains: subnetChains(records), elements }));
 }
 
 /** What records put into each map; a map without any is there, too. */
 export function elementsOf(
   records: readonly HostPortRecord[],
 ): ReadonlyMap<NamedSet, readonly Element[]> {
-  const content = new Map<NamedSet, Element[]>(hostPortMaps.map((map) => [map, []]));
+  const content = new Map<NamedSet, Element[]>(HOST_PORT_MAPS.map((map) => [map, []]));
   for (const record of records) {
     for (const { map, elements } of recordElements(record)) {
       for (const element of elements) content.get(map)?.push(element);

@@ -46,56 +46,56 @@ export interface MapElements {
   readonly elements: readonly Element[];
 }
 
-const families: readonly IPFamily[] = [4, 6];
-const suffix = { 4: 'ip', 6: 'ip6' } as const;
+const FAMILIES: readonly IPFamily[] = [4, 6];
+const SUFFIX = { 4: 'ip', 6: 'ip6' } as const;
 /** uapi/linux/netfilter.h NFPROTO_IPV4 and NFPROTO_IPV6. */
-const nfproto = { 4: u8Bytes(2), 6: u8Bytes(10) } as const;
-const fields = {
+const NFPROTO = { 4: u8Bytes(2), 6: u8Bytes(10) } as const;
+const FIELDS = {
   4: { ...ip, originalDaddr: ct.originalDaddr4 },
   6: { ...ip6, originalDaddr: ct.originalDaddr6 },
 } as const;
 
-const ctStatusDnat = 0x20;
-const fibTypeLocal = 2;
+const CT_STATUS_DNAT = 0x20;
+const FIB_TYPE_LOCAL = 2;
 /** `lo` is the first link of every namespace (LOOPBACK_IFINDEX in net/net_namespace.h). */
-const loopbackIndex = 1;
-const loopback = parseCidr('127.0.0.0/8');
-const loopback6 = hostCidr(parseIP('::1'));
+const LOOPBACK_INDEX = 1;
+const LOOPBACK = parseCidr('127.0.0.0/8');
+const LOOPBACK6 = hostCidr(parseIP('::1'));
 /** Only the packet that is being handled must find what it wrote. */
-const localAddressTimeoutMs = 60_000;
-const mostLocalAddresses = 65_535;
+const LOCAL_ADDRESS_TIMEOUT_MS = 60_000;
+const MOST_LOCAL_ADDRESSES = 65_535;
 
-const priorityBehindDestinationNat = hookPriority.destinationNat + 1;
+const PRIORITY_BEHIND_DESTINATION_NAT = hookPriority.destinationNat + 1;
 
-const masqueradeAllChain = 'masquerade-all';
+const MASQUERADE_ALL_CHAIN = 'masquerade-all';
 
-const maps = {
+const MAPS = {
   4: mapsOf(4),
   6: mapsOf(6),
 } as const;
 
 /** Everything but elements, and the chains of subnets. */
-export const hostPortTable: TableDefinition = {
+export const HOST_PORT_TABLE: TableDefinition = {
   table: { family: 'inet', name: 'weft-hostports', comment: 'host ports of pods' },
-  sets: [...families.flatMap((family) => Object.values(maps[family])), ...families.map(learnt)],
+  sets: [...FAMILIES.flatMap((family) => Object.values(MAPS[family])), ...FAMILIES.map(learnt)],
   chains: [
-    ...families.map(dnatChain),
-    { name: masqueradeAllChain, rules: [rule([masquerade()])] },
-    { name: 'masquerading', rules: families.map(masqueradingRule) },
+    ...FAMILIES.map(dnatChain),
+    { name: MASQUERADE_ALL_CHAIN, rules: [rule([masquerade()])] },
+    { name: 'masquerading', rules: FAMILIES.map(masqueradingRule) },
     loopbackGuard(),
     natChain('prerouting'),
     natChain('output'),
     {
       name: 'postrouting',
       base: { type: 'nat', hook: 'postrouting', priority: hookPriority.sourceNat },
-      rules: [rule([matchBits(ct.status, ctStatusDnat, '!=', 0), jump('masquerading')])],
+      rules: [rule([matchBits(ct.status, CT_STATUS_DNAT, '!=', 0), jump('masquerading')])],
     },
   ],
 };
 
 /** The maps whose elements are known beforehand. */
-export const hostPortMaps: readonly NamedSet[] = families.flatMap((family) =>
-  Object.values(maps[family]),
+export const HOST_PORT_MAPS: readonly NamedSet[] = FAMILIES.flatMap((family) =>
+  Object.values(MAPS[family]),
 );
 
 /** What a record puts into the maps; maps it has nothing for are left out. */
@@ -106,7 +106,7 @@ export function recordElements(
   const comment = attachmentLabel(record.attachment);
   const content = new Map<NamedSet, Element[]>();
   const put = (family: IPFamily, name: MapName, key: string, data: string) => {
-    const map = maps[family][name];
+    const map = MAPS[family][name];
     content.set(map, [...(content.get(map) ?? []), { key, data, comment }]);
   };
   for (const { family, protocol, port, address, target, targetPort } of record.ports) {
@@ -117,7 +117,8 @@ export function recordElements(
   }
   if (record.masquerade !== 'none') {
     for (const pod of record.pods) {
-      const chain = record.masquerade === 'all' ? masqueradeAllChain : subnetChainName(pod.subnet);
+      const chain =
+        record.masquerade === 'all' ? MASQUERADE_ALL_CHAIN : subnetChainName(pod.subnet);
       put(ipFamily(pod.address), 'pods', ipBytes(pod.address), `goto ${chain}`);
     }
   }
@@ -146,8 +147,8 @@ function subnetChainName(subnet: PodAddress['subnet']): string {
  */
 function subnetChain(subnet: Cidr): Chain {
   const family = cidrFamily(subnet);
-  const { saddr } = fields[family];
-  const sources = family === 4 ? [subnet, loopback] : [subnet];
+  const { saddr } = FIELDS[family];
+  const sources = family === 4 ? [subnet, LOOPBACK] : [subnet];
   return {
     name: subnetChainName(subnet),
     rules: sources.map((source) =>
@@ -157,10 +158,10 @@ function subnetChain(subnet: Cidr): Chain {
 }
 
 function mapsOf(family: IPFamily): Readonly<Record<MapName, NamedSet>> {
-  const { daddr } = fields[family];
+  const { daddr } = FIELDS[family];
   const portKey = [meta.l4proto, th.dport];
   const target = [daddr, th.dport];
-  const name = (text: string) => `${text}-${suffix[family]}`;
+  const name = (text: string) => `${text}-${SUFFIX[family]}`;
   return {
     ports: { name: name('ports'), key: portKey, data: target },
     'address-ports': { name: name('address-ports'), key: [daddr, ...portKey], data: target },
@@ -170,28 +171,28 @@ function mapsOf(family: IPFamily): Readonly<Record<MapName, NamedSet>> {
 
 function learnt(family: IPFamily): NamedSet {
   return {
-    name: `local-addresses-${suffix[family]}`,
-    key: [fields[family].daddr],
+    name: `local-addresses-${SUFFIX[family]}`,
+    key: [FIELDS[family].daddr],
     isDynamic: true,
     hasTimeout: true,
-    size: mostLocalAddresses,
+    size: MOST_LOCAL_ADDRESSES,
   };
 }
 
 /** A port of one address comes before the same port of all addresses. */
 function dnatChain(family: IPFamily): Chain {
-  const { daddr } = fields[family];
+  const { daddr } = FIELDS[family];
   const portKey = [meta.l4proto, th.dport];
-  const { ports, 'address-ports': addressPorts } = maps[family];
+  const { ports, 'address-ports': addressPorts } = MAPS[family];
   return {
-    name: `host-ports-${suffix[family]}`,
+    name: `host-ports-${SUFFIX[family]}`,
     rules: [
       rule([
         isFamily(family),
-        updateSet([daddr], learnt(family).name, { timeoutMs: localAddressTimeoutMs }),
+        updateSet([daddr], learnt(family).name, { timeoutMs: LOCAL_ADDRESS_TIMEOUT_MS }),
       ]),
-      rule([isFamily(family), dnatToMap(suffix[family], [daddr, ...portKey], addressPorts.name)]),
-      rule([isFamily(family), dnatToMap(suffix[family], portKey, ports.name)]),
+      rule([isFamily(family), dnatToMap(SUFFIX[family], [daddr, ...portKey], addressPorts.name)]),
+      rule([isFamily(family), dnatToMap(SUFFIX[family], portKey, ports.name)]),
     ],
   };
 }
@@ -201,11 +202,11 @@ function dnatChain(family: IPFamily): Chain {
  * (GHSA-jv3w-x3r3-g6rm). To ::1 nothing can be led, see config.ts: a listener there keeps its own.
  */
 function natChain(hook: 'prerouting' | 'output'): Chain {
-  const isLocal = match(fib.daddrType, '==', u32Bytes(fibTypeLocal));
-  const isNotLoopback6 = matchCidr(ip6.daddr, '!=', loopback6);
+  const isLocal = match(fib.daddrType, '==', u32Bytes(FIB_TYPE_LOCAL));
+  const isNotLoopback6 = matchCidr(ip6.daddr, '!=', LOOPBACK6);
   return {
     name: hook,
-    base: { type: 'nat', hook, priority: priorityBehindDestinationNat },
+    base: { type: 'nat', hook, priority: PRIORITY_BEHIND_DESTINATION_NAT },
     rules: [
       rule([isFamily(4), isLocal, jump('host-ports-ip')]),
       rule([isFamily(6), isNotLoopback6, isLocal, jump('host-ports-ip6')]),
@@ -214,11 +215,11 @@ function natChain(hook: 'prerouting' | 'output'): Chain {
 }
 
 function masqueradingRule(family: IPFamily): Rule {
-  const { daddr, originalDaddr } = fields[family];
+  const { daddr, originalDaddr } = FIELDS[family];
   return rule([
     isFamily(family),
     lookup([originalDaddr], learnt(family).name),
-    verdictMap([daddr], maps[family].pods.name),
+    verdictMap([daddr], MAPS[family].pods.name),
   ]);
 }
 
@@ -228,18 +229,18 @@ function masqueradingRule(family: IPFamily): Rule {
  * before connection tracking has seen it, so all of them are dropped.
  */
 function loopbackGuard(): Chain {
-  const isOutside = match(meta.iif, '!=', u32Bytes(loopbackIndex));
+  const isOutside = match(meta.iif, '!=', u32Bytes(LOOPBACK_INDEX));
   return {
     name: 'loopback-guard',
     base: { type: 'filter', hook: 'prerouting', priority: hookPriority.raw },
     rules: [ip.daddr, ip.saddr].map((address) =>
-      rule([isFamily(4), isOutside, matchCidr(address, '==', loopback), drop]),
+      rule([isFamily(4), isOutside, matchCidr(address, '==', LOOPBACK), drop]),
     ),
   };
 }
 
 function isFamily(family: IPFamily): Statement {
-  return match(meta.nfproto, '==', nfproto[family]);
+  return match(meta.nfproto, '==', NFPROTO[family]);
 }
 
 function rule(statements: readonly Statement[]): Rule {

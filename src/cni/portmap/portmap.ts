@@ -7,7 +7,7 @@ import { hostPortRules } from '../iptables/reference.ts';
 import { type ForeignRules, hasForeignRules, removeForeignRules } from '../iptables/remove.ts';
 import { type CniNode, withNftables } from '../node.ts';
 import type { ChainMember, DelCall, GcCall, NetnsCall, StatusCall } from '../plugin.ts';
-import { CniError, cniErrorCode } from '../protocol/errors.ts';
+import { CNI_ERROR_CODE, CniError } from '../protocol/errors.ts';
 import type { Result } from '../protocol/result.ts';
 import { requiringNftables } from '../requires-nftables.ts';
 import type { UndoList } from '../undo.ts';
@@ -16,12 +16,12 @@ import { endLedFlows, endStaleFlows } from './flows.ts';
 import { isOwnerGone } from './former-owner.ts';
 import { publishByIptables, requireByIptables, usesIptables } from './iptables.ts';
 import { publish, replaceTable, withdraw } from './kernel-table.ts';
-import { hostPortTable, recordElements } from './layout.ts';
+import { HOST_PORT_TABLE, recordElements } from './layout.ts';
 import { enableRouteLocalnet, findLoopbackLink } from './loopback.ts';
 import { buildRecord, type HostPortRecord, ownerText, portText, usesLoopback } from './record.ts';
 import { type HostPortConflict, type HostPortLedger, ownedRecords } from './store.ts';
 
-const tableName = `${hostPortTable.table.family} ${hostPortTable.table.name}`;
+const TABLE_NAME = `${HOST_PORT_TABLE.table.family} ${HOST_PORT_TABLE.table.name}`;
 
 /**
  * Host ports: what runtimeConfig.portMappings asks for. Behaves as the reference's portmap, but
@@ -141,7 +141,7 @@ function requireIptables({ kernel }: CniNode): Iptables {
 
 function taken({ port, owner }: HostPortConflict): CniError {
   const message = `host port ${portText(port)} is taken by ${ownerText(owner)}`;
-  return new CniError(cniErrorCode.hostPortTaken, message);
+  return new CniError(CNI_ERROR_CODE.hostPortTaken, message);
 }
 
 function checkHostPorts(call: NetnsCall, previous: Result): void {
@@ -159,11 +159,11 @@ function checkHostPorts(call: NetnsCall, previous: Result): void {
   if (usesIptables(expected)) requireByIptables(requireIptables(node), expected);
   withNftables(node.kernel, (nft) => {
     for (const { map, elements } of recordElements(expected)) {
-      const observed = nft.elements(hostPortTable.table, map);
+      const observed = nft.elements(HOST_PORT_TABLE.table, map);
       const present = new Map(observed.map(({ key, data }) => [key, data]));
       if (elements.every(({ key, data }) => present.get(key) === data)) continue;
       const label = attachmentLabel(attachment);
-      throw new Error(`host ports of ${label}: missing in map ${map.name} of ${tableName}`);
+      throw new Error(`host ports of ${label}: missing in map ${map.name} of ${TABLE_NAME}`);
     }
   });
 }
@@ -180,7 +180,7 @@ function isMadeByReference(node: CniNode, attachment: Attachment): boolean {
 
 function requireNftables({ node }: StatusCall): void {
   requiringNftables('host ports', () =>
-    withNftables(node.kernel, (nft) => void nft.tables(hostPortTable.table.family)),
+    withNftables(node.kernel, (nft) => void nft.tables(HOST_PORT_TABLE.table.family)),
   );
 }
 

@@ -19,8 +19,8 @@ export interface Claim {
 
 type Members = Readonly<Record<string, unknown>>;
 
-const protocols: readonly PortProtocol[] = ['tcp', 'udp', 'sctp'];
-const scopes: readonly MasqueradeScope[] = ['none', 'subnet', 'all'];
+const PROTOCOLS: readonly PortProtocol[] = ['tcp', 'udp', 'sctp'];
+const SCOPES: readonly MasqueradeScope[] = ['none', 'subnet', 'all'];
 
 export function decodeRecord(text: string): HostPortRecord | undefined {
   const value = parseJson(text);
@@ -28,7 +28,7 @@ export function decodeRecord(text: string): HostPortRecord | undefined {
   const { network, containerId, ifName } = value['attachment'];
   const ports = all(value['ports'], decodePort);
   const pods = all(value['pods'], decodePod);
-  const masquerade = scopes.find((scope) => scope === value['masquerade']);
+  const masquerade = SCOPES.find((scope) => scope === value['masquerade']);
   const hasNames = isText(network) && isText(containerId) && isText(ifName);
   if (!hasNames || ports === undefined || pods === undefined || masquerade === undefined) {
     return undefined;
@@ -60,7 +60,7 @@ export function decodeClaims(text: string): readonly Claim[] | undefined {
 
 function decodePort(port: Members): HostPort | undefined {
   const { protocol: name, port: number, targetPort } = port;
-  const protocol = protocols.find((known) => known === name);
+  const protocol = PROTOCOLS.find((known) => known === name);
   const target = decodeIP(port['target']);
   const address = decodeIP(port['address']);
   const isWhole = typeof number === 'number' && typeof targetPort === 'number';

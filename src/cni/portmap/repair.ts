@@ -3,7 +3,7 @@ import { TableApplier } from '../../nftables/applier.ts';
 import type { NftablesConnection } from '../../nftables/connection.ts';
 import type { Element, ObservedElement } from '../../nftables/model.ts';
 import { elementsOf, replaceTable } from './kernel-table.ts';
-import { hostPortTable, subnetChains } from './layout.ts';
+import { HOST_PORT_TABLE, subnetChains } from './layout.ts';
 import { enableRouteLocalnet, hasRouteLocalnet } from './loopback.ts';
 import type { HostPortRecord } from './record.ts';
 import { type HostPortStore, ownedRecords } from './store.ts';
@@ -42,16 +42,16 @@ export function repairHostPorts(options: HostPortRepairOptions): HostPortRepair 
 
 /** No table is needed as long as nothing is published. */
 function isIntact(connection: NftablesConnection, records: readonly HostPortRecord[]): boolean {
-  const observed = new TableApplier(connection, hostPortTable).observe();
+  const observed = new TableApplier(connection, HOST_PORT_TABLE).observe();
   if (records.length === 0 && observed.chains.length === 0) return true;
   if (!observed.isAsDefined || observed.isDormant) return false;
   for (const [map, elements] of elementsOf(records)) {
     if (!hasSameElements(observed.elements.get(map.name) ?? [], elements)) return false;
   }
-  const ownChains = [...hostPortTable.chains, ...subnetChains(records)];
+  const ownChains = [...HOST_PORT_TABLE.chains, ...subnetChains(records)];
   return (
     observed.chains.length === ownChains.length &&
-    connection.damagedChains(hostPortTable.table, ownChains).length === 0
+    connection.damagedChains(HOST_PORT_TABLE.table, ownChains).length === 0
   );
 }
 

@@ -1,4 +1,4 @@
-import { CniError, cniErrorCode } from './errors.ts';
+import { CNI_ERROR_CODE, CniError } from './errors.ts';
 
 /** What CNI_ARGS may carry for us. */
 export interface CniArgs {
@@ -12,7 +12,7 @@ export interface CniArgs {
   readonly podUid?: string;
 }
 
-const knownKeys: ReadonlyMap<string, keyof CniArgs | undefined> = new Map<
+const KNOWN_KEYS: ReadonlyMap<string, keyof CniArgs | undefined> = new Map<
   string,
   keyof CniArgs | undefined
 >([
@@ -33,12 +33,12 @@ export function parseCniArgs(text: string): CniArgs {
   if (text === '') return {};
   const pairs = text.split(';').map(parsePair);
   const ignoresUnknown = pairs.some(([key, value]) => key === 'IgnoreUnknown' && parseBool(value));
-  const unknown = pairs.filter(([key]) => !knownKeys.has(key)).map(([key]) => key);
+  const unknown = pairs.filter(([key]) => !KNOWN_KEYS.has(key)).map(([key]) => key);
   if (unknown.length > 0 && !ignoresUnknown) {
     throw argsError(`unknown args ["${unknown.join('" "')}"]`);
   }
   const entries = pairs.flatMap(([key, value]): [string, string][] => {
-    const field = knownKeys.get(key);
+    const field = KNOWN_KEYS.get(key);
     return field === undefined || value === '' ? [] : [[field, value]];
   });
   return Object.fromEntries(entries);
@@ -78,5 +78,5 @@ function parseBool(text: string): boolean {
 }
 
 function argsError(reason: string): CniError {
-  return new CniError(cniErrorCode.invalidEnvironment, `CNI_ARGS: ARGS: ${reason}`);
+  return new CniError(CNI_ERROR_CODE.invalidEnvironment, `CNI_ARGS: ARGS: ${reason}`);
 }

@@ -8,7 +8,7 @@ import {
 } from '../../util/errors.ts';
 
 /** Error codes of the CNI specification ("Error") and of libcni's types.go, which adds 8 and 999. */
-export const cniErrorCode = {
+export const CNI_ERROR_CODE = {
   incompatibleVersion: 1,
   unsupportedField: 2,
   unknownContainer: 3,
@@ -24,11 +24,11 @@ export const cniErrorCode = {
   internal: 999,
 } as const;
 
-export type CniErrorCode = (typeof cniErrorCode)[keyof typeof cniErrorCode];
+export type CniErrorCode = (typeof CNI_ERROR_CODE)[keyof typeof CNI_ERROR_CODE];
 
 /** An error with the code the runtime shall see; `details` is the long form, absent when empty. */
 export class CniError extends Error {
-  /** One of `cniErrorCode`, or what a delegate said. */
+  /** One of `CNI_ERROR_CODE`, or what a delegate said. */
   readonly cniCode: number;
   readonly details: string | undefined;
 
@@ -43,7 +43,7 @@ export class CniError extends Error {
 /** A key this build knows but does not serve: CNI code 2, whose message names the key and its value. */
 export function unsupportedField(key: string, value: unknown): CniError {
   return new CniError(
-    cniErrorCode.unsupportedField,
+    CNI_ERROR_CODE.unsupportedField,
     `unsupported field in network configuration: ${key} = ${JSON.stringify(value)}`,
   );
 }
@@ -56,12 +56,12 @@ export function toCniError(thrown: unknown): CniError {
 }
 
 function codeOf(error: Error): CniErrorCode {
-  if (error instanceof ConfigError) return cniErrorCode.invalidNetworkConfig;
-  if (error instanceof BusyError) return cniErrorCode.tryAgainLater;
-  if (error instanceof DecodeError) return cniErrorCode.decodingFailure;
-  if (error instanceof IoError) return cniErrorCode.ioFailure;
-  if (errorCode(error) === 'NETNS') return cniErrorCode.invalidNetns;
-  return cniErrorCode.internal;
+  if (error instanceof ConfigError) return CNI_ERROR_CODE.invalidNetworkConfig;
+  if (error instanceof BusyError) return CNI_ERROR_CODE.tryAgainLater;
+  if (error instanceof DecodeError) return CNI_ERROR_CODE.decodingFailure;
+  if (error instanceof IoError) return CNI_ERROR_CODE.ioFailure;
+  if (errorCode(error) === 'NETNS') return CNI_ERROR_CODE.invalidNetns;
+  return CNI_ERROR_CODE.internal;
 }
 
 function messageOf(error: Error): string {

@@ -5,26 +5,26 @@
  * request  "WFT1" length  { keyLength valueLength key value }…   and the namespace by SCM_RIGHTS
  * answer   "WFT1" length  exitCode stdoutLength stdout stderr
  *
- * The exit code `runStandalone` answers nothing: the shim then executes the standalone.
+ * The exit code `RUN_STANDALONE` answers nothing: the shim then executes the standalone.
  *
  * Keys: `env.<NAME>` for each variable that is set, `stdin`, and `netns-error` when CNI_NETNS could
  * not be opened.
  */
 import { DecodeError } from '../../util/errors.ts';
 import type { Outcome } from './outcome.ts';
-import { maxStdinBytes } from './request.ts';
+import { MAX_STDIN_BYTES } from './request.ts';
 
-const magic = 'WFT1';
-const headerBytes = 8;
+const MAGIC = 'WFT1';
+const HEADER_BYTES = 8;
 
 /**
  * Exit code of an answer that leaves the call to the standalone, because it needs what would hold up
  * the agent's other calls. No process ends with it: exit codes have 8 bits.
  */
-export const runStandalone = 0xffff_fffe;
+export const RUN_STANDALONE = 0xffff_fffe;
 
 /** Stdin, the environment (at most 2 MiB by execve) and room for the record headers. */
-const maxPayloadBytes = maxStdinBytes + 4 * 1024 * 1024;
+const MAX_PAYLOAD_BYTES = MAX_STDIN_BYTES + 4 * 1024 * 1024;
 
 /** A decoded request; `netnsError` says why no descriptor came along. */
 export interface ShimRequest {
@@ -42,21 +42,21 @@ export class FrameReader {
   push(chunk: Buffer): Buffer | undefined {
     this.#chunks.push(chunk);
     this.#length += chunk.length;
-    if (this.#length < headerBytes) return undefined;
+    if (this.#length < HEADER_BYTES) return undefined;
     const bytes = this.#joined();
-    if (bytes.toString('latin1', 0, 4) !== magic) throw new DecodeError('frame: no WFT1 magic');
+    if (bytes.toString('latin1', 0, 4) !== MAGIC) throw new DecodeError('frame: no WFT1 magic');
     const payloadBytes = bytes.readUInt32BE(4);
-    if (payloadBytes > maxPayloadBytes) throw new DecodeError(`frame: ${payloadBytes} bytes`);
-    const missing = headerBytes + payloadBytes - this.#length;
+    if (payloadBytes > MAX_PAYLOAD_BYTES) throw new DecodeError(`frame: ${payloadBytes} bytes`);
+    const missing = HEADER_BYTES + payloadBytes - this.#length;
     if (missing < 0) throw new DecodeError(`frame: ${-missing} bytes too many`);
-    return missing === 0 ? bytes.subarray(headerBytes) : undefined;
+    return missing === 0 ? bytes.subarray(HEADER_BYTES) : undefined;
   }
 
   /** Joins only when the header is not in the first chunk or everything has arrived. */
   #joined(): Buffer {
     const [first] = this.#chunks;
-    if (first !== undefined && first.length >= headerBytes) {
-      const wanted = headerBytes + first.readUInt32BE(4);
+    if (first !== undefined && first.length >= HEADER_BYTES) {
+      const wanted = HEADER_BYTES + first.readUInt32BE(4);
       if (this.#chunks.length === 1 || this.#length < wanted) return first;
     }
     const joined = Buffer.concat(this.#chunks);
@@ -82,8 +82,8 @@ export function decodeRequest(payload: Buffer): ShimRequest {
 export function encodeAnswer({ exitCode, stdout, stderr }: Outcome): Buffer {
   const body = Buffer.from(stdout);
   const errors = Buffer.from(stderr);
-  const header = Buffer.alloc(headerBytes + 8);
-  header.write(magic, 'latin1');
+  const header = Buffer.alloc(HEADER_BYTES + 8);
+  header.write(MAGIC, 'latin1');
   header.writeUInt32BE(8 + body.length + errors.length, 4);
   header.writeUInt32BE(exitCode, 8);
   header.writeUInt32BE(body.length, 12);

@@ -1,7 +1,7 @@
 import { toCniError } from './errors.ts';
 import { indentedJson } from './json.ts';
 import { guessVersion, type Verb } from './request.ts';
-import { currentVersion } from './versions.ts';
+import { CURRENT_VERSION } from './versions.ts';
 
 /** What the process prints and how it ends; stdout holds a result, an error or nothing. */
 export interface Outcome {
@@ -25,12 +25,12 @@ export interface CallSummary {
 }
 
 /** Success with nothing to print. */
-export const nothing: Outcome = { exitCode: 0, stdout: '', stderr: '' };
+export const NOTHING: Outcome = { exitCode: 0, stdout: '', stderr: '' };
 
 /** The error object of the specification ("Error"), as libcni prints it plus its `cniVersion`. */
 export function failure(thrown: unknown, stdin?: Buffer, summary: CallSummary = {}): Outcome {
   const { cniCode, message, details } = toCniError(thrown);
-  const cniVersion = (stdin && guessVersion(stdin)) ?? currentVersion;
+  const cniVersion = (stdin && guessVersion(stdin)) ?? CURRENT_VERSION;
   const stdout = indentedJson({ cniVersion, code: cniCode, msg: message, details });
   const told = { ...summary, errorCode: cniCode, error: message };
   return { exitCode: 1, stdout, stderr: '', summary: told };

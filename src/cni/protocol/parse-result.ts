@@ -12,7 +12,7 @@ import type { Dns, Result, ResultInterface, ResultIP, ResultRoute } from './resu
 type Members = Readonly<Record<string, unknown>>;
 
 /** Versions that share a shape; a result says itself which of them it is. */
-const shapes: readonly { readonly versions: readonly string[]; readonly isLegacy: boolean }[] = [
+const SHAPES: readonly { readonly versions: readonly string[]; readonly isLegacy: boolean }[] = [
   { versions: ['0.1.0', '0.2.0'], isLegacy: true },
   { versions: ['0.3.0', '0.3.1', '0.4.0'], isLegacy: false },
   { versions: ['1.0.0', '1.1.0'], isLegacy: false },
@@ -24,7 +24,7 @@ const shapes: readonly { readonly versions: readonly string[]; readonly isLegacy
  */
 export function parseResult(value: unknown, cniVersion: string): Result {
   const result = asObject(value ?? {}, 'result');
-  const shape = shapes.find(({ versions }) => versions.includes(cniVersion));
+  const shape = SHAPES.find(({ versions }) => versions.includes(cniVersion));
   if (shape === undefined) {
     throw new DecodeError(`unsupported CNI result version ${JSON.stringify(cniVersion)}`);
   }

@@ -1,6 +1,6 @@
 /** `prevResult` of a request: what the plugins before this one made. */
 import { toError } from '../../util/errors.ts';
-import { CniError, cniErrorCode } from './errors.ts';
+import { CNI_ERROR_CODE, CniError } from './errors.ts';
 import { memberOf } from './json.ts';
 import { parseResult } from './parse-result.ts';
 import type { Request } from './request.ts';
@@ -17,7 +17,7 @@ export function parsePreviousResult(request: Request): Result | undefined {
     return parseResult(value, request.cniVersion);
   } catch (cause) {
     throw new CniError(
-      cniErrorCode.decodingFailure,
+      CNI_ERROR_CODE.decodingFailure,
       `could not parse prevResult: ${toError(cause).message}`,
       undefined,
       { cause },
@@ -31,5 +31,5 @@ export function requirePreviousResult(request: Request): Result {
   if (previous !== undefined) return previous;
   const message =
     request.verb === 'CHECK' ? 'Required prevResult missing' : 'must be called as chained plugin';
-  throw new CniError(cniErrorCode.invalidNetworkConfig, message);
+  throw new CniError(CNI_ERROR_CODE.invalidNetworkConfig, message);
 }

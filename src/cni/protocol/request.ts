@@ -2,7 +2,7 @@
  * The front end of the CNI protocol: environment and stdin to a request. The order of the checks
  * and their texts follow libcni's pkg/skel and pkg/utils, because runtimes grep them.
  */
-import { CniError, cniErrorCode } from './errors.ts';
+import { CNI_ERROR_CODE, CniError } from './errors.ts';
 import { isJsonObject, memberOf } from './json.ts';
 import { checkVersion, isAtLeast, type SpecVersion } from './versions.ts';
 
@@ -43,7 +43,7 @@ interface Variable {
   readonly validate?: (value: string) => void;
 }
 
-const variables: readonly Variable[] = [
+const VARIABLES: readonly Variable[] = [
   {
     name: 'CNI_CONTAINERID',
     neededBy: ['ADD', 'CHECK', 'DEL'],
@@ -54,10 +54,10 @@ const variables: readonly Variable[] = [
   { name: 'CNI_PATH', neededBy: ['ADD', 'CHECK', 'DEL', 'GC', 'STATUS'] },
 ];
 
-const verbs: readonly Verb[] = ['ADD', 'DEL', 'CHECK', 'GC', 'STATUS'];
+const VERBS: readonly Verb[] = ['ADD', 'DEL', 'CHECK', 'GC', 'STATUS'];
 
 /** Longest accepted network configuration, bytes. */
-export const maxStdinBytes = 4 * 1024 * 1024;
+export const MAX_STDIN_BYTES = 4 * 1024 * 1024;
 
 /** First step: which verb, and whether its variables are there (code 4 naming all that are not). */
 export function parseCall(env: Environment): Call {
@@ -65,7 +65,7 @@ export function parseCall(env: Environment): Call {
   if (command === '') return { kind: 'about' };
   if (command === 'VERSION') return { kind: 'version' };
   const missing: string[] = [];
-  for (const { name, neededBy, validate } of variables) {
+  for (const { name, neededBy, validate } of VARIABLES) {
     if (!neededBy.some((verb) => verb === command)) continue;
     const value = env[name] ?? '';
     if (value === '') missing.push(name);
@@ -81,7 +81,7 @@ export function parseCall(env: Environment): Call {
 export function parseRequest(command: string, env: Environment, stdin: Buffer): Request {
   const config = parseNetworkConfig(stdin);
   const network = parseNetworkName(config);
-  const verb = verbs.find((candidate) => candidate === command);
+  const verb = VERBS.find((candidate) => candidate === command);
   if (verb === undefined) throw environmentError(`unknown CNI_COMMAND: ${command}`);
   const override = env['CNI_NETNS_OVERRIDE'] ?? '';
   return {
@@ -139,21 +139,21 @@ function isIdentifier(text: string): boolean {
 }
 
 function environmentError(message: string, details?: string): CniError {
-  return new CniError(cniErrorCode.invalidEnvironment, message, details);
+  return new CniError(CNI_ERROR_CODE.invalidEnvironment, message, details);
 }
 
 function parseNetworkConfig(stdin: Buffer): Readonly<Record<string, unknown>> {
-  if (stdin.length > maxStdinBytes) {
+  if (stdin.length > MAX_STDIN_BYTES) {
     throw new CniError(
-      cniErrorCode.ioFailure,
-      `error reading from stdin: more than ${maxStdinBytes} bytes`,
+      CNI_ERROR_CODE.ioFailure,
+      `error reading from stdin: more than ${MAX_STDIN_BYTES} bytes`,
     );
   }
   const value = decode(stdin.toString('utf8'));
   if (value === null) return {};
   if (isJsonObject(value)) return value;
   throw new CniError(
-    cniErrorCode.decodingFailure,
+    CNI_ERROR_CODE.decodingFailure,
     'error unmarshall network config: the configuration is not a JSON object',
   );
 }
@@ -164,7 +164,7 @@ function decode(text: string): unknown {
   } catch (thrown) {
     const reason = text.trim() === '' ? 'unexpected end of JSON input' : String(thrown);
     throw new CniError(
-      cniErrorCode.decodingFailure,
+      CNI_ERROR_CODE.decodingFailure,
       `error unmarshall network config: ${reason}`,
       undefined,
       { cause: thrown },
@@ -175,12 +175,12 @@ function decode(text: string): unknown {
 function parseNetworkName(config: Readonly<Record<string, unknown>>): string {
   const name = memberOf(config, 'name') ?? '';
   if (name === '') {
-    throw new CniError(cniErrorCode.invalidNetworkConfig, 'missing network name');
+    throw new CniError(CNI_ERROR_CODE.invalidNetworkConfig, 'missing network name');
   }
   if (typeof name !== 'string') throw wrongType('name', name);
   if (!isIdentifier(name)) {
     throw new CniError(
-      cniErrorCode.invalidNetworkConfig,
+      CNI_ERROR_CODE.invalidNetworkConfig,
       'invalid characters found in network name',
       name,
     );
@@ -193,7 +193,10 @@ function parseVersion(verb: Verb, config: Readonly<Record<string, unknown>>): Sp
   const version = versionText(config);
   if (verb === 'CHECK' || verb === 'GC' || verb === 'STATUS') {
     if (!isAtLeast(version, verb === 'CHECK' ? '0.4.0' : '1.1.0')) {
-      throw new CniError(cniErrorCode.incompatibleVersion, `config version does not allow ${verb}`);
+      throw new CniError(
+        CNI_ERROR_CODE.incompatibleVersion,
+        `config version does not allow ${verb}`,
+      );
     }
   }
   return checkVersion(version);
@@ -208,7 +211,7 @@ function versionText(config: Readonly<Record<string, unknown>>): string {
 
 function wrongType(key: string, value: unknown): CniError {
   return new CniError(
-    cniErrorCode.invalidNetworkConfig,
+    CNI_ERROR_CODE.invalidNetworkConfig,
     `invalid network configuration: key "${key}" must be string`,
     `got ${JSON.stringify(value)}`,
   );

@@ -4,7 +4,7 @@
  */
 import { cidrFamily, type IPWithPrefix } from '../../net/cidr.ts';
 import type { IP, IPFamily } from '../../net/ip.ts';
-import { CniError, cniErrorCode } from './errors.ts';
+import { CNI_ERROR_CODE, CniError } from './errors.ts';
 import { indentedJson, sortedKeys } from './json.ts';
 import { isAtLeast, type SpecVersion } from './versions.ts';
 
@@ -95,7 +95,7 @@ function buildLegacy(result: Result, cniVersion: SpecVersion): object {
   const ip4 = legacyConfig(result, 4);
   const ip6 = legacyConfig(result, 6);
   if (ip4 === undefined && ip6 === undefined) {
-    throw new CniError(cniErrorCode.internal, 'cannot convert: no valid IP addresses');
+    throw new CniError(CNI_ERROR_CODE.internal, 'cannot convert: no valid IP addresses');
   }
   return { cniVersion, ip4, ip6, dns: compactDns(result.dns) };
 }

@@ -1,5 +1,5 @@
 /** What GC is told: the attachments of the network that stay (CNI specification, "GC"). */
-import { CniError, cniErrorCode } from './errors.ts';
+import { CNI_ERROR_CODE, CniError } from './errors.ts';
 import { isJsonObject, memberOf } from './json.ts';
 
 export interface ValidAttachment {
@@ -8,7 +8,7 @@ export interface ValidAttachment {
 }
 
 /** The second one is what libcni sent before the key was renamed, and still sends. */
-const keys = ['cni.dev/valid-attachments', 'cni.dev/attachments'] as const;
+const KEYS = ['cni.dev/valid-attachments', 'cni.dev/attachments'] as const;
 
 /**
  * Undefined when the runtime gave no list, which says nothing about what is valid; an empty list says
@@ -17,7 +17,7 @@ const keys = ['cni.dev/valid-attachments', 'cni.dev/attachments'] as const;
 export function parseValidAttachments(
   config: Readonly<Record<string, unknown>>,
 ): readonly ValidAttachment[] | undefined {
-  const key = keys.find((candidate) => memberOf(config, candidate) !== undefined);
+  const key = KEYS.find((candidate) => memberOf(config, candidate) !== undefined);
   if (key === undefined) return undefined;
   const list = memberOf(config, key);
   if (!Array.isArray(list)) throw malformed(key, 'must be an array');
@@ -38,7 +38,7 @@ function textOf(entry: Readonly<Record<string, unknown>>, member: string, path: 
 
 function malformed(path: string, reason: string): CniError {
   return new CniError(
-    cniErrorCode.invalidNetworkConfig,
+    CNI_ERROR_CODE.invalidNetworkConfig,
     `invalid network configuration: key "${path}" ${reason}`,
   );
 }

@@ -1,8 +1,8 @@
-import { CniError, cniErrorCode } from './errors.ts';
+import { CNI_ERROR_CODE, CniError } from './errors.ts';
 import { compactJson } from './json.ts';
 
 /** Specification versions whose configurations are accepted and whose results are printed. */
-export const supportedVersions = [
+export const SUPPORTED_VERSIONS = [
   '0.1.0',
   '0.2.0',
   '0.3.0',
@@ -12,23 +12,23 @@ export const supportedVersions = [
   '1.1.0',
 ] as const;
 
-export type SpecVersion = (typeof supportedVersions)[number];
+export type SpecVersion = (typeof SUPPORTED_VERSIONS)[number];
 
 /** The newest version; what errors carry before the configuration's own version is known. */
-export const currentVersion: SpecVersion = '1.1.0';
+export const CURRENT_VERSION: SpecVersion = '1.1.0';
 
 /** Stdout of the VERSION verb: one line of JSON. Follows skel, which prints its own current version. */
 export function versionReply(): string {
-  return `${compactJson({ cniVersion: currentVersion, supportedVersions })}\n`;
+  return `${compactJson({ cniVersion: CURRENT_VERSION, supportedVersions: SUPPORTED_VERSIONS })}\n`;
 }
 
 /** Exact membership, as libcni's Reconciler: `1.0` and `1.2.0` are refused with code 1. */
 export function checkVersion(version: string): SpecVersion {
-  const found = supportedVersions.find((supported) => supported === version);
+  const found = SUPPORTED_VERSIONS.find((supported) => supported === version);
   if (found !== undefined) return found;
-  const list = supportedVersions.map((supported) => JSON.stringify(supported)).join(' ');
+  const list = SUPPORTED_VERSIONS.map((supported) => JSON.stringify(supported)).join(' ');
   throw new CniError(
-    cniErrorCode.incompatibleVersion,
+    CNI_ERROR_CODE.incompatibleVersion,
     'incompatible CNI versions',
     `config is ${JSON.stringify(version)}, plugin supports [${list}]`,
   );
@@ -48,7 +48,7 @@ export function isAtLeast(version: string, minimum: SpecVersion): boolean {
 function numbersOf(version: string): readonly number[] {
   const parts = version === '' ? [0, 1, 0] : version.split('.').map(decimalOf);
   if (parts.length > 3 || parts.some((part) => part === undefined)) {
-    throw new CniError(cniErrorCode.decodingFailure, `failed to parse CNI version ${version}`);
+    throw new CniError(CNI_ERROR_CODE.decodingFailure, `failed to parse CNI version ${version}`);
   }
   return parts.map((part) => part ?? 0);
 }

@@ -3,7 +3,7 @@ import { ConfigError, IoError, toError } from '../../util/errors.ts';
 import { ifThere } from '../../util/files.ts';
 
 /** Where an administrator restricts sysctls, in the reference and here. */
-export const defaultAllowlistFile = '/etc/cni/tuning/allowlist.conf';
+export const DEFAULT_ALLOWLIST_FILE = '/etc/cni/tuning/allowlist.conf';
 
 /**
  * Throws ConfigError for the first key that no regular expression of the file matches. There is one

@@ -13,7 +13,7 @@ import type { Attachment } from '../attachment.ts';
 import { isJsonObject } from '../protocol/json.ts';
 
 /** A tmpfs: a reboot restores links, too. */
-export const defaultBackupDirectory = '/run/cni/tuning';
+export const DEFAULT_BACKUP_DIRECTORY = '/run/cni/tuning';
 
 export interface Backup {
   /** Absent in what the reference saved. */

@@ -34,7 +34,7 @@ interface Sources {
   readonly argsCni: Members;
 }
 
-const highestMtu = 65_535;
+const HIGHEST_MTU = 65_535;
 const HIGHEST_QUEUE_LENGTH = 0xffff_ffff;
 
 /**
@@ -133,8 +133,8 @@ function parseQueueLength(sources: Sources): Pick<TuningConfig, 'txQueueLength'>
 
 function parseMtu(sources: Sources): Pick<TuningConfig, 'mtu'> {
   const mtu = wished(sources, 'mtu') ?? 0;
-  if (typeof mtu !== 'number' || !Number.isInteger(mtu) || mtu < 0 || mtu > highestMtu) {
-    throw new ConfigError('mtu', `must be 0 to ${highestMtu}, not ${JSON.stringify(mtu)}`);
+  if (typeof mtu !== 'number' || !Number.isInteger(mtu) || mtu < 0 || mtu > HIGHEST_MTU) {
+    throw new ConfigError('mtu', `must be 0 to ${HIGHEST_MTU}, not ${JSON.stringify(mtu)}`);
   }
   return mtu === 0 ? {} : { mtu };
 }

@@ -1,7 +1,7 @@
 /** Names of sysctls as configurations spell them. */
 import { ConfigError } from '../../util/errors.ts';
 
-const placeholder = 'IFNAME';
+const PLACEHOLDER = 'IFNAME';
 
 /**
  * Path below /proc/sys of `net.ipv4.conf.IFNAME.arp_filter` or `net/ipv4/conf/IFNAME/arp_filter`.
@@ -12,7 +12,7 @@ export function sysctlPath(key: string, ifName: string): string {
   const usesDots = /[./]/.exec(key)?.[0] === '.';
   const plain = usesDots ? key.replace(/[./]/g, (c) => (c === '.' ? '/' : '.')) : key;
   // The name goes in last: a dot in it separates nothing.
-  const segments = plain.split('/').map((segment) => (segment === placeholder ? ifName : segment));
+  const segments = plain.split('/').map((segment) => (segment === PLACEHOLDER ? ifName : segment));
   const isPlain = segments.every((segment) => !['', '.', '..'].includes(segment));
   if (segments[0] !== 'net' || segments.length < 2 || !isPlain || key.includes('\0')) {
     throw new ConfigError('sysctl', `invalid net sysctl key: ${JSON.stringify(key)}`);

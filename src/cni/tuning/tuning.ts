@@ -6,10 +6,10 @@ import { memberOf } from '../protocol/json.ts';
 import type { Request } from '../protocol/request.ts';
 import type { Result } from '../protocol/result.ts';
 import type { UndoList } from '../undo.ts';
-import { defaultAllowlistFile, requireAllowed } from './allowlist.ts';
+import { DEFAULT_ALLOWLIST_FILE, requireAllowed } from './allowlist.ts';
 import {
   backupOwners,
-  defaultBackupDirectory,
+  DEFAULT_BACKUP_DIRECTORY,
   readBackup,
   removeBackup,
   saveBackup,
@@ -23,7 +23,7 @@ import {
 } from './config.ts';
 
 /** Sysctls and link settings inside the pod, under the keys of the reference's tuning plugin. */
-export const tuning: ChainMember = tuningWith({ allowlistFile: defaultAllowlistFile });
+export const tuning: ChainMember = tuningWith({ allowlistFile: DEFAULT_ALLOWLIST_FILE });
 
 /** The member with the administrator's allowlist elsewhere. */
 export function tuningWith({ allowlistFile }: { readonly allowlistFile: string }): ChainMember {
@@ -170,7 +170,7 @@ function withLink(previous: Result, ifName: string, { mac, mtu }: TuningConfig):
 
 function backupDirectory({ config }: Request): string {
   const directory = memberOf(config, 'dataDir');
-  return typeof directory === 'string' && directory !== '' ? directory : defaultBackupDirectory;
+  return typeof directory === 'string' && directory !== '' ? directory : DEFAULT_BACKUP_DIRECTORY;
 }
 
 function requireLink(link: Link | undefined, ifName: string): Link {

@@ -8,23 +8,23 @@ import { connect as connectSocket } from 'node:net';
 import { DecodeError, IoError } from '../../util/errors.ts';
 import type { Sandboxes } from './sweep-model.ts';
 
-const method = '/runtime.v1.RuntimeService/ListPodSandbox';
+const METHOD = '/runtime.v1.RuntimeService/ListPodSandbox';
 
 /** Compressed flag and length. */
-const prefixBytes = 5;
+const PREFIX_BYTES = 5;
 
 /** An empty ListPodSandboxRequest: no filter. */
-const emptyRequest = Buffer.alloc(prefixBytes);
+const EMPTY_REQUEST = Buffer.alloc(PREFIX_BYTES);
 
 /** Far above what 1,000 sandboxes with their labels take. */
-const maxAnswerBytes = 32 * 1024 * 1024;
+const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
 
 /** Field numbers of ListPodSandboxResponse and PodSandbox. */
-const itemsField = 1;
-const idField = 1;
-const stateField = 3;
+const ITEMS_FIELD = 1;
+const ID_FIELD = 1;
+const STATE_FIELD = 3;
 /** SANDBOX_READY is the default, which is not sent. */
-const readyState = 0n;
+const READY_STATE = 0n;
 
 /** Rejects with IoError or DecodeError when there is no whole answer within `timeoutMs`. */
 export async function listSandboxes(socketPath: string, timeoutMs: number): Promise<Sandboxes> {
@@ -36,21 +36,21 @@ export function decodeSandboxes(response: Buffer): Sandboxes {
   const ready = new Set<string>();
   const known = new Set<string>();
   for (const { field, value } of readFields(response)) {
-    if (field !== itemsField || typeof value === 'bigint') continue;
+    if (field !== ITEMS_FIELD || typeof value === 'bigint') continue;
     const { id, state } = decodeSandbox(value);
     if (id === '') throw new DecodeError('list of sandboxes: one without an id');
     known.add(id);
-    if (state === readyState) ready.add(id);
+    if (state === READY_STATE) ready.add(id);
   }
   return { ready, known };
 }
 
 function decodeSandbox(message: Buffer): { readonly id: string; readonly state: bigint } {
   let id = '';
-  let state = readyState;
+  let state = READY_STATE;
   for (const { field, value } of readFields(message)) {
-    if (field === idField && typeof value !== 'bigint') id = value.toString('utf8');
-    if (field === stateField && typeof value === 'bigint') state = value;
+    if (field === ID_FIELD && typeof value !== 'bigint') id = value.toString('utf8');
+    if (field === STATE_FIELD && typeof value === 'bigint') state = value;
   }
   return { id, state };
 }
@@ -123,13 +123,13 @@ async function call(socketPath: string, timeoutMs: number): Promise<Buffer> {
   session.on('error', (error) => fail(error.message, error));
   const stream = session.request({
     [constants.HTTP2_HEADER_METHOD]: 'POST',
-    [constants.HTTP2_HEADER_PATH]: method,
+    [constants.HTTP2_HEADER_PATH]: METHOD,
     [constants.HTTP2_HEADER_CONTENT_TYPE]: 'application/grpc',
     te: 'trailers',
     'grpc-timeout': `${timeoutMs}m`,
   });
   collect(stream, resolve, fail);
-  stream.end(emptyRequest);
+  stream.end(EMPTY_REQUEST);
   try {
     return await promise;
   } finally {
@@ -148,7 +148,7 @@ function collect(
   let status: unknown;
   stream.on('data', (chunk: Buffer) => {
     received += chunk.length;
-    if (received > maxAnswerBytes) fail(`an answer of more than ${maxAnswerBytes} bytes`);
+    if (received > MAX_ANSWER_BYTES) fail(`an answer of more than ${MAX_ANSWER_BYTES} bytes`);
     else chunks.push(chunk);
   });
   // An error before any message comes in the headers alone.
@@ -162,9 +162,9 @@ function collect(
   stream.on('close', () => {
     const body = Buffer.concat(chunks);
     if (status !== '0') return fail(`grpc status ${status ?? 'missing'}`);
-    if (body.length < prefixBytes || body.length !== prefixBytes + body.readUInt32BE(1)) {
+    if (body.length < PREFIX_BYTES || body.length !== PREFIX_BYTES + body.readUInt32BE(1)) {
       return fail(`a message of ${body.length} bytes that is not whole`);
     }
-    resolve(body.subarray(prefixBytes));
+    resolve(body.subarray(PREFIX_BYTES));
   });
 }

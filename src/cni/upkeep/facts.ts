@@ -26,8 +26,8 @@ import type {
   UnfinishedAdd,
 } from './sweep-model.ts';
 
-const defaultGracePeriodMs = 5 * 60_000;
-const lockTimeoutMs = 1_000;
+const DEFAULT_GRACE_PERIOD_MS = 5 * 60_000;
+const LOCK_TIMEOUT_MS = 1_000;
 
 /** What the facts are read from. */
 export interface FactSources {
@@ -91,7 +91,7 @@ export function sweepSources(options: {
   readonly gracePeriodMs?: number;
 }): FactSources {
   const { node, runDirectory, ipamDirectory, confDirectory, now } = options;
-  const lock = { flock: wire.flock, timeoutMs: lockTimeoutMs };
+  const lock = { flock: wire.flock, timeoutMs: LOCK_TIMEOUT_MS };
   return {
     node,
     journalDirectory: join(runDirectory, 'adding'),
@@ -100,7 +100,7 @@ export function sweepSources(options: {
     store: { ...lock, keepsIndex: false, isDurable: false },
     bootId: readBootId(),
     now,
-    gracePeriodMs: options.gracePeriodMs ?? defaultGracePeriodMs,
+    gracePeriodMs: options.gracePeriodMs ?? DEFAULT_GRACE_PERIOD_MS,
   };
 }
 

@@ -5,10 +5,10 @@ import { errorCode } from '../../util/errors.ts';
 import type { CniKernel } from '../node.ts';
 
 /** Up to this many flows one listing of all of them is cheaper than two for every address. */
-const fewFlows = 4096;
+const FEW_FLOWS = 4096;
 
 /** How long released addresses are gathered; a fraction of their quarantine. */
-const gatherMs = 1000;
+const GATHER_MS = 1000;
 
 /**
  * Ends the tracked connections from and to addresses that are given back. Their address translation
@@ -51,7 +51,7 @@ export function collectFlowEnds(kernel: CniKernel): (addresses: readonly IP[]) =
     for (const address of addresses) waiting.add(address);
     if (isPlanned || waiting.size === 0) return;
     isPlanned = true;
-    systemClock.schedule(gatherMs, end);
+    systemClock.schedule(GATHER_MS, end);
   };
 }
 
@@ -66,7 +66,7 @@ function endFlows(
   count: number,
 ): void {
   try {
-    if (family === 6 || count <= fewFlows) {
+    if (family === 6 || count <= FEW_FLOWS) {
       const ended = new Set(addresses);
       conntrack.deleteFlows({ family }, ({ original, reply }) => {
         return ended.has(original.source) || ended.has(reply.source);

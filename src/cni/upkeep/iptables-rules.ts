@@ -20,14 +20,14 @@ export interface RulesToHeal {
 }
 
 /** What is changed, for errors. */
-const subject = 'rules of pods in table nat';
+const SUBJECT = 'rules of pods in table nat';
 
 /** Repairs, one after the other, while others take rules away. */
-const maxRounds = 5;
+const MAX_ROUNDS = 5;
 
 /** How often and how long calls at work are waited for: 5 s, longer than any takes that is not stuck. */
-const busyLooks = 100;
-const busyPauseMs = 50;
+const BUSY_LOOKS = 100;
+const BUSY_PAUSE_MS = 50;
 
 /**
  * Adds what is missing and gives the owners that missed something. Between a listing and the change
@@ -38,9 +38,9 @@ const busyPauseMs = 50;
 export async function healRules(rules: RulesToHeal): Promise<readonly Owner[]> {
   const healed = new Map<string, Owner>();
   let applied = '';
-  for (let round = 0; round < maxRounds; round += 1) {
+  for (let round = 0; round < MAX_ROUNDS; round += 1) {
     let asked: readonly IptablesMasquerade[] = [];
-    const isChanged = await settle(subject, async () => {
+    const isChanged = await settle(SUBJECT, async () => {
       asked = rules.wanted();
       const text = additionsTo(await rules.programs.save('nat'), rules.family, asked);
       if (text === undefined) return undefined;
@@ -56,7 +56,7 @@ export async function healRules(rules: RulesToHeal): Promise<readonly Owner[]> {
     for (const { owner } of restored) healed.set(masqueradeChain(owner), owner);
     await takeBackStale(rules, restored);
   }
-  throw new BusyError(`${subject} change faster than they can be repaired`);
+  throw new BusyError(`${SUBJECT} change faster than they can be repaired`);
 }
 
 /** Programs that list rules in other words than these would be given the same rules again and again. */
@@ -79,7 +79,7 @@ async function takeBackStale(
   restored: readonly IptablesMasquerade[],
 ): Promise<void> {
   await calm(rules, restored);
-  await settle(subject, async () => {
+  await settle(SUBJECT, async () => {
     const stale = staleOf(rules, restored);
     if (stale.length === 0) return undefined;
     const saved = await rules.programs.save('nat');
@@ -92,9 +92,9 @@ async function calm(
   { isBusy, pause }: RulesToHeal,
   restored: readonly IptablesMasquerade[],
 ): Promise<void> {
-  for (let look = 0; look < busyLooks; look += 1) {
+  for (let look = 0; look < BUSY_LOOKS; look += 1) {
     if (!restored.some(({ owner }) => isBusy(owner))) return;
-    await pause(busyPauseMs);
+    await pause(BUSY_PAUSE_MS);
   }
 }
 

@@ -105,7 +105,7 @@ export interface RecordsOptions {
 }
 
 /** Changes with the shape of records: those of another format are left out. */
-const format = 1;
+const FORMAT = 1;
 
 /** Opens the records in `directory`, which need not exist. */
 export function openRecords(directory: string, { bootId, now }: RecordsOptions): AttachmentRecords {
@@ -113,7 +113,7 @@ export function openRecords(directory: string, { bootId, now }: RecordsOptions):
   const save = (record: AttachmentRecord) => {
     const file = fileOf(attachmentKey(record.attachment));
     try {
-      const text = JSON.stringify({ format, ...record });
+      const text = JSON.stringify({ format: FORMAT, ...record });
       // Whole or not at all; what a killed process leaves goes with the next ADD or DEL.
       writingInto(directory, () => replaceFile(file, text));
     } catch (cause) {
@@ -157,7 +157,7 @@ function readRecord(directory: string, key: string): AttachmentRecord | undefine
 function decode(text: string, key: string): AttachmentRecord | undefined {
   const value = parseJson(text);
   if (typeof value !== 'object' || value === null) return undefined;
-  if (!('format' in value) || value.format !== format || !('attachment' in value)) return undefined;
+  if (!('format' in value) || value.format !== FORMAT || !('attachment' in value)) return undefined;
   const { format: _, ...rest } = value;
   // Only this code, as root, writes files of this format, and it writes them whole; the key below
   // then says that the content belongs to the name.

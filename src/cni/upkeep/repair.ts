@@ -10,8 +10,8 @@ import { configurePort, ensureVlanGateway } from '../bridge/port.ts';
 import { applySysctls, type SysctlSetting } from '../bridge/sysctls.ts';
 import {
   ensureForward,
+  FAMILIES,
   type ForwardWish,
-  families,
   hasRule,
   missingRules,
   type RuleFilter,
@@ -104,12 +104,12 @@ export function mayNeedRepair(event: LinkEvent): boolean {
   }
 }
 
-const hostVeth = /^veth[0-9a-f]{8}$/;
+const HOST_VETH = /^veth[0-9a-f]{8}$/;
 
 /** A pair that is gone cannot be put right; a port without a bridge can. */
 function mayBeBroken({ kind, name, isUp, master }: Link, isGone: boolean): boolean {
   if (kind === 'bridge') return isGone || !isUp;
-  const isPort = kind === 'veth' && hostVeth.test(name);
+  const isPort = kind === 'veth' && HOST_VETH.test(name);
   return isPort && !isGone && (!isUp || master === undefined);
 }
 
@@ -163,7 +163,7 @@ function repairForward(options: RepairOptions): readonly Repair[] {
     const isOfSubnet: RuleFilter = (comment) =>
       comment.prefix === prefix && comment.owner === undefined;
     const wish = () => forwardWish(livingRecords(options), where);
-    const isWrong = families.some((family) => {
+    const isWrong = FAMILIES.some((family) => {
       const state = readForward(connection, family);
       if (state === undefined) return false;
       return missingRules(state, family, wish().pods).length > 0 || hasRule(state, isOfSubnet);

@@ -38,7 +38,7 @@ interface Place {
   readonly family: IPFamily;
 }
 
-const places: readonly Place[] = [
+const PLACES: readonly Place[] = [
   { variant: 'nft', family: 4 },
   { variant: 'nft', family: 6 },
   { variant: 'legacy', family: 4 },
@@ -82,7 +82,7 @@ export class RulesUpkeep {
     this.#authors = new Set();
     const errors: unknown[] = [];
     const records = livingRecords(this.#options);
-    for (const place of places.filter((each) => this.#mayMiss(each, records))) {
+    for (const place of PLACES.filter((each) => this.#mayMiss(each, records))) {
       try {
         await this.#heal(place, by);
       } catch (thrown) {

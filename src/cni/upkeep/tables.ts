@@ -7,10 +7,10 @@ import {
   entryChainName,
   entryChains,
   isEntryChain,
-  masqueradeMaps,
-  masqueradeTable,
+  MASQUERADE_MAPS,
+  MASQUERADE_TABLE,
 } from '../bridge/masquerade.ts';
-import { allowedSenders, guardedPorts, spoofTable } from '../bridge/spoof.ts';
+import { ALLOWED_SENDERS, GUARDED_PORTS, SPOOF_TABLE } from '../bridge/spoof.ts';
 import type { NodePlan } from './records.ts';
 
 /** The masquerading of these pods: none needs no table. */
@@ -26,12 +26,12 @@ export function masqueradeOf(plans: readonly NodePlan[]): WantedTable | undefine
         const data = `goto ${entryChainName(entry)}`;
         return { key: ipBytes(entry.address), data, comment: entry.label };
       });
-  const { definition } = masqueradeTable;
+  const { definition } = MASQUERADE_TABLE;
   return {
     definition: { ...definition, chains: [...definition.chains, ...entryChains(entries)] },
     isOwnChain: isEntryChain,
     elements: new Map(
-      ([4, 6] as const).map((family) => [masqueradeMaps[family], elementsOf(family)]),
+      ([4, 6] as const).map((family) => [MASQUERADE_MAPS[family], elementsOf(family)]),
     ),
   };
 }
@@ -43,12 +43,12 @@ export function guardsOf(plans: readonly NodePlan[]): WantedTable | undefined {
   });
   if (guards.length === 0) return undefined;
   return {
-    definition: spoofTable.definition,
+    definition: SPOOF_TABLE.definition,
     isOwnChain: () => false,
     elements: new Map([
-      [guardedPorts, guards.map(({ port, label }) => ({ key: port, comment: label }))],
+      [GUARDED_PORTS, guards.map(({ port, label }) => ({ key: port, comment: label }))],
       [
-        allowedSenders,
+        ALLOWED_SENDERS,
         guards.map(({ port, mac, label }) => ({ key: port + macBytes(mac), comment: label })),
       ],
     ]),

@@ -6,15 +6,15 @@ import { toError } from '../../util/errors.ts';
 import type { Logger } from '../../util/log.ts';
 import { BoundedFrequencyRunner } from '../../util/runner.ts';
 import type { Attachment } from '../attachment.ts';
-import { masqueradeTable } from '../bridge/masquerade.ts';
-import { spoofTable } from '../bridge/spoof.ts';
+import { MASQUERADE_TABLE } from '../bridge/masquerade.ts';
+import { SPOOF_TABLE } from '../bridge/spoof.ts';
 import { openExecPlugin } from '../exec-plugin.ts';
-import { filterTables } from '../firewall/layout.ts';
+import { FILTER_TABLES } from '../firewall/layout.ts';
 import { openForeignIpam } from '../foreign-ipam.ts';
-import { natTables } from '../iptables/kernel-view.ts';
+import { NAT_TABLES } from '../iptables/kernel-view.ts';
 import type { ForeignIpam, UpkeepNode } from '../node.ts';
-import { hostPortTable } from '../portmap/layout.ts';
-import { fallback } from '../registry.ts';
+import { HOST_PORT_TABLE } from '../portmap/layout.ts';
+import { FALLBACK } from '../registry.ts';
 import { listSandboxes } from './cri.ts';
 import { type FactSources, findLost, sweepSources } from './facts.ts';
 import { fieldsOf, remove } from './removal.ts';
@@ -53,27 +53,27 @@ export interface UpkeepOptions {
   readonly repairIntervalMs?: number;
 }
 
-const defaultSweepIntervalMs = 60_000;
-const criTimeoutMs = 5_000;
+const DEFAULT_SWEEP_INTERVAL_MS = 60_000;
+const CRI_TIMEOUT_MS = 5_000;
 
 /** How long an IPAM plugin may take for an address that nobody asks for any more. */
-const execTimeoutMs = 5_000;
+const EXEC_TIMEOUT_MS = 5_000;
 
 /** Changes come in bursts; a repair every so often keeps within a second. */
-const repairIntervals = { minIntervalMs: 250, retryIntervalMs: 5_000 };
-const defaultRepairIntervalMs = 60_000;
+const REPAIR_INTERVALS = { minIntervalMs: 250, retryIntervalMs: 5_000 };
+const DEFAULT_REPAIR_INTERVAL_MS = 60_000;
 
-const ownTables: ReadonlySet<string> = new Set(
-  [masqueradeTable.definition, spoofTable.definition, hostPortTable].map(({ table }) =>
+const OWN_TABLES: ReadonlySet<string> = new Set(
+  [MASQUERADE_TABLE.definition, SPOOF_TABLE.definition, HOST_PORT_TABLE].map(({ table }) =>
     tableText(table),
   ),
 );
 
-const iptablesNatTables: ReadonlySet<string> = new Set(Object.values(natTables).map(tableText));
+const IPTABLES_NAT_TABLES: ReadonlySet<string> = new Set(Object.values(NAT_TABLES).map(tableText));
 
-const ownAndFilterTables: ReadonlySet<string> = new Set([
-  ...ownTables,
-  ...Object.values(filterTables).map(tableText),
+const OWN_AND_FILTER_TABLES: ReadonlySet<string> = new Set([
+  ...OWN_TABLES,
+  ...Object.values(FILTER_TABLES).map(tableText),
 ]);
 
 /**
@@ -93,16 +93,16 @@ export class Upkeep {
   #authors = new Set<string>();
   #suspected = 0;
   /** A change of these is a reason to look. */
-  #watched = ownTables;
+  #watched = OWN_TABLES;
 
   private constructor(options: UpkeepOptions) {
-    const { clock, log, sweepIntervalMs = defaultSweepIntervalMs } = options;
-    const maxIntervalMs = options.repairIntervalMs ?? defaultRepairIntervalMs;
-    const intervals = { ...repairIntervals, maxIntervalMs };
+    const { clock, log, sweepIntervalMs = DEFAULT_SWEEP_INTERVAL_MS } = options;
+    const maxIntervalMs = options.repairIntervalMs ?? DEFAULT_REPAIR_INTERVAL_MS;
+    const intervals = { ...REPAIR_INTERVALS, maxIntervalMs };
     this.#options = options;
     this.#sources = sweepSources({ ...options, now: clock.now });
     const { pause } = options.node.kernel;
-    this.#foreignIpam = openForeignIpam(openExecPlugin({ timeoutMs: execTimeoutMs, pause }));
+    this.#foreignIpam = openForeignIpam(openExecPlugin({ timeoutMs: EXEC_TIMEOUT_MS, pause }));
     this.#sweeper = new BoundedFrequencyRunner(() => this.#sweep(), {
       minIntervalMs: Math.min(1_000, sweepIntervalMs),
       retryIntervalMs: sweepIntervalMs,
@@ -157,7 +157,7 @@ export class Upkeep {
     const { criSocket, log } = this.#options;
     if (criSocket === undefined) return undefined;
     try {
-      return await listSandboxes(criSocket, criTimeoutMs);
+      return await listSandboxes(criSocket, CRI_TIMEOUT_MS);
     } catch (thrown) {
       log.warn(
         { criSocket, reason: toError(thrown).message },
@@ -174,7 +174,7 @@ export class Upkeep {
     const fields = fieldsOf(removal);
     const dataDirsOf = (attachment: Attachment) => storesOf(attachment, facts);
     try {
-      if (!remove(removal, { node, plugin: fallback.plugin, foreignIpam, store, dataDirsOf }))
+      if (!remove(removal, { node, plugin: FALLBACK.plugin, foreignIpam, store, dataDirsOf }))
         return;
       metrics.leaked(removal.kind);
       log.warn(fields, 'leak removed');
@@ -199,7 +199,7 @@ export class Upkeep {
     this.#authors = new Set();
     const connection = this.#connect();
     const { repairs, error, usesIptables } = repair({ node, connection, bootId });
-    this.#watched = usesIptables ? ownAndFilterTables : ownTables;
+    this.#watched = usesIptables ? OWN_AND_FILTER_TABLES : OWN_TABLES;
     for (const done of repairs) this.#noteRepair(done, by);
     if (error !== undefined) throw error;
   }
@@ -222,7 +222,7 @@ export class Upkeep {
       return;
     }
     const { tables, byProcess } = event;
-    if (hasAny(tables, iptablesNatTables)) this.#rules.trigger(byProcess);
+    if (hasAny(tables, IPTABLES_NAT_TABLES)) this.#rules.trigger(byProcess);
     if (!hasAny(tables, this.#watched)) return;
     this.#authors.add(byProcess);
     this.#repairer.trigger();

@@ -8,7 +8,7 @@ import { type TableEvent, watchTables } from '../../nftables/monitor.ts';
 import { mayNeedRepair } from './repair.ts';
 
 /** RTNLGRP_IPV4_NETCONF and RTNLGRP_IPV6_NETCONF: forwarding was switched on or off. */
-const netconfGroups = [24, 25] as const;
+const NETCONF_GROUPS = [24, 25] as const;
 
 /** Keeps the process alive until all are closed. */
 export function watchNode(on: {
@@ -18,7 +18,7 @@ export function watchNode(on: {
   readonly tables: (event: TableEvent | 'overflow') => void;
 }): readonly { close(): void }[] {
   const netconf = NetlinkSocket.open(NETLINK_ROUTE);
-  for (const group of netconfGroups) netconf.join(group);
+  for (const group of NETCONF_GROUPS) netconf.join(group);
   netconf.subscribe(on.change);
   const ownName = readFileSync('/proc/self/comm', 'utf8').trim();
   return [

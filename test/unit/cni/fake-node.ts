@@ -1,6 +1,6 @@
 /** A node in memory: links, addresses, nft elements, reservations. Any call can be made to fail. */
 import { attachmentKey } from '../../../src/cni/attachment.ts';
-import { masqueradeTable } from '../../../src/cni/bridge/masquerade.ts';
+import { MASQUERADE_TABLE } from '../../../src/cni/bridge/masquerade.ts';
 import { openForeignIpam } from '../../../src/cni/foreign-ipam.ts';
 import type { CniNode, Ipam, Journal, Nftables, ReservationOwner } from '../../../src/cni/node.ts';
 import type { AttachmentRecord, AttachmentRecords } from '../../../src/cni/upkeep/records.ts';
@@ -68,7 +68,7 @@ export class FakeNode implements CniNode {
     openNftables: (): Nftables => ({
       commit: (transaction: Transaction) => this.#commit(transaction),
       tables: () =>
-        this.chains.size > 0 ? [{ ...masqueradeTable.definition.table, flags: 0 }] : [],
+        this.chains.size > 0 ? [{ ...MASQUERADE_TABLE.definition.table, flags: 0 }] : [],
       chains: () => [],
       hasChain: () => false,
       rules: () => [],

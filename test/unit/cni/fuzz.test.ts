@@ -1,7 +1,7 @@
 /** Any environment and any stdin: an answer, never a crash, and stdout is JSON or nothing. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { runStandalone } from '../../../src/cni/protocol/frame.ts';
+import { RUN_STANDALONE } from '../../../src/cni/protocol/frame.ts';
 import { runVerb } from '../../../src/cni/verbs.ts';
 import { FakeNode } from './fake-node.ts';
 
@@ -139,7 +139,7 @@ test(`${RUNS} random calls are all answered, and only with JSON`, () => {
   fc.assert(
     fc.property(env, stdin, (environment, bytes) => {
       const outcome = runVerb({ env: environment, readStdin: () => bytes }, new FakeNode());
-      expect([0, 1, runStandalone]).toContain(outcome.exitCode);
+      expect([0, 1, RUN_STANDALONE]).toContain(outcome.exitCode);
       const answer = outcome.stdout === '' ? undefined : JSON.parse(outcome.stdout);
       if (outcome.exitCode === 1) {
         expect(answer).toMatchObject({ code: expect.any(Number), msg: expect.any(String) });

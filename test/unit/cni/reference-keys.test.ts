@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { configRefusals } from '../../../src/cni/refusals.ts';
-import { pluginNames } from '../../../src/cni/registry.ts';
+import { PLUGIN_NAMES } from '../../../src/cni/registry.ts';
 import { referenceKeys } from './reference-keys.ts';
 
 const root = new URL('../../../', import.meta.url).pathname;
@@ -17,7 +17,7 @@ const base: Readonly<Record<string, object>> = {
 test('every name that is served has its keys in the table, or reads none', () => {
   const withoutKeys = ['weft', 'loopback'];
   const named = [...Object.keys(referenceKeys), ...withoutKeys].sort();
-  expect(named).toEqual([...pluginNames].sort());
+  expect(named).toEqual([...PLUGIN_NAMES].sort());
 });
 
 describe.each(rows)('$plugin: $key', ({ plugin, key, since, config, test: [file, title] }) => {
@@ -26,7 +26,7 @@ describe.each(rows)('$plugin: $key', ({ plugin, key, since, config, test: [file,
     const type = plugin === 'host-local' || plugin === 'static' ? 'macvlan' : plugin;
     const plugins = [{ type, ...base[plugin], ...config }];
     const network = { file: 'x', name: 'net', cniVersion: '1.0.0', plugins };
-    expect(configRefusals([network], pluginNames)).toEqual([]);
+    expect(configRefusals([network], PLUGIN_NAMES)).toEqual([]);
   });
 
   test('has its test', () => {
@@ -45,7 +45,7 @@ describe.each(rows)('$plugin: $key', ({ plugin, key, since, config, test: [file,
 test('the one exception says what it is', () => {
   const plugins = [{ type: 'firewall', backend: 'firewalld' }];
   const network = { file: 'x', name: 'net', cniVersion: '1.0.0', plugins };
-  expect(configRefusals([network], pluginNames)).toEqual([
+  expect(configRefusals([network], PLUGIN_NAMES)).toEqual([
     expect.objectContaining({ reason: expect.stringContaining('backend = "firewalld"') }),
   ]);
 });

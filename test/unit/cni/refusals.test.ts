@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { readNetworkConfigs } from '../../../src/cni/network-configs.ts';
 import { configRefusals } from '../../../src/cni/refusals.ts';
-import { pluginNames } from '../../../src/cni/registry.ts';
+import { PLUGIN_NAMES } from '../../../src/cni/registry.ts';
 
 let directory: string;
 beforeEach(() => {
@@ -17,7 +17,7 @@ const ipam = { type: 'host-local', subnet: '10.1.0.0/24' };
 function refusalsOf(plugins: readonly object[], cniVersion = '1.0.0'): readonly string[] {
   const list = { cniVersion, name: 'net', plugins };
   writeFileSync(join(directory, '10-net.conflist'), JSON.stringify(list));
-  const refusals = configRefusals(readNetworkConfigs(directory), pluginNames);
+  const refusals = configRefusals(readNetworkConfigs(directory), PLUGIN_NAMES);
   return refusals.map(({ plugin, file, network, reason }) => {
     expect([file, network]).toEqual(['10-net.conflist', 'net']);
     return `${plugin}: ${reason}`;

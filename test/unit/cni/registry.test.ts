@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { findExecutable, nameOf, pluginNames } from '../../../src/cni/registry.ts';
+import { findExecutable, nameOf, PLUGIN_NAMES } from '../../../src/cni/registry.ts';
 
 describe('which plugin a call is for', () => {
   test.each([
@@ -38,7 +38,7 @@ describe('which plugin a call is for', () => {
   });
 
   test('the names are those of the reference plugins', () => {
-    expect(pluginNames.toSorted()).toEqual([
+    expect(PLUGIN_NAMES.toSorted()).toEqual([
       'bandwidth',
       'bridge',
       'firewall',

@@ -4,7 +4,7 @@ import { createConnection, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { runStandalone } from '../../../src/cni/protocol/frame.ts';
+import { RUN_STANDALONE } from '../../../src/cni/protocol/frame.ts';
 import { CniServer } from '../../../src/cni/server.ts';
 import { createLogger } from '../../../src/util/log.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
@@ -230,7 +230,7 @@ describe('several calls', () => {
     const { socket, closed } = connect();
     socket.write(request(records('DEL', { ipam: { type: 'dhcp' } })));
     const answer = Buffer.from(await closed, 'latin1');
-    expect([answer.readUInt32BE(8), answer.length]).toEqual([runStandalone, 16]);
+    expect([answer.readUInt32BE(8), answer.length]).toEqual([RUN_STANDALONE, 16]);
     expect(lines).toEqual([
       expect.objectContaining({ msg: 'cni request left to the standalone', verb: 'DEL' }),
     ]);

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { attachmentKey, hostVethName } from '../../../src/cni/attachment.ts';
 import { CniError } from '../../../src/cni/protocol/errors.ts';
-import { runStandalone } from '../../../src/cni/protocol/frame.ts';
+import { RUN_STANDALONE } from '../../../src/cni/protocol/frame.ts';
 import type { Outcome } from '../../../src/cni/protocol/outcome.ts';
 import { runVerb, runVerbs } from '../../../src/cni/verbs.ts';
 import { parseIPWithPrefix } from '../../../src/net/cidr.ts';
@@ -316,7 +316,7 @@ describe('another IPAM plugin', () => {
     (command) => {
       const node = new FakeNode();
       const outcome = run(node, command, {}, { ...foreign, cniVersion: '1.1.0' });
-      expect(outcome).toMatchObject({ exitCode: runStandalone, stdout: '', stderr: '' });
+      expect(outcome).toMatchObject({ exitCode: RUN_STANDALONE, stdout: '', stderr: '' });
       expect([node.calls, node.footprint]).toEqual([[], empty]);
     },
   );

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { parseBridgeConfig } from '../../../../src/cni/bridge/config.ts';
 import type { Outcome } from '../../../../src/cni/protocol/outcome.ts';
-import { supportedVersions } from '../../../../src/cni/protocol/versions.ts';
+import { SUPPORTED_VERSIONS } from '../../../../src/cni/protocol/versions.ts';
 import { runVerb } from '../../../../src/cni/verbs.ts';
 import { parseIP } from '../../../../src/net/ip.ts';
 import { request } from '../builders.ts';
@@ -48,7 +48,7 @@ describe('loopback [131]', () => {
   const isUp = (node: FakeNode) =>
     node.links.find(({ netns, name }) => netns === 'pod' && name === 'lo')?.isUp;
 
-  test.each(supportedVersions)('%s: up on ADD with its addresses, down on DEL', (cniVersion) => {
+  test.each(SUPPORTED_VERSIONS)('%s: up on ADD with its addresses, down on DEL', (cniVersion) => {
     const node = podWithLoopback();
     const run = runner('loopback', node);
     const text = run('ADD', { cniVersion, type: 'loopback' }).stdout;
@@ -101,7 +101,7 @@ describe('host-local as an executable', () => {
   const ipam = { type: 'host-local', subnet: '10.1.2.0/24', routes: [{ dst: '0.0.0.0/0' }] };
   const config = { type: 'macvlan', mode: 7, mtu: 'x', ipam };
 
-  test.each(supportedVersions)(
+  test.each(SUPPORTED_VERSIONS)(
     '%s: addresses without interfaces, DEL gives them back',
     (version) => {
       const node = new FakeNode();

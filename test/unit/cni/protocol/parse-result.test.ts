@@ -6,7 +6,7 @@ import {
   requirePreviousResult,
 } from '../../../../src/cni/protocol/previous-result.ts';
 import { formatResult } from '../../../../src/cni/protocol/result.ts';
-import { type SpecVersion, supportedVersions } from '../../../../src/cni/protocol/versions.ts';
+import { type SpecVersion, SUPPORTED_VERSIONS } from '../../../../src/cni/protocol/versions.ts';
 import { request } from '../builders.ts';
 
 const none = { interfaces: [], ips: [], routes: [], dns: {} };
@@ -135,12 +135,12 @@ describe('what was read is printed again', () => {
     '1.1.0': { ...current, dns: legacy.dns },
   };
 
-  test.each(supportedVersions)('%s survives text to value to text [22, 28]', (version) => {
+  test.each(SUPPORTED_VERSIONS)('%s survives text to value to text [22, 28]', (version) => {
     const once = formatResult(parseResult(texts[version], version), version);
     expect(formatResult(parseResult(JSON.parse(once), version), version)).toBe(once);
   });
 
-  test.each(supportedVersions)('from 1.1.0 to %s and back loses no address [21]', (version) => {
+  test.each(SUPPORTED_VERSIONS)('from 1.1.0 to %s and back loses no address [21]', (version) => {
     const octet = fc.integer({ min: 1, max: 254 });
     fc.assert(
       fc.property(octet, octet, (a, b) => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { formatResult, type Result } from '../../../../src/cni/protocol/result.ts';
-import { supportedVersions } from '../../../../src/cni/protocol/versions.ts';
+import { SUPPORTED_VERSIONS } from '../../../../src/cni/protocol/versions.ts';
 import { parseIPWithPrefix } from '../../../../src/net/cidr.ts';
 import { parseIP } from '../../../../src/net/ip.ts';
 import { parseMac } from '../../../../src/net/mac.ts';
@@ -51,7 +51,7 @@ const results: readonly [string, Result][] = [
   ],
 ];
 
-describe.each(supportedVersions)('result of %s [20, 21, 24]', (version) => {
+describe.each(SUPPORTED_VERSIONS)('result of %s [20, 21, 24]', (version) => {
   test.each(results)('%s', (name, result) => {
     const text = formatResult(result, version);
     expect(text).toBe(golden(`result-${name}-${version}.json`, text));
