@@ -4,14 +4,16 @@
  */
 import { readFileSync, writeSync } from 'node:fs';
 import { WEFT_VERSION } from '../agent/version.ts';
-import { DEFAULT_RUN_DIRECTORY, openLocalNode } from '../cni/local-node.ts';
+import { openLocalNode } from '../cni/local-node.ts';
 import { failure, type Outcome } from '../cni/protocol/outcome.ts';
+import { chooseRunDirectory } from '../cni/run-directory.ts';
 import { runVerb } from '../cni/verbs.ts';
 import { errorCode } from '../util/errors.ts';
 
 process.on('uncaughtException', (error) => finish(failure(error)));
 
-const runDirectory = process.env['WEFT_RUN_DIR'] || DEFAULT_RUN_DIRECTORY;
+const uid = process.getuid?.() ?? 0;
+const runDirectory = chooseRunDirectory({ env: process.env, uid });
 finish(
   runVerb(
     { env: process.env, readStdin: () => readFileSync(0) },

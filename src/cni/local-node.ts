@@ -20,8 +20,6 @@ import { openHostPortStore } from './portmap/store.ts';
 import { collectFlowEnds } from './upkeep/flows.ts';
 import { openRecords } from './upkeep/records.ts';
 
-export const DEFAULT_RUN_DIRECTORY = '/run/weft';
-
 /** Below the two minutes after which kubelet kills a call. */
 const DELEGATE_TIMEOUT_MS = 100_000;
 

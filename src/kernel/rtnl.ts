@@ -130,10 +130,9 @@ class RtnlSocket implements NodeRtnl, RouteLookup {
   }
 
   routes(family: IPFamily, table: number = routes.RT_TABLE_MAIN): readonly Route[] {
-    const payload = routes.encodeRouteFilter(family, table);
-    return this.#socket
-      .dump(routes.RTM_GETROUTE, payload, `list routes of table ${table}`)
-      .flatMap((reply) => routes.decodeRoute(reply.payload) ?? []);
+    return this.#routePayloads(family, table).flatMap(
+      (payload) => routes.decodeRoute(payload) ?? [],
+    );
   }
 
   routeTo(address: IP): Route | undefined {
@@ -146,10 +145,17 @@ class RtnlSocket implements NodeRtnl, RouteLookup {
   }
 
   localRoutes(family: IPFamily): readonly IP[] {
-    const payload = routes.encodeRouteFilter(family, routes.RT_TABLE_LOCAL);
-    return this.#socket
-      .dump(routes.RTM_GETROUTE, payload, 'list local routes')
-      .flatMap((reply) => routes.decodeLocalRoute(reply.payload) ?? []);
+    return this.#routePayloads(family, routes.RT_TABLE_LOCAL).flatMap(
+      (payload) => routes.decodeLocalRoute(payload) ?? [],
+    );
+  }
+
+  /** In a namespace where no link was up yet there are no tables, not even the main one. */
+  #routePayloads(family: IPFamily, table: number): readonly Buffer[] {
+    const filter = routes.encodeRouteFilter(family, table);
+    const list = () =>
+      this.#socket.dump(routes.RTM_GETROUTE, filter, `list routes of table ${table}`);
+    return (unlessErrno(['ENOENT'], list) ?? []).map(({ payload }) => payload);
   }
 
   addRoute(route: Route): boolean {

@@ -152,6 +152,10 @@ describe('rtnl', () => {
     });
   });
 
+  test('a table that nobody has made holds no routes', () => {
+    expect([inside.routes(4, 4242), inside.routes(6, 4242)]).toEqual([[], []]);
+  });
+
   test('routes carry gateway, metrics, table and priority', () => {
     const { eth0 } = wire();
     inside.addAddress(eth0.index, { address: parseIP('10.0.0.2'), prefixLength: 24 });
