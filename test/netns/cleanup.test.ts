@@ -80,3 +80,20 @@ test('cleanup refuses beside an agent, removes our tables and no others, spares 
   expect(existsSync(join(node.dataDir, 'pods', address))).toBe(true);
   expect(cleanup().output).toBe('nothing of weft is left on this node\n');
 }, 60_000);
+
+test('cleanup leaves alone what keeps bridges of living pods apart', async () => {
+  const [node] = cluster.nodes;
+  if (node === undefined) throw new Error('no node');
+  const sandbox = { name: 'apart', ...(await node.createSandbox('apart')) };
+  const network = node.networkConfiguration();
+  const added = node.cni('ADD', sandbox, network);
+  const firewall = {
+    ...{ cniVersion: '1.0.0', name: 'pods', type: 'firewall', ingressPolicy: 'same-bridge' },
+    prevResult: JSON.parse(added.stdout),
+  };
+  expect(node.cni('ADD', sandbox, firewall)).toMatchObject({ status: 0 });
+  expect(cleanup('--component', 'proxy', '--force').output).not.toContain('weft-isolation');
+  expect(cleanup().output).toContain('kept isolation of cni0 of pods/apart-sandbox/eth0\n');
+  expect(node.netns.run('nft', 'list', 'tables')).toContain('weft-isolation');
+  expect(cleanup('--force').output).toContain('removed table inet weft-isolation\n');
+}, 60_000);

@@ -1,11 +1,9 @@
 import { attachmentLabel } from '../../cni/attachment.ts';
-import { MASQUERADE_TABLE } from '../../cni/bridge/masquerade.ts';
-import { SPOOF_TABLE } from '../../cni/bridge/spoof.ts';
 import { openExecPlugin } from '../../cni/exec-plugin.ts';
 import { openForeignIpam } from '../../cni/foreign-ipam.ts';
 import { openLocalNode } from '../../cni/local-node.ts';
 import type { UpkeepNode } from '../../cni/node.ts';
-import { HOST_PORT_TABLE } from '../../cni/portmap/layout.ts';
+import { CNI_TABLES } from '../../cni/own-tables.ts';
 import { FALLBACK } from '../../cni/registry.ts';
 import { sweepSources } from '../../cni/upkeep/facts.ts';
 import { handOverMasquerade } from '../../cni/upkeep/hand-over.ts';
@@ -31,17 +29,11 @@ export const CNI_ENTRIES: readonly string[] = [
   'cni.sock',
 ];
 
-const CNI_TABLES: readonly string[] = [
-  MASQUERADE_TABLE.definition,
-  SPOOF_TABLE.definition,
-  HOST_PORT_TABLE,
-].map(({ table }) => tableText(table));
-
 /** How long an IPAM plugin may take for an address that nobody asks for any more. */
 const EXEC_TIMEOUT_MS = 5_000;
 
 export function isCniTable(table: Table): boolean {
-  return CNI_TABLES.includes(tableText(table));
+  return CNI_TABLES.some((own) => tableText(own) === tableText(table));
 }
 
 /**

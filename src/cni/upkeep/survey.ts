@@ -66,5 +66,10 @@ function neededOf(
     ...facts.guardedPorts
       .filter(({ port, label }) => !ports.has(port) && !labels.has(label))
       .map(({ port, label }) => `check of senders at ${port} of ${label}`),
+    ...facts.records.flatMap(({ record: { attachment, forwarded } }) => {
+      const isGone = keys.has(attachmentKey(attachment));
+      const bridge = isGone ? undefined : forwarded?.isolation?.bridge;
+      return bridge === undefined ? [] : `isolation of ${bridge} of ${attachmentLabel(attachment)}`;
+    }),
   ];
 }
