@@ -1,4 +1,5 @@
 import { writeFileSync } from 'node:fs';
+import { openNodeEvents } from '../kernel/node-events.ts';
 import { wire } from '../netlink/wire.ts';
 import { systemClock } from '../util/clock.ts';
 import { ConfigError, toError, WeftError } from '../util/errors.ts';
@@ -48,6 +49,8 @@ export async function runAgent(config: AgentConfig, file: ConfigSource | undefin
     hasProcessMetrics: true,
   });
   metrics.observeDroppedLogs(() => sink.dropped);
+  const nodeEvents = openNodeEvents();
+  lifecycle.onShutdown('node events', () => nodeEvents.close());
   const live = new LiveConfig(config);
   live.follow(({ logLevel }) => setLevel(logLevel));
   const context: AgentContext = {
@@ -59,6 +62,7 @@ export async function runAgent(config: AgentConfig, file: ConfigSource | undefin
     lifecycle,
     metrics,
     descriptors: new DescriptorBudget(openFilesLimit(), log),
+    nodeEvents,
   };
   await startComponents(context);
   const trimming = trimProgramPages(systemClock, wire.dropProgramPages);

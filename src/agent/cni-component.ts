@@ -26,6 +26,7 @@ export function startCni(context: AgentContext): void {
   const upkeep = Upkeep.start({
     ...config.cni,
     node,
+    events: context.nodeEvents,
     runDirectory,
     clock,
     log,

@@ -1,3 +1,4 @@
+import type { NodeEvents } from '../kernel/node-events.ts';
 import type { Clock } from '../util/clock.ts';
 import type { Logger, LogLevel } from '../util/log.ts';
 import type { AgentConfig } from './config/agent-config.ts';
@@ -17,4 +18,6 @@ export interface AgentContext {
   readonly lifecycle: Lifecycle;
   readonly metrics: AgentMetrics;
   readonly descriptors: DescriptorBudget;
+  /** Of the namespace of this process. */
+  readonly nodeEvents: NodeEvents;
 }

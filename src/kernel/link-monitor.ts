@@ -9,12 +9,17 @@ import type { Link, LinkAddress, Neighbour, Netns, Route } from './types.ts';
 /** Of `ifi_index` in struct ifinfomsg (include/uapi/linux/rtnetlink.h). */
 const IFINFOMSG_INDEX_OFFSET = 4;
 
+/** include/uapi/linux/rtnetlink.h */
+const RTM_NEWNETCONF = 80;
+const RTM_DELNETCONF = 81;
+
 /** enum rtnetlink_groups (include/uapi/linux/rtnetlink.h). */
 const GROUPS = {
   link: [1],
   neighbour: [3],
   address: [5, 9],
   route: [7, 11],
+  forwarding: [24, 25],
 } as const;
 
 export type LinkTopic = keyof typeof GROUPS;
@@ -28,7 +33,9 @@ export type LinkEvent =
       readonly address: LinkAddress & { readonly link: number };
     }
   | { readonly kind: 'route'; readonly isGone: boolean; readonly route: Route }
-  | { readonly kind: 'neighbour'; readonly isGone: boolean; readonly neighbour: Neighbour };
+  | { readonly kind: 'neighbour'; readonly isGone: boolean; readonly neighbour: Neighbour }
+  /** Forwarding, or another switch of that kind, was turned on or off somewhere. */
+  | { readonly kind: 'forwarding'; readonly isGone: boolean };
 
 /** What a port must be to pass frames of its pod: up, and not held back by spanning tree. */
 export function isForwarding(link: Link): boolean {
@@ -90,6 +97,9 @@ function decodeEvent({ type, payload }: NetlinkReply): LinkEvent | undefined {
       const neighbour = decodeNeighbour(payload);
       return neighbour && { kind: 'neighbour', isGone: type === RTM_DELNEIGH, neighbour };
     }
+    case RTM_NEWNETCONF:
+    case RTM_DELNETCONF:
+      return { kind: 'forwarding', isGone: type === RTM_DELNETCONF };
     default:
       return undefined;
   }

@@ -5,6 +5,7 @@
 import { openLocalNode } from '../../src/cni/local-node.ts';
 import { CniServer } from '../../src/cni/server.ts';
 import { Upkeep } from '../../src/cni/upkeep/upkeep.ts';
+import { openNodeEvents } from '../../src/kernel/node-events.ts';
 import { systemClock } from '../../src/util/clock.ts';
 import { createLogger } from '../../src/util/log.ts';
 
@@ -18,6 +19,7 @@ const tell = (event: object) => process.stdout.write(`${JSON.stringify(event)}\n
 CniServer.listen({ most: 256, path: `${runDirectory}/cni.sock`, node, clock: systemClock, log });
 Upkeep.start({
   node,
+  events: openNodeEvents(),
   runDirectory,
   ipamDirectory: env['WEFT_TEST_IPAM_DIR'] ?? '',
   confDirectory: env['WEFT_TEST_CONF_DIR'] ?? '/nonexistent',

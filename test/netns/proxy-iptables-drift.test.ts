@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { netnses } from '../../src/kernel/netns.ts';
+import { openNodeEvents } from '../../src/kernel/node-events.ts';
 import type { Netns } from '../../src/kernel/types.ts';
 import { type TableEvent, watchTables } from '../../src/nftables/monitor.ts';
 import { watchDrift } from '../../src/proxy/modes/iptables/drift.ts';
@@ -41,7 +42,7 @@ describe.each(VARIANTS)('iptables-%s', (variant) => {
       const repairs: Promise<void>[] = [];
       const watch = watchDrift(new Map([[family, rules]]), {
         clock: variant === 'nft' ? systemClock : hastyClock,
-        netns,
+        events: openNodeEvents(netns),
         onDrift: () => repairs.push(programAll(rules, family)),
         onError: (__, error) => repairs.push(Promise.reject(error)),
       });

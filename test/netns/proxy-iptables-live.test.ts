@@ -1,6 +1,7 @@
 /** The iptables mode behind the whole Service proxy: events in, packets through, losses repaired. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { netnses } from '../../src/kernel/netns.ts';
+import { openNodeEvents } from '../../src/kernel/node-events.ts';
 import type { Netns } from '../../src/kernel/types.ts';
 import { removeServiceRules } from '../../src/proxy/modes/iptables/cleanup.ts';
 import { installedPrograms } from '../../src/proxy/modes/iptables/detection.ts';
@@ -49,7 +50,7 @@ async function start(variant: (typeof VARIANTS)[number]): Promise<ServiceProxy> 
   const proxy = lab.proxy({ openSession: mode.openSession });
   const watch = watchDrift(mode.rules, {
     clock: systemClock,
-    netns,
+    events: openNodeEvents(netns),
     onDrift: (family) => proxy.resync(family),
     onError: (_, error) => {
       throw error;

@@ -65,7 +65,9 @@ export function startProxy(
   const recorded = readRulesRecord(config.runDir);
   const takeOver = openTakeOver(context, events, [mode.kind, ...recorded].some(isIptables));
   const former = openFormerRules(context, mode.kind, families, recorded);
-  const addresses = followLocalAddresses(clock, () => proxy.onLocalAddressesChange());
+  const addresses = followLocalAddresses(context.nodeEvents, clock, () =>
+    proxy.onLocalAddressesChange(),
+  );
   const proxy = new ServiceProxy({
     ...settingsOf(config.proxy),
     families,

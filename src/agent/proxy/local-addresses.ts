@@ -1,4 +1,5 @@
-import { type LinkEvent, watchLinks } from '../../kernel/link-monitor.ts';
+import type { LinkEvent } from '../../kernel/link-monitor.ts';
+import type { NodeEvents, Watch } from '../../kernel/node-events.ts';
 import { openRtnl } from '../../kernel/rtnl.ts';
 import type { LinkAddress } from '../../kernel/types.ts';
 import type { IP } from '../../net/ip.ts';
@@ -23,8 +24,12 @@ export interface LocalAddresses {
  * Follows the addresses of this namespace and tells when the set of them has changed. Link-local ones
  * are read but not told: every pod's link brings one.
  */
-export function followLocalAddresses(clock: Clock, onChange: () => void): LocalAddresses {
-  let known = readAddresses();
+export function followLocalAddresses(
+  events: Pick<NodeEvents, 'onLinks'>,
+  clock: Clock,
+  onChange: () => void,
+): LocalAddresses {
+  let known: KnownAddresses;
   let cancel: (() => void) | undefined;
   const look = () => {
     cancel = undefined;
@@ -33,11 +38,14 @@ export function followLocalAddresses(clock: Clock, onChange: () => void): LocalA
     if (!isSameSet(known.addresses, before.addresses)) onChange();
   };
   const watch = watchAddresses(
+    events,
     () => known,
     () => {
       cancel ??= clock.schedule(QUIET_MS, look);
     },
   );
+  // Not before there is a watch: what changed in between would never be told.
+  known = readAddresses();
   return {
     read: () => known.addresses.map(({ address }) => address),
     close: () => {
@@ -48,9 +56,10 @@ export function followLocalAddresses(clock: Clock, onChange: () => void): LocalA
 }
 
 /** The same for who asks at any time and may not get what was true a moment ago. */
-export function readLocalAddresses(): LocalAddresses {
+export function readLocalAddresses(events: Pick<NodeEvents, 'onLinks'>): LocalAddresses {
   let known: KnownAddresses | undefined;
   const watch = watchAddresses(
+    events,
     () => known,
     () => {
       known = undefined;
@@ -73,19 +82,16 @@ interface KnownAddresses {
 
 /** Thousands of addresses may come and go on the link that is left out. */
 function watchAddresses(
+  events: Pick<NodeEvents, 'onLinks'>,
   known: () => KnownAddresses | undefined,
   onChange: () => void,
-): { close(): void } {
-  return watchLinks(
-    undefined,
-    (events) => {
-      const portals = known()?.portals;
-      const isLeftOut = (event: LinkEvent) =>
-        event.kind === 'address' && event.address.link === portals;
-      if (events === 'overflow' || !events.every(isLeftOut)) onChange();
-    },
-    ['address'],
-  );
+): Watch {
+  return events.onLinks(['address'], (changes) => {
+    const portals = known()?.portals;
+    const isLeftOut = (event: LinkEvent) =>
+      event.kind === 'address' && event.address.link === portals;
+    if (changes === 'overflow' || !changes.every(isLeftOut)) onChange();
+  });
 }
 
 function readAddresses(): KnownAddresses {

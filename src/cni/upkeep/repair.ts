@@ -90,8 +90,9 @@ export function repair(options: RepairOptions): {
 }
 
 /**
- * Whether a change of links or addresses may concern a pod: a lost bridge, port or address. Pods
- * that come make no such event, those that go make few. Pure.
+ * Whether a change of the node may concern a pod: a lost bridge, port or address, or forwarding that
+ * was switched. Of links and addresses, pods that come make no such event, and those that go make few.
+ * Pure.
  */
 export function mayNeedRepair(event: LinkEvent): boolean {
   switch (event.kind) {
@@ -99,6 +100,8 @@ export function mayNeedRepair(event: LinkEvent): boolean {
       return event.isGone;
     case 'link':
       return mayBeBroken(event.link, event.isGone);
+    case 'forwarding':
+      return true;
     default:
       return false;
   }

@@ -1,3 +1,4 @@
+import type { NodeEvents } from '../../kernel/node-events.ts';
 import { NftablesConnection } from '../../nftables/connection.ts';
 import type { TableEvent } from '../../nftables/monitor.ts';
 import { tableText } from '../../nftables/text.ts';
@@ -34,6 +35,7 @@ export interface UpkeepMetrics {
 
 export interface UpkeepOptions {
   readonly node: UpkeepNode;
+  readonly events: NodeEvents;
   /** Where the journal is. */
   readonly runDirectory: string;
   /** An address store that is always looked at. */
@@ -121,7 +123,7 @@ export class Upkeep {
       connection: () => this.#connect(),
       onRepair: (done, by) => this.#noteRepair(done, by),
     });
-    this.#watches = watchNode({
+    this.#watches = watchNode(options.events, {
       change: () => this.#repairer.trigger(),
       tables: (event) => this.#onTables(event),
     });

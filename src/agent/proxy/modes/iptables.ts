@@ -1,5 +1,4 @@
 import type { IPFamily } from '../../../net/ip.ts';
-import { watchTables } from '../../../nftables/monitor.ts';
 import { watchDrift } from '../../../proxy/modes/iptables/drift.ts';
 import type { IptablesMode } from '../../../proxy/modes/iptables/mode.ts';
 import { rememberPacketCounts } from '../../../proxy/modes/iptables/remembered-counts.ts';
@@ -52,16 +51,17 @@ export function servesLoopback({
 
 /** Tells of changes in chains of ours, and of transactions in nftables. */
 export function watchRules(
-  { clock, log }: AgentContext,
+  { clock, log, nodeEvents }: AgentContext,
   rules: IptablesMode['rules'],
   { onDrift, onForeignChange }: DriftListener,
 ): { close(): void } {
   const drift = watchDrift(rules, {
     clock,
+    events: nodeEvents,
     onDrift: (family, what) => onDrift(toDrift(family, what)),
     onError: (family, err) => log.warn({ family, err }, 'rules not looked at, trying again'),
   });
-  const tables = watchTables(undefined, (event) => {
+  const tables = nodeEvents.onTables((event) => {
     if (event !== 'overflow') onForeignChange(event.tables);
   });
   return {

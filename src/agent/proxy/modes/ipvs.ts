@@ -22,7 +22,7 @@ export async function openVirtualServers(
   const { config, log, lifecycle } = context;
   const { scheduler, excludeCIDRs, isStrictARP } = config.proxy.ipvs;
   const variant = await findVariant(context, families);
-  const addresses = readLocalAddresses();
+  const addresses = readLocalAddresses(context.nodeEvents);
   const few = new FirstFew();
   const mode = await openIpvsMode({
     ...{ families, variant },

@@ -1,7 +1,7 @@
+import type { NodeEvents } from '../../../kernel/node-events.ts';
 import type { IPFamily } from '../../../net/ip.ts';
 import { NftablesConnection } from '../../../nftables/connection.ts';
 import { listElements } from '../../../nftables/element-listing.ts';
-import { watchTables } from '../../../nftables/monitor.ts';
 import { tableText } from '../../../nftables/text.ts';
 import { ConnectionCounters } from '../../../proxy/counters/counters.ts';
 import { kernelTables } from '../../../proxy/modes/nftables/kernel-table.ts';
@@ -27,7 +27,8 @@ export function openNftablesMode(context: AgentContext, families: readonly IPFam
     kind: 'nftables',
     openSession: tableSessions(kernelTables(connect)),
     listeners: (events) => [counters, ...serveLocalhostNodePorts(context, families, events)],
-    watchDrift: (listener) => watchOwnTables(families, ownPorts, counters, listener),
+    watchDrift: (listener) =>
+      watchOwnTables(context.nodeEvents, { families, ownPorts, counters }, listener),
   };
 }
 
@@ -65,15 +66,20 @@ function countConnections(
   return counters;
 }
 
+interface OwnTables {
+  readonly families: readonly IPFamily[];
+  /** Of the connections that write them. */
+  readonly ownPorts: ReadonlySet<number>;
+  readonly counters: ConnectionCounters;
+}
+
 /** The kernel tells of every transaction, whose port says whether it was one of ours. */
 function watchOwnTables(
-  families: readonly IPFamily[],
-  ownPorts: ReadonlySet<number>,
-  counters: ConnectionCounters,
+  events: NodeEvents,
+  { families, ownPorts, counters }: OwnTables,
   { onDrift, onForeignChange }: DriftListener,
 ): { close(): void } {
-  return watchTables(
-    undefined,
+  return events.onTables(
     (event) => {
       if (event !== 'overflow') {
         if (ownPorts.has(event.byPortId)) return;

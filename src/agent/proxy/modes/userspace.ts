@@ -1,8 +1,7 @@
-import { watchLinks } from '../../../kernel/link-monitor.ts';
+import type { NodeEvents } from '../../../kernel/node-events.ts';
 import { openRtnl } from '../../../kernel/rtnl.ts';
 import type { LinkAddress, RouteLookup, Rtnl } from '../../../kernel/types.ts';
 import { type IP, type IPFamily, ipFamily } from '../../../net/ip.ts';
-import { watchTables } from '../../../nftables/monitor.ts';
 import { tableText } from '../../../nftables/text.ts';
 import { afterFirstCommit } from '../../../proxy/after-first-commit.ts';
 import type { CommitListener } from '../../../proxy/commit-listener.ts';
@@ -46,8 +45,8 @@ export function openUserspaceMode(
     },
     watchDrift: (listener) => {
       const watches = [
-        watchAddresses(addresses, listener),
-        ...(canRedirect(4) ? [watchPortals(portals, listener)] : []),
+        watchAddresses(context.nodeEvents, addresses, listener),
+        ...(canRedirect(4) ? [watchPortals(context.nodeEvents, portals, listener)] : []),
       ];
       return {
         close() {
@@ -97,6 +96,7 @@ type WatchedAddress = LinkAddress & { readonly link: number };
 
 /** What changes is read with the next sync; an address of a Service that was removed is drift. */
 function watchAddresses(
+  events: NodeEvents,
   addresses: ReadonlyMap<IPFamily, VirtualAddresses>,
   { onDrift }: DriftListener,
 ): { close(): void } {
@@ -112,29 +112,26 @@ function watchAddresses(
       onLost(family, `address ${address.address} of lo`, 'unknown: the kernel does not tell');
     }
   };
-  return watchLinks(
-    undefined,
-    (events) => {
-      if (events === 'overflow') {
-        for (const family of addresses.keys()) {
-          onLost(family, 'addresses of lo', 'unknown: notifications were lost');
-        }
-        return;
+  return events.onLinks(['address'], (changes) => {
+    if (changes === 'overflow') {
+      for (const family of addresses.keys()) {
+        onLost(family, 'addresses of lo', 'unknown: notifications were lost');
       }
-      for (const event of events) {
-        if (event.kind === 'address') onAddress(event.address, event.isGone);
-      }
-    },
-    ['address'],
-  );
+      return;
+    }
+    for (const event of changes) {
+      if (event.kind === 'address') onAddress(event.address, event.isGone);
+    }
+  });
 }
 
 /** `nft flush ruleset` and the like. */
 function watchPortals(
+  events: NodeEvents,
   portals: ReadonlyMap<IPFamily, Portals>,
   { onDrift, onForeignChange }: DriftListener,
 ): { close(): void } {
-  return watchTables(undefined, (event) => {
+  return events.onTables((event) => {
     for (const [family, each] of portals) {
       const name = tableText(portalTable(family));
       const isMeant = event === 'overflow' || event.tables.has(name);

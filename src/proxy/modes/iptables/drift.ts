@@ -1,13 +1,14 @@
 import { TABLES } from '../../../iptables/model.ts';
 import type { IptablesPrograms } from '../../../iptables/programs.ts';
+import type { NodeEvents } from '../../../kernel/node-events.ts';
 import type { IPFamily } from '../../../net/ip.ts';
-import { type TableEvent, watchTables } from '../../../nftables/monitor.ts';
+import type { TableEvent } from '../../../nftables/monitor.ts';
 import { type DriftOptions, DriftWatch } from '../drift-watch.ts';
 import type { KernelRules } from './kernel-rules.ts';
 
 export interface RulesDriftOptions extends DriftOptions {
-  /** Where notifications are read; default: the namespace of this process. */
-  readonly netns?: { readonly fd: number };
+  /** Who gives the notifications of the namespace that the rules are in. */
+  readonly events: Pick<NodeEvents, 'onTables'>;
 }
 
 /** The legacy interface tells nobody of changes. */
@@ -30,7 +31,7 @@ export function watchDrift(
   const socket =
     notified.length === 0
       ? undefined
-      : watchTables(options.netns, (event) => {
+      : options.events.onTables((event) => {
           for (const { watch, ...each } of notified) if (isMeant(event, each)) watch.note();
         });
   return {

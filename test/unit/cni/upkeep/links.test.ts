@@ -162,6 +162,7 @@ describe('mayNeedRepair', () => {
       event: link({ ...port, name: 'vethcafe', master: undefined }),
       want: false,
     },
+    { name: 'forwarding switched', event: { kind: 'forwarding', isGone: false }, want: true },
     { name: 'an uplink down', event: link(linkOf(5, 'eth0', '', { isUp: false })), want: false },
   ] satisfies readonly { name: string; event: LinkEvent; want: boolean }[])(
     '$name',

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { IptablesVariant } from '../../../../../src/iptables/command.ts';
+import { openNodeEvents } from '../../../../../src/kernel/node-events.ts';
 import { watchDrift } from '../../../../../src/proxy/modes/iptables/drift.ts';
 import { KernelRules } from '../../../../../src/proxy/modes/iptables/kernel-rules.ts';
 import { FakeClock } from '../../../../support/fake-clock.ts';
@@ -91,6 +92,7 @@ describe('a watch', () => {
     saves = 0;
     return watchDrift(new Map([[4, rules]]), {
       clock,
+      events: openNodeEvents(),
       onDrift: (family, what) => drifts.push(`IPv${family} ${what}`),
       onError: () => {
         errors += 1;
