@@ -18,14 +18,17 @@ import {
 import type { TableFamily } from './model.ts';
 import { registerAt, slotsOf } from './registers.ts';
 import { meta } from './selectors.ts';
-import type { Comparison, Statement } from './statements.ts';
+import type { Comparison, Ordering, Statement } from './statements.ts';
 import { parseVerdict } from './verdicts.ts';
 
 const NF_NAT_RANGE_PROTO_SPECIFIED = 0x2;
 const NF_NAT_RANGE_PROTO_RANDOM_FULLY = 0x10;
 const VERDICT_REGISTER = 0;
 const META_NFTRACE = 12;
-const CMP_OPERATORS: Record<Comparison, number> = { '==': 0, '!=': 1 };
+/** enum nft_cmp_ops */
+const CMP_OPERATORS: Record<Comparison | Ordering, number> = {
+  ...{ '==': 0, '!=': 1, '<': 2, '<=': 3, '>': 4, '>=': 5 },
+};
 const REJECT_TCP_RESET = { type: 1, code: 0 };
 /** "Port unreachable": types ICMP (0) in one family, the family-independent ICMPX (2) elsewhere. */
 const REJECT_PORT = {
@@ -94,7 +97,7 @@ export function writeVerdict(writer: AttributeWriter, text: string): AttributeWr
 
 function writeCompare(
   writer: AttributeWriter,
-  comparison: Comparison,
+  comparison: Comparison | Ordering,
   value: string,
 ): AttributeWriter {
   return writeExpression(writer, 'cmp', (w) =>

@@ -7,6 +7,7 @@ import { paddedLength } from './registers.ts';
 import type { Selector } from './selectors.ts';
 
 export type Comparison = '==' | '!=';
+export type Ordering = '<' | '<=' | '>' | '>=';
 
 /** Values and masks are register bytes, see bytes.ts. Built with the functions below. */
 export type Statement =
@@ -14,7 +15,7 @@ export type Statement =
   | {
       readonly kind: 'match';
       readonly selector: Selector;
-      readonly comparison: Comparison;
+      readonly comparison: Comparison | Ordering;
       /** Not padded; shorter than the field when only its first bytes are compared. */
       readonly value: string;
     }
@@ -67,6 +68,14 @@ export type Statement =
 export function match(selector: Selector, comparison: Comparison, bytes: string): Statement {
   if (bytes.length === 0 || bytes.length > paddedLength([selector])) {
     throw new RangeError(`match ${selector.text}: ${bytes.length} bytes`);
+  }
+  return { kind: 'match', selector, comparison, value: bytes.slice(0, selector.length) };
+}
+
+/** Continues when the field, one in network order, is before or behind `bytes`. */
+export function matchOrder(selector: Selector, comparison: Ordering, bytes: string): Statement {
+  if (selector.isHostOrder || bytes.length !== paddedLength([selector])) {
+    throw new RangeError(`order of ${selector.text}: ${bytes.length} bytes`);
   }
   return { kind: 'match', selector, comparison, value: bytes.slice(0, selector.length) };
 }

@@ -2,8 +2,8 @@
 import type { IPFamily } from '../../net/ip.ts';
 import { ConfigError } from '../../util/errors.ts';
 import { isChainName } from '../firewall/config.ts';
-import { unsupportedField } from '../protocol/errors.ts';
 import { isJsonObject, memberOf } from '../protocol/json.ts';
+import { conditionText, parseCondition } from './conditions.ts';
 
 /** How host ports become rules of iptables. */
 export interface IptablesOptions {
@@ -17,6 +17,7 @@ export interface IptablesOptions {
 
 type Members = Readonly<Record<string, unknown>>;
 
+const FAMILIES: readonly IPFamily[] = [4, 6];
 const DEFAULT_MARK_BIT = 13;
 const HIGHEST_MARK_BIT = 31;
 const CONDITION_KEYS: Readonly<Record<IPFamily, string>> = { 4: 'conditionsV4', 6: 'conditionsV6' };
@@ -40,24 +41,58 @@ const NO_MATCHES: readonly string[] = [
   ...['--list-rules', '-C', '--check', '-c', '--set-counters', '-4', '-6', '--ipv4', '--ipv6'],
 ];
 
+/** What a packet must meet before its port is looked at, by family; empty where it need not. */
+export type ConditionTexts = Readonly<Record<IPFamily, string>>;
+
+export interface Backend {
+  readonly conditions: ConditionTexts;
+  /** Absent: our own table. */
+  readonly iptables?: IptablesOptions;
+}
+
 /**
- * Undefined: our own table. iptables where `backend`, `externalSetMarkChain` or the syntax of conditions
- * says so. Throws ConfigError (CNI code 7), CNI code 2 for conditions that cannot be expressed.
+ * iptables where `backend`, `externalSetMarkChain` or the syntax of conditions says so. Throws
+ * ConfigError (CNI code 7), also for conditions that cannot be expressed.
  */
-export function parseBackend(config: Members): IptablesOptions | undefined {
+export function parseBackend(config: Members): Backend {
   const backend = parseName(config);
   const { setMarkChain, markBit } = parseMark(config);
-  const conditions = { 4: parseConditions(config, 4), 6: parseConditions(config, 6) };
-  const words = [...conditions[4], ...conditions[6]];
-  const isIptablesSyntax = words.length > 0 && /^[-!]/.test(words[0] ?? '');
-  if (words.length > 0 && !isIptablesSyntax) refuseNftSyntax(config, backend, conditions);
-  const wants = setMarkChain !== undefined || isIptablesSyntax;
-  if (backend === 'nftables' && wants) {
-    const key = setMarkChain === undefined ? 'conditionsV4/V6' : 'externalSetMarkChain';
-    throw new ConfigError('backend', `"nftables" does not go with ${key} of iptables`);
+  const words = { 4: parseConditions(config, 4), 6: parseConditions(config, 6) };
+  const syntax = syntaxOf(words);
+  const conflict = setMarkChain === undefined ? 'conditionsV4/V6' : 'externalSetMarkChain';
+  if (backend === 'nftables' && (setMarkChain !== undefined || syntax === 'iptables')) {
+    throw new ConfigError('backend', `"nftables" does not go with ${conflict} of iptables`);
   }
-  if (backend !== 'iptables' && !wants) return undefined;
-  return { ...(setMarkChain === undefined ? {} : { setMarkChain }), markBit, conditions };
+  const isIptables = backend === 'iptables' || setMarkChain !== undefined;
+  if (isIptables && syntax === 'nft') {
+    const key = words[4].length > 0 ? CONDITION_KEYS[4] : CONDITION_KEYS[6];
+    const cause = backend === 'iptables' ? 'backend "iptables"' : 'externalSetMarkChain';
+    throw new ConfigError(key, `is in the syntax of nft, which ${cause} does not know`);
+  }
+  const conditions = { 4: conditionText(words[4]), 6: conditionText(words[6]) };
+  if (isIptables || syntax === 'iptables') {
+    const mark = setMarkChain === undefined ? {} : { setMarkChain };
+    return { conditions, iptables: { ...mark, markBit, conditions: words } };
+  }
+  for (const family of FAMILIES) {
+    parseCondition(conditions[family], { key: CONDITION_KEYS[family], family });
+  }
+  return { conditions };
+}
+
+/** Undefined without conditions. Both families are in the same one. */
+function syntaxOf(words: IptablesOptions['conditions']): 'iptables' | 'nft' | undefined {
+  const found = FAMILIES.flatMap((family) => {
+    const [first] = words[family];
+    return first === undefined
+      ? []
+      : [/^[-!]/.test(first) ? ('iptables' as const) : ('nft' as const)];
+  });
+  if (new Set(found).size < 2) return found[0];
+  throw new ConfigError(
+    CONDITION_KEYS[6],
+    `is in the syntax of ${found[1]}, ${CONDITION_KEYS[4]} in that of ${found[0]}`,
+  );
 }
 
 /** Whether host ports of this call become rules of iptables, as far as that can be made out. */
@@ -68,7 +103,7 @@ export function usesPrograms(config: Members): boolean {
   const mappings = isJsonObject(runtimeConfig) ? memberOf(runtimeConfig, 'portMappings') : [];
   if (!Array.isArray(mappings) || mappings.length === 0) return false;
   try {
-    return parseBackend(config) !== undefined;
+    return parseBackend(config).iptables !== undefined;
   } catch {
     // Whoever is asked says what is wrong.
     return false;
@@ -111,17 +146,4 @@ function parseConditions(config: Members, family: IPFamily): readonly string[] {
     if (!NO_MATCHES.includes(word.split('=')[0] ?? '')) return word;
     throw new ConfigError(`${key}[${index}]`, `${JSON.stringify(word)} is no condition`);
   });
-}
-
-function refuseNftSyntax(
-  config: Members,
-  backend: 'iptables' | 'nftables' | undefined,
-  conditions: IptablesOptions['conditions'],
-): never {
-  const family = conditions[4].length > 0 ? 4 : 6;
-  const key = CONDITION_KEYS[family];
-  if (backend === 'iptables') {
-    throw new ConfigError(key, 'is in the syntax of nft, which backend "iptables" does not know');
-  }
-  throw unsupportedField(key, memberOf(config, key));
 }

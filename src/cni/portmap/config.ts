@@ -10,7 +10,7 @@ import {
 import { ConfigError } from '../../util/errors.ts';
 import { unsupportedField } from '../protocol/errors.ts';
 import { isJsonObject, memberOf } from '../protocol/json.ts';
-import { type IptablesOptions, parseBackend } from './backend.ts';
+import { type Backend, parseBackend } from './backend.ts';
 
 export type PortProtocol = 'tcp' | 'udp' | 'sctp';
 
@@ -32,11 +32,9 @@ export interface PortMapping {
  */
 export type MasqueradeScope = 'none' | 'subnet' | 'all';
 
-export interface PortmapConfig {
+export interface PortmapConfig extends Backend {
   readonly mappings: readonly PortMapping[];
   readonly masquerade: MasqueradeScope;
-  /** Present: host ports are rules of iptables, because the configuration asks for that. */
-  readonly iptables?: IptablesOptions;
 }
 
 type Members = Readonly<Record<string, unknown>>;
@@ -51,11 +49,10 @@ const PROTOCOLS: readonly PortProtocol[] = ['tcp', 'udp', 'sctp'];
 export function parsePortmapConfig(config: Members): PortmapConfig {
   const usesSnat = parseBoolean(config, 'snat', true);
   const masqueradesAll = parseBoolean(config, 'masqAll', false);
-  const iptables = parseBackend(config);
   return {
     mappings: readMappings(config).map(parseMapping),
     masquerade: usesSnat ? (masqueradesAll ? 'all' : 'subnet') : 'none',
-    ...(iptables === undefined ? {} : { iptables }),
+    ...parseBackend(config),
   };
 }
 

@@ -5,7 +5,8 @@ import type { Element, NamedSet } from '../../nftables/model.ts';
 import { Transaction } from '../../nftables/transaction.ts';
 import { succeedsUnless } from '../../util/errno.ts';
 import type { Nftables } from '../node.ts';
-import { HOST_PORT_MAPS, HOST_PORT_TABLE, recordElements, subnetChains } from './layout.ts';
+import { conditionChains } from './condition-chains.ts';
+import { HOST_PORT_MAPS, HOST_PORT_TABLE, recordChains, recordElements } from './layout.ts';
 import type { HostPortRecord } from './record.ts';
 
 /** Something the elements need is missing, or is there with another content. */
@@ -24,6 +25,7 @@ export function publish(
   all: () => readonly HostPortRecord[],
 ): void {
   const transaction = new Transaction(HOST_PORT_TABLE.table);
+  if (hasConditions(record)) rewriteConditions(transaction, all());
   for (const { map, elements } of recordElements(record)) transaction.addElements(map, elements);
   if (transaction.size === 0) {
     // Nothing of it is an element, but 127.0.0.0/8 is guarded by the table.
@@ -46,6 +48,7 @@ export function withdraw(
 ): void {
   const transaction = new Transaction(HOST_PORT_TABLE.table);
   for (const { map, elements } of recordElements(record)) transaction.deleteElements(map, elements);
+  if (hasConditions(record)) rewriteConditions(transaction, others());
   if (succeedsUnless(['ENOENT', ...WITHOUT_NFTABLES], () => nft.commit(transaction))) return;
   const rest = others();
   if (rest.length > 0 || hasTable(nft, HOST_PORT_TABLE.table)) replaceTable(nft, rest);
@@ -56,7 +59,19 @@ export function replaceTable(nft: Committer, records: readonly HostPortRecord[])
   const elements = Array.from(elementsOf(records), ([{ name: set }, add]) => {
     return { set, remove: [], add };
   });
-  nft.commit(tableReplacement(HOST_PORT_TABLE, { chains: subnetChains(records), elements }));
+  nft.commit(tableReplacement(HOST_PORT_TABLE, { chains: recordChains(records), elements }));
+}
+
+function hasConditions({ ports, iptables }: HostPortRecord): boolean {
+  return iptables === undefined && ports.some(({ condition }) => condition !== undefined);
+}
+
+/** No rule can be added that is there already, so all of them are. */
+function rewriteConditions(transaction: Transaction, records: readonly HostPortRecord[]): void {
+  for (const { name, rules } of conditionChains(records)) {
+    transaction.flushChain(name);
+    for (const rule of rules) transaction.addRule(name, rule);
+  }
 }
 
 /** What records put into each map; a map without any is there, too. */

@@ -5,6 +5,9 @@
  *     ports             protocol . port             -> pod address . port
  *     address-ports     address . protocol . port   -> pod address . port
  *     pods              pod address                 -> goto <chain that masquerades>
+ *     conditional-ports, conditional-address-ports
+ *                       the same with the number of a condition behind it, asked by the rules of the
+ *                       condition, which are in chain `conditions`
  *     local-addresses   address of the node that a host port was asked at, learnt from packets
  *
  * Packets are not marked. Whether to masquerade is seen at postrouting: the connection was DNATed,
@@ -18,7 +21,7 @@
  */
 import { type Cidr, cidrFamily, hostCidr, parseCidr } from '../../net/cidr.ts';
 import { type IPFamily, ipFamily, parseIP } from '../../net/ip.ts';
-import { ipBytes, portBytes, protocolBytes, u8Bytes, u32Bytes } from '../../nftables/bytes.ts';
+import { ipBytes, portBytes, protocolBytes, u32Bytes } from '../../nftables/bytes.ts';
 import { hookPriority } from '../../nftables/hook-priorities.ts';
 import type { Chain, Element, NamedSet, Rule, TableDefinition } from '../../nftables/model.ts';
 import { ct, fib, ip, ip6, meta, th } from '../../nftables/selectors.ts';
@@ -31,29 +34,19 @@ import {
   match,
   matchBits,
   matchCidr,
-  type Statement,
   updateSet,
   verdictMap,
 } from '../../nftables/statements.ts';
 import { attachmentLabel } from '../attachment.ts';
+import { conditionChainName, conditionChains, conditionNumber } from './condition-chains.ts';
+import { FAMILIES, FIELDS, isFamily, MAPS, type MapName, rule, SUFFIX } from './maps.ts';
 import type { HostPortRecord, PodAddress } from './record.ts';
-
-type MapName = 'ports' | 'address-ports' | 'pods';
 
 /** Elements of one map. */
 export interface MapElements {
   readonly map: NamedSet;
   readonly elements: readonly Element[];
 }
-
-const FAMILIES: readonly IPFamily[] = [4, 6];
-const SUFFIX = { 4: 'ip', 6: 'ip6' } as const;
-/** uapi/linux/netfilter.h NFPROTO_IPV4 and NFPROTO_IPV6. */
-const NFPROTO = { 4: u8Bytes(2), 6: u8Bytes(10) } as const;
-const FIELDS = {
-  4: { ...ip, originalDaddr: ct.originalDaddr4 },
-  6: { ...ip6, originalDaddr: ct.originalDaddr6 },
-} as const;
 
 const CT_STATUS_DNAT = 0x20;
 const FIB_TYPE_LOCAL = 2;
@@ -69,12 +62,7 @@ const PRIORITY_BEHIND_DESTINATION_NAT = hookPriority.destinationNat + 1;
 
 const MASQUERADE_ALL_CHAIN = 'masquerade-all';
 
-const MAPS = {
-  4: mapsOf(4),
-  6: mapsOf(6),
-} as const;
-
-/** Everything but elements, and the chains of subnets. */
+/** Everything but elements, and the chains that records tell of. */
 export const HOST_PORT_TABLE: TableDefinition = {
   table: { family: 'inet', name: 'weft-hostports', comment: 'host ports of pods' },
   sets: [...FAMILIES.flatMap((family) => Object.values(MAPS[family])), ...FAMILIES.map(learnt)],
@@ -109,11 +97,15 @@ export function recordElements(
     const map = MAPS[family][name];
     content.set(map, [...(content.get(map) ?? []), { key, data, comment }]);
   };
-  for (const { family, protocol, port, address, target, targetPort } of record.ports) {
-    const key = protocolBytes(protocol) + portBytes(port);
-    const data = ipBytes(target) + portBytes(targetPort);
-    if (address === undefined) put(family, 'ports', key, data);
-    else put(family, 'address-ports', ipBytes(address) + key, data);
+  for (const { family, protocol, port, address, condition, target, targetPort } of record.ports) {
+    const name = address === undefined ? 'ports' : 'address-ports';
+    const map: MapName = condition === undefined ? name : `conditional-${name}`;
+    const key = [
+      address === undefined ? '' : ipBytes(address),
+      protocolBytes(protocol) + portBytes(port),
+      condition === undefined ? '' : u32Bytes(conditionNumber(condition)),
+    ];
+    put(family, map, key.join(''), ipBytes(target) + portBytes(targetPort));
   }
   if (record.masquerade !== 'none') {
     for (const pod of record.pods) {
@@ -125,7 +117,12 @@ export function recordElements(
   return [...content].map(([map, elements]) => ({ map, elements }));
 }
 
-/** The chains that elements of these records lead to, besides those of the definition. */
+/** The chains that follow from these records, besides those of the definition. */
+export function recordChains(records: readonly HostPortRecord[]): readonly Chain[] {
+  return [...subnetChains(records), ...conditionChains(records)];
+}
+
+/** The chains that elements of these records lead to. */
 export function subnetChains(
   records: readonly Pick<HostPortRecord, 'pods' | 'masquerade'>[],
 ): readonly Chain[] {
@@ -157,18 +154,6 @@ function subnetChain(subnet: Cidr): Chain {
   };
 }
 
-function mapsOf(family: IPFamily): Readonly<Record<MapName, NamedSet>> {
-  const { daddr } = FIELDS[family];
-  const portKey = [meta.l4proto, th.dport];
-  const target = [daddr, th.dport];
-  const name = (text: string) => `${text}-${SUFFIX[family]}`;
-  return {
-    ports: { name: name('ports'), key: portKey, data: target },
-    'address-ports': { name: name('address-ports'), key: [daddr, ...portKey], data: target },
-    pods: { name: name('pods'), key: [daddr], data: 'verdict' },
-  };
-}
-
 function learnt(family: IPFamily): NamedSet {
   return {
     name: `local-addresses-${SUFFIX[family]}`,
@@ -191,6 +176,7 @@ function dnatChain(family: IPFamily): Chain {
         isFamily(family),
         updateSet([daddr], learnt(family).name, { timeoutMs: LOCAL_ADDRESS_TIMEOUT_MS }),
       ]),
+      rule([isFamily(family), jump(conditionChainName(family))]),
       rule([isFamily(family), dnatToMap(SUFFIX[family], [daddr, ...portKey], addressPorts.name)]),
       rule([isFamily(family), dnatToMap(SUFFIX[family], portKey, ports.name)]),
     ],
@@ -237,12 +223,4 @@ function loopbackGuard(): Chain {
       rule([isFamily(4), isOutside, matchCidr(address, '==', LOOPBACK), drop]),
     ),
   };
-}
-
-function isFamily(family: IPFamily): Statement {
-  return match(meta.nfproto, '==', NFPROTO[family]);
-}
-
-function rule(statements: readonly Statement[]): Rule {
-  return { statements };
 }

@@ -6,6 +6,7 @@ import { isText, parseJson } from '../../util/json.ts';
 import { decodeNetnsPlace } from '../attachment.ts';
 import { isJsonObject } from '../protocol/json.ts';
 import type { IptablesOptions } from './backend.ts';
+import { parseCondition } from './conditions.ts';
 import type { MasqueradeScope, PortProtocol } from './config.ts';
 import type { HostPort, HostPortRecord, PodAddress } from './record.ts';
 
@@ -15,6 +16,7 @@ export interface Claim {
   readonly attachment: string;
   /** The node's address of a port; absent: on every one. */
   readonly address?: IP;
+  readonly condition?: string;
 }
 
 type Members = Readonly<Record<string, unknown>>;
@@ -36,6 +38,7 @@ export function decodeRecord(text: string): HostPortRecord | undefined {
   const { pod, loopbackLink } = value;
   const netns = decodeNetnsPlace(value['netns']);
   const iptables = decodeIptables(value['iptables']);
+  if (iptables === undefined && !ports.every(hasUsableCondition)) return undefined;
   return {
     attachment: { network, containerId, ifName },
     ...(netns === undefined ? {} : { netns }),
@@ -50,11 +53,12 @@ export function decodeRecord(text: string): HostPortRecord | undefined {
 
 export function decodeClaims(text: string): readonly Claim[] | undefined {
   return all(parseJson(text), (claim) => {
-    const { attachment, address } = claim;
+    const { attachment, address, condition } = claim;
     if (!isText(attachment)) return undefined;
-    if (address === undefined) return { attachment };
+    const own = { attachment, ...(isText(condition) ? { condition } : {}) };
+    if (address === undefined) return own;
     const parsed = decodeIP(address);
-    return parsed && { attachment, address: parsed };
+    return parsed && { ...own, address: parsed };
   });
 }
 
@@ -68,8 +72,19 @@ function decodePort(port: Members): HostPort | undefined {
   if (address === undefined && port['address'] !== undefined) return undefined;
   const family = ipFamily(target);
   const from = { family, protocol, port: number };
-  const to = { target, targetPort };
+  const condition = isText(port['condition']) ? { condition: port['condition'] } : {};
+  const to = { ...condition, target, targetPort };
   return address === undefined ? { ...from, ...to } : { ...from, address, ...to };
+}
+
+/** Rules are made of it again. */
+function hasUsableCondition({ condition, family }: HostPort): boolean {
+  try {
+    parseCondition(condition ?? '', { key: 'condition', family });
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** What a removal needs of it is that it is there. */

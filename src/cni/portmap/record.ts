@@ -14,6 +14,8 @@ export interface HostPort {
   readonly port: number;
   /** Absent: on every address of the node. */
   readonly address?: IP;
+  /** What a packet must meet besides, in the syntax of its back end; absent: nothing. */
+  readonly condition?: string;
   readonly target: IP;
   readonly targetPort: number;
 }
@@ -60,7 +62,10 @@ export function buildRecord(input: RecordInput): HostPortRecord {
   const candidates = podAddresses(previous, attachment.ifName);
   const ports: HostPort[] = [];
   for (const [position, mapping] of config.mappings.entries()) {
-    for (const port of portsOf(mapping, candidates)) addPort(ports, port, position);
+    for (const port of portsOf(mapping, candidates)) {
+      const condition = config.conditions[port.family];
+      addPort(ports, condition === '' ? port : { ...port, condition }, position);
+    }
   }
   const pod = podName(args);
   return {
@@ -95,10 +100,15 @@ function podAddresses(previous: Result, ifName: string): readonly PodAddress[] {
   });
 }
 
-/** Whether both would answer for one packet: same port, and the addresses are not two different ones. */
-export function overlaps(a: Pick<HostPort, 'address'>, b: Pick<HostPort, 'address'>): boolean {
-  return a.address === undefined || b.address === undefined || a.address === b.address;
+/** Whether one packet may be for both, as far as addresses and conditions tell by being different ones. */
+export function overlaps(a: PortPlace, b: PortPlace): boolean {
+  const isSame = (key: keyof PortPlace) =>
+    a[key] === undefined || b[key] === undefined || a[key] === b[key];
+  return isSame('address') && isSame('condition');
 }
+
+/** What tells owners of one port number apart. */
+export type PortPlace = Pick<HostPort, 'address' | 'condition'>;
 
 /** `pod web/front (net/<container>/eth0)`, or what stands in brackets. */
 export function ownerText({ attachment, pod }: Pick<HostPortRecord, 'attachment' | 'pod'>): string {

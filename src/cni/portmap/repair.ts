@@ -3,7 +3,7 @@ import { TableApplier } from '../../nftables/applier.ts';
 import type { NftablesConnection } from '../../nftables/connection.ts';
 import type { Element, ObservedElement } from '../../nftables/model.ts';
 import { elementsOf, replaceTable } from './kernel-table.ts';
-import { HOST_PORT_TABLE, subnetChains } from './layout.ts';
+import { HOST_PORT_TABLE, recordChains } from './layout.ts';
 import { enableRouteLocalnet, hasRouteLocalnet } from './loopback.ts';
 import type { HostPortRecord } from './record.ts';
 import { type HostPortStore, ownedRecords } from './store.ts';
@@ -48,7 +48,7 @@ function isIntact(connection: NftablesConnection, records: readonly HostPortReco
   for (const [map, elements] of elementsOf(records)) {
     if (!hasSameElements(observed.elements.get(map.name) ?? [], elements)) return false;
   }
-  const ownChains = [...HOST_PORT_TABLE.chains, ...subnetChains(records)];
+  const ownChains = [...HOST_PORT_TABLE.chains, ...recordChains(records)];
   return (
     observed.chains.length === ownChains.length &&
     connection.damagedChains(HOST_PORT_TABLE.table, ownChains).length === 0

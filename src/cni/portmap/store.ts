@@ -133,8 +133,12 @@ function addRecord(files: Files, record: HostPortRecord): void {
   writeJson(files, join(files.records, attachment), record);
   for (const port of record.ports) {
     const name = portClaimName(port);
-    const { address } = port;
-    const claim = address === undefined ? { attachment } : { attachment, address };
+    const { address, condition } = port;
+    const claim = {
+      attachment,
+      ...(address === undefined ? {} : { address }),
+      ...(condition === undefined ? {} : { condition }),
+    };
     // What overlaps and was no conflict is a claim without its record.
     const others = readClaims(files, name).filter((known) =>
       known.attachment === attachment ? known.address !== address : !overlaps(known, claim),

@@ -287,6 +287,18 @@ export const referenceKeys: Readonly<Record<string, readonly ReferenceKey[]>> = 
       config: { conditionsV6: ['!', '-d', '2001:db8::/32'] },
       test: [iptablesPorts, "'conditions'"],
     },
+    {
+      key: 'conditionsV4: nft',
+      since: '1.6.0',
+      config: { conditionsV4: ['ip saddr != { 192.0.2.0/24, 198.51.100.0/24 } tcp dport > 1023'] },
+      test: [net('cni-portmap-conditions'), 'conditions decide who gets through'],
+    },
+    {
+      key: 'conditionsV6: nft',
+      since: '1.6.0',
+      config: { conditionsV6: ['ip6', 'daddr', '2001:db8::/32'] },
+      test: [net('cni-portmap-conditions'), 'what nft itself would make of it'],
+    },
   ],
   bandwidth: [
     { key: 'ingressRate', since: '1.1.1', config: limits, test: [bandwidth, 'ingress'] },

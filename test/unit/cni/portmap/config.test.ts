@@ -89,6 +89,15 @@ describe('masquerading', () => {
   });
 });
 
+test('conditions in the syntax of nft go into our own table, those of iptables into its', () => {
+  const nft = { conditionsV4: ['ip', 'saddr', '10.0.0.0/8'] };
+  const conditions = { 4: 'ip saddr 10.0.0.0/8', 6: '' };
+  expect(parsePortmapConfig(nft)).toEqual({ mappings: [], masquerade: 'subnet', conditions });
+  expect(parsePortmapConfig({ ...nft, backend: 'nftables' })).toMatchObject({ conditions });
+  const { iptables } = parsePortmapConfig({ conditionsV6: ['-s', 'fd00::/8'] });
+  expect(iptables?.conditions).toEqual({ 4: [], 6: ['-s', 'fd00::/8'] });
+});
+
 describe('errors', () => {
   const at = 'runtimeConfig.portMappings[0]';
   test.each([
@@ -163,7 +172,22 @@ describe('errors', () => {
       code: 7,
       text: 'conditionsV6: is in the syntax of nft',
     },
-    { config: { conditionsV6: ['ip6'] }, code: 2, text: 'conditionsV6 = ["ip6"]' },
+    {
+      config: { externalSetMarkChain: 'MARK', conditionsV4: ['tcp dport 80'] },
+      code: 7,
+      text: 'conditionsV4: is in the syntax of nft, which externalSetMarkChain does not know',
+    },
+    {
+      config: { conditionsV4: ['tcp dport 80'], conditionsV6: ['-s', 'fd00::/8'] },
+      code: 7,
+      text: 'conditionsV6: is in the syntax of iptables, conditionsV4 in that of nft',
+    },
+    { config: { conditionsV6: ['ip6'] }, code: 7, text: 'conditionsV6: ends too early' },
+    {
+      config: { backend: 'nftables', conditionsV4: ['ct', 'state new'] },
+      code: 7,
+      text: 'conditionsV4: "ct" is not understood: say it in the syntax of iptables',
+    },
     { config: { conditionsV4: 'x' }, code: 7, text: 'conditionsV4: must be an array' },
   ])('[119] $text', ({ entry, config, code, text }) => {
     const parse = () => parsePortmapConfig(config ?? withMapping(entry));

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { conditionChains } from '../../../../src/cni/portmap/condition-chains.ts';
 import { parsePortmapConfig } from '../../../../src/cni/portmap/config.ts';
 import { recordElements, subnetChains } from '../../../../src/cni/portmap/layout.ts';
 import {
@@ -210,4 +211,40 @@ test('one of iptables has no elements and is read back whole', () => {
     conditions: { 4: ['!', '-s', '192.0.2.0/24'], 6: [] },
   });
   expect(decodeRecord(JSON.stringify(record))).toEqual(record);
+});
+
+describe('conditions', () => {
+  const config = { conditionsV4: ['ip saddr 192.0.2.0/24'], conditionsV6: ['tcp dport != 81'] };
+  const record = build([mapping(), mapping({ hostPort: 81, hostIP: '203.0.113.1' })], { config });
+
+  test('are of each port, in maps of their own, and are read back', () => {
+    expect(record.ports.map(({ condition }) => condition)).toEqual([
+      'ip saddr 192.0.2.0/24',
+      'tcp dport != 81',
+      'ip saddr 192.0.2.0/24',
+    ]);
+    const names = recordElements(record).map(({ map }) => map.name);
+    expect(names).toEqual([
+      'conditional-ports-ip',
+      'conditional-ports-ip6',
+      'conditional-address-ports-ip',
+      'pods-ip',
+      'pods-ip6',
+    ]);
+    expect(decodeRecord(JSON.stringify(record))).toEqual(record);
+  });
+
+  test('two rules for each, however many have it', () => {
+    const others = { ...record, ports: record.ports.slice(0, 1) };
+    const chains = conditionChains([record, others, build([mapping()])]);
+    expect(chains.map(({ name, rules }) => [name, rules.length])).toEqual([
+      ['conditions-ip', 2],
+      ['conditions-ip6', 2],
+    ]);
+  });
+
+  test('a record with one that cannot be a rule is spoilt', () => {
+    const text = JSON.stringify(record).replace('192.0.2.0/24', 'nobody');
+    expect(decodeRecord(text)).toBeUndefined();
+  });
 });

@@ -176,3 +176,20 @@ test('of processes that want one port at once, one at a time has it', async () =
   expect(counts.some(({ wins }) => wins > 0)).toBe(true);
   expect(files()).toEqual([]);
 });
+
+test('one port under different conditions has two owners, under none or the same it has one', () => {
+  const under = (id: string, condition?: string) =>
+    record(id, [condition === undefined ? port(80) : { ...port(80), condition }]);
+  const [a, b] = [under('a', 'ip saddr 10.0.0.1'), under('b', 'ip saddr 10.0.0.2')];
+  store.locked((ledger) => {
+    ledger.add(a);
+    expect(ledger.conflict(b)).toBeUndefined();
+    ledger.add(b);
+    expect(ledger.conflict(under('c', 'ip saddr 10.0.0.1'))?.owner).toEqual(a);
+    expect(ledger.conflict(under('c'))?.owner).toEqual(a);
+    expect([a, b].map((each) => ledger.owned(each).ports)).toEqual([a.ports, b.ports]);
+    ledger.remove(a);
+    expect(ledger.conflict(under('c', 'ip saddr 10.0.0.1'))).toBeUndefined();
+    expect(ledger.conflict(under('c'))?.owner).toEqual(b);
+  });
+});
