@@ -58,7 +58,13 @@ export async function replaceFileInPieces(
 ): Promise<void> {
   const unfinished = `${path}${UNFINISHED_SUFFIX}`;
   await rm(unfinished, { force: true });
-  await writeDurably(await open(unfinished, NEW_FILE, PRIVATE_FILE), write);
+  const file = await open(unfinished, NEW_FILE, PRIVATE_FILE);
+  try {
+    await writeDurably(file, write);
+  } catch (thrown) {
+    await rm(unfinished, { force: true });
+    throw thrown;
+  }
   await rename(unfinished, path);
   // A rename is only as durable as its directory.
   await writeDurably(await open(dirname(path), 'r'), async () => undefined);
@@ -102,6 +108,10 @@ function writeUnfinished(path: string, text: string, options: WriteOptions): voi
     fchmodSync(fd, mode);
     writeFileSync(fd, text);
     if (isDurable) fsyncSync(fd);
+  } catch (thrown) {
+    // A full disk: the part that had room is nobody's, and takes it from others.
+    rmSync(path, { force: true });
+    throw thrown;
   } finally {
     closeSync(fd);
   }

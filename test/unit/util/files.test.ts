@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
   existsSync,
@@ -26,6 +27,8 @@ import {
   replaceFileInPieces,
   writingInto,
 } from '../../../src/util/files.ts';
+
+const FILES = new URL('../../../src/util/files.ts', import.meta.url).href;
 
 let directory: string;
 beforeEach(() => {
@@ -74,6 +77,28 @@ describe.each([
     await write(join(directory, 'a'), 'new');
     expect(await reader.readFile('utf8')).toBe('old');
   });
+});
+
+test.each([
+  ['replaceFile', 'replaceFile(path, text)'],
+  ['createFile', 'createFile(path, text)'],
+  ['replaceFileInPieces', 'await replaceFileInPieces(path, (file) => file.writeFile(text))'],
+])('%s that has no room for all leaves the old file alone', (name, call) => {
+  const path = join(directory, name === 'createFile' ? 'b' : 'a');
+  writeFileSync(join(directory, 'a'), 'old');
+  const script = `
+    import { ${name} } from ${JSON.stringify(FILES)};
+    const [path, text] = [${JSON.stringify(path)}, 'x'.repeat(10_000)];
+    ${call};
+  `;
+  // No file may be longer: writing fails half-way, as on a full disk.
+  const limited = 'ulimit -f 1 && exec "$0" --input-type=module -e "$1"';
+  const { status, stderr } = spawnSync('sh', ['-c', limited, process.execPath, script], {
+    encoding: 'utf8',
+  });
+  expect([status, stderr]).toEqual([1, expect.stringContaining('EFBIG')]);
+  expect(readdirSync(directory)).toEqual(['a']);
+  expect(readFileSync(join(directory, 'a'), 'utf8')).toBe('old');
 });
 
 test.each([
