@@ -1,6 +1,6 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { lstat, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { toError } from '../../util/errors.ts';
+import { IoError, toError } from '../../util/errors.ts';
 import { isMissing } from '../../util/files.ts';
 
 /** Identifies one version of a file without reading it. */
@@ -32,11 +32,13 @@ async function stampFiles(directory: string): Promise<FileStamps> {
   return stamps;
 }
 
-/** Undefined for what is not a regular file and for what vanished meanwhile. */
+/** Undefined for a directory and for what vanished meanwhile. */
 async function stampFile(path: string): Promise<FileStamp | undefined> {
   try {
     const found = await stat(path, { bigint: true });
-    if (!found.isFile()) return undefined;
+    if (found.isDirectory()) return undefined;
+    // Reading a FIFO or a device may never end.
+    if (!found.isFile()) throw new IoError('is not a regular file');
     const { dev, ino, size, mtimeNs, ctimeNs, mtimeMs } = found;
     return {
       inode: ino,
@@ -44,10 +46,24 @@ async function stampFile(path: string): Promise<FileStamp | undefined> {
       signature: [dev, ino, size, mtimeNs, ctimeNs].join(':'),
     };
   } catch (thrown) {
-    if (isMissing(thrown)) return undefined;
-    // A link that leads to itself, say: the other files are not to suffer from it.
-    const failure = toError(thrown);
-    return { inode: 0n, modifiedAtMs: 0, signature: failure.message, failure };
+    if (isMissing(thrown)) return (await isThere(path)) ? unknown(thrown) : undefined;
+    return unknown(thrown);
+  }
+}
+
+/** A link that leads to itself or nowhere, say: the other files are not to suffer from it. */
+function unknown(thrown: unknown): FileStamp {
+  const failure = toError(thrown);
+  return { inode: 0n, modifiedAtMs: 0, signature: failure.message, failure };
+}
+
+/** Whether something has the name, if only a link. */
+async function isThere(path: string): Promise<boolean> {
+  try {
+    await lstat(path);
+    return true;
+  } catch {
+    return false;
   }
 }
 

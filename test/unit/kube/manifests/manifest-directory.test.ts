@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -55,5 +56,26 @@ test('only the files asked for are read, in the order of their names', async () 
   expect(textsOf(reading)).toEqual([
     ['a.json', 'a.json'],
     ['c.yml', 'c.yml'],
+  ]);
+});
+
+test('what cannot be read is said to be there, whatever it is', async () => {
+  symlinkSync('nowhere', join(directory, 'dangling.yaml'));
+  symlinkSync('/dev/zero', join(directory, 'device.yaml'));
+  symlinkSync('loop.yaml', join(directory, 'loop.yaml'));
+  execFileSync('mkfifo', [join(directory, 'fifo.yaml')]);
+  mkdirSync(join(directory, 'directory.yaml'));
+  writeFileSync(join(directory, 'good.yaml'), 'good');
+  const { files } = await readDirectory(directory, () => true);
+  const texts = [...files].map(([name, { text }]) => [
+    name,
+    text instanceof Error ? text.message.replace(/:.*/, '') : text,
+  ]);
+  expect(texts).toEqual([
+    ['dangling.yaml', 'ENOENT'],
+    ['device.yaml', 'is not a regular file'],
+    ['fifo.yaml', 'is not a regular file'],
+    ['good.yaml', 'good'],
+    ['loop.yaml', 'ELOOP'],
   ]);
 });

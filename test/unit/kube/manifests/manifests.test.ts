@@ -129,15 +129,25 @@ describe('reading', () => {
     expect(handlers.events).toEqual(['add default/a']);
   });
 
-  test('hidden files, other extensions, directories and dangling links do not count', async () => {
+  test('hidden files, other extensions and directories do not count', async () => {
     put('.hidden.yaml', serviceObject('a'));
     put('notes.txt', serviceObject('b'));
     mkdirSync(join(directory, 'sub.yaml'));
-    symlinkSync('nowhere', join(directory, 'dangling.yaml'));
     const { handlers, synced, source } = start();
     await synced;
     expect(handlers.events).toEqual([]);
     expect(source.problems).toEqual([]);
+  });
+
+  test('a link that leads nowhere is a problem until it leads to a file', async () => {
+    symlinkSync('.later.yaml', join(directory, 'link.yaml'));
+    const { handlers, synced, source } = start();
+    await synced;
+    const [problem, ...others] = source.problems;
+    expect([problem?.file, others]).toEqual(['link.yaml', []]);
+    put('.later.yaml', serviceObject('a'));
+    await until(() => handlers.events.length > 0);
+    expect([handlers.events, source.problems]).toEqual([['add default/a'], []]);
   });
 
   test('a kind registered later is found in files already read', async () => {
