@@ -138,7 +138,7 @@ async function openApiSource(
 }
 
 /** What others could write there would be served as this cluster's Services: then it is not used. */
-function stateDirectoryOf(path: string, log: Logger): { readonly stateDirectory?: string } {
+export function stateDirectoryOf(path: string, log: Logger): { readonly stateDirectory?: string } {
   try {
     ensurePrivateDirectory('state directory', path, process.getuid?.() ?? 0);
     return { stateDirectory: path };

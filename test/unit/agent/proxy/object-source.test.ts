@@ -1,5 +1,21 @@
-import { describe, expect, test } from 'vitest';
-import { apiProblems, manifestProblemTexts } from '../../../../src/agent/proxy/object-source.ts';
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import {
+  apiProblems,
+  manifestProblemTexts,
+  stateDirectoryOf,
+} from '../../../../src/agent/proxy/object-source.ts';
+import { recordingLog } from '../../../support/kube.ts';
 
 test('problems of manifests are told with their place, the first five of them', () => {
   const problem = { file: 'a.yaml', line: 3, column: 7, key: '', reason: 'is missing' };
@@ -39,4 +55,22 @@ describe('an API server that fails', () => {
       [],
     );
   });
+});
+
+test('a state directory that others can choose or fill is not used', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'weft-state-'));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  const at = (name: string) => join(directory, name);
+  const { log, records } = recordingLog();
+  mkdirSync(at('victim'));
+  symlinkSync(at('victim'), at('link'));
+  mkdirSync(at('open'));
+  chmodSync(at('open'), 0o777);
+  for (const name of ['link', 'open']) expect(stateDirectoryOf(at(name), log)).toEqual({});
+  expect(readdirSync(at('victim'))).toEqual([]);
+  expect(records.map(({ msg }) => msg)).toEqual(
+    Array(2).fill('last known objects are neither read nor kept'),
+  );
+  expect(stateDirectoryOf(at('own'), log)).toEqual({ stateDirectory: at('own') });
+  expect(statSync(at('own')).mode & 0o777).toBe(0o700);
 });
