@@ -1,10 +1,8 @@
 import { AF_BRIDGE, NETLINK_ROUTE } from '../netlink/numbers.ts';
 import { decodeAddress, RTM_DELADDR, RTM_NEWADDR } from '../netlink/rtnetlink/address.ts';
 import { decodeLink, RTM_DELLINK, RTM_NEWLINK } from '../netlink/rtnetlink/link.ts';
-import { decodeNeighbour, RTM_DELNEIGH, RTM_NEWNEIGH } from '../netlink/rtnetlink/neighbour.ts';
-import { decodeRoute, RTM_DELROUTE, RTM_NEWROUTE } from '../netlink/rtnetlink/route.ts';
 import { type NetlinkReply, NetlinkSocket } from '../netlink/socket.ts';
-import type { Link, LinkAddress, Neighbour, Netns, Route } from './types.ts';
+import type { Link, LinkAddress, Netns } from './types.ts';
 
 /** Of `ifi_index` in struct ifinfomsg (include/uapi/linux/rtnetlink.h). */
 const IFINFOMSG_INDEX_OFFSET = 4;
@@ -16,9 +14,7 @@ const RTM_DELNETCONF = 81;
 /** enum rtnetlink_groups (include/uapi/linux/rtnetlink.h). */
 const GROUPS = {
   link: [1],
-  neighbour: [3],
   address: [5, 9],
-  route: [7, 11],
   forwarding: [24, 25],
 } as const;
 
@@ -32,8 +28,6 @@ export type LinkEvent =
       readonly isGone: boolean;
       readonly address: LinkAddress & { readonly link: number };
     }
-  | { readonly kind: 'route'; readonly isGone: boolean; readonly route: Route }
-  | { readonly kind: 'neighbour'; readonly isGone: boolean; readonly neighbour: Neighbour }
   /** Forwarding, or another switch of that kind, was turned on or off somewhere. */
   | { readonly kind: 'forwarding'; readonly isGone: boolean };
 
@@ -50,8 +44,8 @@ export function isForwarding(link: Link): boolean {
  */
 export function watchLinks(
   netns: Netns | undefined,
+  topics: readonly LinkTopic[],
   listener: (events: readonly LinkEvent[] | 'overflow') => void,
-  topics: readonly LinkTopic[] = ['link', 'address'],
 ): { close(): void } {
   const socket = NetlinkSocket.open(NETLINK_ROUTE, {
     ...(netns === undefined ? {} : { netns }),
@@ -87,16 +81,6 @@ function decodeEvent({ type, payload }: NetlinkReply): LinkEvent | undefined {
     case RTM_NEWADDR:
     case RTM_DELADDR:
       return { kind: 'address', isGone: type === RTM_DELADDR, address: decodeAddress(payload) };
-    case RTM_NEWROUTE:
-    case RTM_DELROUTE: {
-      const route = decodeRoute(payload);
-      return route && { kind: 'route', isGone: type === RTM_DELROUTE, route };
-    }
-    case RTM_NEWNEIGH:
-    case RTM_DELNEIGH: {
-      const neighbour = decodeNeighbour(payload);
-      return neighbour && { kind: 'neighbour', isGone: type === RTM_DELNEIGH, neighbour };
-    }
     case RTM_NEWNETCONF:
     case RTM_DELNETCONF:
       return { kind: 'forwarding', isGone: type === RTM_DELNETCONF };

@@ -22,9 +22,8 @@ export type TableListener = (event: TableEvent | 'overflow') => void;
  */
 export interface NodeEvents {
   /**
-   * Links (made, gone, up, down, another MTU, another bridge), addresses, routes with the protocol
-   * that made them, neighbours, and switches of forwarding. Each subject keeps its order, but there is
-   * none among them.
+   * Links (made, gone, up, down, another MTU, another bridge), addresses, and switches of forwarding.
+   * Each subject keeps its order, but there is none among them.
    */
   onLinks(topics: readonly LinkTopic[], listener: LinkListener): Watch;
   /**
@@ -47,7 +46,7 @@ export function openNodeEvents(netns?: Netns): NodeEvents {
     const known = links.get(topic);
     if (known !== undefined) return known;
     const source = new Source<readonly LinkEvent[] | 'overflow'>((tell) =>
-      watchLinks(netns, tell, [topic]),
+      watchLinks(netns, [topic], tell),
     );
     links.set(topic, source);
     return source;

@@ -29,7 +29,6 @@ export type {
   PortVlanRange,
 } from '../netlink/rtnetlink/bridge-vlan.ts';
 export type { Link, LinkChange } from '../netlink/rtnetlink/link.ts';
-export type { Neighbour } from '../netlink/rtnetlink/neighbour.ts';
 export type { Route } from '../netlink/rtnetlink/route.ts';
 export type { TokenBucket } from '../netlink/rtnetlink/token-bucket.ts';
 export type { IfbSpec, VethSpec } from '../netlink/rtnetlink/veth.ts';

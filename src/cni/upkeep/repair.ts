@@ -102,8 +102,6 @@ export function mayNeedRepair(event: LinkEvent): boolean {
       return mayBeBroken(event.link, event.isGone);
     case 'forwarding':
       return true;
-    default:
-      return false;
   }
 }
 
