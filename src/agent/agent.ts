@@ -94,10 +94,10 @@ async function startComponents(context: AgentContext): Promise<void> {
     lifecycle.shutdown('--init-only');
     return;
   }
-  if (config.components.has('cni')) startCni(context);
+  const cni = config.components.has('cni') ? startCni(context) : undefined;
   const objects = opened && (await openObjectSource(context));
   const proxy = opened && objects && startProxy(context, objects, opened);
-  const parts: RunningParts = { startedAtMs, proxy, objects, httpProblems: () => [] };
+  const parts: RunningParts = { startedAtMs, proxy, cni, objects, httpProblems: () => [] };
   startDebug(context, { proxy, status: () => agentStatus(context, parts) });
   objects?.source.start(lifecycle.signal);
   parts.httpProblems = await startServers(context, proxy, objects?.events ?? NO_EVENTS);

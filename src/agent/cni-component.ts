@@ -4,11 +4,17 @@ import { openLocalNode } from '../cni/local-node.ts';
 import { readNetworkConfigs } from '../cni/network-configs.ts';
 import { CniServer } from '../cni/server.ts';
 import { Upkeep } from '../cni/upkeep/upkeep.ts';
+import type { AuditReport } from '../util/audit.ts';
 import type { AgentContext } from './context.ts';
 import { WEFT_VERSION } from './version.ts';
 
+export interface CniComponent {
+  /** What a comparison of the node with its records has found; none while there is nothing to compare. */
+  audits(): readonly AuditReport[];
+}
+
 /** Serves the CNI shim on `<run directory>/cni.sock`, and takes care of what it has made. */
-export function startCni(context: AgentContext): void {
+export function startCni(context: AgentContext): CniComponent {
   const { config, clock, lifecycle, metrics, descriptors } = context;
   const { runDir: runDirectory } = config;
   const log = context.log.child({ component: 'cni' });
@@ -32,5 +38,7 @@ export function startCni(context: AgentContext): void {
     log,
     metrics: metrics.upkeep,
   });
+  metrics.upkeep.differed(0);
   lifecycle.onShutdown('cni upkeep', () => upkeep.close());
+  return { audits: () => (upkeep.audited === undefined ? [] : [upkeep.audited]) };
 }

@@ -1,6 +1,13 @@
+import type { CniComponent } from './cni-component.ts';
 import type { AgentContext } from './context.ts';
+import { auditStatus } from './debug/audit-status.ts';
 import { readCniStatus } from './debug/cni-status.ts';
-import { type AgentStatus, findProblems, type SourceStatus } from './debug/status.ts';
+import {
+  type AgentStatus,
+  findProblems,
+  type RunningCniStatus,
+  type SourceStatus,
+} from './debug/status.ts';
 import type { ProxyComponent } from './proxy/component.ts';
 import type { OpenedSource } from './proxy/object-source.ts';
 import { WEFT_VERSION } from './version.ts';
@@ -9,6 +16,7 @@ import { WEFT_VERSION } from './version.ts';
 export interface RunningParts {
   readonly startedAtMs: number;
   readonly proxy: ProxyComponent | undefined;
+  readonly cni: CniComponent | undefined;
   readonly objects: OpenedSource | undefined;
   /** Of the servers, once they are started. */
   httpProblems: () => readonly string[];
@@ -20,7 +28,7 @@ export function agentStatus(context: AgentContext, parts: RunningParts): AgentSt
   const { components, nodeName: node, runDir } = config;
   const proxy = parts.proxy?.status();
   const source = parts.objects && sourceStatus(context, parts.objects);
-  const cni = components.has('cni') ? readCniStatus({ runDir, ...config.cni }) : undefined;
+  const cni = parts.cni && cniStatus(context, parts.cni);
   const told = {
     ...(proxy === undefined ? {} : { proxy }),
     ...(source === undefined ? {} : { source }),
@@ -45,6 +53,14 @@ export function agentStatus(context: AgentContext, parts: RunningParts): AgentSt
     components: [...components],
     residentBytes: process.memoryUsage.rss(),
     ...told,
+  };
+}
+
+function cniStatus({ config }: AgentContext, cni: CniComponent): RunningCniStatus {
+  const audits = cni.audits();
+  return {
+    ...readCniStatus({ runDir: config.runDir, ...config.cni }),
+    ...(audits.length === 0 ? {} : { audit: auditStatus(audits) }),
   };
 }
 

@@ -59,6 +59,14 @@ export function healTable(
   throw new BusyError('the ruleset changes faster than it can be repaired');
 }
 
+/** How many elements and objects `healTable` would touch now. */
+export function tableDifferences(
+  connection: HealingConnection,
+  wanted: WantedTable | undefined,
+): number {
+  return wanted === undefined ? 0 : nextStep(connection, wanted).transaction.size;
+}
+
 interface Step {
   readonly transaction: Transaction;
   /** It only puts the table back on its hooks. */

@@ -27,14 +27,19 @@ export interface AuditOptions {
   readonly clock: Clock;
   /** Asked at the start of each walk. */
   readonly parts: () => readonly AuditedPart[];
-  /** Nothing explains the difference; to be repaired. */
-  readonly onDifference: (finding: AuditFinding) => void;
+  /**
+   * Nothing explains the difference; to be repaired. `isNews`: none was told as news in the ten minutes
+   * before; a fault that comes back with every repair is no more than one line in so much time.
+   */
+  readonly onDifference: (finding: AuditFinding, isNews: boolean) => void;
   /** A look failed; the walk goes on. */
   readonly onError: (what: string, error: Error) => void;
+  /** How long one walk takes; default four minutes. */
+  readonly walkMs?: number;
 }
 
-/** One walk through all parts. */
-const WALK_MS = 240_000;
+const DEFAULT_WALK_MS = 240_000;
+const QUIET_MS = 600_000;
 /** There is nothing to compare yet. */
 const EMPTY_MS = 5_000;
 /** However many parts there are, others have this long between two looks. */
@@ -45,8 +50,8 @@ const CONFIRM_MS = 2_000;
 const MOST_LOOKS = 4;
 
 /**
- * Compares what ought to be with what is, slowly and always: each part once in four minutes, without
- * being asked. A difference counts when a second look finds it too.
+ * Compares what ought to be with what is, slowly and always: each part once in a walk, without being
+ * asked. A difference counts when a second look finds it too.
  */
 export class Audit {
   readonly #options: AuditOptions;
@@ -58,6 +63,7 @@ export class Audit {
   #cancel: (() => void) | undefined;
   #running: Promise<void> = Promise.resolve();
   #isStopped = false;
+  #quietUntilMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: AuditOptions) {
     this.#options = options;
@@ -84,15 +90,25 @@ export class Audit {
   }
 
   #beginWalk(): void {
-    this.#parts = this.#options.parts();
+    this.#parts = this.#listParts();
     this.#at = 0;
     this.#isWhole = true;
     if (this.#parts.length === 0) {
       this.#after(EMPTY_MS, async () => this.#beginWalk());
       return;
     }
-    this.#pauseMs = Math.max(MIN_PAUSE_MS, Math.floor(WALK_MS / this.#parts.length));
+    const { walkMs = DEFAULT_WALK_MS } = this.#options;
+    this.#pauseMs = Math.max(MIN_PAUSE_MS, Math.floor(walkMs / this.#parts.length));
     this.#after(this.#pauseMs, () => this.#lookAtNext(1));
+  }
+
+  #listParts(): readonly AuditedPart[] {
+    try {
+      return this.#options.parts();
+    } catch (thrown) {
+      this.#options.onError('everything', toError(thrown));
+      return [];
+    }
   }
 
   async #lookAtNext(count: number, before?: number): Promise<void> {
@@ -130,7 +146,9 @@ export class Audit {
   #note({ what }: AuditedPart, differences: number): void {
     const last = { what, differences, atMs: this.#options.clock.now() };
     this.#report = { ...this.#report, last, differences: this.#report.differences + differences };
-    this.#options.onDifference(last);
+    const isNews = last.atMs >= this.#quietUntilMs;
+    if (isNews) this.#quietUntilMs = last.atMs + QUIET_MS;
+    this.#options.onDifference(last, isNews);
   }
 
   #after(ms: number, step: () => Promise<void>): void {

@@ -30,6 +30,7 @@ Upkeep.start({
     leaked: (kind) => tell({ leaked: kind }),
     suspected: (count) => tell({ suspected: count }),
     repaired: (kind) => tell({ repaired: kind }),
+    differed: (count) => tell({ differed: count }),
   },
   gracePeriodMs: Number(env['WEFT_TEST_GRACE_MS'] ?? 300_000),
   repairIntervalMs: Number(env['WEFT_TEST_REPAIR_MS'] ?? 60_000),

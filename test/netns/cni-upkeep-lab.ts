@@ -10,6 +10,7 @@ export type AgentEvent = {
   readonly leaked?: string;
   readonly suspected?: number;
   readonly repaired?: string;
+  readonly differed?: number;
 };
 
 export interface AgentSettings {
@@ -77,6 +78,11 @@ export class UpkeepNode extends CniTestNode {
     const lines = createInterface({ input: agent.stdout! });
     lines.on('line', (line) => void this.events.push(JSON.parse(line)));
     await this.until(() => this.events.some(({ ready }) => ready === true), 10_000);
+  }
+
+  /** What the kernel calls the agent's process. */
+  agentName(): string {
+    return readFileSync(`/proc/${this.#agents.at(-1)?.pid}/comm`, 'utf8').trim();
   }
 
   async stopAgent(): Promise<void> {

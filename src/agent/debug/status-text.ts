@@ -40,7 +40,7 @@ export function statusText(status: AgentStatus, options: TextOptions): string {
     ]),
     ...(proxy === undefined ? [] : part('proxy', proxyLines(proxy, now))),
     ...(source === undefined ? [] : part('source', sourceLines(source, now))),
-    ...(cni === undefined ? [] : part('cni', cniLines(cni))),
+    ...(cni === undefined ? [] : part('cni', [...cniLines(cni), ...auditLines(cni.audit, now)])),
   ]);
 }
 
@@ -75,7 +75,7 @@ function proxyLines(proxy: ProxyStatus, now: string): readonly string[] {
   ];
 }
 
-/** What a standing comparison of kernel and model has found. */
+/** What a standing comparison of the kernel with what it ought to hold has found. */
 export function auditLines(audit: AuditStatus | undefined, now: string): readonly string[] {
   if (audit === undefined) return [];
   const { differences, comparedAt, last } = audit;

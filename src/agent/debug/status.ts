@@ -25,7 +25,12 @@ export interface AgentStatus {
   readonly residentBytes: number;
   readonly proxy?: ProxyStatus;
   readonly source?: SourceStatus;
-  readonly cni?: CniStatus;
+  readonly cni?: RunningCniStatus;
+}
+
+/** What is on record, and what a running agent finds when it compares the node with that. */
+export interface RunningCniStatus extends CniStatus {
+  readonly audit?: AuditStatus;
 }
 
 export interface ProxyStatus {

@@ -1,6 +1,7 @@
 /** Metrics of the CNI component. */
 import { exponentialBuckets } from 'prom-client';
 import type { UpkeepMetrics } from '../../cni/upkeep/upkeep.ts';
+import type { AuditSink } from './audit.ts';
 import type { MetricFactory } from './factory.ts';
 
 /** Around the few milliseconds an ADD takes, up to the runtime's own timeout. */
@@ -28,8 +29,9 @@ export function createCniSink(metrics: MetricFactory): CniRequestSink {
   };
 }
 
-/** Registers the metrics of leaks and repairs. */
-export function createUpkeepSink(metrics: MetricFactory): UpkeepMetrics {
+/** Registers the metrics of leaks and repairs; differences go to `auditFound`. */
+export function createUpkeepSink(metrics: MetricFactory, auditFound: AuditSink): UpkeepMetrics {
+  const scope = { component: 'cni', ip_family: 'any' } as const;
   const leaks = metrics.counter(
     'weft_cni_leaked_total',
     'Things of no living attachment that were removed',
@@ -48,5 +50,6 @@ export function createUpkeepSink(metrics: MetricFactory): UpkeepMetrics {
     leaked: (kind) => leaks.inc({ kind }),
     suspected: (count) => suspected.set(count),
     repaired: (kind) => repairs.inc({ kind }),
+    differed: (count) => auditFound(scope, count),
   };
 }

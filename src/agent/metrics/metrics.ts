@@ -96,6 +96,7 @@ export function createAgentMetrics(options: AgentMetricsOptions): AgentMetrics {
   const registry = new Registry();
   const metrics = new MetricFactory(registry);
   const sources = [() => registry.metrics()];
+  const auditFound = createAuditSink(metrics);
   metrics
     .gauge('weft_build_info', 'Always 1; the labels tell the release', ['version', 'node_version'])
     .set({ version: options.version, node_version: options.nodeVersion }, 1);
@@ -106,8 +107,8 @@ export function createAgentMetrics(options: AgentMetricsOptions): AgentMetrics {
     healthChecks: new HealthChecks(),
     ...createProbeCounters(metrics),
     cniRequest: createCniSink(metrics),
-    upkeep: createUpkeepSink(metrics),
-    auditFound: createAuditSink(metrics),
+    upkeep: createUpkeepSink(metrics, auditFound),
+    auditFound,
     observeIptables: (observed) => observeIptables(metrics, observed),
     observeKube: createKubeObserver(metrics),
     observeManifests: (read) => observeManifests(metrics, read),

@@ -4,9 +4,6 @@ import { Audit, type AuditFinding, type AuditReport } from '../../util/audit.ts'
 import type { AgentContext } from '../context.ts';
 import type { AuditedScope } from '../metrics/audit.ts';
 
-/** A fault that comes back with every repair is one line in so much time. */
-const QUIET_MS = 600_000;
-
 /**
  * Compares the kernel with what is known of the cluster, slowly and always. A difference that nothing
  * explains is counted, and the next sync reads the kernel back and puts it right. Gives what was
@@ -19,12 +16,12 @@ export function startAudit(
 ): () => readonly AuditReport[] {
   const audits = families.map((family) => {
     const scope: AuditedScope = { component: 'proxy', ip_family: `IPv${family}` };
-    let quietUntilMs = Number.NEGATIVE_INFINITY;
-    const onDifference = ({ what, differences, atMs }: AuditFinding) => {
+    const onDifference = ({ what, differences }: AuditFinding, isNews: boolean) => {
       metrics.auditFound(scope, differences);
-      const level = atMs < quietUntilMs ? 'debug' : 'warn';
-      if (level === 'warn') quietUntilMs = atMs + QUIET_MS;
-      log[level]({ family, what, differences }, 'kernel differs from model, reading it back');
+      log[isNews ? 'warn' : 'debug'](
+        { family, what, differences },
+        'kernel differs from model, reading it back',
+      );
       proxy.resync(family);
     };
     metrics.auditFound(scope, 0);

@@ -33,11 +33,23 @@ export function repairHostPorts(options: HostPortRepairOptions): HostPortRepair 
     const records = ownedRecords(store.records(), ledger);
     const isTableReplaced = !isIntact(connection, records);
     if (isTableReplaced) replaceTable(connection, records);
-    const links = records.flatMap(({ loopbackLink }) => loopbackLink ?? []);
-    const changed = [...new Set(links)].filter((link) => !hasRouteLocalnet(sysctls, link));
+    const changed = closedLinks(sysctls, records);
     for (const link of changed) enableRouteLocalnet(sysctls, link);
     return { isTableReplaced, links: changed };
   });
+}
+
+/** How much `repairHostPorts` would put right now; the table counts as one. */
+export function hostPortDifferences({ connection, store, sysctls }: HostPortRepairOptions): number {
+  return store.locked((ledger) => {
+    const records = ownedRecords(store.records(), ledger);
+    return Number(!isIntact(connection, records)) + closedLinks(sysctls, records).length;
+  });
+}
+
+function closedLinks(sysctls: Sysctls, records: readonly HostPortRecord[]): readonly string[] {
+  const links = records.flatMap(({ loopbackLink }) => loopbackLink ?? []);
+  return [...new Set(links)].filter((link) => !hasRouteLocalnet(sysctls, link));
 }
 
 /** No table is needed as long as nothing is published. */

@@ -94,8 +94,10 @@ export interface AttachmentRecords {
   ): void;
   /** No record is no error. */
   remove(attachment: Attachment): void;
-  /** All of them; files that cannot be understood are left out. */
-  list(): readonly AttachmentRecord[];
+  /** What records are kept under, whether or not they can be understood. */
+  keys(): readonly string[];
+  /** All of them, or those with these keys; files that cannot be understood are left out. */
+  list(keys?: readonly string[]): readonly AttachmentRecord[];
 }
 
 export interface RecordsOptions {
@@ -132,7 +134,9 @@ export function openRecords(directory: string, { bootId, now }: RecordsOptions):
       rmSync(`${file}${UNFINISHED_SUFFIX}`, { force: true });
       rmSync(file, { force: true });
     },
-    list: () => recordNames(directory).flatMap((name) => readRecord(directory, name) ?? []),
+    keys: () => recordNames(directory),
+    list: (keys = recordNames(directory)) =>
+      keys.flatMap((name) => readRecord(directory, name) ?? []),
   };
 }
 

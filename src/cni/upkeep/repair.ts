@@ -1,55 +1,24 @@
 import type { LinkEvent } from '../../kernel/link-monitor.ts';
 import type { Link, NodeRtnl } from '../../kernel/types.ts';
-import type { NftablesConnection } from '../../nftables/connection.ts';
 import { healTable, type WantedTable } from '../../nftables/heal-table.ts';
 import { assertNever, joinErrors } from '../../util/errors.ts';
-import { attachmentKey } from '../attachment.ts';
 import { ensureBridge } from '../bridge/ensure-bridge.ts';
 import { linkAddress } from '../bridge/gateway-addresses.ts';
 import { configurePort, ensureVlanGateway } from '../bridge/port.ts';
 import { applySysctls, type SysctlSetting } from '../bridge/sysctls.ts';
-import {
-  ensureForward,
-  FAMILIES,
-  type ForwardWish,
-  hasRule,
-  missingRules,
-  type RuleFilter,
-  readForward,
-} from '../firewall/forward.ts';
-import { ISOLATION_TABLE, isolationElements } from '../firewall/isolation.ts';
-import { commentPrefix } from '../firewall/layout.ts';
-import { type CniNode, type UpkeepNode, withRtnl } from '../node.ts';
+import { type CniNode, withRtnl } from '../node.ts';
 import { repairHostPorts } from '../portmap/repair.ts';
+import { repairForward, repairIsolation } from './forward-repair.ts';
 import { decideLinkRepairs, type LinkRepair } from './links.ts';
-import type { AttachmentRecord, NodePlan } from './records.ts';
+import type { NodePlan } from './records.ts';
+import {
+  livingRecords,
+  plansOf,
+  type Repair,
+  type RepairKind,
+  type RepairOptions,
+} from './repair-model.ts';
 import { guardsOf, masqueradeOf } from './tables.ts';
-
-/** What can be put right, for logs and metrics. */
-export type RepairKind =
-  | 'masquerade'
-  | 'masqueradeRules'
-  | 'guard'
-  | 'hostPorts'
-  | 'bridge'
-  | 'address'
-  | 'port'
-  | 'forwarding'
-  | 'forwardRules';
-
-/** One thing that was wrong and is right again. */
-export interface Repair {
-  readonly kind: RepairKind;
-  /** What it was: a table, link, address or sysctl. */
-  readonly what: string;
-}
-
-export interface RepairOptions {
-  readonly node: UpkeepNode;
-  /** Stays open: closing one costs the kernel a wait. */
-  readonly connection: NftablesConnection;
-  readonly bootId: string;
-}
 
 /**
  * Brings back what ADDs have made on the node and somebody has changed since, as the records of this
@@ -114,25 +83,21 @@ function mayBeBroken({ kind, name, isUp, master }: Link, isGone: boolean): boole
   return isPort && !isGone && (!isUp || master === undefined);
 }
 
-/** Those of this boot. An attachment whose ADD or DEL is still at work is left to it. */
-export function livingRecords({
-  node,
-  bootId,
-}: Pick<RepairOptions, 'node' | 'bootId'>): readonly AttachmentRecord[] {
-  const unfinished = new Set(node.journal.unfinished().map(attachmentKey));
-  return node.records.list().filter((record) => {
-    return record.bootId === bootId && !unfinished.has(attachmentKey(record.attachment));
+/** Sysctls of these pods that somebody has set otherwise. */
+export function wrongForwarding(
+  { sysctls }: CniNode['kernel'],
+  plans: readonly NodePlan[],
+): readonly SysctlSetting[] {
+  const settings = new Map(
+    plans.flatMap(({ forwarding }) => forwarding).map((setting) => [setting.path, setting]),
+  );
+  return [...settings.values()].filter(({ path, value }) => {
+    return sysctls.read(undefined, path) !== value;
   });
 }
 
 function repairForwarding({ kernel }: CniNode, plans: readonly NodePlan[]): readonly Repair[] {
-  const settings = new Map(
-    plans.flatMap(({ forwarding }) => forwarding).map((setting) => [setting.path, setting]),
-  );
-  const isWrong = ({ path, value }: SysctlSetting) => {
-    return kernel.sysctls.read(undefined, path) !== value;
-  };
-  return [...settings.values()].filter(isWrong).map((setting) => {
+  return wrongForwarding(kernel, plans).map((setting) => {
     applySysctls(kernel.sysctls, undefined, [setting]);
     return { kind: 'forwarding', what: setting.path };
   });
@@ -147,66 +112,6 @@ function repairTable(
   if (healed === undefined) return [];
   const { family, name } = healed.definition.table;
   return [{ kind, what: `${family} ${name}` }];
-}
-
-function plansOf(records: readonly AttachmentRecord[]): readonly NodePlan[] {
-  return records.flatMap(({ plan }) => plan ?? []);
-}
-
-/**
- * Where nothing drops what is forwarded no rule is missing. Rules of whole subnets, which earlier
- * releases made, are replaced by those of the pods that are here.
- */
-function repairForward(options: RepairOptions): readonly Repair[] {
-  const { connection } = options;
-  return networksOf(livingRecords(options)).flatMap((where): readonly Repair[] => {
-    const prefix = commentPrefix(where.network);
-    const isOfSubnet: RuleFilter = (comment) =>
-      comment.prefix === prefix && comment.owner === undefined;
-    const wish = () => forwardWish(livingRecords(options), where);
-    const isWrong = FAMILIES.some((family) => {
-      const state = readForward(connection, family);
-      if (state === undefined) return false;
-      return missingRules(state, family, wish().pods).length > 0 || hasRule(state, isOfSubnet);
-    });
-    if (!isWrong) return [];
-    ensureForward(connection, wish, isOfSubnet);
-    return [{ kind: 'forwardRules', what: `iptables rules of network ${where.network}` }];
-  });
-}
-
-function repairIsolation(options: RepairOptions): readonly Repair[] {
-  const wanted = () =>
-    isolationElements(
-      livingRecords(options).flatMap(({ forwarded }) => forwarded?.isolation ?? []),
-    );
-  if (healTable(options.connection, wanted) === undefined) return [];
-  const { family, name } = ISOLATION_TABLE.table;
-  return [{ kind: 'forwardRules', what: `${family} ${name}` }];
-}
-
-type Forwarding = Pick<ForwardWish, 'adminChain'> & { readonly network: string };
-
-/** Each network with each chain of its administrator, once. */
-function networksOf(records: readonly AttachmentRecord[]): readonly Forwarding[] {
-  const all = records.flatMap(({ attachment: { network }, forwarded }): [string, Forwarding][] => {
-    if (forwarded === undefined) return [];
-    const { adminChain } = forwarded;
-    return [[`${network} ${adminChain}`, { network, adminChain }]];
-  });
-  return [...new Map(all).values()];
-}
-
-function forwardWish(
-  records: readonly AttachmentRecord[],
-  { network, adminChain }: Forwarding,
-): ForwardWish {
-  const pods = records.flatMap(({ attachment, forwarded, addresses }) => {
-    const isOf = attachment.network === network && forwarded?.adminChain === adminChain;
-    if (!isOf || forwarded.isLeaving === true) return [];
-    return [{ owner: attachment, addresses: forwarded.addresses ?? addresses }];
-  });
-  return { adminChain, pods };
 }
 
 function repairPorts({ node, connection }: RepairOptions): readonly Repair[] {

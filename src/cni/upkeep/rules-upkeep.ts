@@ -18,7 +18,7 @@ import { familiesOf, type IptablesMasquerade } from '../iptables/masquerade.ts';
 import type { UpkeepNode } from '../node.ts';
 import { healRules } from './iptables-rules.ts';
 import type { AttachmentRecord } from './records.ts';
-import { livingRecords, type Repair } from './repair.ts';
+import { livingRecords, type Repair } from './repair-model.ts';
 
 export interface RulesUpkeepOptions {
   readonly node: UpkeepNode;

@@ -2,6 +2,7 @@ import type { NodeEvents } from '../../kernel/node-events.ts';
 import { NftablesConnection } from '../../nftables/connection.ts';
 import type { TableEvent } from '../../nftables/monitor.ts';
 import { tableText } from '../../nftables/text.ts';
+import { Audit, type AuditFinding, type AuditReport } from '../../util/audit.ts';
 import type { Clock } from '../../util/clock.ts';
 import { toError } from '../../util/errors.ts';
 import type { Logger } from '../../util/log.ts';
@@ -16,10 +17,13 @@ import { NAT_TABLES } from '../iptables/kernel-view.ts';
 import type { ForeignIpam, UpkeepNode } from '../node.ts';
 import { HOST_PORT_TABLE } from '../portmap/layout.ts';
 import { FALLBACK } from '../registry.ts';
+import { auditedParts } from './audited-parts.ts';
 import { listSandboxes } from './cri.ts';
 import { type FactSources, findLost, sweepSources } from './facts.ts';
+import type { AttachmentRecord } from './records.ts';
 import { fieldsOf, remove } from './removal.ts';
-import { type Repair, type RepairKind, repair } from './repair.ts';
+import { repair } from './repair.ts';
+import type { Repair, RepairKind, RepairOptions } from './repair-model.ts';
 import { RulesUpkeep } from './rules-upkeep.ts';
 import { storesOf } from './stores.ts';
 import type { Removal, Sandboxes, SweepDecision, SweepFacts } from './sweep-model.ts';
@@ -31,6 +35,8 @@ export interface UpkeepMetrics {
   /** Reservations that look lost without proof, now. */
   suspected(count: number): void;
   repaired(kind: RepairKind): void;
+  /** So much differed from the records without a notification. */
+  differed(count: number): void;
 }
 
 export interface UpkeepOptions {
@@ -51,7 +57,7 @@ export interface UpkeepOptions {
   readonly gracePeriodMs?: number;
   /** Default one minute. */
   readonly sweepIntervalMs?: number;
-  /** How often everything is looked at that no event has told of; default one minute. */
+  /** How long it takes to look at everything that no event has told of; default one minute. */
   readonly repairIntervalMs?: number;
 }
 
@@ -89,6 +95,7 @@ export class Upkeep {
   readonly #sweeper: BoundedFrequencyRunner;
   readonly #repairer: BoundedFrequencyRunner;
   readonly #rules: RulesUpkeep;
+  readonly #audit: Audit;
   readonly #watches: readonly { close(): void }[];
   #connection: NftablesConnection | undefined;
   /** Processes that changed our tables since the last repair. */
@@ -100,7 +107,6 @@ export class Upkeep {
   private constructor(options: UpkeepOptions) {
     const { clock, log, sweepIntervalMs = DEFAULT_SWEEP_INTERVAL_MS } = options;
     const maxIntervalMs = options.repairIntervalMs ?? DEFAULT_REPAIR_INTERVAL_MS;
-    const intervals = { ...REPAIR_INTERVALS, maxIntervalMs };
     this.#options = options;
     this.#sources = sweepSources({ ...options, now: clock.now });
     const { pause } = options.node.kernel;
@@ -113,15 +119,22 @@ export class Upkeep {
       onError: (err) => log.error({ err }, 'sweep failed'),
     });
     this.#repairer = new BoundedFrequencyRunner(async () => this.#repair(), {
-      ...intervals,
+      ...REPAIR_INTERVALS,
       clock,
       onError: (err) => log.error({ err }, 'repair failed'),
     });
     this.#rules = new RulesUpkeep({
       ...{ node: options.node, bootId: this.#sources.bootId, clock, log },
-      intervals,
+      intervals: { ...REPAIR_INTERVALS, maxIntervalMs },
       connection: () => this.#connect(),
       onRepair: (done, by) => this.#noteRepair(done, by),
+    });
+    this.#audit = new Audit({
+      clock,
+      walkMs: maxIntervalMs,
+      parts: () => auditedParts(this.#repairOptions(), (records) => this.#noteRead(records)),
+      onDifference: (finding, isNews) => this.#noteDifference(finding, isNews),
+      onError: (what, err) => log.debug({ what, err }, 'node not compared'),
     });
     this.#watches = watchNode(options.events, {
       change: () => this.#repairer.trigger(),
@@ -134,13 +147,20 @@ export class Upkeep {
     upkeep.#repairer.trigger();
     upkeep.#rules.trigger();
     upkeep.#sweeper.trigger();
+    upkeep.#audit.start();
     return upkeep;
+  }
+
+  /** What was found without being told of; undefined while there is nothing to compare. */
+  get audited(): AuditReport | undefined {
+    return this.#audit.hasParts ? this.#audit.report : undefined;
   }
 
   /** What is in the kernel stays. */
   async close(): Promise<void> {
     for (const watch of this.#watches) watch.close();
-    await Promise.all([this.#sweeper.stop(), this.#repairer.stop(), this.#rules.stop()]);
+    const parts = [this.#sweeper, this.#repairer, this.#rules, this.#audit];
+    await Promise.all(parts.map((part) => part.stop()));
     this.#connection?.close();
   }
 
@@ -195,15 +215,17 @@ export class Upkeep {
   }
 
   #repair(): void {
-    const { node } = this.#options;
-    const { bootId } = this.#sources;
     const by = [...this.#authors];
     this.#authors = new Set();
-    const connection = this.#connect();
-    const { repairs, error, usesIptables } = repair({ node, connection, bootId });
+    const { repairs, error, usesIptables } = repair(this.#repairOptions());
     this.#watched = usesIptables ? OWN_AND_FILTER_TABLES : OWN_TABLES;
     for (const done of repairs) this.#noteRepair(done, by);
     if (error !== undefined) throw error;
+  }
+
+  #repairOptions(): RepairOptions {
+    const { bootId } = this.#sources;
+    return { node: this.#options.node, connection: this.#connect(), bootId };
   }
 
   #connect(): NftablesConnection {
@@ -215,6 +237,21 @@ export class Upkeep {
     const { log, metrics } = this.#options;
     metrics.repaired(kind);
     log.warn({ kind, what, ...(by.length === 0 ? {} : { by }) }, 'repaired');
+  }
+
+  /** Changes of iptables matter from the first such record on; the next repair decides anew. */
+  #noteRead(records: readonly AttachmentRecord[]): void {
+    if (records.some(({ forwarded }) => forwarded !== undefined)) {
+      this.#watched = OWN_AND_FILTER_TABLES;
+    }
+  }
+
+  #noteDifference({ what, differences }: AuditFinding, isNews: boolean): void {
+    const { log, metrics } = this.#options;
+    metrics.differed(differences);
+    const text = 'node differs from the records, putting it right';
+    log[isNews ? 'warn' : 'debug']({ what, differences }, text);
+    this.#repairer.trigger();
   }
 
   #onTables(event: TableEvent | 'overflow'): void {

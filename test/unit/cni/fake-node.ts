@@ -103,7 +103,8 @@ export class FakeNode implements CniNode {
     read: (attachment) => this.#records.get(attachmentKey(attachment)),
     amend: () => undefined,
     remove: (attachment) => void this.#records.delete(attachmentKey(attachment)),
-    list: () => [...this.#records.values()],
+    keys: () => [...this.#records.keys()],
+    list: (keys = [...this.#records.keys()]) => keys.flatMap((key) => this.#records.get(key) ?? []),
   };
 
   readonly ipam: Ipam = {

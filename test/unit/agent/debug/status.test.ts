@@ -40,6 +40,17 @@ const PROXY = {
   formerRules: ['nftables'],
   kubeProxyTables: [],
 } as const;
+const CNI = {
+  attachments: 3,
+  pods: 2,
+  unfinishedAdds: 1,
+  networks: [
+    { network: 'mynet', family: 4, used: 3, free: 250 },
+    { network: 'mynet', family: 6, used: 1 },
+  ],
+  doubts: ['network mynet serves no host ports: 10-mynet.conflist'],
+} as const;
+
 const STATUS: AgentStatus = {
   isRunning: true,
   isHealthy: true,
@@ -55,16 +66,7 @@ const STATUS: AgentStatus = {
   residentBytes: 70 * 1024 * 1024,
   proxy: PROXY,
   source: SOURCE,
-  cni: {
-    attachments: 3,
-    pods: 2,
-    unfinishedAdds: 1,
-    networks: [
-      { network: 'mynet', family: 4, used: 3, free: 250 },
-      { network: 'mynet', family: 6, used: 1 },
-    ],
-    doubts: ['network mynet serves no host ports: 10-mynet.conflist'],
-  },
+  cni: CNI,
 };
 
 const NO_COLORS = { hasColors: false };
@@ -115,6 +117,8 @@ test.each([
     want: 'kernel compared 12 s ago, 3 differences put right, last 1 min ago: map endpoints',
   },
 ])('the standing comparison: $name', ({ audit, want }) => {
+  const cni = { ...CNI, audit };
+  expect(statusText({ ...STATUS, cni }, NO_COLORS)).toContain(`        ${want}\n`);
   expect(statusText({ ...STATUS, proxy: { ...PROXY, audit } }, NO_COLORS)).toContain(
     `        ${want}\n`,
   );
