@@ -4,10 +4,10 @@
  */
 import { readFileSync, writeSync } from 'node:fs';
 import { WEFT_VERSION } from '../agent/version.ts';
+import { runVerb } from '../cni/call.ts';
 import { openLocalNode } from '../cni/local-node.ts';
 import { failure, type Outcome } from '../cni/protocol/outcome.ts';
 import { chooseRunDirectory } from '../cni/run-directory.ts';
-import { runVerb } from '../cni/verbs.ts';
 import { errorCode } from '../util/errors.ts';
 
 process.on('uncaughtException', (error) => finish(failure(error)));

@@ -4,6 +4,7 @@ import type { UnixConnection } from '../kernel/unix-connection.ts';
 import { UnixServer } from '../kernel/unix-socket.ts';
 import type { Clock } from '../util/clock.ts';
 import type { Logger } from '../util/log.ts';
+import { type Invocation, runVerbs } from './call.ts';
 import type { CniNode } from './node.ts';
 import { podOf } from './protocol/args.ts';
 import {
@@ -15,8 +16,6 @@ import {
 } from './protocol/frame.ts';
 import { failure, type Outcome } from './protocol/outcome.ts';
 import type { Environment } from './protocol/request.ts';
-import type { Invocation } from './session.ts';
-import { runVerbs } from './verbs.ts';
 
 export interface CniServerOptions {
   /** Where the shim connects: `<run directory>/cni.sock`. */

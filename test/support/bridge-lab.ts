@@ -2,10 +2,10 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { runVerb, runVerbs } from '../../src/cni/call.ts';
 import { openForeignIpam } from '../../src/cni/foreign-ipam.ts';
 import { openLocalNode } from '../../src/cni/local-node.ts';
 import type { CniNode, Nftables } from '../../src/cni/node.ts';
-import { runVerb, runVerbs } from '../../src/cni/verbs.ts';
 import { openIptables } from '../../src/iptables/programs-sync.ts';
 import { openConntrack } from '../../src/kernel/conntrack.ts';
 import { netnses } from '../../src/kernel/netns.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { claimNetns } from '../../../src/cni/claim-netns.ts';
+import { claimNetns } from '../../../src/cni/pod-lock.ts';
 import { BusyError } from '../../../src/util/errors.ts';
 
 const netns = { fd: 7, id: '4:4026532000', close: () => undefined };

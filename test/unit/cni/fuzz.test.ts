@@ -1,8 +1,8 @@
 /** Any environment and any stdin: an answer, never a crash, and stdout is JSON or nothing. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { runVerb } from '../../../src/cni/call.ts';
 import { RUN_STANDALONE } from '../../../src/cni/protocol/frame.ts';
-import { runVerb } from '../../../src/cni/verbs.ts';
 import { FakeNode } from './fake-node.ts';
 
 /** `make fuzz` is the long version. */

@@ -1,9 +1,9 @@
 /** loopback, host-local and static through the front end, under the names they are executed by. */
 import { describe, expect, test } from 'vitest';
 import { parseBridgeConfig } from '../../../../src/cni/bridge/config.ts';
+import { runVerb } from '../../../../src/cni/call.ts';
 import type { Outcome } from '../../../../src/cni/protocol/outcome.ts';
 import { SUPPORTED_VERSIONS } from '../../../../src/cni/protocol/versions.ts';
-import { runVerb } from '../../../../src/cni/verbs.ts';
 import { parseIP } from '../../../../src/net/ip.ts';
 import { request } from '../builders.ts';
 import { FakeNode } from '../fake-node.ts';

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { attachmentKey, hostVethName } from '../../../src/cni/attachment.ts';
+import { runVerb, runVerbs } from '../../../src/cni/call.ts';
 import { CniError } from '../../../src/cni/protocol/errors.ts';
 import { RUN_STANDALONE } from '../../../src/cni/protocol/frame.ts';
 import type { Outcome } from '../../../src/cni/protocol/outcome.ts';
-import { runVerb, runVerbs } from '../../../src/cni/verbs.ts';
 import { parseIPWithPrefix } from '../../../src/net/cidr.ts';
 import { parseIP } from '../../../src/net/ip.ts';
 import { FakeNode } from './fake-node.ts';

@@ -1,7 +1,22 @@
-/** How a DEL waits for an ADD that is at work in the pod, whether or not it was told which pod that is. */
+/** One ADD or DEL at a time in a pod, and how a DEL finds the pod that it has not been told. */
 import type { Netns, Netnses } from '../kernel/types.ts';
-import { errorCode, toError } from '../util/errors.ts';
+import { BusyError, errorCode, toError } from '../util/errors.ts';
+import { type FlockOptions, takeFlock } from '../util/wait.ts';
 import type { DelCall, PluginCall } from './plugin.ts';
+
+/**
+ * flock(2) on the namespace itself: it needs no file of its own, and the kernel lets go of it with
+ * the process. Gives the way to end it; throws BusyError when another process does not end it in time.
+ */
+export function claimNetns(netns: Netns, options: FlockOptions): () => void {
+  if (!takeFlock(netns.fd, options)) {
+    const seconds = options.timeoutMs / 1000;
+    throw new BusyError(
+      `another process has been adding to network namespace ${netns.id} for ${seconds} s`,
+    );
+  }
+  return () => void options.flock(netns.fd, 'unlock');
+}
 
 /** ADDs are kept out of a pod until `end`, unless `note` says why not. */
 export interface PodClaim {

@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from 'vitest';
 import type { DelCall } from '../../../src/cni/plugin.ts';
-import { claimForDel } from '../../../src/cni/pod-claim.ts';
+import { claimForDel } from '../../../src/cni/pod-lock.ts';
 import type { Netns } from '../../../src/kernel/types.ts';
 import { BusyError, WeftError } from '../../../src/util/errors.ts';
 import { FakeNode } from './fake-node.ts';

@@ -1,12 +1,13 @@
-/** One execution: which verb, which plugin, what is printed. */
+/** Executions of the plugin, one or several at once: which verb, which plugin, what is printed. */
 import type { Netns } from '../kernel/types.ts';
 import { assertNever, toError } from '../util/errors.ts';
-import { journaled } from './journaled.ts';
+import { journaled } from './journal.ts';
 import { NetnsSource, type PassedNetns, refuseOwnNetns } from './netns-source.ts';
 import type { CniNode } from './node.ts';
 import { needsOwnProcess } from './own-process.ts';
 import type { DelCall, Plugin, PluginCall } from './plugin.ts';
-import { claimForDel, type PodClaim } from './pod-claim.ts';
+import { deleteEach } from './plugins/weft.ts';
+import { claimForDel, type PodClaim } from './pod-lock.ts';
 import { CNI_ERROR_CODE, CniError, unsupportedField } from './protocol/errors.ts';
 import { RUN_STANDALONE } from './protocol/frame.ts';
 import { memberOf } from './protocol/json.ts';
@@ -29,18 +30,34 @@ export interface Invocation {
   readonly isCallerGone?: () => boolean;
 }
 
-export interface Deletion {
+/** Runs any CNI call and never throws: a failure is an error object on stdout and exit code 1. */
+export function runVerb(invocation: Invocation, node: CniNode): Outcome {
+  const call = new Call(invocation, node);
+  call.begin();
+  Call.deleteAll([call]);
+  return call.outcome;
+}
+
+/** The same for several at once. Their DELs go last and together, which costs one wait, not many. */
+export function runVerbs(invocations: readonly Invocation[], node: CniNode): readonly Outcome[] {
+  const calls = invocations.map((invocation) => new Call(invocation, node));
+  for (const call of calls) call.begin();
+  Call.deleteAll(calls);
+  return calls.map(({ outcome }) => outcome);
+}
+
+interface Deletion {
   readonly plugin: Plugin;
-  readonly call: DelCall;
+  readonly del: DelCall;
   /** Whether an ADD may be at work in the pod that the journal knows of. */
   readonly isOfMain: boolean;
 }
 
 /** One call from its environment to its outcome; a DEL stops half-way, so that several can share it. */
-export class Session {
-  /** What is left to do after `start`. */
-  deletion: Deletion | undefined;
-  outcome: Outcome = NOTHING;
+class Call {
+  #outcome: Outcome = NOTHING;
+  /** What is left to do after `begin`. */
+  #deletion: Deletion | undefined;
   readonly #invocation: Invocation;
   readonly #node: CniNode;
   readonly #source: NetnsSource;
@@ -56,24 +73,43 @@ export class Session {
     this.#source = new NetnsSource(node.kernel.netnses, netns, env['CNI_NETNS'] ?? '');
   }
 
-  start(): void {
+  get outcome(): Outcome {
+    return this.#outcome;
+  }
+
+  /** All of it but what a DEL removes. */
+  begin(): void {
     this.#attempt(() => this.#dispatch());
-    if (this.deletion === undefined) this.#source.close();
+    if (this.#deletion === undefined) this.#source.close();
+  }
+
+  /** What is left of those that are DELs. Never throws: each call ends with its own outcome. */
+  static deleteAll(calls: readonly Call[]): void {
+    const claimed = new Set<string>();
+    const open = calls.flatMap((call) => {
+      return call.#deletion === undefined ? [] : [{ call, ...call.#deletion }];
+    });
+    for (const { call, del, isOfMain } of open) if (isOfMain) call.#lock(del, claimed);
+    for (const [plugin, own] of Map.groupBy(open, (each) => each.plugin)) {
+      const errors = tryDeleteEach(
+        plugin,
+        own.map(({ del }) => del),
+      );
+      for (const [index, { call }] of own.entries()) call.#end(errors[index]);
+    }
   }
 
   /**
    * Before the deletion, of any part of it: what an ADD in the pod makes after a look would stay.
    * `claimed` are namespaces that others of the same batch have.
    */
-  claim(claimed: Set<string>): void {
-    if (this.deletion?.isOfMain !== true) return;
-    this.#claim = claimForDel(this.deletion.call, claimed);
+  #lock(del: DelCall, claimed: Set<string>): void {
+    this.#claim = claimForDel(del, claimed);
     this.#notes += this.#claim.note;
   }
 
   /** After the deletion was tried. */
-  end(error: Error | undefined): void {
-    this.deletion = undefined;
+  #end(error: Error | undefined): void {
     this.#attempt(() => {
       if (error !== undefined) throw error;
       return { ...NOTHING, stderr: this.#notes };
@@ -84,9 +120,9 @@ export class Session {
 
   #attempt(step: () => Outcome): void {
     try {
-      this.outcome = { ...step(), summary: this.#summary };
+      this.#outcome = { ...step(), summary: this.#summary };
     } catch (thrown) {
-      this.outcome = failure(thrown, this.#stdin, this.#summary);
+      this.#outcome = failure(thrown, this.#stdin, this.#summary);
     }
   }
 
@@ -169,7 +205,7 @@ export class Session {
     if (netns !== undefined) this.#refuseOwn(call.request, netns);
     this.#notes = note;
     const { plugin, kind } = executable;
-    this.deletion = { plugin, call: { ...call, netns }, isOfMain: kind === 'main' };
+    this.#deletion = { plugin, del: { ...call, netns }, isOfMain: kind === 'main' };
   }
 
   /**
@@ -189,6 +225,16 @@ export class Session {
 
   #refuseOwn({ mayUseOwnNetns }: Request, netns: Netns): void {
     if (!mayUseOwnNetns) refuseOwnNetns(this.#node.kernel.netnses, netns);
+  }
+}
+
+/** The same error for each where the plugin could not even begin. */
+function tryDeleteEach(plugin: Plugin, dels: readonly DelCall[]): readonly (Error | undefined)[] {
+  try {
+    return deleteEach(plugin, dels);
+  } catch (thrown) {
+    const error = toError(thrown);
+    return dels.map(() => error);
   }
 }
 
