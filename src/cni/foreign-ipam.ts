@@ -1,5 +1,5 @@
 import { toError } from '../util/errors.ts';
-import type { LeasedAddress } from './bridge/plan.ts';
+import type { LeasedAddress } from './address-config.ts';
 import { type ExecPlugin, execDelegate, parseDelegateResult } from './delegate.ts';
 import type { ForeignIpam, Lease } from './node.ts';
 import { checkStatic, staticIpam, staticLease } from './plugins/static.ts';

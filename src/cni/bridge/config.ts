@@ -1,21 +1,21 @@
-import { requestedAddresses } from '../../ipam/range-config.ts';
 import type { PortVlanRange } from '../../kernel/types.ts';
-import { type Cidr, type IPWithPrefix, parseCidr, parseIPWithPrefix } from '../../net/cidr.ts';
-import { type IP, parseIP } from '../../net/ip.ts';
+import { type Cidr, parseCidr } from '../../net/cidr.ts';
+import type { IP } from '../../net/ip.ts';
 import { type Mac, parseMac } from '../../net/mac.ts';
 import { ConfigError } from '../../util/errors.ts';
+import {
+  type ConfiguredRoute,
+  type HostLocalConfig,
+  parseHostLocal,
+  parseRoutes,
+  withKey,
+} from '../address-config.ts';
 import { type CniArgs, parseCniArgs } from '../protocol/args.ts';
 import { unsupportedField } from '../protocol/errors.ts';
 import { isJsonObject, memberOf } from '../protocol/json.ts';
 import { interfaceNameProblem, type Request } from '../protocol/request.ts';
 import type { Dns } from '../protocol/result.ts';
-import {
-  type ConfiguredRoute,
-  type HostLocalConfig,
-  parseRawConfig,
-  type RawConfig,
-  type RawRoute,
-} from './raw-config.ts';
+import { parseRawConfig, type RawConfig } from './raw-config.ts';
 import { parseVlan, parseVlanTrunk, portVlansOf } from './vlans.ts';
 
 /** Everything the bridge plugin reads, checked and with defaults filled in. */
@@ -80,9 +80,7 @@ export function parseBridgeConfig(request: Request): BridgeConfig {
     ...parseVlanKeys(raw),
     ...parsePortKeys(raw),
     ...(mac === undefined ? {} : { podMac: mac }),
-    ...parseIpamType(raw),
-    routes: (raw.ipam?.routes ?? []).map(parseRoute),
-    requestedIPs: parseRequested(raw, args),
+    ...parseAddresses(raw, args),
     ...(hasDns(raw.dns) ? { dns: raw.dns } : {}),
   };
 }
@@ -194,21 +192,12 @@ function parseBridgeName(name: string | undefined): string {
   throw new ConfigError('bridge', `bridge "${name}": ${problem.text}`);
 }
 
-function parseIpamType({ ipam, runtimeConfig }: RawConfig) {
-  if (ipam?.type === undefined || ipam.type === '') return {};
-  if (ipam.type !== 'host-local') return { foreignIpam: ipam.type };
-  const ipRanges = runtimeConfig?.ipRanges;
-  return { ipam: ipRanges === undefined ? ipam : { ...ipam, ipRanges } };
-}
-
-/** To be read by whoever gives the addresses: type static, for one, knows a list where host-local does not. */
-function parseRequested({ ipam, args, runtimeConfig }: RawConfig, { ip }: CniArgs): readonly IP[] {
-  if (ipam?.type !== 'host-local') return [];
-  return requestedAddresses({
-    cniArgsIP: ip,
-    argsIps: args?.cni?.ips,
-    runtimeIps: runtimeConfig?.ips,
-  });
+/** What addresses are asked for is read by whoever gives them: type static knows a list where host-local does not. */
+function parseAddresses(raw: RawConfig, args: CniArgs) {
+  const { type = '', routes } = raw.ipam ?? {};
+  if (type === 'host-local') return parseHostLocal(raw, args);
+  const foreign = type === '' ? {} : { foreignIpam: type };
+  return { ...foreign, routes: parseRoutes(routes), requestedIPs: [] };
 }
 
 /** runtimeConfig.mac before args.cni.mac before CNI_ARGS MAC, as the reference bridge plugin. */
@@ -223,28 +212,6 @@ function parseMacOf(raw: RawConfig, args: CniArgs): Mac | undefined {
   return withKey(found[0], found[1], parseMac);
 }
 
-function parseRoute(route: RawRoute, index: number): ConfiguredRoute {
-  const key = `ipam.routes[${index}]`;
-  const { dst, gw, ...attributes } = route;
-  return {
-    dst: withKey(`${key}.dst`, dst, parseIPWithPrefix),
-    ...(gw === undefined || gw === '' ? {} : { gw: withKey(`${key}.gw`, gw, parseIP) }),
-    ...attributes,
-  };
-}
-
 function hasDns(dns: Dns | undefined): dns is Dns {
   return dns !== undefined && Object.keys(dns).length > 0;
-}
-
-function withKey<T extends IP | Mac | Cidr | IPWithPrefix>(
-  key: string,
-  text: string,
-  parse: (text: string) => T,
-): T {
-  try {
-    return parse(text);
-  } catch (cause) {
-    throw new ConfigError(key, `invalid value of ${key}: "${text}"`, { cause });
-  }
 }

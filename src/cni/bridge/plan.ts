@@ -10,6 +10,7 @@ import {
 } from '../../net/cidr.ts';
 import type { IP } from '../../net/ip.ts';
 import type { Mac } from '../../net/mac.ts';
+import type { LeasedAddress } from '../address-config.ts';
 import {
   type Attachment,
   attachmentLabel,
@@ -21,13 +22,7 @@ import type { IptablesMasquerade } from '../iptables/masquerade.ts';
 import { type MasqueradeEntry, masqueradeEntry } from '../masquerade-entry.ts';
 import type { Dns, ResultIP, ResultRoute } from '../protocol/result.ts';
 import type { BridgeConfig } from './config.ts';
-import {
-  buildPodRoute,
-  familiesOf,
-  type LeasedAddress,
-  type PodRoute,
-  withDefaultRoutes,
-} from './routes.ts';
+import { buildPodRoute, familiesOf, type PodRoute, withDefaultRoutes } from './routes.ts';
 import {
   acceptNoRouterAdvertisements,
   forwardingSysctls,
@@ -35,8 +30,6 @@ import {
   type SysctlSetting,
 } from './sysctls.ts';
 import { type VlanGatewayPlan, vlanGateway } from './vlan-gateway.ts';
-
-export type { LeasedAddress } from './routes.ts';
 
 /** Bytes, or that of the bridge, which a new one takes from the uplink. */
 export type PlannedMtu = number | 'auto';

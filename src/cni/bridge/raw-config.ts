@@ -1,34 +1,15 @@
 /** The configuration as written: every key has its type, no value has been looked at. */
 import type { ValidateFunction } from 'ajv';
-import type { RangeConfig, RangesConfig } from '../../ipam/range-config.ts';
 import { ConfigError } from '../../util/errors.ts';
+import type { RawAddresses } from '../address-config.ts';
 import { canonicalKeys, isJsonObject } from '../protocol/json.ts';
-import type { Dns, ResultRoute } from '../protocol/result.ts';
+import type { Dns } from '../protocol/result.ts';
 import schema from './config.schema.json' with { type: 'json' };
 import { validate } from './config-validator.generated.ts';
 import type { TrunkEntry } from './vlans.ts';
 
-/** The `ipam` object of type host-local, plus what the runtime adds to it. */
-export interface HostLocalConfig extends RangesConfig {
-  /** runtimeConfig.ipRanges: come before `ranges`. */
-  readonly ipRanges?: readonly (readonly RangeConfig[])[];
-  readonly dataDir?: string;
-  readonly resolvConf?: string;
-}
-
-/** A route as configured, for the pod. */
-export interface ConfiguredRoute extends ResultRoute {
-  /** The gateway is on the link although no address of the pod covers it. */
-  readonly onlink?: boolean;
-}
-
-export interface RawRoute extends Omit<ConfiguredRoute, 'dst' | 'gw'> {
-  readonly dst: string;
-  readonly gw?: string;
-}
-
 /** Keys of the reference bridge plugin and of ours. */
-export interface RawConfig {
+export interface RawConfig extends RawAddresses {
   readonly bridge?: string;
   readonly isGateway?: boolean;
   readonly isDefaultGateway?: boolean;
@@ -47,14 +28,9 @@ export interface RawConfig {
   readonly enabledad?: boolean;
   readonly disableContainerInterface?: boolean;
   readonly portIsolation?: boolean;
-  readonly ipam?: HostLocalConfig & { type?: string; routes?: readonly RawRoute[] };
   readonly dns?: Dns;
-  readonly args?: { readonly cni?: { readonly mac?: string; readonly ips?: readonly string[] } };
-  readonly runtimeConfig?: {
-    readonly mac?: string;
-    readonly ips?: readonly string[];
-    readonly ipRanges?: readonly (readonly RangeConfig[])[];
-  };
+  readonly args?: RawAddresses['args'] & { readonly cni?: { readonly mac?: string } };
+  readonly runtimeConfig?: RawAddresses['runtimeConfig'] & { readonly mac?: string };
 }
 
 // Compiled by ajv from config.schema.json, which gives every key of RawConfig its type.

@@ -1,21 +1,9 @@
 /** The routes of a pod: what IPAM or the configuration says, and the default gateway's. */
-import {
-  type Cidr,
-  cidrFamily,
-  type IPWithPrefix,
-  ipWithPrefix,
-  networkOf,
-} from '../../net/cidr.ts';
+import { type Cidr, cidrFamily, ipWithPrefix, networkOf } from '../../net/cidr.ts';
 import { type IP, type IPFamily, parseIP } from '../../net/ip.ts';
 import { ConfigError } from '../../util/errors.ts';
+import type { ConfiguredRoute, LeasedAddress } from '../address-config.ts';
 import { gatewayOf } from '../protocol/result.ts';
-import type { ConfiguredRoute } from './raw-config.ts';
-
-/** A reserved address; the gateway is the router of its network. */
-export interface LeasedAddress {
-  readonly address: IPWithPrefix;
-  readonly gateway?: IP;
-}
 
 /** A route as it is given to the kernel, on the pod's end. */
 export interface PodRoute {

@@ -1,12 +1,13 @@
 import { buildRangeSets } from '../../ipam/range-config.ts';
 import { addressOf } from '../../net/cidr.ts';
 import { joinErrors } from '../../util/errors.ts';
-import { type BridgeConfig, parseBridgeConfig, parseTeardownConfig } from '../bridge/config.ts';
-import type { HostLocalConfig } from '../bridge/raw-config.ts';
+import { type HostLocalAddresses, parseHostLocal } from '../address-config.ts';
+import { parseTeardownConfig } from '../bridge/config.ts';
+import { parseRawConfig } from '../bridge/raw-config.ts';
 import { netnsIdAt } from '../machine.ts';
 import type { Lease } from '../node.ts';
 import type { IpamPlugin, PluginCall } from '../plugin.ts';
-import { podOf } from '../protocol/args.ts';
+import { parseCniArgs, podOf } from '../protocol/args.ts';
 import { CNI_ERROR_CODE, CniError } from '../protocol/errors.ts';
 import { isJsonObject, memberOf } from '../protocol/json.ts';
 import type { Request } from '../protocol/request.ts';
@@ -80,28 +81,19 @@ function rememberLease(
   });
 }
 
-type AddressConfig = Pick<BridgeConfig, 'routes' | 'requestedIPs'> & {
-  readonly ipam: HostLocalConfig;
-};
-
 /** Only what concerns addresses is looked at: the rest is the calling plugin's, whichever it is. */
-function parseConfig(request: Request): AddressConfig {
+function parseConfig(request: Request): HostLocalAddresses {
   const ipam = memberOf(request.config, 'ipam');
   if (!isJsonObject(ipam)) {
     throw new CniError(CNI_ERROR_CODE.invalidNetworkConfig, "IPAM config missing 'ipam' key");
   }
   const { cni } = membersOf(memberOf(request.config, 'args'), 'cni');
-  const config = parseBridgeConfig({
-    ...request,
-    config: {
-      ipam: { ...withoutType(ipam), type: 'host-local' },
-      runtimeConfig: membersOf(memberOf(request.config, 'runtimeConfig'), 'ips', 'ipRanges'),
-      args: { cni: membersOf(cni, 'ips') },
-    },
+  const raw = parseRawConfig({
+    ipam: withoutType(ipam),
+    runtimeConfig: membersOf(memberOf(request.config, 'runtimeConfig'), 'ips', 'ipRanges'),
+    args: { cni: membersOf(cni, 'ips') },
   });
-  if (config.ipam === undefined) throw new Error('host-local configuration without addresses');
-  const { routes, requestedIPs } = config;
-  return { ipam: config.ipam, routes, requestedIPs };
+  return parseHostLocal(raw, parseCniArgs(request.args));
 }
 
 function withoutType(ipam: Readonly<Record<string, unknown>>) {

@@ -7,7 +7,7 @@ import {
 } from '../../net/cidr.ts';
 import { AddressError, type IP, parseIP } from '../../net/ip.ts';
 import { ConfigError } from '../../util/errors.ts';
-import type { LeasedAddress } from '../bridge/plan.ts';
+import type { LeasedAddress } from '../address-config.ts';
 import type { Lease } from '../node.ts';
 import type { IpamPlugin } from '../plugin.ts';
 import { parseCniArgs } from '../protocol/args.ts';
