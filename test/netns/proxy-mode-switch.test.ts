@@ -177,7 +177,7 @@ describe('weft cleanup', () => {
     lab.node.run(
       'env',
       `WEFT_RUN_DIR=${join(directory, 'run')}`,
-      ...[process.execPath, WEFT, 'cleanup', '--state-dir', join(directory, 'state')],
+      ...[process.execPath, WEFT, 'cleanup', '--force', '--state-dir', join(directory, 'state')],
     );
 
   test.each(['iptables-nft', 'iptables-legacy'])(

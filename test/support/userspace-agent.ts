@@ -96,7 +96,7 @@ export class ModeAgent {
     return this.#lab.node.run(
       'env',
       `WEFT_RUN_DIR=${this.#path('run')}`,
-      ...[process.execPath, WEFT, 'cleanup', '--state-dir', this.#path('state')],
+      ...[process.execPath, WEFT, 'cleanup', '--force', '--state-dir', this.#path('state')],
     );
   }
 
