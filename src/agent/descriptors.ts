@@ -26,6 +26,10 @@ const DESCRIPTORS_OF_A_CALL = 2;
 const DESCRIPTORS_OF_A_CONNECTION = 2;
 /** The agent's own: netlink sockets, watches, the API server, files and programs of calls. */
 const RESERVE = 64;
+/** Health ports are NodePorts, of which a cluster has so many by default (30000 to 32767). */
+const MOST_HEALTH_PORTS = 2768;
+/** Of what connections leave over; the forwarder has the rest. */
+const SHARE_OF_HEALTH_PORTS = 1 / 4;
 const FEWEST = 2;
 const FILE_NAME = /^Max open files\s+(\d+|unlimited)/m;
 
@@ -52,14 +56,20 @@ export class DescriptorBudget {
     );
   }
 
+  /** Sockets that listen for the health checks of Services: whoever may write those decides how many. */
+  get healthPorts(): number {
+    return Math.min(MOST_HEALTH_PORTS, Math.floor(this.#left * SHARE_OF_HEALTH_PORTS));
+  }
+
   /** Clients of Services get what is left; says so where the settings ask for more. */
   forForwarder(wanted: ForwarderShare): ForwarderShare {
     const size = wanted.connections * DESCRIPTORS_OF_A_CONNECTION + wanted.udpFlows;
-    const left = Math.max(0, this.#usable - sizeOf(this.limits));
+    const left = this.#left - this.healthPorts;
     const scale = Math.min(1, left / size);
     const share = scaled({ ...wanted }, scale);
     if (scale === 1) return share;
-    const needed = this.#total - left + size;
+    const withPorts = Math.ceil(size / (1 - SHARE_OF_HEALTH_PORTS));
+    const needed = this.#total - this.#left + Math.min(size + MOST_HEALTH_PORTS, withPorts);
     this.#log.warn(
       {
         limit: this.#total,
@@ -71,6 +81,10 @@ export class DescriptorBudget {
       'few open files are allowed: fewer connections are forwarded at once than is configured',
     );
     return share;
+  }
+
+  get #left(): number {
+    return Math.max(0, this.#usable - sizeOf(this.limits));
   }
 
   get #usable(): number {

@@ -14,7 +14,11 @@ export function trimProgramPages(
 ): { readonly close: () => void } {
   let cancel = clock.schedule(FIRST_MS, trim);
   function trim(): void {
-    dropProgramPages();
+    try {
+      dropProgramPages();
+    } catch {
+      // Without a descriptor to read the maps with, say: the memory is given back another time.
+    }
     cancel = clock.schedule(INTERVAL_MS, trim);
   }
   return { close: () => cancel() };

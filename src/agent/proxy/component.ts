@@ -247,6 +247,7 @@ function serveServiceHealth(
   const servers = new ServiceHealthServers({
     ...{ isProxyHealthy, nodeName, events, log },
     most: descriptors.limits.serviceHealth,
+    mostPorts: descriptors.healthPorts,
   });
   lifecycle.onShutdown('service health servers', () => servers.close());
   return new ServiceHealthChecks((family, wanted) => servers.update(family, wanted));

@@ -20,6 +20,8 @@ export interface ServiceHealthOptions {
   readonly events: EventSink;
   /** Connections at once, to the health ports of all Services together. */
   readonly most: number;
+  /** Sockets that listen at once; whoever comes later waits until one is free. */
+  readonly mostPorts: number;
   readonly log: Logger;
 }
 
@@ -58,8 +60,9 @@ export class ServiceHealthServers {
     }
     for (const [place, listener] of byPlace) {
       const present = open.get(place);
-      if (present === undefined) this.#listen(open, place, listener);
-      else present.check = listener.check;
+      if (present !== undefined) present.check = listener.check;
+      else if (this.#ports < this.#options.mostPorts) this.#listen(open, place, listener);
+      else this.#report(place, listener.check, this.#noRoom);
     }
   }
 
@@ -68,6 +71,14 @@ export class ServiceHealthServers {
       for (const { server } of open.values()) closeServer(server);
     }
     this.#open.clear();
+  }
+
+  get #noRoom(): string {
+    return `${this.#options.mostPorts} health ports are served already, for want of open files`;
+  }
+
+  get #ports(): number {
+    return [...this.#open.values()].reduce((sum, { size }) => sum + size, 0);
   }
 
   #listen(open: Map<string, OpenServer>, place: string, { address, check }: HealthListener): void {
@@ -85,7 +96,7 @@ export class ServiceHealthServers {
       // What could not be accepted was lost, the server was not.
       if (server.listening) return;
       if (open.get(place) === entry) open.delete(place);
-      this.#report(place, entry.check, error);
+      this.#report(place, entry.check, error.message);
     });
     server.on('listening', () => {
       this.#failed.delete(place);
@@ -95,10 +106,9 @@ export class ServiceHealthServers {
     server.listen({ host: address, port: check.port, ipv6Only: ipFamily(address) === 6 });
   }
 
-  #report(place: string, { namespace, name, port }: ServiceHealthCheck, cause: Error): void {
+  #report(place: string, { namespace, name, port }: ServiceHealthCheck, reason: string): void {
     if (this.#failed.has(place)) return;
     this.#failed.add(place);
-    const reason = cause.message;
     const service = `${namespace}/${name}`;
     const { nodeName } = this.#options;
     this.#options.log.warn({ service, address: place, reason }, 'cannot serve health of service');

@@ -19,6 +19,18 @@ test('trims after the start and every ten minutes, until closed', () => {
   expect(trims).toBe(3);
 });
 
+test('a trim that fails, as without descriptors, ends nothing', () => {
+  const clock = new FakeClock();
+  let trims = 0;
+  const trimming = trimProgramPages(clock, () => {
+    trims++;
+    throw new Error('EMFILE');
+  });
+  clock.advance(3_000 + 10 * 60_000);
+  expect(trims).toBe(2);
+  trimming.close();
+});
+
 /** Resident KiB of this process that belong to files. */
 function residentFileKiB(): number {
   const status = readFileSync('/proc/self/status', 'utf8');

@@ -128,6 +128,7 @@ describe('health ports of Services', () => {
     const servers = new ServiceHealthServers({
       isProxyHealthy: () => true,
       nodeName: 'node',
+      mostPorts: 100,
       most: 200,
       events: { send: () => {} },
       log,

@@ -12,11 +12,12 @@ afterEach(async () => {
   for (const close of closers.splice(0)) await close();
 });
 
-function start() {
+function start(mostPorts = 100) {
   const facts = { isHealthy: true };
   const events: EventNote[] = [];
   const servers = new ServiceHealthServers({
     most: 200,
+    mostPorts,
     isProxyHealthy: () => facts.isHealthy,
     nodeName: 'node-a',
     events: { send: (event) => events.push(event) },
@@ -90,6 +91,21 @@ describe('ServiceHealthServers', () => {
       answer.headers?.get('content-type'),
       answer.headers?.get('x-content-type-options'),
     ]).toEqual(['application/json', 'nosniff']);
+  });
+
+  test('no more ports than there are descriptors for; the next one comes when one goes', async () => {
+    const { servers, events } = start(1);
+    const [first, second] = [await freePort(), await freePort()];
+    servers.update(4, [listener(first, 1)]);
+    await expect.poll(statusOf(first)).toBe(200);
+    for (let i = 0; i < 2; i++) servers.update(4, [listener(first, 1), listener(second, 1, 'b')]);
+    expect(await statusOf(second)()).toBe('refused');
+    expect(events.map(({ note }) => note)).toEqual([
+      `node node-a failed to start healthcheck "ns/b" on port ${second}: ` +
+        '1 health ports are served already, for want of open files',
+    ]);
+    servers.update(4, [listener(second, 1, 'b')]);
+    await expect.poll(statusOf(second)).toBe(200);
   });
 
   test('503 without endpoints, and while the proxy does not keep up', async () => {
