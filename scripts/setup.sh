@@ -17,6 +17,9 @@ packages=(
   containernetworking-plugins # the reference plugins that tests compare with
   iptables      # the reference bridge's masquerade and portmap
   strace        # ends a program at its n-th system call of a kind
+  dbus          # a bus of its own for firewalld
+  firewalld     # zones that pods' addresses are put into
+  systemd       # busctl, which firewalld is asked with
   kmod          # loads the modules of user-mode Linux
   ipvsadm       # the oracle of the IPVS tests
   ipset         # the oracle of the set tests

@@ -1,6 +1,7 @@
 /** Executions of the plugin, one or several at once: which verb, which plugin, what is printed. */
 import type { Netns } from '../kernel/types.ts';
 import { assertNever, toError } from '../util/errors.ts';
+import { mayAskFirewalld } from './firewall/zone.ts';
 import { journaled } from './journal.ts';
 import { NetnsSource, type PassedNetns, refuseOwnNetns } from './netns-source.ts';
 import type { CniNode } from './node.ts';
@@ -240,7 +241,8 @@ function tryDeleteEach(plugin: Plugin, dels: readonly DelCall[]): readonly (Erro
 
 /** A process that serves others too cannot wait for what is executed. */
 function isForStandalone({ kind }: Executable, request: Request, node: CniNode): boolean {
-  return kind !== 'ipam' && node.foreignIpam?.canExec === false && needsOwnProcess(request);
+  if (kind === 'ipam' || node.foreignIpam?.canExec !== false) return false;
+  return needsOwnProcess(request) || mayAskFirewalld(request.config, node);
 }
 
 /** DEL and GC of a type that is not ours still remove what is there. */

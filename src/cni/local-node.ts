@@ -10,6 +10,7 @@ import { systemClock } from '../util/clock.ts';
 import { readIfReadable } from '../util/files.ts';
 import { sleep } from '../util/wait.ts';
 import { openExecPlugin } from './exec-plugin.ts';
+import { openFirewalld } from './firewall/firewalld.ts';
 import { openForeignIpam } from './foreign-ipam.ts';
 import { openHostLocal } from './ipam.ts';
 import { openJournal } from './journal.ts';
@@ -51,6 +52,7 @@ export function openLocalNode(options: LocalNodeOptions): UpkeepNode {
     sysctls,
     openConntrack: () => openConntrack(),
     iptables: openIptables(),
+    firewalld: openFirewalld(),
     claimNetns: (netns) => claimNetns(netns, { flock: wire.flock, timeoutMs: CLAIM_TIMEOUT_MS }),
     openNftables: isLongLived ? () => shared : () => NftablesConnection.open({ isLazy: true }),
     pause: sleep,

@@ -6,6 +6,7 @@ import type { IP } from '../net/ip.ts';
 import type { NftablesConnection } from '../nftables/connection.ts';
 import type { HostLocalConfig, LeasedAddress } from './address-config.ts';
 import type { Attachment, NetnsPlace } from './attachment.ts';
+import type { Firewalld } from './firewall/firewalld.ts';
 import type { HostPortStore } from './portmap/store.ts';
 import type { Request } from './protocol/request.ts';
 import type { Dns, ResultRoute } from './protocol/result.ts';
@@ -39,6 +40,8 @@ export interface CniKernel {
   openConntrack(): Conntrack;
   /** Absent: nobody's rules of iptables are looked for, and none can be made. */
   readonly iptables?: Iptables;
+  /** Absent: nobody asks firewalld. */
+  readonly firewalld?: Firewalld;
   /**
    * Keeps other ADDs out of a pod until what it gives is called or the process ends. Throws BusyError
    * when another process is at work there for too long.

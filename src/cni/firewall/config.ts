@@ -1,9 +1,12 @@
 /** The configuration of the reference's firewall plugin. */
 import { ConfigError } from '../../util/errors.ts';
-import { unsupportedField } from '../protocol/errors.ts';
 import { isJsonObject, memberOf } from '../protocol/json.ts';
 
 export interface FirewallConfig {
+  /** Absent: firewalld where that runs, iptables elsewhere. */
+  readonly backend?: 'iptables' | 'firewalld';
+  /** Of firewalld. */
+  readonly zone: string;
   /** Chain that sees the pods' packets before they are accepted. */
   readonly adminChain: string;
   readonly ingress: IngressPolicy;
@@ -21,6 +24,7 @@ export interface Isolation {
 type Members = Readonly<Record<string, unknown>>;
 
 const DEFAULT_ADMIN_CHAIN = 'CNI-ADMIN';
+const DEFAULT_ZONE = 'trusted';
 /** XT_EXTENSION_MAXNAMELEN without the NUL: longer names iptables cannot print. */
 const MAX_CHAIN_BYTES = 28;
 const POLICIES: readonly IngressPolicy[] = ['open', 'same-bridge', 'isolated'];
@@ -28,7 +32,7 @@ const POLICIES: readonly IngressPolicy[] = ['open', 'same-bridge', 'isolated'];
 /**
  * As a plugin of its own the keys are at the top level and it is always wanted. In a chain inside one
  * plugin they are in the object `firewall`, which may also be `true`; undefined when it is missing.
- * Throws ConfigError (CNI code 7), CNI code 2 for firewalld.
+ * Throws ConfigError (CNI code 7).
  */
 export function parseFirewallConfig(config: Members): FirewallConfig | undefined {
   if (isFirewallPlugin(config)) return parseKeys(config, '');
@@ -46,12 +50,23 @@ export function isFirewallPlugin(config: Members): boolean {
 
 function parseKeys(members: Members, prefix: string): FirewallConfig {
   const backend = memberOf(members, 'backend') ?? '';
-  if (backend === 'firewalld') throw unsupportedField(`${prefix}backend`, backend);
-  if (backend !== '' && backend !== 'iptables') {
+  if (backend !== '' && backend !== 'iptables' && backend !== 'firewalld') {
     const text = `unrecognized firewall backend ${JSON.stringify(backend)}`;
     throw new ConfigError(`${prefix}backend`, text);
   }
-  return { adminChain: parseChain(members, prefix), ingress: parsePolicy(members, prefix) };
+  return {
+    ...(backend === '' ? {} : { backend }),
+    zone: parseZone(members, prefix),
+    adminChain: parseChain(members, prefix),
+    ingress: parsePolicy(members, prefix),
+  };
+}
+
+function parseZone(members: Members, prefix: string): string {
+  const zone = memberOf(members, 'firewalldZone') ?? '';
+  if (zone === '') return DEFAULT_ZONE;
+  if (typeof zone === 'string' && /^[\w./-]+$/.test(zone)) return zone;
+  throw new ConfigError(`${prefix}firewalldZone`, `invalid zone ${JSON.stringify(zone)}`);
 }
 
 function parsePolicy(members: Members, prefix: string): IngressPolicy {

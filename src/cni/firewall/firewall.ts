@@ -2,7 +2,7 @@ import type { Iptables } from '../../iptables/programs-sync.ts';
 import { addressOf } from '../../net/cidr.ts';
 import type { IP, IPFamily } from '../../net/ip.ts';
 import { toError } from '../../util/errors.ts';
-import type { CniNode } from '../node.ts';
+import type { CniNode, Nftables } from '../node.ts';
 import type { ChainMember, DelCall, GcCall, NetnsCall, StatusCall } from '../plugin.ts';
 import { CNI_ERROR_CODE, CniError } from '../protocol/errors.ts';
 import { isJsonObject, memberOf } from '../protocol/json.ts';
@@ -34,6 +34,7 @@ import {
   removeByPrograms,
   removeReferenceRules,
 } from './programs.ts';
+import { joinZone, leaveZone, readConfig, requireInZone, zoneOf } from './zone.ts';
 
 /**
  * Lets a pod's packets through where iptables drops what it forwards, as the reference's firewall:
@@ -41,8 +42,8 @@ import {
  */
 export const firewall: ChainMember = firewallWith(({ kernel }) => kernel.openNftables());
 
-/** Tables of iptables, and one of ours for ingressPolicy. */
-type Tables = ForwardTables & IsolationTables;
+/** Tables of iptables and of firewalld, and one of ours for ingressPolicy. */
+type Tables = ForwardTables & IsolationTables & Pick<Nftables, 'tables' | 'hasChain'>;
 
 /** The member with other tables than the node's; each call opens and closes them once. */
 export function firewallWith(open: OpenTables): ChainMember {
@@ -78,20 +79,34 @@ function addRules(open: OpenTables, call: NetnsCall, previous: Result, undo: Und
   const { adminChain, ingress } = config;
   const addresses = addressesOf(previous);
   const isolation = ingress === 'open' ? undefined : isolationOf(ingress, previous);
-  // Before the rules, so that a DEL looks for them.
-  node.records?.amend(attachment, {
-    forwarded: { adminChain, addresses, ...(isolation === undefined ? {} : { isolation }) },
-  });
-  undo.push(() => using(open(node), (nft) => removeRules(node, nft, ofOwners([call]))));
-  const wish = { adminChain, pods: [{ owner: attachment, addresses }] };
   using(open(node), (nft) => {
-    ensureForward(nft, () => wish);
-    for (const place of programPlaces(node, nft)) {
-      ensureByPrograms(place.iptables, place, wish);
-    }
+    const zone = zoneOf(config, node, nft);
+    // Before the rules, so that a DEL looks for them.
+    node.records?.amend(attachment, {
+      forwarded: {
+        adminChain,
+        addresses,
+        ...(isolation === undefined ? {} : { isolation }),
+        ...(zone === undefined ? {} : { zone }),
+      },
+    });
+    undo.push(() => {
+      using(open(node), (tables) => removeRules(node, tables, ofOwners([call])));
+      if (zone !== undefined) leaveZone(node, { attachment, zone, addresses });
+    });
+    const pods = [{ owner: attachment, addresses }];
+    if (zone === undefined) forward(node, nft, { adminChain, pods });
+    else joinZone(node, { attachment, zone, addresses });
     if (isolation !== undefined) isolate(nft, isolation);
   });
   return previous;
+}
+
+function forward(node: CniNode, nft: Tables, wish: ForwardWish): void {
+  ensureForward(nft, () => wish);
+  for (const place of programPlaces(node, nft)) {
+    ensureByPrograms(place.iptables, place, wish);
+  }
 }
 
 /** One listing and one transaction for all; of the others nothing can be there. */
@@ -104,6 +119,7 @@ function deleteRules(open: OpenTables, calls: readonly DelCall[]): readonly (Err
     using(open(first.node), (nft) => {
       removeRules(first.node, nft, ofOwners(concerned));
       removeFormerRules(first.node, nft, concerned);
+      for (const call of concerned) leaveItsZone(nft, call);
     });
     return calls.map(() => undefined);
   } catch (thrown) {
@@ -153,6 +169,15 @@ function removeFormerRules(node: CniNode, nft: Tables, calls: readonly DelCall[]
   }
 }
 
+/** What the reference's firewall has put into a zone, too. */
+function leaveItsZone(nft: Tables, call: DelCall): void {
+  const { request, node, attachment } = call;
+  const forwarded = node.records?.read(attachment)?.forwarded;
+  const config = forwarded === undefined ? readConfig(request.config) : undefined;
+  const zone = config === undefined ? forwarded?.zone : zoneOf(config, node, nft);
+  if (zone !== undefined) leaveZone(node, { attachment, zone, addresses: knownAddresses(call) });
+}
+
 /** Those of prevResult in whatever state, and of the record. */
 function knownAddresses({ request, node, attachment }: DelCall): readonly IP[] {
   const recorded = node.records?.read(attachment)?.addresses ?? [];
@@ -198,7 +223,13 @@ function checkForward(
   if (config === undefined) return;
   const { ingress, adminChain } = config;
   if (ingress !== 'open') requireIsolation(nft, isolationOf(ingress, previous));
-  const pods = [{ owner: attachment, addresses: addressesOf(previous) }];
+  const addresses = addressesOf(previous);
+  const zone = zoneOf(config, node, nft);
+  if (zone !== undefined) {
+    requireInZone(node, { attachment, zone, addresses });
+    return;
+  }
+  const pods = [{ owner: attachment, addresses }];
   for (const family of FAMILIES) {
     const state = readForward(nft, family);
     const [ofNft] = state === undefined ? [] : missingRules(state, family, pods);
@@ -215,8 +246,9 @@ function missingInLegacy(node: CniNode, family: IPFamily, wish: ForwardWish): st
 }
 
 /** Before the first pod nothing is missing yet. */
-function requireForward(nft: ForwardTables, { request, node }: StatusCall): void {
-  if (parseFirewallConfig(request.config) === undefined) return;
+function requireForward(nft: Tables, { request, node }: StatusCall): void {
+  const config = parseFirewallConfig(request.config);
+  if (config === undefined || zoneOf(config, node, nft) !== undefined) return;
   for (const family of FAMILIES) {
     const state = readForward(nft, family);
     if (state?.policy !== 'drop' || state.entries.length > 0) continue;
@@ -239,9 +271,12 @@ function removeInvalid(nft: Tables, { request, node }: GcCall): void {
   if (valid === undefined) return;
   const prefix = commentPrefix(network);
   const kept = new Set(valid.map((each) => ownerOf({ network, ...each })));
-  for (const { attachment } of node.records?.list() ?? []) {
+  for (const { attachment, forwarded } of node.records?.list() ?? []) {
     const isInvalid = attachment.network === network && !kept.has(ownerOf(attachment));
-    if (isInvalid) noteLeaving({ node, attachment });
+    if (!isInvalid) continue;
+    noteLeaving({ node, attachment });
+    const { zone, addresses = [] } = forwarded ?? {};
+    if (zone !== undefined) leaveZone(node, { attachment, zone, addresses });
   }
   removeRules(node, nft, (comment) => {
     if (comment.prefix !== prefix) return false;

@@ -13,7 +13,7 @@ import {
 } from '../firewall/forward.ts';
 import { ISOLATION_TABLE, isolationElements } from '../firewall/isolation.ts';
 import { commentPrefix } from '../firewall/layout.ts';
-import type { AttachmentRecord } from './records.ts';
+import type { AttachmentRecord, Forwarded } from './records.ts';
 import { livingRecords, type Repair, type RepairOptions } from './repair-model.ts';
 
 /**
@@ -43,7 +43,7 @@ type Forwarding = Pick<ForwardWish, 'adminChain'> & { readonly network: string }
 /** Each network with each chain of its administrator, once. */
 function networksOf(records: readonly AttachmentRecord[]): readonly Forwarding[] {
   const all = records.flatMap(({ attachment: { network }, forwarded }): [string, Forwarding][] => {
-    if (forwarded === undefined) return [];
+    if (!hasRules(forwarded)) return [];
     const { adminChain } = forwarded;
     return [[`${network} ${adminChain}`, { network, adminChain }]];
   });
@@ -56,10 +56,15 @@ function forwardWish(
 ): ForwardWish {
   const pods = records.flatMap(({ attachment, forwarded, addresses }) => {
     const isOf = attachment.network === network && forwarded?.adminChain === adminChain;
-    if (!isOf || forwarded.isLeaving === true) return [];
+    if (!isOf || !hasRules(forwarded) || forwarded.isLeaving === true) return [];
     return [{ owner: attachment, addresses: forwarded.addresses ?? addresses }];
   });
   return { adminChain, pods };
+}
+
+/** What is in a zone of firewalld is firewalld's to keep. */
+function hasRules(forwarded: Forwarded | undefined): forwarded is Forwarded {
+  return forwarded !== undefined && forwarded.zone === undefined;
 }
 
 /** How many rules these records miss, or have that earlier releases made. */

@@ -51,6 +51,8 @@ export interface Forwarded {
   readonly addresses?: readonly IP[];
   /** Absent: ingressPolicy is open. */
   readonly isolation?: Isolation;
+  /** Of firewalld, which has the addresses; absent: they are in rules of iptables. */
+  readonly zone?: string;
   /** A DEL is taking it back: nobody puts it right again. */
   readonly isLeaving?: true;
 }

@@ -41,11 +41,3 @@ describe.each(rows)('$plugin: $key', ({ plugin, key, since, config, test: [file,
     else if (!key.includes(':')) expect(binary).not.toContain(`json:"${name}`);
   });
 });
-
-test('the one exception says what it is', () => {
-  const plugins = [{ type: 'firewall', backend: 'firewalld' }];
-  const network = { file: 'x', name: 'net', cniVersion: '1.0.0', plugins };
-  expect(configRefusals([network], PLUGIN_NAMES)).toEqual([
-    expect.objectContaining({ reason: expect.stringContaining('backend = "firewalld"') }),
-  ]);
-});

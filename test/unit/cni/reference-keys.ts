@@ -339,7 +339,13 @@ export const referenceKeys: Readonly<Record<string, readonly ReferenceKey[]>> = 
       key: 'firewalldZone',
       since: '1.1.1',
       config: { firewalldZone: 'trusted' },
-      test: [unit('cni/firewall/config'), 'firewalldZone'],
+      test: [net('cni-firewalld'), "firewalldZone: 'work'"],
+    },
+    {
+      key: 'backend: firewalld',
+      since: '1.1.1',
+      config: { backend: 'firewalld' },
+      test: [net('cni-firewalld'), "backend: 'firewalld'"],
     },
     {
       key: 'backend',

@@ -44,7 +44,8 @@ describe('parseFirewallConfig', () => {
   });
 
   test.each([
-    [{ type: 'firewall', backend: 'firewalld' }, 2, 'backend = "firewalld"'],
+    [{ type: 'firewall', firewalldZone: '--help me' }, 7, 'invalid zone "--help me"'],
+    [{ firewall: { firewalldZone: 5 } }, 7, 'invalid zone 5'],
     [{ type: 'firewall', backend: 'pf' }, 7, 'unrecognized firewall backend "pf"'],
     [{ type: 'firewall', ingressPolicy: 'shut' }, 7, 'unsupported ingress policy: "shut"'],
     [{ type: 'firewall', iptablesAdminChainName: 'a b' }, 7, 'invalid chain name "a b"'],
@@ -55,6 +56,15 @@ describe('parseFirewallConfig', () => {
     expect(failure.cniCode).toBe(cniCode);
     expect(failure.message).toContain(message);
   });
+});
+
+test.each([
+  [{ type: 'firewall' }, undefined, 'trusted'],
+  [{ type: 'firewall', backend: 'firewalld' }, 'firewalld', 'trusted'],
+  [{ firewall: { backend: 'iptables', firewalldZone: 'pods' } }, 'iptables', 'pods'],
+])('back end of %j is %s', (config, backend, zone) => {
+  const parsed = parseFirewallConfig(config);
+  expect([parsed?.backend, parsed?.zone]).toEqual([backend, zone]);
 });
 
 describe('comments', () => {
