@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { IP } from '../net/ip.ts';
+import { unlessErrno } from '../util/errno.ts';
 import { readIfReadable } from '../util/files.ts';
 import type { NetnsPlace } from './attachment.ts';
 import { type CniKernel, withRtnl } from './node.ts';
@@ -65,8 +66,9 @@ export function readUsedAddresses(kernel: CniKernel, paths: Iterable<string>): R
 }
 
 function addressesAt(kernel: CniKernel, path: string): readonly IP[] {
-  if (netnsIdAt(path) === undefined) return [];
-  const netns = kernel.netnses.open(path);
+  // One that is being deleted is an empty file for a moment, and then nothing.
+  const netns = unlessErrno(['NETNS'], () => kernel.netnses.open(path));
+  if (netns === undefined) return [];
   try {
     return withRtnl(kernel, netns, (rtnl) => rtnl.addresses().map(({ address }) => address));
   } finally {
