@@ -1,11 +1,13 @@
 /** What the node is compared in with its records, a piece at a time. */
+import type { Rtnl } from '../../kernel/types.ts';
 import { tableDifferences } from '../../nftables/heal-table.ts';
 import type { AuditedPart } from '../../util/audit.ts';
+import type { VlanGatewayPlan } from '../bridge/vlan-gateway.ts';
 import { withRtnl } from '../node.ts';
 import { hostPortDifferences } from '../portmap/repair.ts';
 import { forwardDifferences, isolationOf } from './forward-repair.ts';
-import { decideLinkRepairs } from './links.ts';
-import type { AttachmentRecord } from './records.ts';
+import { decideLinkRepairs, type NodeLinks } from './links.ts';
+import type { AttachmentRecord, NodePlan } from './records.ts';
 import { wrongForwarding } from './repair.ts';
 import { livingRecords, plansOf, type RepairOptions } from './repair-model.ts';
 import { guardsOf, masqueradeOf } from './tables.ts';
@@ -61,10 +63,29 @@ function hostPortParts({ node, connection }: RepairOptions): readonly AuditedPar
 
 function lookAtLinks({ node }: RepairOptions, records: readonly AttachmentRecord[]): number {
   return withRtnl(node.kernel, undefined, (host) => {
-    const found = { links: host.links(), addresses: host.addresses() };
-    return decideLinkRepairs(found, records).length;
+    return decideLinkRepairs(linksOf(host, plansOf(records)), records).length;
   });
 }
+
+/** Only those of these plans, and the bridge that a port is on: a list of all takes 0.1 ms for each. */
+function linksOf(host: Rtnl, plans: readonly NodePlan[]): NodeLinks {
+  const gateways = plans.flatMap(({ vlanGateway }) => vlanGateway ?? []);
+  const holders = new Set([...plans.map(({ bridge }) => bridge), ...gateways].map(nameOf));
+  const ports = new Set([...plans.map((plan) => plan.host), ...gateways.map(portOf)].map(nameOf));
+  const named = [...holders, ...ports].flatMap((name) => host.link(name) ?? []);
+  const known = new Set(named.map(({ index }) => index));
+  const masters = new Set(named.flatMap(({ master }) => master ?? []));
+  const renamed = [...masters].filter((index) => !known.has(index));
+  return {
+    links: [...named, ...renamed.flatMap((index) => host.linkByIndex(index) ?? [])],
+    addresses: named
+      .filter(({ name }) => holders.has(name))
+      .flatMap(({ index }) => host.addresses(index)),
+  };
+}
+
+const nameOf = ({ name }: { readonly name: string }) => name;
+const portOf = ({ port }: VlanGatewayPlan) => port;
 
 function lookAtFirewall(
   { connection }: RepairOptions,

@@ -18,16 +18,23 @@ interface State {
   readonly unfinished?: readonly Attachment[];
   readonly addresses?: readonly object[];
   readonly forwarding?: string;
+  readonly bridge?: string;
 }
 
 /** A node on which bridge and ports are right, without nf_tables. */
-function partsOf({ records, unfinished = [], addresses, forwarding = '1' }: State) {
+function partsOf({
+  records,
+  unfinished = [],
+  addresses,
+  forwarding = '1',
+  bridge = 'cni0',
+}: State) {
   const read: AttachmentRecord[][] = [];
   const byKey = new Map(records.map((record) => [attachmentKey(record.attachment), record]));
   const ports = records.map(({ attachment }, i) => {
     return { index: 10 + i, name: hostVethName(attachment), kind: 'veth', isUp: true, master: 2 };
   });
-  const links = [{ index: 2, name: 'cni0', kind: 'bridge', isUp: true }, ...ports];
+  const links = [{ index: 2, name: bridge, kind: 'bridge', isUp: true }, ...ports];
   const gateway = { link: 2, address: parseIP('10.0.0.1') };
   const node = {
     records: {
@@ -38,7 +45,8 @@ function partsOf({ records, unfinished = [], addresses, forwarding = '1' }: Stat
     hostPorts: { records: () => [] },
     kernel: {
       openRtnl: () => ({
-        links: () => links,
+        link: (name: string) => links.find((link) => link.name === name),
+        linkByIndex: (index: number) => links.find((link) => link.index === index),
         addresses: () => addresses ?? [gateway],
         close: () => undefined,
       }),
@@ -93,6 +101,11 @@ describe('a look counts', () => {
       name: 'an address that the bridge has lost',
       state: { records: [quiet], addresses: [] },
       want: { 'bridges, ports and their addresses': 1 },
+    },
+    {
+      name: 'nothing of a bridge that was renamed',
+      state: { records: [quiet], bridge: 'br9' },
+      want: {},
     },
     {
       name: 'a sysctl that somebody has set',
