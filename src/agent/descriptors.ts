@@ -28,8 +28,9 @@ const DESCRIPTORS_OF_A_CONNECTION = 2;
 const RESERVE = 64;
 /** Health ports are NodePorts, of which a cluster has so many by default (30000 to 32767). */
 const MOST_HEALTH_PORTS = 2768;
-/** Of what connections leave over; the forwarder has the rest. */
-const SHARE_OF_HEALTH_PORTS = 1 / 4;
+const MOST_FORWARDER_PLACES = 65_536;
+/** Of what connections leave over, for health ports, and as much for the places of the forwarder. */
+const SHARE_OF_LISTENERS = 1 / 4;
 const FEWEST = 2;
 const FILE_NAME = /^Max open files\s+(\d+|unlimited)/m;
 
@@ -58,18 +59,22 @@ export class DescriptorBudget {
 
   /** Sockets that listen for the health checks of Services: whoever may write those decides how many. */
   get healthPorts(): number {
-    return Math.min(MOST_HEALTH_PORTS, Math.floor(this.#left * SHARE_OF_HEALTH_PORTS));
+    return Math.min(MOST_HEALTH_PORTS, Math.floor(this.#left * SHARE_OF_LISTENERS));
+  }
+
+  /** Sockets on which the forwarder listens: one for each place where a Service is reached. */
+  get forwarderPlaces(): number {
+    return Math.min(MOST_FORWARDER_PLACES, Math.floor(this.#left * SHARE_OF_LISTENERS));
   }
 
   /** Clients of Services get what is left; says so where the settings ask for more. */
   forForwarder(wanted: ForwarderShare): ForwarderShare {
     const size = wanted.connections * DESCRIPTORS_OF_A_CONNECTION + wanted.udpFlows;
-    const left = this.#left - this.healthPorts;
+    const left = this.#left - this.healthPorts - this.forwarderPlaces;
     const scale = Math.min(1, left / size);
     const share = scaled({ ...wanted }, scale);
     if (scale === 1) return share;
-    const withPorts = Math.ceil(size / (1 - SHARE_OF_HEALTH_PORTS));
-    const needed = this.#total - this.#left + Math.min(size + MOST_HEALTH_PORTS, withPorts);
+    const needed = this.#total - this.#left + Math.ceil(size / (1 - 2 * SHARE_OF_LISTENERS));
     this.#log.warn(
       {
         limit: this.#total,

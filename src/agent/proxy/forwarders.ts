@@ -67,6 +67,10 @@ export function openForwarders(
   const flows = new UdpFlows({ idleMs: limits.udpIdleMs, most: limits.udpFlows, clock });
   const traffics: Traffic[] = [];
   const forwarders = new Map<IPFamily, Forwarder>();
+  const hasRoom = () => {
+    const sockets = [...forwarders.values()].reduce((total, each) => total + each.sockets, 0);
+    return sockets < descriptors.forwarderPlaces;
+  };
   for (const family of families) {
     const traffic = new Traffic({ family, connections, flows, clock });
     const onFailure = (place: Place, reason: string) => failures.report(place, reason);
@@ -74,7 +78,7 @@ export function openForwarders(
     forwarders.set(
       family,
       new Forwarder({
-        ...{ traffic, onFailure, canRedirect: () => canRedirect(family) },
+        ...{ traffic, onFailure, hasRoom, canRedirect: () => canRedirect(family) },
         ...(isServed === undefined ? {} : { isServed }),
       }),
     );

@@ -9,6 +9,8 @@ import type { Clock } from '../../util/clock.ts';
 
 /** Addresses come in bursts: a link that goes up, IPv6 after duplicate detection. */
 const QUIET_MS = 100;
+/** Where they could not be read: no descriptor, or a listing that changes broke off. */
+const RETRY_MS = 1_000;
 
 /**
  * The addresses of all of this node's links, as they are now, but for those of Services that IPVS mode
@@ -34,7 +36,12 @@ export function followLocalAddresses(
   const look = () => {
     cancel = undefined;
     const before = known;
-    known = readAddresses();
+    try {
+      known = readAddresses();
+    } catch {
+      cancel = clock.schedule(RETRY_MS, look);
+      return;
+    }
     if (!isSameSet(known.addresses, before.addresses)) onChange();
   };
   const watch = watchAddresses(

@@ -13,9 +13,9 @@ function budget(total: number) {
 test.each([
   { total: 1_048_576, cni: 256, health: 100, connections: 16_384, lines: 0 },
   { total: Number.POSITIVE_INFINITY, cni: 256, health: 100, connections: 16_384, lines: 0 },
-  { total: 4096, cni: 256, health: 100, connections: 916, lines: 1 },
-  { total: 1024, cni: 125, health: 49, connections: 145, lines: 2 },
-  { total: 128, cni: 8, health: 3, connections: 10, lines: 2 },
+  { total: 4096, cni: 256, health: 100, connections: 611, lines: 1 },
+  { total: 1024, cni: 125, health: 49, connections: 97, lines: 2 },
+  { total: 128, cni: 8, health: 3, connections: 7, lines: 2 },
   { total: 32, cni: 2, health: 2, connections: 2, lines: 2 },
 ])('$total open files', ({ total, cni, health, connections, lines: count }) => {
   const { lines, budget: divided } = budget(total);
@@ -31,22 +31,23 @@ test('the line names the settings and the cure', () => {
   expect(lines).toMatchObject([
     {
       limit: 4096,
-      userspaceMaxConnections: 916,
-      userspaceMaxUdpFlows: 458,
-      cure: expect.stringMatching(/^allow 44768 open files .*or lower userspaceMaxConnections/),
+      userspaceMaxConnections: 611,
+      userspaceMaxUdpFlows: 305,
+      cure: expect.stringMatching(/^allow 82960 open files .*or lower userspaceMaxConnections/),
     },
   ]);
 });
 
 test('with the limits that are named nothing is reduced', () => {
   expect(budget(2016).lines).toEqual([]);
-  const { lines, budget: divided } = budget(44_768);
+  const { lines, budget: divided } = budget(82_960);
   expect([divided.forForwarder(WANTED), lines]).toEqual([WANTED, []]);
 });
 
-test('ports for health checks leave three of four descriptors to others', () => {
-  const ports = [Infinity, 4096, 1024, 256, 64].map((total) => budget(total).budget.healthPorts);
-  expect(ports).toEqual([2768, 764, 120, 24, 0]);
+test('sockets that listen for Services leave half of the descriptors to others', () => {
+  const all = [Infinity, 4096, 1024, 256, 64].map((total) => budget(total).budget);
+  expect(all.map(({ healthPorts }) => healthPorts)).toEqual([2768, 764, 120, 24, 0]);
+  expect(all.map(({ forwarderPlaces }) => forwarderPlaces)).toEqual([65_536, 764, 120, 24, 0]);
 });
 
 test('the limit of this process, and of one without', () => {

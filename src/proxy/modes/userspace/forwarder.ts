@@ -23,6 +23,8 @@ export interface ForwarderOptions {
   readonly isServed?: (frontend: Frontend) => boolean;
   /** Whether places that somebody else holds can be led to other ports; default: they cannot. */
   readonly canRedirect?: () => boolean;
+  /** Whether there are descriptors for one socket more; default: there are. */
+  readonly hasRoom?: () => boolean;
   /**
    * Called when we cannot listen at a place, once for each reason. `open` tries the place again.
    */
@@ -56,6 +58,7 @@ export class Forwarder {
   readonly #failed = new Map<string, string>();
   #world: ForwarderWorld | undefined;
   #nodePortIPs: readonly IP[] = [];
+  #opening = 0;
 
   constructor(options: ForwarderOptions) {
     this.#options = options;
@@ -138,6 +141,11 @@ export class Forwarder {
     return { listening: this.#open.size, failed: this.#failed.size };
   }
 
+  /** Sockets that listen, or are about to. */
+  get sockets(): number {
+    return this.#open.size + this.#opening;
+  }
+
   /** Stops listening everywhere. */
   close(): void {
     this.#wanted.clear();
@@ -178,7 +186,10 @@ export class Forwarder {
   }
 
   async #listen(key: string, place: Place): Promise<void> {
+    const hasRoom = this.#options.hasRoom?.() ?? true;
+    this.#opening++;
     try {
+      if (!hasRoom) throw new Error('no more open files for listening sockets');
       this.#open.set(key, { place, listener: await this.#bind(key, place) });
       this.#failed.delete(key);
     } catch (thrown) {
@@ -186,6 +197,8 @@ export class Forwarder {
       if (this.#failed.get(key) === reason) return;
       this.#failed.set(key, reason);
       this.#options.onFailure(place, reason);
+    } finally {
+      this.#opening--;
     }
   }
 

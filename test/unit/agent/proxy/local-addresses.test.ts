@@ -50,3 +50,19 @@ test('after lost notifications all are read again', () => {
   expect(onChange).toHaveBeenCalledOnce();
   addresses.close();
 });
+
+test('addresses that cannot be read are read a little later', () => {
+  const clock = new FakeClock();
+  const { events, lose } = nodeOf(['10.0.0.1'], ['10.0.0.1']);
+  const onChange = vi.fn<() => void>();
+  const addresses = followLocalAddresses(events, clock, onChange);
+  lose();
+  vi.mocked(rtnl.openRtnl).mockImplementationOnce(() => {
+    throw new Error('EMFILE');
+  });
+  clock.advance(100);
+  expect(addresses.read()).toEqual(['10.0.0.1']);
+  clock.advance(1_000);
+  expect([addresses.read(), onChange.mock.calls.length]).toEqual([[], 1]);
+  addresses.close();
+});

@@ -27,14 +27,17 @@ const closing: (() => void)[] = [];
 let forwarder: Forwarder;
 let flows: UdpFlows;
 let failures: string[];
+let mostSockets: number;
 
 beforeEach(() => {
   failures = [];
+  mostSockets = 100;
   flows = new UdpFlows({ idleMs: LIMITS.udpIdleMs, most: LIMITS.udpFlows, clock: systemClock });
   const connections = new Connections(LIMITS);
   const traffic = new Traffic({ family: 4, connections, flows, clock: systemClock });
   forwarder = new Forwarder({
     traffic,
+    hasRoom: () => forwarder.sockets < mostSockets,
     onFailure: (place, reason) => failures.push(`${placeKey(place)}: ${reason}`),
   });
   follow();
@@ -186,6 +189,21 @@ test('a frontend that another Service has taken is not lost with its first owner
   await bring(['ns/next', resolve(web(port, 'next'), [two])]);
   await bring(['ns/web', []]);
   expect(await ask(port)).toBe('two');
+});
+
+test('no more sockets than there is room for, also when they open together', async () => {
+  mostSockets = 2;
+  const [one, ports] = [await startServer('one'), [await freePort(), await freePort()]];
+  const all = [...ports, await freePort()].map(
+    (port, i) => [`ns/s${i}`, resolve(web(port, `s${i}`), [one])] as const,
+  );
+  await bring(...all);
+  await bring();
+  expect(forwarder.counts).toEqual({ listening: 2, failed: 1 });
+  expect(failures).toEqual([expect.stringMatching('no more open files for listening sockets')]);
+  await bring(['ns/s0', []]);
+  await bring();
+  expect(forwarder.counts).toEqual({ listening: 2, failed: 0 });
 });
 
 test('a place that is taken is told once, and served when it is free', async () => {
