@@ -4,6 +4,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { firewallWith } from '../../src/cni/firewall/firewall.ts';
 import { mayAskFirewalld } from '../../src/cni/firewall/zone.ts';
 import type { CniNode } from '../../src/cni/node.ts';
+import { forwardDifferences } from '../../src/cni/upkeep/forward-repair.ts';
+import type { AttachmentRecord } from '../../src/cni/upkeep/records.ts';
 import { openIptables } from '../../src/iptables/programs-sync.ts';
 import { parseIP } from '../../src/net/ip.ts';
 import { NftablesConnection } from '../../src/nftables/connection.ts';
@@ -118,4 +120,18 @@ test('without firewalld: rules of iptables, and errors only where it is named', 
   expect(hasOwnRules()).toBe(true);
   expect(() => add({ backend: 'firewalld' })).toThrow('backend "firewalld": busctl: ');
   del({ backend: 'firewalld' });
+});
+
+test('what a zone has is not missing as rules', () => {
+  lab.host.run('iptables', '-P', 'FORWARD', 'DROP');
+  const connection = NftablesConnection.open({ netns: lab.hostNetns });
+  const { attachment } = call('ADD', {});
+  const missing = (more: object) => {
+    const forwarded = { adminChain: 'CNI-ADMIN', addresses: ADDRESSES, ...more };
+    const record = { attachment, addresses: ADDRESSES, forwarded } as unknown as AttachmentRecord;
+    return forwardDifferences(connection, [record]);
+  };
+  expect(missing({})).toBeGreaterThan(0);
+  expect(missing({ zone: 'trusted' })).toBe(0);
+  connection.close();
 });
