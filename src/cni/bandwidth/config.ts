@@ -17,7 +17,8 @@ const RUNTIME_KEY = 'runtimeConfig.bandwidth';
 /**
  * Rates in bits per second and bursts in bits, at the top level or, when there is none of them, in
  * runtimeConfig.bandwidth. Throws ConfigError (CNI code 7) with the reference's texts. Limits of some
- * subnets only were in release 1.5.0 of the reference and taken back: as with 1.9.1 they are for all packets.
+ * subnets only were in releases 1.5 of the reference and taken back in 1.6.0: as with 1.9.1 they are for all
+ * packets.
  */
 export function parseBandwidthConfig(config: Members): BandwidthConfig {
   if (RATE_KEYS.some((key) => memberOf(config, key) !== undefined)) return parseLimits(config, '');

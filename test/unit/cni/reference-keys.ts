@@ -8,6 +8,8 @@ export interface ReferenceKey {
   readonly key: string;
   /** Release of the reference; `1.1.1` also stands for those before. */
   readonly since: string;
+  /** The release that reads it no more: there as here it changes nothing. */
+  readonly until?: string;
   /** What is added to a configuration that works. */
   readonly config: object;
   /** A file of tests, and text in it that names the test. */
@@ -318,12 +320,14 @@ export const referenceKeys: Readonly<Record<string, readonly ReferenceKey[]>> = 
     {
       key: 'unshapedSubnets',
       since: '1.5.0',
+      until: '1.6.0',
       config: { ...limits, unshapedSubnets: ['10.0.0.0/8'] },
       test: [unit('cni/bandwidth/config'), 'subnets'],
     },
     {
       key: 'shapedSubnets',
       since: '1.5.0',
+      until: '1.6.0',
       config: { ...limits, shapedSubnets: ['10.0.0.0/8', 'fd00::/8'] },
       test: [unit('cni/bandwidth/config'), 'subnets'],
     },
