@@ -28,7 +28,7 @@ const STREAM = new URL('../support/workloads/stream.ts', import.meta.url).pathna
 const VIP = IPV4.vip(1);
 const PAUSE_MS = 2;
 /** So long it goes on after the former has gone; a lost SYN is repeated within a second. */
-const SETTLING_MS = 2_000;
+const SETTLING_MS = 4_000;
 /** Connections of all clients together. */
 const NEEDED = 2_000;
 
