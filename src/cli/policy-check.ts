@@ -1,6 +1,6 @@
 /** `weft policy check`: verdicts of policies in files, before anybody applies them. */
 
-import { lastText } from '../agent/config/flag-text.ts';
+import { lastText, texts } from '../agent/config/flag-text.ts';
 import type { FlagValues } from '../agent/config/kube-proxy-flags.ts';
 import type { Manifests, ReadableKind } from '../kube/manifests/read-manifests.ts';
 import {
@@ -21,6 +21,7 @@ import {
 } from '../policy/probes.ts';
 import { type PolicyWorld, policyWorld } from '../policy/world.ts';
 import { DecodeError } from '../util/errors.ts';
+import { wantsJson } from './output-flag.ts';
 import { UsageError } from './usage.ts';
 
 export interface PolicyCheckEffects {
@@ -172,15 +173,4 @@ function printAll(lines: Iterable<string>, { print }: PolicyCheckEffects): void 
     piece = '';
   }
   if (piece !== '') print(piece);
-}
-
-function texts(value: unknown): readonly string[] {
-  if (value === undefined) return [];
-  return (Array.isArray(value) ? value : [value]).map(String);
-}
-
-function wantsJson(flags: FlagValues): boolean {
-  const output = lastText(flags['output']) ?? 'text';
-  if (output === 'json' || output === 'text') return output === 'json';
-  throw new UsageError(`--output: expected text or json, found "${output}"`);
 }

@@ -6,8 +6,8 @@ import type { DiskStatus } from '../agent/debug/disk-status.ts';
 import type { AgentStatus } from '../agent/debug/status.ts';
 import { diskStatusText, statusText } from '../agent/debug/status-text.ts';
 import { IoError } from '../util/errors.ts';
+import { wantsJson } from './output-flag.ts';
 import type { QuestionEffects } from './questions.ts';
-import { UsageError } from './usage.ts';
 
 export interface StatusEffects extends QuestionEffects {
   /** What is on record without an agent. */
@@ -49,12 +49,6 @@ function tellWithoutAgent(
   const { message } = failure;
   const answer = { isRunning: false, isHealthy: false, problems: [message], onRecord };
   print(isJson ? json(answer) : diskStatusText(message, onRecord, { hasColors: isTerminal }));
-}
-
-function wantsJson(flags: FlagValues): boolean {
-  const output = lastText(flags['output']) ?? (flags['json'] === true ? 'json' : 'text');
-  if (output === 'json' || output === 'text') return output === 'json';
-  throw new UsageError(`--output: expected text or json, found "${output}"`);
 }
 
 function json(value: unknown): string {
