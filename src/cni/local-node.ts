@@ -10,6 +10,7 @@ import { systemClock } from '../util/clock.ts';
 import { readIfReadable } from '../util/files.ts';
 import { sleep } from '../util/wait.ts';
 import { openExecPlugin } from './exec-plugin.ts';
+import { openFabricGate } from './fabric-gate.ts';
 import { openFirewalld } from './firewall/firewalld.ts';
 import { openForeignIpam } from './foreign-ipam.ts';
 import { openHostLocal } from './ipam.ts';
@@ -80,6 +81,7 @@ export function openLocalNode(options: LocalNodeOptions): UpkeepNode {
       flock: wire.flock,
       timeoutMs: LOCK_TIMEOUT_MS,
     }),
+    fabricGate: openFabricGate({ runDirectory, bootId: readBootId }),
     records: openRecords(`${runDirectory}/attachments`, { bootId: readBootId, now }),
     version,
     nodeId: readNodeId(),

@@ -6,6 +6,7 @@ import type { IP } from '../net/ip.ts';
 import type { NftablesConnection } from '../nftables/connection.ts';
 import type { HostLocalConfig, LeasedAddress } from './address-config.ts';
 import type { Attachment, NetnsPlace } from './attachment.ts';
+import type { FabricGate } from './fabric-gate.ts';
 import type { Firewalld } from './firewall/firewalld.ts';
 import type { HostPortStore } from './portmap/store.ts';
 import type { Request } from './protocol/request.ts';
@@ -126,6 +127,8 @@ export interface CniNode {
   readonly foreignIpam?: ForeignIpam;
   readonly journal: Journal;
   readonly hostPorts: HostPortStore;
+  /** Asked by ADD and STATUS of networks that wait for the fabric. */
+  readonly fabricGate: FabricGate;
   /**
    * What attachments are, for upkeep: written by whoever makes the interface, removed with it.
    * Absent: nothing is remembered.

@@ -185,6 +185,7 @@ export class PortmapLab {
       hostPorts: this.store,
       version: 'test',
       nodeId: 'machine',
+      fabricGate: { awaited: () => undefined },
     };
   }
 }

@@ -4,6 +4,7 @@ import { variantOf } from '../iptables/kernel-view.ts';
 import { addIptablesMasquerade } from '../iptables/masquerade.ts';
 import { type CniNode, withNftables, withRtnl } from '../node.ts';
 import type { NetnsCall } from '../plugin.ts';
+import { CNI_ERROR_CODE } from '../protocol/errors.ts';
 import type { Request } from '../protocol/request.ts';
 import type { Result } from '../protocol/result.ts';
 import { requiringNftables } from '../requires-nftables.ts';
@@ -12,6 +13,7 @@ import type { RecordedIpam } from '../upkeep/records.ts';
 import { remember } from '../upkeep/remember.ts';
 import { type BridgeConfig, parseBridgeConfig } from './config.ts';
 import { ensureBridge } from './ensure-bridge.ts';
+import { requireFabric } from './fabric.ts';
 import { removeIptablesMasquerade, requireIptables } from './iptables-masquerade.ts';
 import { addMasquerade, removeMasquerade } from './masquerade.ts';
 import { type AttachmentPlan, buildPlan } from './plan.ts';
@@ -34,6 +36,7 @@ interface Sockets {
 export function add(call: NetnsCall, undo: UndoList): Result {
   const { request, node, attachment, netns } = call;
   const config = parseBridgeConfig(request);
+  requireFabric(config, node, CNI_ERROR_CODE.tryAgainLater);
   return withRtnl(node.kernel, undefined, (host) =>
     withRtnl(node.kernel, netns, (pod) => {
       if (pod.link(attachment.ifName) !== undefined) {

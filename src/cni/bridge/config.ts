@@ -49,6 +49,8 @@ export interface BridgeConfig {
   readonly disableContainerInterface: boolean;
   /** Pods with it do not reach each other, only what is not isolated. */
   readonly portIsolation: boolean;
+  /** ADD waits for the fabric of the node. */
+  readonly fabric: boolean;
   /** Of the pod's end; undefined lets the plan choose. */
   readonly podMac?: Mac;
   /** Absent: a layer 2 network without addresses, or addresses from elsewhere. */
@@ -154,6 +156,7 @@ function parsePortKeys(raw: RawConfig) {
     enabledad: raw.enabledad === true,
     disableContainerInterface: raw.disableContainerInterface === true,
     portIsolation: raw.portIsolation === true,
+    fabric: raw.fabric === true,
   };
 }
 

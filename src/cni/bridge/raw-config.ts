@@ -28,6 +28,7 @@ export interface RawConfig extends RawAddresses {
   readonly enabledad?: boolean;
   readonly disableContainerInterface?: boolean;
   readonly portIsolation?: boolean;
+  readonly fabric?: boolean;
   readonly dns?: Dns;
   readonly args?: RawAddresses['args'] & { readonly cni?: { readonly mac?: string } };
   readonly runtimeConfig?: RawAddresses['runtimeConfig'] & { readonly mac?: string };

@@ -6,6 +6,7 @@ import type { StatusCall } from '../plugin.ts';
 import { CNI_ERROR_CODE, CniError } from '../protocol/errors.ts';
 import { requiringNftables } from '../requires-nftables.ts';
 import { type BridgeConfig, parseBridgeConfig } from './config.ts';
+import { requireFabric } from './fabric.ts';
 import { requireIptables } from './iptables-masquerade.ts';
 import { MASQUERADE_TABLE } from './masquerade.ts';
 import { requireForeign } from './reservations.ts';
@@ -19,6 +20,7 @@ import { forwardingSysctls } from './sysctls.ts';
  */
 export function status(call: StatusCall): void {
   const config = parseBridgeConfig(call.request);
+  requireFabric(config, call.node, CNI_ERROR_CODE.pluginNotAvailable);
   checkAddresses(call, config);
   withRtnl(call.node.kernel, undefined, (host) => checkBridge(host, config));
   if (config.ipMasq) checkMasqueradeBackend(call, config);

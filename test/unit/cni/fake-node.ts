@@ -17,6 +17,9 @@ type FakeLink = Link & { readonly netns: string };
 export class FakeNode implements CniNode {
   readonly nodeId = 'machine';
   readonly version = '1.2.3';
+  /** What the fabric waits for, if anything. */
+  awaited: string | undefined;
+  readonly fabricGate = { awaited: () => this.awaited };
   /** As in the agent: nothing is executed. */
   foreignIpam = openForeignIpam(undefined);
   readonly links: FakeLink[] = [];

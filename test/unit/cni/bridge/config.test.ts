@@ -22,6 +22,7 @@ const standard = {
   enabledad: false,
   disableContainerInterface: false,
   portIsolation: false,
+  fabric: false,
   routes: [],
   requestedIPs: [],
 };

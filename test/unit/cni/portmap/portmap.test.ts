@@ -83,6 +83,7 @@ function openNode(): CniNode {
     hostPorts: store,
     version: '0',
     nodeId: '',
+    fabricGate: { awaited: () => undefined },
   };
 }
 
