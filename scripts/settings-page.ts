@@ -17,7 +17,7 @@ key and the old value stays.
 `;
 
 export function settingsPage(): string {
-  const { cni, ...own } = AGENT_SETTINGS;
+  const { cni, fabric, ...own } = AGENT_SETTINGS;
   const agentOnly = Object.fromEntries(
     Object.entries(own).filter(([key]) => !(key in OWN_SETTINGS)),
   );
@@ -30,6 +30,7 @@ export function settingsPage(): string {
       OWN_SETTINGS,
     ),
     section('cni', 'Below `cni:` in the file of `weft agent`.', { cni }),
+    section('fabric', 'Below `fabric:` in the file of `weft agent`.', { fabric }),
     section(
       'KubeProxyConfiguration',
       'The file of `weft proxy`, and below `proxy:` in that of `weft agent`, which has the flag ' +

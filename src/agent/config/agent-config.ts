@@ -3,6 +3,7 @@ import { ConfigError } from '../../util/errors.ts';
 import { LOG_LEVELS, type LogLevel } from '../../util/log.ts';
 import { AGENT_SCHEMA, AGENT_SETTINGS, COMPONENTS, type Component } from './agent-settings.ts';
 import { type KeyPath, type Origin, parseConfigDocument } from './document.ts';
+import { type FabricSettings, resolveFabricSettings } from './fabric-settings.ts';
 import {
   fillDefaults,
   KUBE_PROXY_SCHEMA,
@@ -46,6 +47,7 @@ export interface AgentConfig {
   readonly proxy: ProxySettings;
   readonly own: OwnSettings;
   readonly cni: CniSettings;
+  readonly fabric: FabricSettings;
   /** The proxy's configuration as /configz shows it. */
   readonly kubeProxy: KubeProxyConfiguration;
   /** For the log, once there is one. */
@@ -80,6 +82,7 @@ interface AgentFile extends Partial<OwnSettings> {
   readonly logLevel?: LogLevel;
   readonly proxy?: Sparse<KubeProxyConfiguration>;
   readonly cni?: Partial<CniSettings>;
+  readonly fabric?: Parameters<typeof resolveFabricSettings>[0];
 }
 
 // The table is what the type is made of.
@@ -118,6 +121,7 @@ export function resolveAgentConfig(
     proxy: resolveProxySettings(kubeProxy, inProxy),
     own: resolveOwnSettings(flags.own ?? {}, settings, origin),
     cni: { ...DEFAULT_CNI, ...settings.cni },
+    fabric: resolveFabricSettings(settings.fabric ?? {}, origin),
     kubeProxy,
     warnings: [],
   };
@@ -142,6 +146,7 @@ export function agentConfigFromKubeProxy(
     proxy: resolveProxySettings(config, origin),
     own: resolveOwnSettings(own, {}, origin),
     cni: DEFAULT_CNI,
+    fabric: resolveFabricSettings({}, origin),
     kubeProxy: config,
     warnings: options.warnings,
   };

@@ -1,4 +1,5 @@
 import { LOG_LEVELS, type LogLevel } from '../../util/log.ts';
+import { FABRIC_SETTINGS } from './fabric-settings.ts';
 import { lastText } from './flag-text.ts';
 import { OWN_SETTINGS } from './own-settings.ts';
 import { optional, schemaOf, text, word } from './setting.ts';
@@ -44,6 +45,7 @@ export const AGENT_SETTINGS = {
       schema: { pattern: '^/' },
     }),
   },
+  fabric: FABRIC_SETTINGS,
 } as const;
 
 const own = schemaOf(AGENT_SETTINGS, 'agent-config.schema.json');

@@ -58,6 +58,7 @@ export function planReload(running: AgentConfig, wanted: AgentConfig): ReloadPla
         ([name]) => name,
       ),
       ...differences(running.own, wanted.own, []).map((path) => path.join('.')),
+      ...differences(running.fabric, wanted.fabric, ['fabric']).map((path) => path.join('.')),
       ...paths.filter((path) => !isLive(path)).map((path) => path.join('.')),
     ],
   };
