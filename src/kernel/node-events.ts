@@ -5,6 +5,7 @@
 import type { NetlinkReply } from '../netlink/socket.ts';
 import { type TableEvent, watchTables } from '../nftables/monitor.ts';
 import { type LinkEvent, type LinkTopic, watchLinks } from './link-monitor.ts';
+import { type RouteEvent, watchRoutes } from './route-monitor.ts';
 import type { Netns } from './types.ts';
 
 /** A closed one is told nothing more; closing it again does nothing. */
@@ -14,6 +15,7 @@ export interface Watch {
 
 /** `overflow`: the kernel had to drop events, so everything that they are about must be read again. */
 export type LinkListener = (events: readonly LinkEvent[] | 'overflow') => void;
+export type RouteListener = (events: readonly RouteEvent[] | 'overflow') => void;
 export type TableListener = (event: TableEvent | 'overflow') => void;
 
 /**
@@ -27,6 +29,11 @@ export interface NodeEvents {
    */
   onLinks(topics: readonly LinkTopic[], listener: LinkListener): Watch;
   /**
+   * Routes, permanent neighbours and forwarding entries, our own changes included. IPv4 routes that
+   * go because their link goes down are not told (fib_table_flush): listen to links too.
+   */
+  onRoutes(listener: RouteListener): Watch;
+  /**
    * Transactions of nf_tables, our own included, with the tables they changed and the program that
    * committed them. `onMessage` sees each single message.
    */
@@ -38,6 +45,7 @@ export interface NodeEvents {
 /** Events of a namespace, by default that of this process. Opens nothing before somebody listens. */
 export function openNodeEvents(netns?: Netns): NodeEvents {
   const links = new Map<LinkTopic, Source<readonly LinkEvent[] | 'overflow'>>();
+  const routes = new Source<readonly RouteEvent[] | 'overflow'>((tell) => watchRoutes(netns, tell));
   const messages = new Listeners<NetlinkReply>();
   const tables = new Source<TableEvent | 'overflow'>((tell) =>
     watchTables(netns, tell, messages.tell),
@@ -54,6 +62,7 @@ export function openNodeEvents(netns?: Netns): NodeEvents {
   return {
     onLinks: (topics, listener) =>
       allOf(topics.map((topic) => () => sourceOf(topic).listen(listener))),
+    onRoutes: (listener) => routes.listen(listener),
     onTables: (listener, onMessage) =>
       allOf([
         () => tables.listen(listener),
@@ -61,7 +70,7 @@ export function openNodeEvents(netns?: Netns): NodeEvents {
       ]),
     close() {
       messages.clear();
-      for (const source of [...links.values(), tables]) source.close();
+      for (const source of [...links.values(), routes, tables]) source.close();
     },
   };
 }

@@ -8,21 +8,25 @@ import * as links from '../netlink/rtnetlink/link.ts';
 import * as neighbours from '../netlink/rtnetlink/neighbour.ts';
 import * as routes from '../netlink/rtnetlink/route.ts';
 import { encodeDummy, encodeIfb, encodeVeth } from '../netlink/rtnetlink/veth.ts';
-import { NetlinkSocket } from '../netlink/socket.ts';
+import { type NetlinkError, NetlinkSocket } from '../netlink/socket.ts';
 import { succeedsUnless, unlessErrno } from '../util/errno.ts';
 import { GONE } from './netlink-errors.ts';
 import * as bridgeVlans from './rtnl/bridge-vlans.ts';
 import { deleteLinks } from './rtnl/link-batch.ts';
 import { type Requests, withLinkNames } from './rtnl/named-links.ts';
 import * as trafficControl from './rtnl/traffic-control.ts';
+import * as tunnels from './rtnl/tunnels.ts';
 import type {
   BridgeChange,
   BridgePort,
   BridgeSpec,
+  EntryChange,
+  ForwardingEntry,
   IfbSpec,
   Link,
   LinkAddress,
   LinkChange,
+  Neighbour,
   Netns,
   NodeRtnl,
   PortVlan,
@@ -32,6 +36,7 @@ import type {
   RouteLookup,
   TokenBucket,
   VethSpec,
+  VxlanSpec,
 } from './types.ts';
 
 /** Opens rtnetlink in `netns`, or in the namespace of this process. */
@@ -162,23 +167,23 @@ class RtnlSocket implements NodeRtnl, RouteLookup {
     const payload = routes.encodeRoute(route);
     return succeedsUnless(['EEXIST'], () => {
       const flags = NLM_F_CREATE | NLM_F_APPEND;
-      this.#socket.request(routes.RTM_NEWROUTE, flags, payload, `add ${routeText(route)}`);
+      this.#socket.request(routes.RTM_NEWROUTE, flags, payload, `add ${routes.routeText(route)}`);
     });
   }
 
   replaceRoute(route: Route): void {
     const flags = NLM_F_CREATE | NLM_F_REPLACE;
     const payload = routes.encodeRoute(route);
-    this.#socket.request(routes.RTM_NEWROUTE, flags, payload, `replace ${routeText(route)}`);
+    this.#socket.request(routes.RTM_NEWROUTE, flags, payload, `replace ${routes.routeText(route)}`);
   }
 
   deleteRoute(route: Route): boolean {
     const payload = routes.encodeRoute(route);
-    return this.#deleteIfPresent(routes.RTM_DELROUTE, payload, `delete ${routeText(route)}`);
+    return this.#deleteIfPresent(routes.RTM_DELROUTE, payload, `delete ${routes.routeText(route)}`);
   }
 
   setNeighbour(index: number, address: IP, mac: Mac): void {
-    const payload = neighbours.encodeNeighbour(index, address, mac);
+    const payload = neighbours.encodeNeighbour({ link: index, address, mac, isPermanent: false });
     const flags = NLM_F_CREATE | NLM_F_REPLACE;
     const what = `set neighbour ${address} on link ${index}`;
     this.#socket.request(neighbours.RTM_NEWNEIGH, flags, payload, what);
@@ -239,6 +244,22 @@ class RtnlSocket implements NodeRtnl, RouteLookup {
     return trafficControl.deleteIngressRedirect(this.#socket, link);
   }
 
+  createVxlan(spec: VxlanSpec): boolean {
+    return tunnels.createVxlan(this.#socket, spec);
+  }
+
+  neighbours(link: number): readonly Neighbour[] {
+    return tunnels.neighbours(this.#socket, link);
+  }
+
+  forwardingEntries(link: number): readonly ForwardingEntry[] {
+    return tunnels.forwardingEntries(this.#socket, link);
+  }
+
+  applyEntries(changes: Iterable<EntryChange>): readonly (NetlinkError | undefined)[] {
+    return tunnels.applyEntries(this.#socket, changes);
+  }
+
   #getLink(payload: Buffer, what: string): Link | undefined {
     const [reply] =
       unlessErrno(['ENODEV'], () => this.#socket.request(links.RTM_GETLINK, 0, payload, what)) ??
@@ -257,12 +278,6 @@ class RtnlSocket implements NodeRtnl, RouteLookup {
       this.#socket.request(type, 0, payload, what);
     });
   }
-}
-
-function routeText(route: Route): string {
-  const via = route.gateway === undefined ? '' : ` via ${route.gateway}`;
-  const device = route.link === undefined ? '' : ` on link ${route.link}`;
-  return `route ${route.destination}${via}${device}`;
 }
 
 /** Nobody gains by guessing a group's number, and `node:crypto` takes 5 ms to load. */

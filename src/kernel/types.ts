@@ -9,10 +9,14 @@ import type { FlowFilter } from '../netlink/ctnetlink/request.ts';
 import type { LinkAddress } from '../netlink/rtnetlink/address.ts';
 import type { BridgeChange, BridgePort, BridgeSpec } from '../netlink/rtnetlink/bridge.ts';
 import type { PortVlan, PortVlanOptions, PortVlanRange } from '../netlink/rtnetlink/bridge-vlan.ts';
+import type { ForwardingEntry } from '../netlink/rtnetlink/forwarding.ts';
 import type { Link, LinkChange } from '../netlink/rtnetlink/link.ts';
+import type { Neighbour } from '../netlink/rtnetlink/neighbour.ts';
 import type { Route } from '../netlink/rtnetlink/route.ts';
 import type { TokenBucket } from '../netlink/rtnetlink/token-bucket.ts';
 import type { IfbSpec, VethSpec } from '../netlink/rtnetlink/veth.ts';
+import type { VxlanSpec } from '../netlink/rtnetlink/vxlan.ts';
+import type { NetlinkError } from '../netlink/socket.ts';
 
 export type { Flow, Tuple } from '../netlink/ctnetlink/flow.ts';
 export type { FlowFilter, TupleFilter } from '../netlink/ctnetlink/request.ts';
@@ -28,10 +32,13 @@ export type {
   PortVlanOptions,
   PortVlanRange,
 } from '../netlink/rtnetlink/bridge-vlan.ts';
+export type { ForwardingEntry } from '../netlink/rtnetlink/forwarding.ts';
 export type { Link, LinkChange } from '../netlink/rtnetlink/link.ts';
+export type { Neighbour } from '../netlink/rtnetlink/neighbour.ts';
 export type { Route } from '../netlink/rtnetlink/route.ts';
 export type { TokenBucket } from '../netlink/rtnetlink/token-bucket.ts';
 export type { IfbSpec, VethSpec } from '../netlink/rtnetlink/veth.ts';
+export type { Vxlan, VxlanSpec } from '../netlink/rtnetlink/vxlan.ts';
 
 /** An open network namespace. `id` is `<device>:<inode>`: equal ids are the same namespace. */
 export interface Netns {
@@ -130,8 +137,35 @@ export interface RouteLookup {
   localRoutes(family: IPFamily): readonly IP[];
 }
 
+/** An entry that leads to another node. Routes are put in place of one of equal key. */
+export type Entry =
+  | { readonly kind: 'neighbour'; readonly entry: Neighbour }
+  | { readonly kind: 'forwarding'; readonly entry: ForwardingEntry }
+  | { readonly kind: 'route'; readonly entry: Route };
+
+/** `put` adds or replaces by key: a neighbour's address, a MAC, a route's destination and priority. */
+export type EntryChange = { readonly action: 'put' | 'delete' } & Entry;
+
+/** Tunnels to other nodes, and the entries that lead into them. */
+export interface Tunnels {
+  /**
+   * Creates a VXLAN link, raised. `false` when the name was taken. Throws EEXIST for a network that
+   * another VXLAN link has, EADDRINUSE for a port of somebody else.
+   */
+  createVxlan(spec: VxlanSpec): boolean;
+  /** Of both families; without those that the kernel is still asking for. */
+  neighbours(link: number): readonly Neighbour[];
+  /** Of a VXLAN link; without those that it learned. */
+  forwardingEntries(link: number): readonly ForwardingEntry[];
+  /**
+   * Makes the changes in order, many to a datagram, and gives one outcome each: undefined or its
+   * error. The kernel goes on after one that fails. Deleting what is gone is no error.
+   */
+  applyEntries(changes: Iterable<EntryChange>): readonly (NetlinkError | undefined)[];
+}
+
 /** Everything rtnetlink does for a node. */
-export interface NodeRtnl extends Rtnl, BridgeVlans, LinkBatches, TrafficControl {}
+export interface NodeRtnl extends Rtnl, BridgeVlans, LinkBatches, TrafficControl, Tunnels {}
 
 export interface Conntrack {
   /** The kernel picks the flows (kernel 5.8), so few matches among many flows are cheap. */

@@ -34,7 +34,14 @@ export function withLinkNames(socket: NetlinkSocket): Requests {
   };
 }
 
-function named(socket: NetlinkSocket, message: string): string {
+/** The same for errors that came as outcomes. */
+export function nameLinks(socket: Pick<Requests, 'request'>, errors: readonly Error[]): void {
+  for (const error of errors) {
+    if (!EXPECTED.includes(errorCode(error))) error.message = named(socket, error.message);
+  }
+}
+
+function named(socket: Pick<Requests, 'request'>, message: string): string {
   return message.replace(/\blink (\d+)\b/g, (text, index: string) => {
     const name = nameOf(socket, Number(index));
     return name === undefined ? text : `link "${name}"`;
@@ -42,7 +49,7 @@ function named(socket: NetlinkSocket, message: string): string {
 }
 
 /** Undefined for one that is gone. */
-function nameOf(socket: NetlinkSocket, index: number): string | undefined {
+function nameOf(socket: Pick<Requests, 'request'>, index: number): string | undefined {
   try {
     const [reply] = socket.request(RTM_GETLINK, 0, encodeLinkByIndex(index), 'get link');
     return reply === undefined ? undefined : decodeLink(reply.payload).name;

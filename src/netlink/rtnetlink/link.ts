@@ -5,6 +5,7 @@ import { type Mac, macFromBytes, macToBytes } from '../../net/mac.ts';
 import { type BridgePort, type PortState, readBridgePort, readVlanFiltering } from './bridge.ts';
 import { encodeWith } from './codec.ts';
 import { IFLA_EXT_MASK, IFLA_GROUP, IFLA_IFNAME, linkMessage } from './link-attributes.ts';
+import { readVxlan, type Vxlan } from './vxlan.ts';
 
 export const RTM_NEWLINK = 16;
 export const RTM_DELLINK = 17;
@@ -54,6 +55,8 @@ export interface Link {
   readonly port?: Required<BridgePort>;
   /** Only bridges have it; `false` also where the kernel cannot filter VLANs. */
   readonly vlanFiltering?: boolean;
+  /** Only VXLAN links have it. */
+  readonly vxlan?: Vxlan;
 }
 
 export interface LinkChange {
@@ -93,6 +96,7 @@ export function decodeLink(payload: Buffer): Link {
     alias: attrs.ifalias,
     ...(attrs.group === undefined || attrs.group === 0 ? {} : { group: attrs.group }),
     ...readBridgeDetails(info),
+    ...(info.kind === 'vxlan' && info.data !== undefined ? { vxlan: readVxlan(info.data) } : {}),
   };
 }
 

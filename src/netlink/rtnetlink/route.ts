@@ -54,19 +54,32 @@ export function decodeRoute(payload: Buffer): Route | undefined {
   const source = attributes.get(RTA_PREFSRC);
   const link = number(RTA_OIF);
   const priority = number(RTA_PRIORITY);
-  const unspecified = Buffer.alloc(payload.readUInt8(0) === AF_INET ? 4 : 16);
-  const destination = ipFromBytes(attributes.get(RTA_DST) ?? unspecified);
   return {
-    destination: cidrOf(destination, payload.readUInt8(1)),
+    destination: readDestination(payload, attributes),
     ...readGateway(attributes),
     ...(link === undefined ? {} : { link }),
-    table: number(RTA_TABLE) ?? payload.readUInt8(4),
+    table: readTable(payload, attributes),
     ...(priority === undefined ? {} : { priority }),
     scope: payload.readUInt8(6),
     ...readMetrics(attributes.get(RTA_METRICS)),
     ...(source === undefined ? {} : { source: ipFromBytes(source) }),
     ...((payload.readUInt32LE(8) & RTNH_F_ONLINK) === 0 ? {} : { isOnlink: true }),
     protocol: payload.readUInt8(5),
+  };
+}
+
+/** What an RTM_*ROUTE of any type is about. */
+export function decodeRouteKey(payload: Buffer): {
+  readonly destination: Cidr;
+  readonly table: number;
+  readonly priority?: number;
+} {
+  const attributes = readAttributes(payload, HEADER_BYTES);
+  const priority = attributes.get(RTA_PRIORITY)?.readUInt32LE(0);
+  return {
+    destination: readDestination(payload, attributes),
+    table: readTable(payload, attributes),
+    ...(priority === undefined ? {} : { priority }),
   };
 }
 
@@ -103,6 +116,13 @@ export function encodeRoute(route: Route): Buffer {
   payload.writeUInt8(route.protocol ?? RTPROT_STATIC, 5);
   payload.writeUInt8(route.scope ?? (hasGateway ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK), 6);
   return withMetrics(withForeignGateway(payload, route), route);
+}
+
+/** A route in the words of errors: `route 10.1.0.0/16 via 10.0.0.1 on link 3`. */
+export function routeText(route: Route): string {
+  const via = route.gateway === undefined ? '' : ` via ${route.gateway}`;
+  const device = route.link === undefined ? '' : ` on link ${route.link}`;
+  return `route ${route.destination}${via}${device}`;
 }
 
 /** For an RTM_GETROUTE dump of one table, filtered by the kernel (strict checking). */
@@ -145,6 +165,15 @@ function withForeignGateway(payload: Buffer, route: Route): Buffer {
   const via = Buffer.concat([Buffer.alloc(2), bytesOf(gateway)]);
   via.writeUInt16LE(addressFamily(ipFamily(gateway)), 0);
   return new AttributeWriter().raw(payload).bytes(RTA_VIA, via).finish();
+}
+
+function readDestination(payload: Buffer, attributes: ReadonlyMap<number, Buffer>): Cidr {
+  const unspecified = Buffer.alloc(payload.readUInt8(0) === AF_INET ? 4 : 16);
+  return cidrOf(ipFromBytes(attributes.get(RTA_DST) ?? unspecified), payload.readUInt8(1));
+}
+
+function readTable(payload: Buffer, attributes: ReadonlyMap<number, Buffer>): number {
+  return attributes.get(RTA_TABLE)?.readUInt32LE(0) ?? payload.readUInt8(4);
 }
 
 function readGateway(attributes: ReadonlyMap<number, Buffer>): { gateway?: IP } {

@@ -1,7 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { parseCidr } from '../../../../src/net/cidr.ts';
 import { parseIP } from '../../../../src/net/ip.ts';
-import { decodeRoute, encodeRoute, type Route } from '../../../../src/netlink/rtnetlink/route.ts';
+import {
+  decodeRoute,
+  decodeRouteKey,
+  encodeRoute,
+  type Route,
+} from '../../../../src/netlink/rtnetlink/route.ts';
 
 const ROUTES: readonly (readonly [string, Route])[] = [
   ['link', { destination: parseCidr('10.1.0.0/16'), link: 3 }],
@@ -32,6 +37,25 @@ const ROUTES: readonly (readonly [string, Route])[] = [
 describe('routes', () => {
   test.each(ROUTES)('%s: read as written', (_, route) => {
     expect(decodeRoute(encodeRoute(route))).toMatchObject(route);
+  });
+
+  // The fabric compares what the kernel lists with what it wants.
+  test.each(ROUTES)('%s: what was read is written the same', (_, route) => {
+    const written = encodeRoute(route);
+    const read = decodeRoute(written);
+    expect(read && encodeRoute(read)).toEqual(written);
+    expect(read && decodeRoute(encodeRoute(read))).toEqual(read);
+  });
+
+  test('a route of any type has a key', () => {
+    const route = { destination: parseCidr('fd00:1::/64'), table: 1000, priority: 201 };
+    const blackhole = encodeRoute({ ...route, protocol: 201 });
+    blackhole.writeUInt8(6, 7);
+    expect(decodeRouteKey(blackhole)).toEqual(route);
+    expect(decodeRouteKey(encodeRoute({ destination: parseCidr('0.0.0.0/0') }))).toEqual({
+      destination: '0.0.0.0/0',
+      table: 254,
+    });
   });
 
   test('other types of routes are none of unicast', () => {
