@@ -4,6 +4,7 @@
 #include <sys/ioctl.h>
 #include <sys/vfs.h>
 
+#include <cstdlib>
 #include <string>
 
 #include "bindings.h"
@@ -15,8 +16,12 @@ namespace {
 
 constexpr size_t kMaxSysctlBytes = 4096;
 
+// A container's own /proc/sys is read-only; WEFT_SYSCTL_DIR is where the node's is mounted. What is
+// below net/ is always that of the thread's network namespace, wherever procfs is mounted.
 std::string sysctlFile(const Napi::Value& path) {
-  return "/proc/sys/" + path.As<Napi::String>().Utf8Value();
+  const char* mounted = getenv("WEFT_SYSCTL_DIR");
+  std::string directory = mounted == nullptr || *mounted == '\0' ? "/proc/sys" : mounted;
+  return directory + "/" + path.As<Napi::String>().Utf8Value();
 }
 
 int readWhole(const std::string& file, char* buffer, ssize_t* length) {

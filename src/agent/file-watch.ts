@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
-import { type FSWatcher, readFileSync, watch } from 'node:fs';
+import { type FSWatcher, readFileSync, statSync, watch } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import type { Clock } from '../util/clock.ts';
 import { toError } from '../util/errors.ts';
+import { configPaths } from './config-paths.ts';
 
 export interface FileWatchOptions {
   readonly clock: Clock;
@@ -20,11 +21,13 @@ const MOST_WAITING_MS = 3_000;
 const POLL_MS = 15_000;
 
 /**
- * Tells when the content of a file changes. The directory is watched, not the file: editors and
- * ConfigMap volumes put a new file, or a new target of a link, in the place of the old one.
+ * Tells when the content of a file changes, or of the configuration files of a directory. The
+ * directory is watched, not the file: editors and ConfigMap volumes put a new file, or a new target
+ * of a link, in the place of the old one.
  */
 export function watchFile(path: string, options: FileWatchOptions): { close(): void } {
   const { clock, onChange, onFailure } = options;
+  const isDirectory = statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
   let known = checksum(path);
   let cancel = () => {};
   let waitingSince: number | undefined;
@@ -38,14 +41,15 @@ export function watchFile(path: string, options: FileWatchOptions): { close(): v
   };
   const lookSoon = (name: string | null) => {
     // `..data` is the link that a ConfigMap volume changes.
-    if (name !== null && name !== basename(path) && !name.startsWith('..')) return;
+    const isOther = !isDirectory && name !== null && name !== basename(path);
+    if (isOther && !name.startsWith('..')) return;
     const now = clock.now();
     waitingSince ??= now;
     if (now - waitingSince > MOST_WAITING_MS) return;
     cancel();
     cancel = clock.schedule(QUIET_MS, look);
   };
-  const watcher = watchDirectory(dirname(path), lookSoon, onFailure);
+  const watcher = watchDirectory(isDirectory ? path : dirname(path), lookSoon, onFailure);
   cancel = clock.schedule(POLL_MS, look);
   return {
     close: () => {
@@ -70,10 +74,12 @@ function watchDirectory(
   }
 }
 
-/** '' when the file cannot be read. */
+/** '' when a file cannot be read. */
 function checksum(path: string): string {
   try {
-    return createHash('sha256').update(readFileSync(path)).digest('hex');
+    const hash = createHash('sha256');
+    for (const file of configPaths(path)) hash.update(`${file}\0`).update(readFileSync(file));
+    return hash.digest('hex');
   } catch {
     return '';
   }

@@ -185,7 +185,11 @@ function declareAgentFlags(parser: Argv): Argv {
   parser.usage('weft agent [flags]').epilogue(AGENT_EPILOGUE).option('config', {
     type: 'string',
     requiresArg: true,
-    describe: 'YAML file with these settings and those of the components',
+    describe: 'YAML file with these settings and those of the components, or a directory of such',
+  });
+  parser.option('init-only', {
+    type: 'boolean',
+    describe: 'Do what needs full privileges (sysctls), then exit',
   });
   return declareSettings(parser, { ...AGENT_SETTINGS, mode: KUBE_PROXY_SETTINGS.mode });
 }

@@ -41,6 +41,8 @@ export interface CommandEffects extends QuestionEffects, StatusEffects, PolicyCh
   /** Takes or gives back the names of the reference plugins and tells about each. */
   readonly dropIn: (options: DropInFlags) => readonly string[];
   readonly readFile: (path: string) => string;
+  /** The files that a configuration file or directory is. */
+  readonly configPaths: (path: string) => readonly string[];
   readonly writeFile: (path: string, text: string) => void;
   readonly printError: (text: string) => void;
 }
@@ -183,11 +185,13 @@ function configOfAgent(values: FlagValues, effects: CommandEffects): AgentConfig
   const flags: AgentFlags = {
     ...agentFlagTexts(values),
     ...(proxyMode === undefined ? {} : { proxyMode }),
+    isInitOnly: values['init-only'] === true,
     own: readOwnFlags(values),
   };
   const path = lastText(values['config']);
-  const file = path === undefined ? undefined : { path, text: readText('--config', path, effects) };
-  return resolveAgentConfig(flags, file, effects.surroundings);
+  const paths = path === undefined ? [] : effects.configPaths(path);
+  const files = paths.map((file) => ({ path: file, text: readText('--config', file, effects) }));
+  return resolveAgentConfig(flags, files, effects.surroundings);
 }
 
 function readText(flag: string, path: string, { readFile }: CommandEffects): string {

@@ -4,6 +4,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { runAgent } from '../agent/agent.ts';
 import { cleanup } from '../agent/cleanup/cleanup.ts';
+import { configPaths } from '../agent/config-paths.ts';
 import { askAgent } from '../agent/debug/client.ts';
 import { readDiskStatus } from '../agent/debug/disk-status.ts';
 import { dropIn } from '../agent/drop-in/drop-in.ts';
@@ -36,6 +37,7 @@ const code = await runCommand(() => parseCommandLine(argv.slice(2)), {
   },
   readManifests,
   readFile: (path) => readFileSync(path === '-' ? 0 : path, 'utf8'),
+  configPaths,
   writeFile: (path, text) => writeFileSync(path, text),
   print: (text) => void stdout.write(text),
   printError: (text) => void stderr.write(text),

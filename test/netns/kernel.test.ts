@@ -1,5 +1,5 @@
 import { closeSync, openSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { NetnsError, netnses } from '../../src/kernel/netns.ts';
 import { openRtnl } from '../../src/kernel/rtnl.ts';
 import { linkSysctl, sysctls } from '../../src/kernel/sysctls.ts';
@@ -223,5 +223,17 @@ describe('sysctls', () => {
     expect(sysctls.read(podNetns, 'net/ipv4/nothing')).toBeUndefined();
     expect(() => sysctls.read(podNetns, '../../etc/passwd')).toThrow('is not plain');
     expect(() => sysctls.write(podNetns, 'net/ipv4/ip_forward', 'many')).toThrow('EINVAL');
+  });
+
+  test('of a procfs that is mounted elsewhere are those of the namespace, too', () => {
+    process.env['WEFT_SYSCTL_DIR'] = '/proc/self/root/proc/sys';
+    onTestFinished(() => {
+      delete process.env['WEFT_SYSCTL_DIR'];
+    });
+    sysctls.write(podNetns, 'net/ipv4/tcp_sack', '0');
+    expect(sysctls.read(podNetns, 'net/ipv4/tcp_sack')).toBe('0');
+    expect(sysctls.read(nodeNetns, 'net/ipv4/tcp_sack')).toBe('1');
+    process.env['WEFT_SYSCTL_DIR'] = '/nowhere';
+    expect(sysctls.read(podNetns, 'net/ipv4/tcp_sack')).toBeUndefined();
   });
 });

@@ -11,6 +11,7 @@ import {
   type Sparse,
 } from './kube-proxy-config.ts';
 import type { KubeProxyOptions } from './kube-proxy-flags.ts';
+import { type ConfigFile, layered } from './layers.ts';
 import { suggestion } from './nearest.ts';
 import { type OwnSettings, resolveOwnSettings } from './own-settings.ts';
 import { type ProxySettings, resolveProxySettings } from './proxy-settings.ts';
@@ -70,6 +71,7 @@ export interface AgentFlags {
   readonly logLevel?: string;
   /** Replaces `proxy.mode`. */
   readonly proxyMode?: string;
+  readonly isInitOnly?: boolean;
   readonly own?: Partial<OwnSettings>;
 }
 
@@ -90,16 +92,16 @@ export const DEFAULT_CNI = fillTable(AGENT_SETTINGS.cni, {}) as CniSettings;
 const findDeviations = createSchemaCheck(AGENT_SCHEMA, [KUBE_PROXY_SCHEMA]);
 
 /**
- * The configuration of `weft agent`: flags over `file` over defaults. Throws ConfigError that
- * names the flag, or file, line and key; unlike in kube-proxy's own file, unknown and duplicate
- * keys are errors too.
+ * The configuration of `weft agent`: flags over `files`, a later one over an earlier one, over
+ * defaults. Throws ConfigError that names the flag, or file, line and key; unlike in kube-proxy's own
+ * file, unknown and duplicate keys are errors too.
  */
 export function resolveAgentConfig(
   flags: AgentFlags,
-  file: { readonly path: string; readonly text: string } | undefined,
+  files: readonly ConfigFile[],
   surroundings: Surroundings,
 ): AgentConfig {
-  const { settings, origin } = file ? parseAgentFile(file.text, file.path) : noFile();
+  const { settings, origin } = parseAgentFiles(files);
   const { proxyMode } = flags;
   const mode = proxyMode === undefined ? {} : { mode: proxyMode };
   const kubeProxy = fillDefaults({ ...settings.proxy, ...mode });
@@ -117,7 +119,7 @@ export function resolveAgentConfig(
     source: chooseSource({ flags, file: settings, components, surroundings }),
     runDir: chooseRunDir(flags.runDir ?? settings.runDir, surroundings),
     logLevel: chooseLogLevel(flags.logLevel) ?? settings.logLevel ?? 'info',
-    isInitOnly: false,
+    isInitOnly: flags.isInitOnly === true,
     proxy: resolveProxySettings(kubeProxy, inProxy),
     own: resolveOwnSettings(flags.own ?? {}, settings, origin),
     cni: { ...DEFAULT_CNI, ...settings.cni },
@@ -152,21 +154,18 @@ export function agentConfigFromKubeProxy(
   };
 }
 
-function noFile(): { settings: AgentFile; origin: Origin } {
-  return { settings: {}, origin: (path) => path.join('.') };
-}
-
-function parseAgentFile(text: string, path: string): { settings: AgentFile; origin: Origin } {
-  const { value, origin, duplicates } = parseConfigDocument(text, path);
-  const problems = [
-    ...findDeviations(value),
-    ...duplicates.map((key) => ({ path: key, reason: 'duplicate key' })),
-  ];
+function parseAgentFiles(files: readonly ConfigFile[]): { settings: AgentFile; origin: Origin } {
+  const documents = files.map(({ path, text }) => parseConfigDocument(text, path));
+  const problems = documents.flatMap(({ value, origin, duplicates }) => {
+    const repeated = duplicates.map((key) => ({ path: key, reason: 'duplicate key' }));
+    return [...findDeviations(value), ...repeated].map((problem) => ({ ...problem, origin }));
+  });
   const [first] = problems;
   if (first !== undefined) {
-    const lines = problems.map((problem) => `${origin(problem.path)}: ${problem.reason}`);
+    const lines = problems.map(({ path, reason, origin }) => `${origin(path)}: ${reason}`);
     throw new ConfigError(first.path.join('.'), lines.join('\n'));
   }
+  const { value, origin } = layered(documents);
   // The schema check above has found every field to be of its type.
   return { settings: value as AgentFile, origin };
 }

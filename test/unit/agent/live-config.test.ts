@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type AgentConfig, resolveAgentConfig } from '../../../src/agent/config/agent-config.ts';
+import { configPaths } from '../../../src/agent/config-paths.ts';
 import { watchFile } from '../../../src/agent/file-watch.ts';
 import { LiveConfig, type ReloadResult, reload } from '../../../src/agent/live-config.ts';
 import { systemClock } from '../../../src/util/clock.ts';
@@ -11,7 +12,7 @@ import { createLogger } from '../../../src/util/log.ts';
 
 function config(text: string): AgentConfig {
   const surroundings = { hostname: 'node-a', environment: {} };
-  return resolveAgentConfig({}, { path: 'weft.yaml', text }, surroundings);
+  return resolveAgentConfig({}, [{ path: 'weft.yaml', text }], surroundings);
 }
 
 const BASE = 'manifests: /objects\n';
@@ -127,6 +128,20 @@ describe('watchFile', () => {
     symlinkSync('v2', join(directory, '..data_tmp'));
     renameSync(join(directory, '..data_tmp'), join(directory, '..data'));
     await seen(1);
+  });
+
+  test('a directory: a file of it changes, comes and goes; others do not count', async () => {
+    writeFileSync(join(directory, '10-weft.yaml'), 'one');
+    writeFileSync(join(directory, '.hidden.yaml'), 'one');
+    follow(directory);
+    expect(configPaths(directory)).toEqual([join(directory, '10-weft.yaml')]);
+    writeFileSync(join(directory, '.hidden.yaml'), 'two');
+    writeFileSync(join(directory, '50-more.yaml'), 'one');
+    await seen(1);
+    writeFileSync(join(directory, '10-weft.yaml'), 'two');
+    await seen(2);
+    rmSync(join(directory, '50-more.yaml'));
+    await seen(3);
   });
 
   test.each(['config', 'other'])(

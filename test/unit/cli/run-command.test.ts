@@ -41,6 +41,7 @@ async function run(line: string, overrides: Partial<CommandEffects> = {}): Promi
       if (text === undefined) throw Object.assign(new Error('open'), { code: 'ENOENT' });
       return text;
     },
+    configPaths: (path) => [path],
     writeFile: (path, text) => void files.set(path, text),
     print: (text) => {
       outcome.out += text;
@@ -54,6 +55,23 @@ async function run(line: string, overrides: Partial<CommandEffects> = {}): Promi
 }
 
 describe('agent', () => {
+  test('--init-only', async () => {
+    const { configs } = await run('agent --config weft.yaml --init-only');
+    expect(configs).toMatchObject([{ isInitOnly: true }]);
+  });
+
+  test('a directory of files is one configuration', async () => {
+    const texts = new Map([
+      ['/etc/weft/10.yaml', 'components: [cni]\nrunDir: /run/ten\n'],
+      ['/etc/weft/50.yaml', 'runDir: /run/fifty\n'],
+    ]);
+    const { configs } = await run('agent --config /etc/weft', {
+      configPaths: () => [...texts.keys()],
+      readFile: (path) => texts.get(path) ?? '',
+    });
+    expect(configs).toMatchObject([{ components: new Set(['cni']), runDir: '/run/fifty' }]);
+  });
+
   test('flags over file', async () => {
     const { code, configs } = await run('agent --config weft.yaml --run-dir /run/flag');
     expect([code, configs]).toMatchObject([

@@ -12,9 +12,35 @@ const outside = { hostname: 'Node-A', environment: {} };
 const inCluster = { hostname: 'Node-A', environment: { KUBERNETES_SERVICE_HOST: '172.30.0.1' } };
 
 function resolve(flags: AgentFlags, text?: string, surroundings = inCluster as typeof outside) {
-  const file = text === undefined ? undefined : { path: 'weft.yaml', text };
-  return resolveAgentConfig(flags, file, surroundings);
+  const files = text === undefined ? [] : [{ path: 'weft.yaml', text }];
+  return resolveAgentConfig(flags, files, surroundings);
 }
+
+describe('several files', () => {
+  const read = (...texts: readonly string[]) => {
+    const files = texts.map((text, index) => ({ path: `${index}.yaml`, text }));
+    return resolveAgentConfig({}, files, outside);
+  };
+  const BASE = 'manifests: /m\ncomponents: [cni]\nproxy:\n  mode: ipvs\n  conntrack: {min: 5}\n';
+
+  test('a later one replaces settings and lists, and leaves the others', () => {
+    const { components, kubeProxy } = read(BASE, 'components: [proxy]\nproxy: {mode: nftables}\n');
+    expect([components, kubeProxy.mode, kubeProxy.conntrack.min]).toEqual([
+      new Set(['proxy']),
+      'nftables',
+      5,
+    ]);
+    expect(read(BASE, '# nothing\n', 'proxy:\n').kubeProxy.mode).toBe('ipvs');
+  });
+
+  test.each([
+    ['in the file that has it last', [BASE, 'proxy: {mode: ip}', ''], /^1\.yaml:1: proxy\.mode/],
+    ['in the first of two', [BASE, '{}', 'nodeNam: a'], /^2\.yaml:1: .*nodeName/],
+    ['in both', ['a: 1', 'b: 1'], /^0\.yaml:1: .*\n1\.yaml:1: /],
+  ])('what is wrong is told %s', (_name, texts, message) => {
+    expect(() => read(...texts)).toThrow(message);
+  });
+});
 
 describe('resolveAgentConfig', () => {
   test('defaults', () => {

@@ -7,7 +7,7 @@ const surroundings = { hostname: 'node-a', environment: {} };
 
 function config(section: string) {
   const text = `manifests: /objects\n${section}`;
-  return resolveAgentConfig({}, { path: 'weft.yaml', text }, surroundings);
+  return resolveAgentConfig({}, [{ path: 'weft.yaml', text }], surroundings);
 }
 
 test('a file without the section has the defaults', () => {

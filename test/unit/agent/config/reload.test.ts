@@ -6,7 +6,7 @@ import { ConfigError } from '../../../../src/util/errors.ts';
 const surroundings = { hostname: 'node-a', environment: {} };
 
 function config(text: string) {
-  return resolveAgentConfig({}, { path: 'weft.yaml', text }, surroundings);
+  return resolveAgentConfig({}, [{ path: 'weft.yaml', text }], surroundings);
 }
 
 const BASE = 'manifests: /objects\nproxy:\n  mode: nftables\n';
