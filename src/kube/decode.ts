@@ -7,6 +7,7 @@ import type {
   EndpointPort,
   EndpointSlice,
   Node,
+  NodeAddress,
   ObjectMeta,
   Protocol,
   Service,
@@ -14,6 +15,7 @@ import type {
   ServicePort,
   ServiceSpec,
   ServiceStatus,
+  Taint,
 } from './types.ts';
 
 const MAX_PORT = 65_535;
@@ -153,8 +155,13 @@ function decodeEndpointPort(port: ObjectReader): EndpointPort {
   };
 }
 
+/** Names of these two kinds are of no use without a resolver. */
+const UNUSED_ADDRESSES: readonly string[] = ['InternalDNS', 'ExternalDNS'];
+
 /** Decoder of core/v1 Node; throws FieldError. */
-export function nodeDecoder(kept: Kept): Decode<Node> {
+export function nodeDecoder(
+  kept: Kept & { readonly isTaintKept: (key: string) => boolean },
+): Decode<Node> {
   return (value, mode) => {
     const object = new ObjectReader(value, mode);
     const spec = object.optionalObject('spec');
@@ -162,18 +169,37 @@ export function nodeDecoder(kept: Kept): Decode<Node> {
     return {
       metadata: decodeMeta(object, kept, false),
       spec: spec && {
-        podCIDR: spec.optionalString('podCIDR'),
-        podCIDRs: spec.optionalStrings('podCIDRs'),
-        taints: spec.optionalObjects('taints')?.map((taint) => ({ key: taint.string('key') })),
+        podCIDRs: decodePodCIDRs(spec),
+        taints: decodeTaints(spec, kept.isTaintKept),
       },
-      status: addresses && {
-        addresses: addresses.map((entry) => ({
-          type: entry.string('type'),
-          address: entry.string('address'),
-        })),
-      },
+      status: addresses && { addresses: decodeNodeAddresses(addresses) },
     };
   };
+}
+
+/** Objects of files may have the older field alone. */
+function decodePodCIDRs(spec: ObjectReader): readonly string[] | undefined {
+  const all = spec.optionalStrings('podCIDRs') ?? [];
+  const first = spec.optionalString('podCIDR');
+  if (all.length > 0) return all;
+  return first ? [first] : undefined;
+}
+
+function decodeTaints(
+  spec: ObjectReader,
+  isKept: (key: string) => boolean,
+): readonly Taint[] | undefined {
+  const keys = spec.optionalObjects('taints')?.map((taint) => taint.string('key')) ?? [];
+  const kept = keys.filter(isKept);
+  return kept.length === 0 ? undefined : kept.map((key) => ({ key }));
+}
+
+function decodeNodeAddresses(entries: readonly ObjectReader[]): readonly NodeAddress[] {
+  const addresses = entries.map((entry) => ({
+    type: interned(entry.string('type')),
+    address: entry.string('address'),
+  }));
+  return addresses.filter(({ type }) => !UNUSED_ADDRESSES.includes(type));
 }
 
 /** Decoder of networking.k8s.io/v1 ServiceCIDR; throws FieldError. */

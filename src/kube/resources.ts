@@ -30,8 +30,12 @@ const BALANCING_ANNOTATIONS: readonly string[] = [
   IPVS_SCHEDULER_ANNOTATION,
 ];
 
-/** A second copy of the whole object. */
-const KUBECTL_COPY_ANNOTATION = 'kubectl.kubernetes.io/last-applied-configuration';
+/** Annotations of Nodes that are ours. */
+const OWN_PREFIX = 'weft.dev/';
+/** Label with the zone of a Node. */
+export const ZONE_LABEL = 'topology.kubernetes.io/zone';
+/** Taint by which the cluster autoscaler says that it will remove a Node. */
+export const AUTOSCALER_TAINT = 'ToBeDeletedByClusterAutoscaler';
 
 /** Where the API serves a kind of object and which objects are wanted. */
 export interface ResourceKind {
@@ -54,6 +58,8 @@ export interface Resource<T extends KubernetesObject> extends ResourceKind {
   readonly decode: (value: unknown, mode: DecodeMode) => T;
   /** What an object counts when a list drops many at once; absent leaves the kind unguarded. */
   readonly weigh?: (object: T) => number;
+  /** Losses up to this weight are believed whatever share of everything they are. */
+  readonly unguardedLoss?: number;
   /** Older API servers do not serve the kind: it then counts as empty. */
   readonly isOptional?: boolean;
   /** Why an object that is selected has no effect, for the person who wrote the file. */
@@ -150,9 +156,12 @@ const allNodes: Resource<Node> = {
   isNamespaced: false,
   isSelected: () => true,
   decode: nodeDecoder({
-    isLabelKept: () => true,
-    isAnnotationKept: (key) => key !== KUBECTL_COPY_ANNOTATION,
+    isLabelKept: (key) => key === ZONE_LABEL,
+    isAnnotationKept: (key) => key.startsWith(OWN_PREFIX),
+    isTaintKept: (key) => key === AUTOSCALER_TAINT,
   }),
+  weigh: () => 1,
+  unguardedLoss: 1,
 };
 
 /** All Nodes, or the one called `name`. */

@@ -1,6 +1,7 @@
 import { toError, WeftError } from '../util/errors.ts';
 import { Turn } from '../util/turns.ts';
 import { objectKey } from './resources.ts';
+import { isSameValue } from './same.ts';
 import type { ObjectHandlers } from './source.ts';
 import type { KubernetesObject } from './types.ts';
 
@@ -50,7 +51,11 @@ export class ObjectStore<T extends KubernetesObject> {
     const key = objectKey(object);
     const old = this.#objects.get(key);
     if (old !== undefined && isSame(old, object)) return;
-    this.#objects.set(key, object);
+    const renewed = old && withVersionOf(old, object);
+    // Of what we read nothing changed, as with a heartbeat: only the version is noted.
+    const isRenewed = renewed !== undefined && isSameValue(renewed, object);
+    this.#objects.set(key, isRenewed ? renewed : object);
+    if (isRenewed) return;
     if (old === undefined) this.#tell('add', key, () => this.#handlers.onAdd(object));
     else this.#tell('update', key, () => this.#handlers.onUpdate(object, old));
   }
@@ -96,4 +101,10 @@ export class ObjectStore<T extends KubernetesObject> {
       throw new HandlerError(event, key, thrown);
     }
   }
+}
+
+/** The old object, whose parts listeners hold, at the version of the new one. */
+function withVersionOf<T extends KubernetesObject>(old: T, { metadata }: KubernetesObject): T {
+  const { resourceVersion } = metadata;
+  return { ...old, metadata: { ...old.metadata, resourceVersion } };
 }

@@ -113,13 +113,18 @@ export interface NodeAddress {
   readonly address: string;
 }
 
+/** Only the keys the resource keeps. */
+export interface Taint {
+  readonly key: string;
+}
+
 /** core/v1 Node. */
 export interface Node extends KubernetesObject {
   readonly spec?:
     | {
-        readonly podCIDR?: string | undefined;
+        /** At most one of each family; `podCIDR` where the object has no more. */
         readonly podCIDRs?: readonly string[] | undefined;
-        readonly taints?: readonly { readonly key: string }[] | undefined;
+        readonly taints?: readonly Taint[] | undefined;
       }
     | undefined;
   readonly status?: { readonly addresses?: readonly NodeAddress[] | undefined } | undefined;

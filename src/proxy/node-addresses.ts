@@ -1,3 +1,4 @@
+import { ZONE_LABEL } from '../kube/resources.ts';
 import type { Node } from '../kube/types.ts';
 import {
   type Cidr,
@@ -36,7 +37,6 @@ export interface NodeFacts {
 }
 
 const LOOPBACK: Readonly<Record<IPFamily, IP>> = { 4: parseIP('127.0.0.1'), 6: parseIP('::1') };
-const ZONE_LABEL = 'topology.kubernetes.io/zone';
 
 /** Reads the Node object of this node; what cannot be parsed is left out. */
 export function parseNode({ metadata, spec, status }: Node): NodeFacts {
@@ -44,11 +44,10 @@ export function parseNode({ metadata, spec, status }: Node): NodeFacts {
     (status?.addresses ?? []).flatMap((entry) =>
       entry.type === type ? (tryParseIP(entry.address) ?? []) : [],
     );
-  const podCIDRs = spec?.podCIDRs ?? (spec?.podCIDR === undefined ? [] : [spec.podCIDR]);
   return {
     zone: metadata.labels?.[ZONE_LABEL],
     addresses: [...addressesOf('InternalIP'), ...addressesOf('ExternalIP')],
-    podCIDRs: podCIDRs.flatMap((text) => tryParseCidr(text) ?? []),
+    podCIDRs: (spec?.podCIDRs ?? []).flatMap((text) => tryParseCidr(text) ?? []),
   };
 }
 

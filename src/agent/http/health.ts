@@ -2,6 +2,7 @@
  * When the Service proxy counts as alive and as ready for traffic (kube-proxy's
  * pkg/proxy/healthcheck/proxy_health.go, KEP-3836). Times are milliseconds since the epoch.
  */
+import { AUTOSCALER_TAINT } from '../../kube/resources.ts';
 import type { IPFamily } from '../../net/ip.ts';
 
 /** Sync times of one family's proxier. */
@@ -45,7 +46,6 @@ export interface NodeDrainState {
   readonly spec?: { readonly taints?: readonly { readonly key: string }[] | undefined } | undefined;
 }
 
-const CLUSTER_AUTOSCALER_TAINT = 'ToBeDeletedByClusterAutoscaler';
 /** How Go prints a time nobody has set. */
 const NEVER = '0001-01-01T00:00:00Z';
 
@@ -55,7 +55,7 @@ const NEVER = '0001-01-01T00:00:00Z';
  */
 export function isNodeEligible(node: NodeDrainState | undefined): boolean {
   if (node === undefined || node.metadata.deletionTimestamp !== undefined) return false;
-  return !node.spec?.taints?.some((taint) => taint.key === CLUSTER_AUTOSCALER_TAINT);
+  return !node.spec?.taints?.some((taint) => taint.key === AUTOSCALER_TAINT);
 }
 
 /**

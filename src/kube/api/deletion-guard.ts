@@ -1,5 +1,5 @@
-/** Below this nobody needs protection: small clusters lose half of their endpoints every day. */
-const MAX_UNGUARDED_LOSS = 10;
+/** Up to this nobody needs protection: small clusters lose half of their endpoints every day. */
+const UNGUARDED_LOSS = 10;
 
 export interface Relist {
   /** Weight by key of what is held, and of what the server listed. */
@@ -9,6 +9,8 @@ export interface Relist {
   readonly withheldSince: ReadonlyMap<string, number>;
   readonly now: number;
   readonly holdMs: number;
+  /** Losses up to this weight are believed whatever their share. */
+  readonly unguardedLoss?: number | undefined;
 }
 
 export interface GuardVerdict {
@@ -23,12 +25,13 @@ export interface GuardVerdict {
  * likely the fault of a server (restored from a backup, half a cache) than the truth; each loss in
  * it counts only once lists have reported it for `holdMs`. What moved between objects is no loss.
  */
-export function judgeRelist({ held, listed, withheldSince, now, holdMs }: Relist): GuardVerdict {
+export function judgeRelist(relist: Relist): GuardVerdict {
+  const { held, listed, withheldSince, now, holdMs, unguardedLoss = UNGUARDED_LOSS } = relist;
   const heldWeight = sum(held.values());
   const listedWeight = sum(listed.values());
   const loss = heldWeight - listedWeight;
   const since = new Map<string, number>();
-  if (loss > MAX_UNGUARDED_LOSS && loss * 2 > heldWeight) {
+  if (loss > unguardedLoss && loss * 2 > heldWeight) {
     for (const [key, weight] of held) {
       if (weight <= (listed.get(key) ?? 0)) continue;
       const firstAt = withheldSince.get(key) ?? now;

@@ -195,7 +195,7 @@ export class Replica<T extends KubernetesObject> {
   #guard(next: Map<string, T>): void {
     const { resource, clock, holdMs, log } = this.#options;
     if (resource.weigh === undefined || holdMs === 0 || this.#store.size === 0) return;
-    const { weigh, kind } = resource;
+    const { weigh, kind, unguardedLoss } = resource;
     const weights = (entries: Iterable<[string, T]>) =>
       new Map([...entries].map(([key, object]) => [key, weigh(object)]));
     const verdict = judgeRelist({
@@ -204,6 +204,7 @@ export class Replica<T extends KubernetesObject> {
       withheldSince: this.#withheldSince,
       now: clock.now(),
       holdMs,
+      unguardedLoss,
     });
     this.#withheldSince = new Map(verdict.withheldSince);
     for (const key of verdict.withheldSince.keys()) {

@@ -1,4 +1,6 @@
-import type { Resource } from '../resources.ts';
+import { nodeDecoder } from '../decode.ts';
+import { nodes, type Resource } from '../resources.ts';
+import type { Node } from '../types.ts';
 import { decodeClusterNetworkPolicy } from './decode-cluster-network-policy.ts';
 import { decodeNetworkPolicy } from './decode-network-policy.ts';
 import { decodeNamespace, decodePod } from './decode-pods.ts';
@@ -26,6 +28,16 @@ export const namespaces: Resource<Namespace> = {
   isSelected: everything,
   decode: decodeNamespace,
   weigh: () => 1,
+};
+
+/** Nodes with what policies select them by. */
+export const labelledNodes: Resource<Node> = {
+  ...nodes(),
+  decode: nodeDecoder({
+    isLabelKept: everything,
+    isAnnotationKept: () => false,
+    isTaintKept: () => false,
+  }),
 };
 
 export const networkPolicies: Resource<NetworkPolicy> = {

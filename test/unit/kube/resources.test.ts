@@ -188,28 +188,65 @@ describe('EndpointSlice', () => {
 });
 
 describe('Node', () => {
-  const node = nodes().decode(
+  const decode = (spec: object, meta: object = {}) =>
+    nodes().decode(
+      {
+        metadata: { name: 'n1', ...meta },
+        spec,
+        status: {
+          addresses: [
+            { type: 'InternalIP', address: '192.168.0.4' },
+            { type: 'InternalIP', address: 'fd00::4' },
+            { type: 'InternalDNS', address: 'n1.example' },
+            { type: 'Hostname', address: 'n1' },
+          ],
+          images: [{ names: ['large'] }],
+          conditions: [{ type: 'Ready', lastHeartbeatTime: 'T' }],
+        },
+      },
+      'strict',
+    );
+  const node = decode(
     {
-      metadata: { name: 'n1', labels: { 'topology.kubernetes.io/zone': 'z1' } },
-      spec: {
-        podCIDR: '10.1.0.0/24',
-        podCIDRs: ['10.1.0.0/24'],
-        taints: [{ key: 'k', effect: 'NoSchedule' }],
-      },
-      status: {
-        addresses: [{ type: 'InternalIP', address: '192.168.0.4' }],
-        images: [{ names: ['large'] }],
-      },
+      ...{ podCIDR: '10.1.0.0/24', podCIDRs: ['10.1.0.0/24', 'fd01::/64'], providerID: 'x' },
+      taints: [{ key: 'k', effect: 'NoSchedule' }, { key: 'ToBeDeletedByClusterAutoscaler' }],
     },
-    'strict',
+    {
+      ...{ uid: 'u1', creationTimestamp: 'T1', deletionTimestamp: 'T2', managedFields: [{}] },
+      labels: { 'topology.kubernetes.io/zone': 'z1', other: 'x' },
+      annotations: { 'weft.dev/own': 'yes', 'csi.example/other': 'no' },
+    },
   );
 
   test('keeps exactly the fields that are read', () => {
     expect(node).toEqual({
-      metadata: { name: 'n1', namespace: '', labels: { 'topology.kubernetes.io/zone': 'z1' } },
-      spec: { podCIDR: '10.1.0.0/24', podCIDRs: ['10.1.0.0/24'], taints: [{ key: 'k' }] },
-      status: { addresses: [{ type: 'InternalIP', address: '192.168.0.4' }] },
+      metadata: {
+        ...{ name: 'n1', namespace: '', uid: 'u1' },
+        ...{ creationTimestamp: 'T1', deletionTimestamp: 'T2' },
+        labels: { 'topology.kubernetes.io/zone': 'z1' },
+        annotations: { 'weft.dev/own': 'yes' },
+      },
+      spec: {
+        podCIDRs: ['10.1.0.0/24', 'fd01::/64'],
+        taints: [{ key: 'ToBeDeletedByClusterAutoscaler' }],
+      },
+      status: {
+        addresses: [
+          { type: 'InternalIP', address: '192.168.0.4' },
+          { type: 'InternalIP', address: 'fd00::4' },
+          { type: 'Hostname', address: 'n1' },
+        ],
+      },
     });
+  });
+
+  test.each([
+    { spec: { podCIDR: '10.1.0.0/24' }, want: ['10.1.0.0/24'] },
+    { spec: { podCIDR: '10.1.0.0/24', podCIDRs: [] }, want: ['10.1.0.0/24'] },
+    { spec: { podCIDR: '' }, want: undefined },
+    { spec: {}, want: undefined },
+  ])('has the podCIDRs $want of $spec', ({ spec, want }) => {
+    expect(decode(spec).spec?.podCIDRs).toEqual(want);
   });
 
   test('is keyed by its name and selected by it', () => {

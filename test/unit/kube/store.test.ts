@@ -1,41 +1,58 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { ObjectStore } from '../../../src/kube/store.ts';
-import type { KubernetesObject } from '../../../src/kube/types.ts';
+import type { KubernetesObject, Node } from '../../../src/kube/types.ts';
 import { RecordingHandlers } from '../../support/kube.ts';
 
 const isSame = (a: KubernetesObject, b: KubernetesObject) =>
   a.metadata.resourceVersion === b.metadata.resourceVersion;
 
+/** Versions differ in what is read (`a`, `b`) or in nothing that is. */
 const contents = fc
-  .dictionary(fc.constantFrom('a', 'b', 'c', 'd', 'e'), fc.constantFrom('1', '2'))
+  .dictionary(fc.constantFrom('a', 'b', 'c', 'd', 'e'), fc.constantFrom('a1', 'a2', 'b1', 'b2'))
   .map((versions) => {
     const objects = Object.entries(versions).map(([name, resourceVersion]) => ({
-      metadata: { name, namespace: '', resourceVersion },
+      metadata: { name, namespace: '', uid: resourceVersion[0], resourceVersion },
     }));
     return new Map(objects.map((object) => [object.metadata.name, object]));
   });
+
+const uids = (objects: Iterable<[string, KubernetesObject]>) =>
+  Object.fromEntries([...objects].map(([key, { metadata }]) => [key, metadata.uid]));
 
 test('handlers hold what the store holds, and are told of each difference once', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(contents), async (states) => {
       const handlers = new RecordingHandlers<KubernetesObject>();
       const store = new ObjectStore(handlers, isSame);
-      let before = new Map<string, KubernetesObject>();
+      let before: Record<string, string | undefined> = {};
       for (const state of states) {
         handlers.take();
         await store.replace(state);
-        expect(Object.fromEntries(handlers.objects)).toEqual(Object.fromEntries(state));
-        const keys = new Set([...before.keys(), ...state.keys()]);
-        const isDifferent = (key: string) => {
-          const [old, now] = [before.get(key), state.get(key)];
-          return old === undefined || now === undefined || !isSame(old, now);
-        };
-        expect(handlers.events).toHaveLength([...keys].filter(isDifferent).length);
-        before = state;
+        expect(Object.fromEntries(store.entries())).toEqual(Object.fromEntries(state));
+        const now = uids(state);
+        expect(uids(handlers.objects)).toEqual(now);
+        const keys = new Set([...Object.keys(before), ...Object.keys(now)]);
+        const different = [...keys].filter((key) => before[key] !== now[key]);
+        expect(handlers.events).toHaveLength(different.length);
+        before = now;
       }
     }),
   );
+});
+
+test('what is the same but for its version is kept as it was told, at the new version', () => {
+  const handlers = new RecordingHandlers<Node>();
+  const store = new ObjectStore(handlers, isSame);
+  const at = (resourceVersion: string): Node => ({
+    metadata: { name: 'n', namespace: '', resourceVersion },
+    spec: { podCIDRs: ['10.0.0.0/24'] },
+  });
+  store.set(at('1'));
+  store.set(at('2'));
+  expect([handlers.events, store.changes]).toEqual([['add n'], 1]);
+  expect(store.get('n')).toEqual(at('2'));
+  expect(store.get('n')?.spec).toBe(handlers.objects.get('n')?.spec);
 });
 
 test('deletions come before additions', async () => {

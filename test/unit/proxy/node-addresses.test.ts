@@ -58,13 +58,8 @@ describe('pod networks of the node', () => {
   test.each([
     {
       name: 'the list',
-      spec: { podCIDR: '10.1.0.0/24', podCIDRs: ['10.1.0.0/24', '10.2.0.0/24', 'fd00:10::/64'] },
+      spec: { podCIDRs: ['10.1.0.0/24', '10.2.0.0/24', 'fd00:10::/64'] },
       want: ['10.1.0.0/24', '10.2.0.0/24'],
-    },
-    {
-      name: 'the single one of old servers',
-      spec: { podCIDR: '10.1.0.0/24' },
-      want: ['10.1.0.0/24'],
     },
     { name: 'none of the family', spec: { podCIDRs: ['fd00:10::/64'] }, want: undefined },
     { name: 'none', spec: {}, want: undefined },

@@ -51,6 +51,18 @@ test.each([
   expect(verdict.withheldSince.size).toBe(want);
 });
 
+test.each([
+  { unguardedLoss: 1, held: 3, listed: 1, want: 2 },
+  { unguardedLoss: 1, held: 3, listed: 2, want: 0 },
+  { unguardedLoss: 1, held: 1, listed: 0, want: 0 },
+  { unguardedLoss: 2, held: 3, listed: 1, want: 0 },
+])('kinds may spare less: $want withheld of $held when $listed are listed', (row) => {
+  const { unguardedLoss } = row;
+  const [held, listed] = [new Map(many('a', row.held)), new Map(many('a', row.listed))];
+  const facts = { held, listed, withheldSince: new Map(), now: NOW, holdMs: HOLD_MS };
+  expect(judgeRelist({ ...facts, unguardedLoss }).withheldSince.size).toBe(row.want);
+});
+
 test('each loss counts once lists have reported it long enough', () => {
   const held = many('a', 20);
   const since: [string, number][] = [

@@ -45,7 +45,10 @@ function run({ source, log }: Connected) {
 async function leaveState(): Promise<void> {
   const connected = await prepare({ source: options() });
   for (const name of ['a', 'b', 'c']) server.put('services', serviceObject(name));
-  server.put('nodes', { kind: 'Node', metadata: { name: 'n1', labels: { zone: 'z1' } } });
+  server.put('nodes', {
+    kind: 'Node',
+    metadata: { name: 'n1', labels: { 'topology.kubernetes.io/zone': 'z1' } },
+  });
   server.put('servicecidrs', { metadata: { name: 'k' }, spec: { cidrs: ['172.30.0.0/16'] } });
   const first = run(connected);
   await first.synced;
@@ -59,7 +62,9 @@ test('a start without server goes on with the last known objects', async () => {
   const second = run(await connect({ source: options() }));
   await second.synced;
   expect(second.services.events).toEqual(['add default/a', 'add default/b', 'add default/c']);
-  expect(second.nodes.objects.get('n1')?.metadata.labels).toEqual({ zone: 'z1' });
+  expect(second.nodes.objects.get('n1')?.metadata.labels).toEqual({
+    'topology.kubernetes.io/zone': 'z1',
+  });
   expect(second.serviceCIDRs.events).toEqual(['add k']);
   expect(second.source.hasSynced()).toBe(true);
   expect(second.source.counts().every(({ counts }) => counts.isRestored)).toBe(true);
