@@ -8,19 +8,19 @@ import { LogSink } from '../util/log-sink.ts';
 import { startCni } from './cni-component.ts';
 import type { AgentConfig } from './config/agent-config.ts';
 import type { ConfigSource } from './config/reload.ts';
-import type { AgentContext } from './context.ts';
+import type { AgentContext, ClusterContext } from './context.ts';
 import { startDebug } from './debug/component.ts';
 import { DescriptorBudget, openFilesLimit } from './descriptors.ts';
 import { startServers } from './http/servers.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { followConfigFile, LiveConfig } from './live-config.ts';
 import { createAgentMetrics } from './metrics/metrics.ts';
+import { NO_EVENTS } from './objects/events.ts';
+import { openObjectSource } from './objects/open.ts';
 import { logProcessWarnings } from './process-warnings.ts';
 import { type OpenedProxy, startProxy } from './proxy/component.ts';
 import { applyConntrackSysctls } from './proxy/conntrack-sysctls.ts';
-import { NO_EVENTS } from './proxy/events.ts';
 import { openMode, supportedFamilies } from './proxy/modes/open.ts';
-import { openObjectSource } from './proxy/object-source.ts';
 import { trimProgramPages } from './resident-memory.ts';
 import { ensureRunDir, lockRunDir } from './run-dir.ts';
 import { agentStatus, type RunningParts } from './status.ts';
@@ -95,12 +95,20 @@ async function startComponents(context: AgentContext): Promise<void> {
     return;
   }
   const cni = config.components.has('cni') ? startCni(context) : undefined;
-  const objects = opened && (await openObjectSource(context));
-  const proxy = opened && objects && startProxy(context, objects, opened);
+  const cluster = await openCluster(context);
+  const objects = cluster?.objects;
+  const proxy = opened && cluster && startProxy(cluster, opened);
   const parts: RunningParts = { startedAtMs, proxy, cni, objects, httpProblems: () => [] };
   startDebug(context, { proxy, status: () => agentStatus(context, parts) });
   objects?.source.start(lifecycle.signal);
   parts.httpProblems = await startServers(context, proxy, objects?.events ?? NO_EVENTS);
+}
+
+/** Undefined where no component follows the cluster. */
+async function openCluster(context: AgentContext): Promise<ClusterContext | undefined> {
+  const { components } = context.config;
+  if (!components.has('proxy') && !components.has('fabric')) return undefined;
+  return { ...context, objects: await openObjectSource(context) };
 }
 
 /** Before anything of the node is changed: what it cannot do ends the start. */

@@ -6,6 +6,7 @@ import type { DescriptorBudget } from './descriptors.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { LiveConfig } from './live-config.ts';
 import type { AgentMetrics } from './metrics/metrics.ts';
+import type { OpenedSource } from './objects/opened-source.ts';
 
 /** What every component of one agent process shares. */
 export interface AgentContext {
@@ -20,4 +21,10 @@ export interface AgentContext {
   readonly descriptors: DescriptorBudget;
   /** Of the namespace of this process. */
   readonly nodeEvents: NodeEvents;
+}
+
+/** The same for components that follow what the cluster says. */
+export interface ClusterContext extends AgentContext {
+  /** One for all of them; started when all of them listen. */
+  readonly objects: OpenedSource;
 }

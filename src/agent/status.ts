@@ -8,8 +8,8 @@ import {
   type RunningCniStatus,
   type SourceStatus,
 } from './debug/status.ts';
+import type { OpenedSource } from './objects/opened-source.ts';
 import type { ProxyComponent } from './proxy/component.ts';
-import type { OpenedSource } from './proxy/object-source.ts';
 import { WEFT_VERSION } from './version.ts';
 
 /** The parts of an agent that have something to tell. */

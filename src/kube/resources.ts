@@ -60,6 +60,8 @@ export interface Resource<T extends KubernetesObject> extends ResourceKind {
   readonly weigh?: (object: T) => number;
   /** Losses up to this weight are believed whatever share of everything they are. */
   readonly unguardedLoss?: number;
+  /** A wider choice of the same kind: who reads that has these objects too. */
+  readonly within?: Resource<T>;
   /** Older API servers do not serve the kind: it then counts as empty. */
   readonly isOptional?: boolean;
   /** Why an object that is selected has no effect, for the person who wrote the file. */
@@ -171,6 +173,7 @@ export function nodes(name?: string): Resource<Node> {
     ...allNodes,
     fieldSelector: `metadata.name=${name}`,
     isSelected: ({ metadata }) => metadata.name === name,
+    within: allNodes,
   };
 }
 

@@ -1,7 +1,7 @@
 import { errorCode } from '../../util/errors.ts';
 import type { AgentContext } from '../context.ts';
+import { type EventSink, nodeOf } from '../objects/events.ts';
 import type { ProxyComponent } from '../proxy/component.ts';
-import { type EventSink, nodeOf } from '../proxy/events.ts';
 import { findKubeProxy, seesNodeProcesses, stopAdvice } from '../proxy/kube-proxy-process.ts';
 import { WEFT_VERSION } from '../version.ts';
 import type { HealthFacts } from './health.ts';

@@ -1,33 +1,18 @@
 import { inClusterAccess, readKubeconfig } from '../../kube/access/kubeconfig.ts';
 import { ApiSource } from '../../kube/api/api-source.ts';
 import { ApiClient } from '../../kube/api/client.ts';
-import type { ManifestProblem, PassedOverKind } from '../../kube/manifests/manifest-set.ts';
+import type { ManifestProblem } from '../../kube/manifests/manifest-set.ts';
 import { ManifestSource } from '../../kube/manifests/manifests.ts';
 import { nodes } from '../../kube/resources.ts';
+import { SharedObjects } from '../../kube/shared-objects.ts';
 import { ConfigError } from '../../util/errors.ts';
 import type { Logger } from '../../util/log.ts';
 import { ensurePrivateDirectory } from '../../util/private-directory.ts';
 import type { AgentContext } from '../context.ts';
 import type { KubeCounts } from '../metrics/metrics.ts';
 import { WEFT_VERSION } from '../version.ts';
-import { ApiEvents, type EventSink, NO_EVENTS } from './events.ts';
-import { HeardSource } from './heard-source.ts';
-
-/** Where objects come from, and where events about them go. */
-export interface OpenedSource {
-  readonly source: HeardSource;
-  readonly events: EventSink;
-  /** `10.0.0.1:6443`, or the directory; for people. */
-  readonly location: string;
-  /** Of an API server, by kind of object. */
-  readonly counts: () => readonly KubeCounts[];
-  /** What is wrong with it now, in words; nothing while all is well. */
-  readonly problems: () => readonly string[];
-  /** Names of Nodes that there are, at least some. */
-  readonly nodeNames: () => Promise<readonly string[]>;
-  /** What files hold that has no effect. */
-  readonly passedOver: () => readonly PassedOverKind[];
-}
+import { ApiEvents, NO_EVENTS } from './events.ts';
+import type { OpenedSource } from './opened-source.ts';
 
 /**
  * Opens the configured source of Kubernetes objects, not started yet. Throws ConfigError when its
@@ -53,7 +38,7 @@ function openManifests({ clock, log, metrics }: AgentContext, directory: string)
     passedOver: source.passedOver.reduce((sum, { count }) => sum + count, 0),
   }));
   return {
-    ...{ source: new HeardSource(source, clock), events: NO_EVENTS, location: directory },
+    ...{ source: new SharedObjects(source, clock), events: NO_EVENTS, location: directory },
     nodeNames: () => source.names(nodes()),
     ...{ counts: () => [], passedOver, problems: () => manifestProblemTexts(source.problems) },
   };
@@ -130,7 +115,7 @@ async function openApiSource(
   const { nodeName } = config;
   const events = new ApiEvents({ client, nodeName, clock, log, signal: lifecycle.signal });
   return {
-    ...{ source: new HeardSource(source, clock), events, location: host, counts },
+    ...{ source: new SharedObjects(source, clock), events, location: host, counts },
     problems: () => [...apiProblems(host, counts(), clock.now()), ...source.stateProblems()],
     passedOver: () => [],
     nodeNames: () => client.names(nodes(), lifecycle.signal),

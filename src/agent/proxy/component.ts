@@ -9,20 +9,19 @@ import { ServiceProxy } from '../../proxy/service-proxy.ts';
 import type { ProxySnapshot } from '../../proxy/snapshot.ts';
 import { findDoubts } from '../config/doubts.ts';
 import type { ProxySettings } from '../config/proxy-settings.ts';
-import type { AgentContext } from '../context.ts';
+import type { AgentContext, ClusterContext } from '../context.ts';
 import type { ProxyStatus } from '../debug/status.ts';
 import { assessProxyHealth, type HealthFacts, isNodeEligible } from '../http/health.ts';
+import { type EventSink, nodeOf } from '../objects/events.ts';
 import { startAudit } from './audit.ts';
 import { applyConntrackSysctls, isConntrackLoaded } from './conntrack-sysctls.ts';
 import { repairOnDrift } from './drift.ts';
-import { type EventSink, nodeOf } from './events.ts';
 import { FormerRules } from './former-rules.ts';
 import { followLocalAddresses, type LocalAddresses } from './local-addresses.ts';
 import type { ModeChoice } from './modes/auto.ts';
 import type { OpenedMode } from './modes/mode.ts';
 import { NodePresence } from './node-presence.ts';
 import { feedObjects, NodeFeed } from './object-feed.ts';
-import type { OpenedSource } from './object-source.ts';
 import { removeRules } from './remove-rules.ts';
 import { type RulesKind, readRulesRecord, writeRulesRecord } from './rules-record.ts';
 import { ServiceHealthServers } from './service-health.ts';
@@ -52,12 +51,11 @@ export interface ProxyComponent {
  * Services and EndpointSlices were read whole.
  */
 export function startProxy(
-  context: AgentContext,
-  objects: OpenedSource,
+  context: ClusterContext,
   { mode, choice, families }: OpenedProxy,
 ): ProxyComponent {
   const { config, clock, log, lifecycle } = context;
-  const { events } = objects;
+  const { events } = context.objects;
   const metrics = context.metrics.forProxyMode(choice.mode);
   for (const doubt of findDoubts(config.proxy)) log.warn({ doubt }, 'configuration doubtful');
   const node = new NodeFeed(config.source.kind === 'apiServer', config.proxy.bindAddress);
@@ -91,7 +89,7 @@ export function startProxy(
   lifecycle.onShutdown('address monitor', () => addresses.close());
   lifecycle.onShutdown('service proxy', () => proxy.stop());
   followSettings(context, proxy, node);
-  const presence = feed(context, proxy, objects, node);
+  const presence = feed(context, proxy, node);
   const repairs = repairOnDrift(context, {
     ...{ mode, proxy, metrics, events },
     onForeignChange: (tables) => takeOver.noteForeignChange(tables),
@@ -127,13 +125,9 @@ function healthFacts(
 }
 
 /** Hands all objects to the proxy, and looks whether this node's is among them. */
-function feed(
-  context: AgentContext,
-  proxy: ServiceProxy,
-  { source, nodeNames }: OpenedSource,
-  node: NodeFeed,
-): NodePresence {
+function feed(context: ClusterContext, proxy: ServiceProxy, node: NodeFeed): NodePresence {
   const { config, log } = context;
+  const { source, nodeNames } = context.objects;
   const { nodeName } = config;
   const needsNode = config.source.kind === 'apiServer';
   const isMissing = () => node.isMissing;

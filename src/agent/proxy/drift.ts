@@ -1,7 +1,7 @@
 import type { ServiceProxy } from '../../proxy/service-proxy.ts';
 import type { AgentContext } from '../context.ts';
 import type { ModeMetrics } from '../metrics/metrics.ts';
-import { type EventSink, nodeOf } from './events.ts';
+import { type EventSink, nodeOf } from '../objects/events.ts';
 import type { OpenedMode } from './modes/mode.ts';
 import type { RepairLog } from './status.ts';
 

@@ -11,7 +11,7 @@ import type { OwnSettings } from '../config/own-settings.ts';
 import type { AgentContext } from '../context.ts';
 import type { DescriptorBudget } from '../descriptors.ts';
 import type { ForwarderCounts } from '../metrics/forwarder.ts';
-import { type EventSink, NO_EVENTS } from './events.ts';
+import { type EventSink, NO_EVENTS } from '../objects/events.ts';
 
 /** Places where nobody can listen, as lines of the log and Events of their Services. */
 export class ListenFailures {

@@ -11,7 +11,7 @@ import type { Seats } from '../../util/seats.ts';
 import { formatHostPort } from '../config/host-port.ts';
 import { connectionSeats, createBoundedServer } from '../http/bounded-server.ts';
 import { send } from '../http/http.ts';
-import type { EventSink } from './events.ts';
+import type { EventSink } from '../objects/events.ts';
 
 export interface ServiceHealthOptions {
   /** Whether the proxy keeps up; asked for each answer. */

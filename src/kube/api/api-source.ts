@@ -71,7 +71,7 @@ export class ApiSource implements ObjectSource {
   watch<T extends KubernetesObject>(
     resource: Resource<T>,
     handlers: ObjectHandlers<T>,
-  ): Subscription {
+  ): Subscription<T> {
     const { allowMassDeletion, massDeletionHoldMs = MASS_DELETION_HOLD_MS } = this.#options;
     const holdMs = allowMassDeletion === true ? 0 : massDeletionHoldMs;
     const reflector = new Reflector({ ...this.#options, resource, handlers, holdMs });
@@ -79,7 +79,8 @@ export class ApiSource implements ObjectSource {
     const registration = { plural: resource.plural, list, reflector };
     this.#registrations.push(registration);
     if (this.#signal !== undefined) this.#run(registration, this.#signal);
-    return { synced: reflector.replica.synced };
+    const { replica } = reflector;
+    return { synced: replica.synced, objects: () => replica.objects() };
   }
 
   start(signal: AbortSignal): void {

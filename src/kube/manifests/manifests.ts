@@ -90,7 +90,7 @@ export class ManifestSource implements ObjectSource {
   watch<T extends KubernetesObject>(
     resource: Resource<T>,
     handlers: ObjectHandlers<T>,
-  ): Subscription {
+  ): Subscription<T> {
     const store = new ObjectStore(handlers, isSameValue);
     const { promise: synced, resolve } = Promise.withResolvers<void>();
     const subscription: AnySubscription = {
@@ -117,7 +117,7 @@ export class ManifestSource implements ObjectSource {
     if (resource.standIn !== undefined) this.#set.addStandIn(subscription.kindId, resource.standIn);
     this.#isRereadNeeded = true;
     this.#watch.wake();
-    return { synced };
+    return { synced, objects: () => store.values() };
   }
 
   start(signal: AbortSignal): void {

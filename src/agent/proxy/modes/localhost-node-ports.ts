@@ -3,7 +3,7 @@ import type { CommitListener } from '../../../proxy/commit-listener.ts';
 import { LocalhostNodePorts } from '../../../proxy/modes/userspace/localhost-node-ports.ts';
 import { acceptsOnLoopback } from '../../../proxy/node-addresses.ts';
 import type { AgentContext } from '../../context.ts';
-import type { EventSink } from '../events.ts';
+import type { EventSink } from '../../objects/events.ts';
 import { ListenFailures, openForwarders } from '../forwarders.ts';
 
 const LOOPBACK: Readonly<Record<IPFamily, IP>> = { 4: parseIP('127.0.0.1'), 6: parseIP('::1') };

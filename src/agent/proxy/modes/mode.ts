@@ -1,7 +1,7 @@
 import type { IPFamily } from '../../../net/ip.ts';
 import type { CommitListener } from '../../../proxy/commit-listener.ts';
 import type { OpenSession } from '../../../proxy/session.ts';
-import type { EventSink } from '../events.ts';
+import type { EventSink } from '../../objects/events.ts';
 import type { RulesKind } from '../rules-record.ts';
 
 /** Somebody else has changed rules of ours. */

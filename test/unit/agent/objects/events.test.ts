@@ -4,7 +4,7 @@ import {
   type EventNote,
   nodeOf,
   renderEvent,
-} from '../../../../src/agent/proxy/events.ts';
+} from '../../../../src/agent/objects/events.ts';
 import { createLogger } from '../../../../src/util/log.ts';
 import { FakeClock } from '../../../support/fake-clock.ts';
 

@@ -14,7 +14,7 @@ import {
   apiProblems,
   manifestProblemTexts,
   stateDirectoryOf,
-} from '../../../../src/agent/proxy/object-source.ts';
+} from '../../../../src/agent/objects/open.ts';
 import { recordingLog } from '../../../support/kube.ts';
 
 test('problems of manifests are told with their place, the first five of them', () => {

@@ -1,6 +1,6 @@
 import { createServer } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
-import type { EventNote } from '../../../../src/agent/proxy/events.ts';
+import type { EventNote } from '../../../../src/agent/objects/events.ts';
 import { ServiceHealthServers } from '../../../../src/agent/proxy/service-health.ts';
 import { type IP, parseIP } from '../../../../src/net/ip.ts';
 import type { HealthListener } from '../../../../src/proxy/health.ts';

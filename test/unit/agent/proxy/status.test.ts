@@ -1,9 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { HeardSource } from '../../../../src/agent/proxy/heard-source.ts';
 import { proxyStatus } from '../../../../src/agent/proxy/status.ts';
-import { services } from '../../../../src/kube/resources.ts';
-import type { ObjectHandlers, ObjectSource } from '../../../../src/kube/source.ts';
-import type { KubernetesObject } from '../../../../src/kube/types.ts';
 import type { ProxierHealth } from '../../../../src/proxy/proxier.ts';
 import { ServiceProxy } from '../../../../src/proxy/service-proxy.ts';
 import { createLogger } from '../../../../src/util/log.ts';
@@ -101,31 +97,4 @@ describe('proxyStatus', () => {
       ].sort(),
     );
   });
-});
-
-test('a source remembers when it was last heard of', () => {
-  const clock = new FakeClock();
-  let handlers: Pick<ObjectHandlers<KubernetesObject>, 'onDelete'> | undefined;
-  const told: string[] = [];
-  const silent: ObjectSource = {
-    watch: (_, given) => {
-      // The test hands it a Service, as the resource says.
-      handlers = given as unknown as ObjectHandlers<KubernetesObject>;
-      return { synced: Promise.resolve() };
-    },
-    start: () => {},
-    hasSynced: () => true,
-  };
-  const source = new HeardSource(silent, clock);
-  source.watch(services, {
-    onAdd: () => {},
-    onUpdate: () => {},
-    onDelete: ({ metadata }) => void told.push(metadata.name),
-  });
-  expect([source.lastEventAtMs, source.hasSynced()]).toEqual([undefined, true]);
-  clock.advance(5_000);
-  const heardAt = clock.now();
-  handlers?.onDelete(service('web', '172.30.0.1'));
-  clock.advance(5_000);
-  expect([source.lastEventAtMs, told]).toEqual([heardAt, ['web']]);
 });

@@ -1,0 +1,20 @@
+import type { PassedOverKind } from '../../kube/manifests/manifest-set.ts';
+import type { SharedObjects } from '../../kube/shared-objects.ts';
+import type { KubeCounts } from '../metrics/metrics.ts';
+import type { EventSink } from './events.ts';
+
+/** Where objects come from, and where events about them go. */
+export interface OpenedSource {
+  readonly source: SharedObjects;
+  readonly events: EventSink;
+  /** `10.0.0.1:6443`, or the directory; for people. */
+  readonly location: string;
+  /** Of an API server, by kind of object. */
+  readonly counts: () => readonly KubeCounts[];
+  /** What is wrong with it now, in words; nothing while all is well. */
+  readonly problems: () => readonly string[];
+  /** Names of Nodes that there are, at least some. */
+  readonly nodeNames: () => Promise<readonly string[]>;
+  /** What files hold that has no effect. */
+  readonly passedOver: () => readonly PassedOverKind[];
+}

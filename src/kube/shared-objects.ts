@@ -1,0 +1,148 @@
+import type { Clock } from '../util/clock.ts';
+import type { Resource } from './resources.ts';
+import type { ObjectHandlers, ObjectSource, Subscription } from './source.ts';
+import type { KubernetesObject } from './types.ts';
+
+/**
+ * One source for many listeners. A resource is read once, however many follow it; one that lies
+ * within another that somebody follows is taken from that. So listeners of the wider choice have to
+ * be there before the start: later ones get a reading of their own. Remembers when it last told of
+ * something.
+ */
+export class SharedObjects implements ObjectSource {
+  readonly #source: ObjectSource;
+  readonly #clock: Clock;
+  readonly #feeds: AnyFeed[] = [];
+  #isStarted = false;
+  #lastEventAtMs: number | undefined;
+
+  constructor(source: ObjectSource, clock: Clock) {
+    this.#source = source;
+    this.#clock = clock;
+  }
+
+  /** Milliseconds since the epoch; undefined before the first event. */
+  get lastEventAtMs(): number | undefined {
+    return this.#lastEventAtMs;
+  }
+
+  /** A late listener is told at once of what is there. */
+  watch<T extends KubernetesObject>(
+    resource: Resource<T>,
+    handlers: ObjectHandlers<T>,
+  ): Subscription<T> {
+    return (this.#feedOf(resource) ?? this.#addFeed(resource)).add(handlers);
+  }
+
+  start(signal: AbortSignal): void {
+    this.#isStarted = true;
+    for (const feed of this.#feeds) feed.open();
+    this.#source.start(signal);
+  }
+
+  hasSynced(): boolean {
+    return this.#isStarted && this.#source.hasSynced();
+  }
+
+  #addFeed<T extends KubernetesObject>(resource: Resource<T>): Feed<T> {
+    const note = () => {
+      this.#lastEventAtMs = this.#clock.now();
+    };
+    const feed: Feed<T> = new Feed(resource, note, (handlers) => {
+      const wider = resource.within && this.#feedOf(resource.within);
+      return wider === undefined
+        ? this.#source.watch(resource, handlers)
+        : wider.choose(resource.isSelected, handlers);
+    });
+    this.#feeds.push(feed);
+    if (this.#isStarted) feed.open();
+    return feed;
+  }
+
+  #feedOf<T extends KubernetesObject>(resource: Resource<T>): Feed<T> | undefined {
+    const found = this.#feeds.find((feed) => isSameChoice(feed.resource, resource));
+    // One decoder makes one type of objects.
+    return found as Feed<T> | undefined;
+  }
+}
+
+interface Choice {
+  readonly decode: unknown;
+  readonly labelSelector?: string;
+  readonly fieldSelector?: string;
+}
+
+/** Decoders are made once per kind. */
+function isSameChoice(a: Choice, b: Choice): boolean {
+  return (
+    a.decode === b.decode &&
+    a.labelSelector === b.labelSelector &&
+    a.fieldSelector === b.fieldSelector
+  );
+}
+
+interface AnyFeed {
+  readonly resource: Choice;
+  open(): void;
+}
+
+/** One reading of one resource, and who listens to it. */
+class Feed<T extends KubernetesObject> implements AnyFeed {
+  readonly resource: Resource<T>;
+  readonly #note: () => void;
+  readonly #follow: (handlers: ObjectHandlers<T>) => Subscription<T>;
+  readonly #synced = Promise.withResolvers<void>();
+  #listeners: readonly ObjectHandlers<T>[] = [];
+  #subscription: Subscription<T> | undefined;
+
+  constructor(
+    resource: Resource<T>,
+    note: () => void,
+    follow: (handlers: ObjectHandlers<T>) => Subscription<T>,
+  ) {
+    this.resource = resource;
+    this.#note = note;
+    this.#follow = follow;
+  }
+
+  open(): void {
+    this.#subscription = this.#follow({
+      onAdd: (object) => this.#tell((listener) => listener.onAdd(object)),
+      onUpdate: (object, old) => this.#tell((listener) => listener.onUpdate(object, old)),
+      onDelete: (object) => this.#tell((listener) => listener.onDelete(object)),
+    });
+    void this.#subscription.synced.then(this.#synced.resolve);
+  }
+
+  add(handlers: ObjectHandlers<T>): Subscription<T> {
+    const objects = () => this.#subscription?.objects() ?? [];
+    for (const object of objects()) handlers.onAdd(object);
+    this.#listeners = [...this.#listeners, handlers];
+    return { synced: this.#synced.promise, objects };
+  }
+
+  /** As `add`, for the objects that are selected. */
+  choose(isSelected: (object: T) => boolean, handlers: ObjectHandlers<T>): Subscription<T> {
+    const { synced, objects } = this.add({
+      onAdd: (object) => {
+        if (isSelected(object)) handlers.onAdd(object);
+      },
+      onUpdate: (object, old) => {
+        if (!isSelected(object)) {
+          if (isSelected(old)) handlers.onDelete(old);
+        } else if (isSelected(old)) handlers.onUpdate(object, old);
+        else handlers.onAdd(object);
+      },
+      onDelete: (object) => {
+        if (isSelected(object)) handlers.onDelete(object);
+      },
+    });
+    return { synced, objects: () => objects().filter(isSelected) };
+  }
+
+  /** Who begins to listen meanwhile has found the object already. */
+  #tell(call: (listener: ObjectHandlers<T>) => void): void {
+    this.#note();
+    for (const listener of this.#listeners) call(listener);
+  }
+}
