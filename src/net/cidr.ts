@@ -8,6 +8,7 @@ import {
   ipToBigInt,
   ipv4FromNumber,
   ipv4ToNumber,
+  ipv6FromGroups,
   ipv6Groups,
   isIPv4,
   parseSloppyIP,
@@ -138,12 +139,16 @@ function checkLength(ip: IP, length: number): void {
 }
 
 function maskIP(ip: IP, length: number): IP {
+  if (length === addressBits(ipFamily(ip))) return ip;
   if (isIPv4(ip)) {
     const mask = length === 0 ? 0 : (0xffffffff << (32 - length)) >>> 0;
     return ipv4FromNumber((ipv4ToNumber(ip) & mask) >>> 0);
   }
-  const hostBits = BigInt(128 - length);
-  return ipFromBigInt(6, (ipToBigInt(ip) >> hostBits) << hostBits);
+  const groups = ipv6Groups(ip);
+  const whole = length >> 4;
+  groups[whole] = (groups[whole] ?? 0) & (0xffff << (16 - (length & 15)));
+  groups.fill(0, whole + 1);
+  return ipv6FromGroups(groups);
 }
 
 function sharesPrefix(a: Uint16Array, b: Uint16Array, length: number): boolean {

@@ -159,7 +159,8 @@ export function ipv6Groups(ip: IPv6): Uint16Array {
   return groups;
 }
 
-function ipv6FromGroups(groups: Uint16Array): IPv6 {
+/** The address of eight 16-bit groups in network order. */
+export function ipv6FromGroups(groups: Uint16Array): IPv6 {
   // formatIPv6 writes the canonical text.
   return formatIPv6(groups) as IPv6;
 }

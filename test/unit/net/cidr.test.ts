@@ -123,6 +123,19 @@ describe('containment', () => {
 });
 
 describe('parts', () => {
+  test('an IPv6 network of any length begins where arithmetic says', () =>
+    fc.assert(
+      fc.property(
+        fc.bigInt({ min: 0n, max: (1n << 128n) - 1n }),
+        fc.nat({ max: 128 }),
+        (n, length) => {
+          const hostBits = BigInt(128 - length);
+          const want = ipFromBigInt(6, (n >> hostBits) << hostBits);
+          expect(networkAddress(cidrOf(ipFromBigInt(6, n), length))).toBe(want);
+        },
+      ),
+    ));
+
   test('a network is found again from any of its addresses', () =>
     fc.assert(
       fc.property(anyCidr, fc.bigInt({ min: 0n, max: (1n << 128n) - 1n }), (cidr, n) => {
