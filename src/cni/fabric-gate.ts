@@ -5,7 +5,7 @@
  * what is in the kernel goes on working.
  */
 import { join } from 'node:path';
-import { readIfReadable, replaceFile } from '../util/files.ts';
+import { readIfReadable, replaceFile, writingInto } from '../util/files.ts';
 
 /** Holds the id of the boot in which the fabric was ready: a directory may outlive a reboot after all. */
 const READY_FILE = 'fabric-ready';
@@ -43,11 +43,13 @@ export function openFabricGate({ runDirectory, bootId }: FabricGatePlace): Fabri
 
 /** Opens the gate until the next boot. Throws what the file system throws. */
 export function markFabricReady({ runDirectory, bootId }: FabricGatePlace): void {
-  replaceFile(join(runDirectory, READY_FILE), `${bootId()}\n`);
+  const file = join(runDirectory, READY_FILE);
+  writingInto(runDirectory, () => replaceFile(file, `${bootId()}\n`));
 }
 
 /** Says what a gate that is shut waits for; opens and shuts nothing. Throws as `markFabricReady`. */
 export function noteFabricAwaited({ runDirectory, bootId }: FabricGatePlace, reason: string): void {
   const words = reason.replace(/\p{Cc}/gu, ' ').slice(0, MOST_CHARACTERS);
-  replaceFile(join(runDirectory, AWAITED_FILE), `${bootId()}\n${words}\n`);
+  const file = join(runDirectory, AWAITED_FILE);
+  writingInto(runDirectory, () => replaceFile(file, `${bootId()}\n${words}\n`));
 }

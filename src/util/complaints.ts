@@ -1,3 +1,5 @@
+import type { Clock } from './clock.ts';
+
 /** So many of a long list say enough. */
 const MOST_NAMED = 5;
 
@@ -42,5 +44,27 @@ export class FirstFew {
     if (this.#counts.size >= MOST_KINDS) this.#counts.clear();
     this.#counts.set(kind, count);
     return count === MOST_NAMED ? 'last' : 'said';
+  }
+}
+
+/** Lets the same words through once in a while, and other words at once. */
+export class Reminder {
+  readonly #clock: Clock;
+  readonly #everyMs: number;
+  #words = '';
+  #saidAtMs = Number.NEGATIVE_INFINITY;
+
+  constructor(clock: Clock, everyMs: number) {
+    this.#clock = clock;
+    this.#everyMs = everyMs;
+  }
+
+  /** Whether to say it now; then it counts as said. */
+  isDue(words: string): boolean {
+    const now = this.#clock.now();
+    if (words === this.#words && now - this.#saidAtMs < this.#everyMs) return false;
+    this.#words = words;
+    this.#saidAtMs = now;
+    return true;
   }
 }

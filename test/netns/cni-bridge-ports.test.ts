@@ -1,5 +1,7 @@
 /** Links, addresses and ports as the bridge plugin makes them, on a node in a namespace. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { markFabricReady } from '../../src/cni/fabric-gate.ts';
+import { readBootId } from '../../src/cni/machine.ts';
 import { BridgeLab } from '../support/bridge-lab.ts';
 import { connect, createNetns, type TestNetns } from '../support/netns.ts';
 
@@ -193,6 +195,25 @@ describe('74-76, 84, 85: the bridge', () => {
       expect(addressesOf(lab.host, 'br0').sort()).toEqual([...want].sort());
     }
   });
+});
+
+test('other podCIDRs of a node with the fabric: gateways of old and new pods side by side', () => {
+  markFabricReady({ runDirectory: `${lab.directory}/run`, bootId: readBootId });
+  const [old, fresh] = [lab.pod(), lab.pod()];
+  lab.add(lab.dualStack({ fabric: true }), { id: 'old', pod: old });
+  const ranges = [[{ subnet: '10.33.0.0/24' }], [{ subnet: 'fd00:33::/64' }]];
+  const ipam = { type: 'host-local', dataDir: lab.directory, ranges };
+  lab.add(lab.config({ fabric: true, ipam }), { id: 'fresh', pod: fresh });
+  expect(addressesOf(lab.host, 'br0').sort()).toEqual(
+    ['10.22.0.1/24', '10.33.0.1/24', 'fd00:22::1/64', 'fd00:33::1/64'].sort(),
+  );
+  const answers = [
+    [old, '10.22.0.1'],
+    [old, '10.33.0.2'],
+    [fresh, '10.33.0.1'],
+    [fresh, 'fd00:33::1'],
+  ] as const;
+  expect(answers.map(([pod, address]) => reaches(pod, address))).toEqual([true, true, true, true]);
 });
 
 test('[88] hardware address of CNI_ARGS, then args.cni, then runtimeConfig', () => {

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type ApiObject, ApiObjects } from './fake-api-objects.ts';
+import { mergeConditions } from './fake-api-patch.ts';
 import { parseSelectors } from './fake-api-selectors.ts';
 import { FakeApiWatches } from './fake-api-watches.ts';
 import {
@@ -42,6 +43,8 @@ export class FakeApi {
   readonly watches = new FakeApiWatches();
   /** Objects that clients created. */
   readonly created: { readonly path: string; readonly object: ApiObject }[] = [];
+  /** What clients asked to merge into Nodes. */
+  readonly patched: { readonly path: string; readonly change: unknown }[] = [];
   /** Change it to rotate the token: the old one is refused from then on. */
   authorization: string | undefined;
   /** Requests are taken and never answered. */
@@ -126,6 +129,11 @@ export class FakeApi {
       failure.respond(response);
       return;
     }
+    const [, node] = /^\/api\/v1\/nodes\/([^/]+)(\/status)?$/.exec(logged.path) ?? [];
+    if (node !== undefined && this.#isAuthorized(logged)) {
+      void this.#answerNode(logged, node, request, response);
+      return;
+    }
     const plural = /^\/apis?\/.*\/([a-z]+)$/.exec(logged.path)?.[1];
     const hasFieldSelector = logged.query.has('fieldSelector');
     if (!this.#isAuthorized(logged)) writeStatus(response, 401, 'Unauthorized');
@@ -141,6 +149,31 @@ export class FakeApi {
   #isAuthorized({ clientName, authorization }: LoggedRequest): boolean {
     const isNamed = this.#options.requiresClientCertificate !== true || clientName !== undefined;
     return isNamed && (this.authorization === undefined || authorization === this.authorization);
+  }
+
+  /** GET of one Node, PATCH of its status. */
+  async #answerNode(
+    { method, path }: LoggedRequest,
+    name: string,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<void> {
+    const node = this.objects.get('nodes', name);
+    if (node === undefined) {
+      writeStatus(response, 404, 'NotFound');
+      return;
+    }
+    if (method === 'PATCH') {
+      const isMerge = request.headers['content-type'] === 'application/strategic-merge-patch+json';
+      if (!isMerge) {
+        writeStatus(response, 415, 'UnsupportedMediaType');
+        return;
+      }
+      const change = await readJson(request);
+      this.patched.push({ path, change });
+      this.put('nodes', mergeConditions(node, change));
+    }
+    writeJson(response, 200, this.objects.get('nodes', name));
   }
 
   async #create(

@@ -13,8 +13,8 @@ import type { GatewayAddresses } from './plan.ts';
 
 /**
  * Gives the link the gateways' addresses. In the way is another address of IPv4, or one of IPv6 whose
- * network overlaps, that no pod of this plan uses; several IPv6 networks side by side are fine. As
- * the reference's ensureAddr. Throws when something is in the way and must stay.
+ * network overlaps, that no pod of this plan uses; several IPv6 networks side by side are fine, and
+ * with `keepsOthers` of IPv4 too. As the reference's ensureAddr. Throws when something is in the way and must stay.
  */
 export function ensureAddresses(host: Rtnl, link: Link, plan: GatewayAddresses): void {
   if (plan.addresses.length === 0) return;
@@ -22,7 +22,7 @@ export function ensureAddresses(host: Rtnl, link: Link, plan: GatewayAddresses):
   for (const wanted of plan.addresses) {
     if (present.includes(wanted)) continue;
     for (const other of present) {
-      if (plan.addresses.includes(other) || !isInTheWay(other, wanted)) continue;
+      if (plan.addresses.includes(other) || !isInTheWay(other, wanted, plan)) continue;
       if (!plan.mayReplaceAddresses) {
         throw new Error(`"${link.name}" already has an IP address different from ${wanted}`);
       }
@@ -50,9 +50,13 @@ export function isIPv6Disabled(address: IPWithPrefix, thrown: unknown): boolean 
   return cidrFamily(address) === 6 && (code === 'EACCES' || code === 'ENOTSUP');
 }
 
-function isInTheWay(present: IPWithPrefix, wanted: IPWithPrefix): boolean {
+function isInTheWay(
+  present: IPWithPrefix,
+  wanted: IPWithPrefix,
+  { keepsOthers = false }: GatewayAddresses,
+): boolean {
   if (cidrFamily(present) !== cidrFamily(wanted)) return false;
-  if (cidrFamily(wanted) === 4) return true;
+  if (cidrFamily(wanted) === 4 && !keepsOthers) return true;
   return (
     containsIP(networkOf(present), addressOf(wanted)) ||
     containsIP(networkOf(wanted), addressOf(present))

@@ -40,6 +40,8 @@ export interface GatewayAddresses {
   readonly addresses: readonly IPWithPrefix[];
   /** Addresses in the way are removed instead of being an error. */
   readonly mayReplaceAddresses: boolean;
+  /** IPv4 addresses of other networks stay beside them: pods from before a change of podCIDRs. */
+  readonly keepsOthers?: boolean;
 }
 
 export interface BridgePlan extends GatewayAddresses {
@@ -128,6 +130,7 @@ export function buildPlan({ attachment, config, lease, nodeId }: PlanInput): Att
   const gateways: GatewayAddresses = {
     addresses: config.isGateway ? gatewayAddresses(ips) : [],
     mayReplaceAddresses: config.forceAddress,
+    ...(config.fabric ? { keepsOthers: true } : {}),
   };
   const gateway = vlanGateway(config, gateways, nodeId);
   const bridgeAddresses = gateway === undefined ? gateways : { ...gateways, addresses: [] };

@@ -9,7 +9,14 @@ import type { ResourceKind } from '../resources.ts';
 import { ApiError, parseStatus } from './api-error.ts';
 import { listPath, type Selection, watchPath } from './api-path.ts';
 import { readBody } from './body.ts';
-import type { Answer, ApiRequest } from './connection.ts';
+import {
+  type Answer,
+  type ApiRequest,
+  describeRequest,
+  type Method,
+  methodOf,
+  type WriteBody,
+} from './connection.ts';
 import { LineSplitter } from './lines.ts';
 import { Transport } from './transport.ts';
 import { asRecord, parseListHead, parseWatchEvent, type WatchEvent } from './watch-event.ts';
@@ -48,7 +55,7 @@ export interface ClientOptions {
 
 /** One request, as far as its answer's head. */
 export interface AnsweredRequest {
-  readonly method: 'GET' | 'POST';
+  readonly method: Method;
   /** Status, or `<error>` when there was no answer, as in client-go's metrics. */
   readonly code: string;
   readonly seconds: number;
@@ -77,12 +84,12 @@ const PAGE_SIZE = 500;
 const MAX_OBJECT_BYTES = 32 << 20;
 /** A list without pages may be large and come slowly; silence is noticed sooner. */
 const MAX_LIST_MS = 600_000;
-const CREATE_TIMEOUT_MS = 10_000;
+const WRITE_TIMEOUT_MS = 10_000;
 /** Whatever a server or a proxy before it asks for, the node is not blind for longer. */
 const MOST_RETRY_AFTER_MS = 300_000;
 const ERROR_BODY_BYTES = 64 << 10;
 
-/** Lists, watches and creates over JSON. Every method throws ApiError, IoError, BusyError or DecodeError. */
+/** Reads, watches and writes over JSON. Every method throws ApiError, IoError, BusyError or DecodeError. */
 export class ApiClient {
   readonly #options: ClientOptions;
   readonly #timings: ClientTimings;
@@ -156,11 +163,24 @@ export class ApiClient {
 
   /** Creates one object (POST to a collection's `path`). */
   async create(path: string, object: unknown, signal: AbortSignal): Promise<void> {
-    const headTimeoutMs = Math.min(this.#timings.requestTimeoutMs, CREATE_TIMEOUT_MS);
     const body = JSON.stringify(object);
-    const answer = await this.#authorized({ path, signal, headTimeoutMs, body });
-    await this.#checked(answer, path, [200, 201, 202]);
-    answer.body.resume();
+    await this.#write(path, { method: 'POST', contentType: 'application/json', body }, signal);
+  }
+
+  /** One object (`path`), as the server has it. */
+  async read(path: string, signal: AbortSignal): Promise<unknown> {
+    const answer = await this.#get(path, signal);
+    const text = await this.#text(answer, path, MAX_OBJECT_BYTES);
+    const object = parseJson(text);
+    if (object === undefined) throw new DecodeError(`get ${path}: the answer is not JSON`);
+    return object;
+  }
+
+  /** Merges `change` into one object (`path`), lists by the keys of their entries (strategic merge). */
+  async patch(path: string, change: unknown, signal: AbortSignal): Promise<void> {
+    const contentType = 'application/strategic-merge-patch+json';
+    const body = JSON.stringify(change);
+    await this.#write(path, { method: 'PATCH', contentType, body }, signal);
   }
 
   /** Tells clusters apart: the server's URL and the authority that vouches for it. Throws IoError. */
@@ -195,7 +215,14 @@ export class ApiClient {
 
   async #get(path: string, signal: AbortSignal): Promise<Answer> {
     const request = { path, signal, headTimeoutMs: this.#timings.requestTimeoutMs };
-    return this.#checked(await this.#authorized(request), path, [200]);
+    return this.#checked(await this.#authorized(request), request, [200]);
+  }
+
+  async #write(path: string, write: WriteBody, signal: AbortSignal): Promise<void> {
+    const headTimeoutMs = Math.min(this.#timings.requestTimeoutMs, WRITE_TIMEOUT_MS);
+    const request = { path, signal, headTimeoutMs, write };
+    const answer = await this.#checked(await this.#authorized(request), request, [200, 201, 202]);
+    answer.body.resume();
   }
 
   /** Any answer but 401, if fresh credentials can help it. */
@@ -209,7 +236,7 @@ export class ApiClient {
 
   async #send(request: ApiRequest): Promise<Answer> {
     const { clock, onAnswer } = this.#options;
-    const method = request.body === undefined ? 'GET' : 'POST';
+    const method = methodOf(request);
     const startedAtMs = clock.now();
     const report = (code: string) =>
       onAnswer?.({ method, code, seconds: (clock.now() - startedAtMs) / 1000 });
@@ -223,25 +250,26 @@ export class ApiClient {
     }
   }
 
-  async #checked(answer: Answer, path: string, good: readonly number[]): Promise<Answer> {
+  async #checked(answer: Answer, request: ApiRequest, good: readonly number[]): Promise<Answer> {
     const { status } = answer;
     if (good.includes(status)) return answer;
-    const text = await this.#errorText(answer, path);
+    const text = await this.#text(answer, request.path, ERROR_BODY_BYTES);
     const failure = parseStatus(parseJson(text) ?? text, status);
     const retryAfter = Number(answer.retryAfter);
     const retryAfterMs =
       retryAfter > 0 ? Math.min(retryAfter * 1000, MOST_RETRY_AFTER_MS) : undefined;
-    throw new ApiError(`get ${path}`, { ...failure, status, retryAfterMs });
+    throw new ApiError(describeRequest(request), { ...failure, status, retryAfterMs });
   }
 
-  async #errorText(answer: Answer, path: string): Promise<string> {
+  /** Of a longer one the beginning. */
+  async #text(answer: Answer, path: string, mostBytes: number): Promise<string> {
     const chunks: Buffer[] = [];
     let length = 0;
     const { requestTimeoutMs: totalMs } = this.#timings;
     const limits = { path, idleMs: totalMs, totalMs };
     for await (const chunk of readBody(answer, limits, this.#options.clock)) {
       length += chunk.length;
-      if (length <= ERROR_BODY_BYTES) chunks.push(chunk);
+      if (length <= mostBytes) chunks.push(chunk);
     }
     return Buffer.concat(chunks).toString('utf8');
   }

@@ -8,8 +8,20 @@ export interface ApiRequest {
   /** Time until the answer's head has arrived. */
   readonly headTimeoutMs: number;
   readonly signal: AbortSignal;
-  /** JSON to POST; a GET without it. */
-  readonly body?: string;
+  /** What is sent along; a GET without it. */
+  readonly write?: WriteBody;
+}
+
+export interface WriteBody {
+  readonly method: 'POST' | 'PATCH';
+  readonly contentType: string;
+  readonly body: string;
+}
+
+export type Method = 'GET' | WriteBody['method'];
+
+export function methodOf({ write }: ApiRequest): Method {
+  return write?.method ?? 'GET';
 }
 
 /** The head of an answer, with its body still to be read. */
@@ -37,8 +49,10 @@ export interface Connection {
 /** A connection kept from earlier turned out to be closed: the request never reached the server. */
 export class StaleConnectionError extends IoError {}
 
-export function describeRequest({ path, body }: ApiRequest): string {
-  return `${body === undefined ? 'get' : 'create'} ${path}`;
+const VERBS: Readonly<Record<Method, string>> = { GET: 'get', POST: 'create', PATCH: 'patch' };
+
+export function describeRequest(request: ApiRequest): string {
+  return `${VERBS[methodOf(request)]} ${request.path}`;
 }
 
 export function failedRequest(request: ApiRequest, thrown: unknown): IoError | BusyError {

@@ -13,8 +13,8 @@ export interface FailureWords {
 
 /** What was asked for. */
 export interface Asked {
-  readonly verb: 'list' | 'watch';
-  /** `services`, or `endpointslices.discovery.k8s.io`. */
+  readonly verb: 'list' | 'watch' | 'get' | 'patch';
+  /** `services`, `nodes/status`, or `endpointslices.discovery.k8s.io`. */
   readonly resource: string;
 }
 
@@ -94,7 +94,7 @@ function statusWords({ status, message }: ApiError, kind: string, { verb, resour
       case 'forbidden':
         return {
           words: `we may not ${verb} ${resource} (403)`,
-          cure: `grant list and watch of ${resource} to this user or service account (RBAC)`,
+          cure: `grant ${needed(verb)} of ${resource} to this user or service account (RBAC)`,
         };
       case 'throttled':
         return { words: 'the server has too many requests (429)', cure: 'it passes by itself' };
@@ -108,6 +108,11 @@ function statusWords({ status, message }: ApiError, kind: string, { verb, resour
     }
   })();
   return { kind, words, cure };
+}
+
+/** A watch is of no use without the list that it continues. */
+function needed(verb: Asked['verb']): string {
+  return verb === 'list' || verb === 'watch' ? 'list and watch' : verb;
 }
 
 /** `ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED`: the server told us before it hung up. */

@@ -9,6 +9,7 @@ import {
   type Connection,
   describeRequest,
   failedRequest,
+  methodOf,
   StaleConnectionError,
   tooSlow,
 } from './connection.ts';
@@ -42,8 +43,8 @@ export class Http1Connection implements Connection {
   }
 
   send(request: ApiRequest, url: URL, headers: OutgoingHttpHeaders): Promise<Answer> {
-    const { headTimeoutMs, signal, body } = request;
-    const method = body === undefined ? 'GET' : 'POST';
+    const { headTimeoutMs, signal, write } = request;
+    const method = methodOf(request);
     const send = url.protocol === 'https:' ? https.request : http.request;
     return new Promise((resolve, reject) => {
       const sent = send(url, { agent: this.#agent, signal, method, headers });
@@ -61,7 +62,7 @@ export class Http1Connection implements Connection {
         const closed = `${describeRequest(request)}: connection closed by the server`;
         reject(isStale ? new StaleConnectionError(closed) : failedRequest(request, error));
       });
-      sent.end(body);
+      sent.end(write?.body);
     });
   }
 }

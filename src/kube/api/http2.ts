@@ -9,6 +9,7 @@ import {
   type Connection,
   describeRequest,
   failedRequest,
+  methodOf,
   StaleConnectionError,
   tooSlow,
 } from './connection.ts';
@@ -58,11 +59,11 @@ export class Http2Connection implements Connection {
   }
 
   send(request: ApiRequest, url: URL, headers: OutgoingHttpHeaders): Promise<Answer> {
-    const { body } = request;
+    const { write } = request;
     return new Promise((resolve, reject) => {
       const stream = this.#open(request, {
         ...headers,
-        ':method': body === undefined ? 'GET' : 'POST',
+        ':method': methodOf(request),
         ':path': url.pathname + url.search,
       });
       const cancelTimer = this.#clock.schedule(request.headTimeoutMs, () => {
@@ -81,14 +82,14 @@ export class Http2Connection implements Connection {
         this.#hasAnswered = true;
         resolve(answerOf(stream, Number(head[':status']), head['retry-after']));
       });
-      if (body !== undefined) stream.end(body);
+      if (write !== undefined) stream.end(write.body);
     });
   }
 
   #open(request: ApiRequest, headers: OutgoingHttpHeaders): ClientHttp2Stream {
-    const { signal, body } = request;
+    const { signal, write } = request;
     try {
-      return this.#session.request(headers, { endStream: body === undefined, signal });
+      return this.#session.request(headers, { endStream: write === undefined, signal });
     } catch (thrown) {
       throw failedRequest(request, thrown);
     }

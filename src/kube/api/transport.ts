@@ -73,11 +73,11 @@ export class Transport {
     return connection.send(request, url, this.#headers(request, credential));
   }
 
-  #headers({ body }: ApiRequest, { authorization }: Credential): OutgoingHttpHeaders {
+  #headers({ write }: ApiRequest, { authorization }: Credential): OutgoingHttpHeaders {
     return {
       accept: 'application/json',
       'user-agent': this.#userAgent,
-      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...(write === undefined ? {} : { 'content-type': write.contentType }),
       ...this.#access.headers,
       ...(authorization ? { authorization } : {}),
     };

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { Complaints, FirstFew, summarized } from '../../../src/util/complaints.ts';
+import { Complaints, FirstFew, Reminder, summarized } from '../../../src/util/complaints.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
 
 test.each([
   [0, []],
@@ -23,4 +24,12 @@ test('of each kind the first five are said, and the fifth says that it is the la
     ...['said', 'said', 'said', 'said', 'last', 'unsaid', 'unsaid'],
   ]);
   expect(few.pass('other')).toBe('said');
+});
+
+test('the same words are due again after a while, others at once', () => {
+  const clock = new FakeClock();
+  const reminder = new Reminder(clock, 1_000);
+  const due = ['a', 'a', 'b', 'b'].map((words) => reminder.isDue(words));
+  clock.advance(1_000);
+  expect([...due, reminder.isDue('b')]).toEqual([true, false, true, false, true]);
 });
