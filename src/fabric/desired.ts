@@ -1,0 +1,83 @@
+import type { Cidr } from '../net/cidr.ts';
+import type { IP } from '../net/ip.ts';
+import { claimPodCIDRs, type Reserved } from './claims.ts';
+import type { FabricNode } from './nodes.ts';
+import type { Backend, Peer } from './plan.ts';
+import type { TunnelSettings } from './tunnel.ts';
+import { readUnderlay, type Underlay, type UnderlayFacts, underlayNetworks } from './underlay.ts';
+
+export interface FabricSettings extends TunnelSettings {
+  readonly backend: Backend;
+  /** Where podCIDRs must be in; empty for anywhere. */
+  readonly clusterCIDRs: readonly Cidr[];
+  readonly serviceCIDRs: readonly Cidr[];
+}
+
+/** Nodes as they concern this one. */
+export interface Neighbourhood {
+  readonly underlay: Underlay;
+  /** Undefined while this node's own object is not known. */
+  readonly own: FabricNode | undefined;
+  /** Of the own podCIDRs those that may be used. */
+  readonly podCIDRs: readonly Cidr[];
+  readonly peers: readonly Peer[];
+  /** What of Nodes is wrong, in words. */
+  readonly problems: readonly string[];
+}
+
+/** Who is there, what is whose, and how they are reached. */
+export function readNeighbourhood(
+  nodeName: string,
+  nodes: ReadonlyMap<string, FabricNode>,
+  facts: UnderlayFacts,
+  settings: FabricSettings,
+): Neighbourhood {
+  const own = nodes.get(nodeName);
+  const underlay = readUnderlay(facts, own?.addresses ?? {});
+  const reserved: Reserved = {
+    clusterCIDRs: settings.clusterCIDRs,
+    taken: [
+      ...underlayNetworks(facts, underlay),
+      ...settings.serviceCIDRs.map((cidr) => ({ cidr, what: 'the addresses of Services' })),
+    ],
+  };
+  const { owned, refused } = claimPodCIDRs(nodes.values(), reserved);
+  const others = [...nodes.values()].filter(({ name }) => name !== nodeName);
+  return {
+    underlay,
+    own,
+    podCIDRs: owned.get(nodeName) ?? [],
+    peers: others.map((node) => ({ node, podCIDRs: owned.get(node.name) ?? [] })),
+    problems: [...nodes.values()].flatMap(({ name, problems }) =>
+      [...problems, ...(refused.get(name) ?? [])].map((problem) => `node ${name}: ${problem}`),
+    ),
+  };
+}
+
+/** Addresses that tunnel packets may come from: those of all Nodes. */
+export function peerAddresses(peers: readonly Peer[]): readonly IP[] {
+  return peers.flatMap(({ node }) => Object.values(node.addresses));
+}
+
+/** Why this node cannot have pods, with the cure; undefined when it can. */
+export function whyWithoutPods(
+  nodeName: string,
+  { own, podCIDRs, underlay, problems }: Neighbourhood,
+): string | undefined {
+  if (own === undefined) {
+    return `there is no Node ${nodeName}: wait for the kubelet, or set nodeName to the Node's name`;
+  }
+  if (podCIDRs.length === 0) {
+    const ownProblem = problems.find((problem) => problem.startsWith(`node ${nodeName}: podCIDR`));
+    return (
+      ownProblem ??
+      `Node ${nodeName} has no podCIDRs: start the controller manager with --allocate-node-cidrs and ` +
+        '--cluster-cidr, or set spec.podCIDRs'
+    );
+  }
+  if (Object.keys(underlay.own).length > 0) return undefined;
+  const addresses = Object.values(own.addresses);
+  return addresses.length === 0
+    ? `Node ${nodeName} has no InternalIP: wait for the kubelet`
+    : `no link of this node has its InternalIP ${addresses.join(' or ')}`;
+}

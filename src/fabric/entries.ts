@@ -1,0 +1,77 @@
+import type { EntryChange, ForwardingEntry, Neighbour, Route } from '../kernel/types.ts';
+
+/** What one peer needs in the kernel: the values that `EntryChange` carries. */
+export type Entry =
+  | { readonly kind: 'neighbour'; readonly entry: Neighbour }
+  | { readonly kind: 'forwarding'; readonly entry: ForwardingEntry }
+  | { readonly kind: 'route'; readonly entry: Route };
+
+/** Entries by what the kernel tells them apart by. */
+export type Entries = ReadonlyMap<string, Entry>;
+
+/** Two entries of one key cannot both be there. */
+export function entryKey({ kind, entry }: Entry): string {
+  switch (kind) {
+    case 'neighbour':
+      return `neighbour ${entry.address} ${entry.link}`;
+    case 'forwarding':
+      return `forwarding ${entry.mac} ${entry.link}`;
+    case 'route':
+      return `route ${entry.destination}`;
+  }
+}
+
+export function entriesOf(entries: Iterable<Entry>): Entries {
+  return new Map(Array.from(entries, (entry) => [entryKey(entry), entry]));
+}
+
+export function isSameEntry(a: Entry, b: Entry): boolean {
+  if (a.kind === 'neighbour' && b.kind === 'neighbour') {
+    return a.entry.mac === b.entry.mac && a.entry.isPermanent === b.entry.isPermanent;
+  }
+  if (a.kind === 'forwarding' && b.kind === 'forwarding') return a.entry.remote === b.entry.remote;
+  if (a.kind === 'route' && b.kind === 'route') return isSameRoute(a.entry, b.entry);
+  return false;
+}
+
+function isSameRoute(a: Route, b: Route): boolean {
+  return (
+    a.gateway === b.gateway &&
+    a.link === b.link &&
+    a.priority === b.priority &&
+    (a.isOnlink ?? false) === (b.isOnlink ?? false) &&
+    a.source === b.source
+  );
+}
+
+/** For people: `route 10.244.1.0/24 via 192.0.2.1`. */
+export function entryText({ kind, entry }: Entry): string {
+  switch (kind) {
+    case 'neighbour':
+      return `neighbour ${entry.address} at ${entry.mac}`;
+    case 'forwarding':
+      return `forwarding entry ${entry.mac} to ${entry.remote}`;
+    case 'route':
+      return `route ${entry.destination} via ${entry.gateway ?? 'its link'}`;
+  }
+}
+
+/** Who is reached must be known before packets are led there, and longer than they are. */
+const ORDER = { neighbour: 0, forwarding: 1, route: 2 } as const;
+
+/** The changes that make `present` into `wanted`, in an order in which no packet is led to a dead end. */
+export function entryChanges(present: Entries, wanted: Entries): readonly EntryChange[] {
+  const puts = [...wanted].flatMap(([key, entry]) => {
+    const known = present.get(key);
+    return known !== undefined && isSameEntry(known, entry) ? [] : [entry];
+  });
+  const deletes = [...present].flatMap(([key, entry]) => (wanted.has(key) ? [] : [entry]));
+  return [
+    ...puts
+      .toSorted((a, b) => ORDER[a.kind] - ORDER[b.kind])
+      .map((entry): EntryChange => ({ ...entry, action: 'put' })),
+    ...deletes
+      .toSorted((a, b) => ORDER[b.kind] - ORDER[a.kind])
+      .map((entry): EntryChange => ({ ...entry, action: 'delete' })),
+  ];
+}

@@ -1,0 +1,80 @@
+import type { EntryChange, Tunnels } from '../kernel/types.ts';
+import { inParts } from '../util/turns.ts';
+import { type Entries, type Entry, entryKey, entryText, isSameEntry } from './entries.ts';
+
+/** As many as one datagram carries. */
+const PART = 256;
+/** A person reads a few. */
+const MOST_FAILURES = 5;
+
+/** What of the fabric is in the kernel, as far as is known: what was read, and what was written since. */
+export class EntryBook {
+  #entries = new Map<string, Entry>();
+  #writes = 0;
+  #repairs = 0;
+  #isRead = false;
+
+  get entries(): Entries {
+    return this.#entries;
+  }
+
+  get writes(): number {
+    return this.#writes;
+  }
+
+  get repairs(): number {
+    return this.#repairs;
+  }
+
+  /** Takes what was read; what differs from what was known, somebody else has changed. */
+  readBack(read: Entries): void {
+    if (this.#isRead) this.#repairs += differences(this.#entries, read);
+    this.#isRead = true;
+    this.#entries = new Map(read);
+  }
+
+  /** The link is gone or was raised again, and what was on it with it. */
+  forgetLink(link: number): void {
+    for (const [key, { entry }] of this.#entries) {
+      if (entry.link === link) this.#entries.delete(key);
+    }
+  }
+
+  /** Makes the changes in their order, others having their turn; gives what failed, in words. */
+  async apply(
+    kernel: Pick<Tunnels, 'applyEntries'>,
+    changes: readonly EntryChange[],
+  ): Promise<readonly string[]> {
+    const failures: string[] = [];
+    let failed = 0;
+    for await (const part of inParts(changes, PART)) {
+      const outcomes = kernel.applyEntries(part);
+      for (const [i, change] of part.entries()) {
+        const error = outcomes[i];
+        if (error === undefined) this.#note(change);
+        else if (++failed <= MOST_FAILURES) {
+          failures.push(`${change.action} ${entryText(change)}: ${error.message}`);
+        }
+      }
+    }
+    const more = failed - failures.length;
+    return more === 0 ? failures : [...failures, `and ${more} more entries`];
+  }
+
+  #note(change: EntryChange): void {
+    this.#writes += 1;
+    const { action, ...entry } = change;
+    if (action === 'put') this.#entries.set(entryKey(entry), entry);
+    else this.#entries.delete(entryKey(entry));
+  }
+}
+
+function differences(known: Entries, read: Entries): number {
+  let count = 0;
+  for (const [key, entry] of read) {
+    const before = known.get(key);
+    if (before === undefined || !isSameEntry(before, entry)) count += 1;
+  }
+  for (const key of known.keys()) if (!read.has(key)) count += 1;
+  return count;
+}

@@ -1,0 +1,232 @@
+import type { Node } from '../kube/types.ts';
+import { cidrFamily } from '../net/cidr.ts';
+import type { Clock } from '../util/clock.ts';
+import { toError, WeftError } from '../util/errors.ts';
+import type { Logger } from '../util/log.ts';
+import { BoundedFrequencyRunner } from '../util/runner.ts';
+import {
+  type FabricSettings,
+  type Neighbourhood,
+  readNeighbourhood,
+  whyWithoutPods,
+} from './desired.ts';
+import { entryChanges } from './entries.ts';
+import { EntryBook } from './entry-book.ts';
+import { ensureForwarding } from './forwarding.ts';
+import { readKernelState } from './kernel-state.ts';
+import { TUNNEL_NAME } from './names.ts';
+import { type FabricNode, readFabricNode } from './nodes.ts';
+import { type Plan, planFabric, type TunnelEnd } from './plan.ts';
+import { type FabricReport, NOTHING_YET } from './report.ts';
+import type { Known } from './suspicion.ts';
+import { type FabricKernel, openTunnel, podMtu, tunnelFamily, wantedTunnel } from './tunnel.ts';
+import type { UnderlayFacts } from './underlay.ts';
+
+export interface FabricOptions {
+  readonly nodeName: string;
+  readonly kernel: FabricKernel;
+  readonly settings: FabricSettings;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Called before routes lead anywhere new, with who may send here. */
+  readonly guard: (hood: Neighbourhood) => void;
+  /** Called after each look at the whole. */
+  readonly onReport: (report: FabricReport) => void;
+}
+
+/** Many Nodes that change together make one run. */
+const MIN_INTERVAL_MS = 10;
+const RETRY_MS = 1_000;
+/** All is read back and compared at least this often. */
+const READ_BACK_MS = 60_000;
+/** Two who undo each other's work do not spin. */
+const SUSPECT_INTERVAL_MS = 200;
+
+/**
+ * Keeps routes, neighbours and forwarding entries to the pods of all other nodes in the kernel: takes
+ * Nodes and hints of changes at any time, and brings the kernel up to date in runs. What is there when
+ * it starts is adopted, what is there when it stops stays. Nothing is changed before all Nodes were
+ * read, or while this node's own Node or address is missing.
+ */
+export class Fabric {
+  readonly #options: FabricOptions;
+  readonly #log: Logger;
+  readonly #nodes = new Map<string, FabricNode>();
+  readonly #book = new EntryBook();
+  readonly #runner: BoundedFrequencyRunner;
+  #settings: FabricSettings;
+  #facts: UnderlayFacts | undefined;
+  #isSynced = false;
+  #readAtMs = Number.NEGATIVE_INFINITY;
+  #cancelSuspicion: (() => void) | undefined;
+  #report: FabricReport = NOTHING_YET;
+  #lastError = '';
+
+  constructor(options: FabricOptions) {
+    this.#options = options;
+    this.#settings = options.settings;
+    this.#log = options.log;
+    this.#runner = new BoundedFrequencyRunner(() => this.#reconcile(), {
+      ...{ minIntervalMs: MIN_INTERVAL_MS, retryIntervalMs: RETRY_MS, maxIntervalMs: READ_BACK_MS },
+      clock: options.clock,
+      onError: (err) => this.#noteError(err),
+    });
+  }
+
+  get report(): FabricReport {
+    return this.#report;
+  }
+
+  /** What is believed to be in the kernel; undefined while it is to be read anyway. */
+  get known(): Known | undefined {
+    return this.#facts && { entries: this.#book.entries, underlay: this.#facts };
+  }
+
+  putNode(node: Node): void {
+    this.#nodes.set(node.metadata.name, readFabricNode(node));
+    this.#trigger();
+  }
+
+  deleteNode(name: string): void {
+    this.#nodes.delete(name);
+    this.#trigger();
+  }
+
+  /** All Nodes there are were put. */
+  setSynced(): void {
+    this.#isSynced = true;
+    this.#trigger();
+  }
+
+  reconfigure(settings: FabricSettings): void {
+    this.#settings = settings;
+    this.suspect();
+  }
+
+  /** The kernel may not hold any more what is believed: it is read back soon. */
+  suspect(): void {
+    const { clock } = this.#options;
+    if (this.#facts === undefined || this.#cancelSuspicion !== undefined) return;
+    const readBack = () => {
+      this.#cancelSuspicion = undefined;
+      this.#facts = undefined;
+      this.#trigger();
+    };
+    const waitMs = this.#readAtMs + SUSPECT_INTERVAL_MS - clock.now();
+    if (waitMs <= 0) readBack();
+    else this.#cancelSuspicion = clock.schedule(waitMs, readBack);
+  }
+
+  /** Ends all work; the kernel stays as it is. */
+  async stop(): Promise<void> {
+    this.#cancelSuspicion?.();
+    await this.#runner.stop();
+  }
+
+  #trigger(): void {
+    if (this.#isSynced) this.#runner.trigger();
+  }
+
+  async #reconcile(): Promise<void> {
+    const { nodeName, kernel, clock, guard } = this.#options;
+    const settings = this.#settings;
+    if (clock.now() - this.#readAtMs >= READ_BACK_MS) this.#facts = undefined;
+    const facts = this.#facts ?? this.#readBack();
+    const hood = readNeighbourhood(nodeName, this.#nodes, facts, settings);
+    const why = whyWithoutPods(nodeName, hood);
+    if (settings.backend !== 'none' && Object.keys(hood.underlay.own).length === 0) {
+      this.#tell({ hood, plan: undefined, why: why ?? '', failures: [] });
+      return;
+    }
+    if (settings.backend !== 'none') {
+      ensureForwarding(kernel, new Set(hood.podCIDRs.map(cidrFamily)), hood.underlay);
+    }
+    const { tunnel, problem } = this.#openTunnel(hood, settings);
+    const { backend } = settings;
+    const plan = planFabric({ ...hood, backend, tunnel });
+    guard(hood);
+    const changes = entryChanges(this.#book.entries, plan.entries);
+    const failed = await this.#book.apply(kernel.rtnl, changes);
+    if (backend === 'none') this.#removeTunnel();
+    const failures = [...(problem === undefined ? [] : [problem]), ...failed];
+    this.#tell({ hood, plan, why: why ?? failures[0] ?? '', failures });
+    if (failures.length > 0) throw new WeftError('EFABRIC', failures.join('; '));
+    this.#lastError = '';
+  }
+
+  #readBack(): UnderlayFacts {
+    const { kernel, clock } = this.#options;
+    const { underlay, entries } = readKernelState(kernel.rtnl);
+    const before = this.#book.repairs;
+    this.#book.readBack(entries);
+    const repairs = this.#book.repairs - before;
+    if (repairs > 0) this.#log.warn({ repairs }, 'somebody changed entries of the fabric');
+    this.#facts = underlay;
+    this.#readAtMs = clock.now();
+    return underlay;
+  }
+
+  /** Where the device cannot be had, peers on this node's own links are still reached. */
+  #openTunnel(
+    hood: Neighbourhood,
+    settings: FabricSettings,
+  ): { readonly tunnel?: TunnelEnd; readonly problem?: string } {
+    const { nodeName, kernel } = this.#options;
+    const wanted = wantedTunnel(nodeName, hood, settings);
+    const family = tunnelFamily(hood.underlay);
+    if (settings.backend === 'none' || wanted === undefined || family === undefined) return {};
+    try {
+      const { link, isNew, hasIPv6 } = openTunnel(kernel, wanted);
+      if (isNew) this.#book.forgetLink(link.index);
+      return { tunnel: { link: link.index, family, hasIPv6 } };
+    } catch (thrown) {
+      return { problem: `tunnel: ${toError(thrown).message}` };
+    }
+  }
+
+  #removeTunnel(): void {
+    const { rtnl } = this.#options.kernel;
+    const link = rtnl.link(TUNNEL_NAME);
+    if (link?.kind !== 'vxlan') return;
+    rtnl.deleteLink(link.index);
+    this.#book.forgetLink(link.index);
+  }
+
+  #tell(found: {
+    readonly hood: Neighbourhood;
+    readonly plan: Plan | undefined;
+    readonly why: string;
+    readonly failures: readonly string[];
+  }): void {
+    const { clock, onReport } = this.#options;
+    const { hood, plan, why, failures } = found;
+    const isReady = why === '';
+    const peers = plan?.peers ?? [];
+    this.#report = {
+      isReady,
+      reason: why,
+      podCIDRs: hood.podCIDRs,
+      mtu: podMtu(this.#settings.backend, hood.underlay, this.#settings),
+      peers,
+      problems: [
+        ...failures,
+        ...hood.problems,
+        ...peers.flatMap(({ name, problems }) => problems.map((each) => `node ${name}: ${each}`)),
+      ],
+      entries: this.#book.entries.size,
+      writes: this.#book.writes,
+      repairs: this.#book.repairs,
+      settledAtMs: isReady ? clock.now() : this.#report.settledAtMs,
+    };
+    onReport(this.#report);
+  }
+
+  /** The same words are told once. */
+  #noteError(err: Error): void {
+    // What is there may be other than believed, as a change has failed.
+    this.#facts = undefined;
+    if (err.message === this.#lastError) return;
+    this.#lastError = err.message;
+    this.#log.error({ err }, 'the fabric is not complete, trying again');
+  }
+}

@@ -1,0 +1,51 @@
+import type { Node } from '../kube/types.ts';
+import { type Cidr, parseSloppyCidr } from '../net/cidr.ts';
+import { type IP, type IPFamily, ipFamily, parseSloppyIP } from '../net/ip.ts';
+import { specialKind } from '../net/special.ts';
+
+/** What the fabric knows of a Node. */
+export interface FabricNode {
+  readonly name: string;
+  readonly uid: string;
+  /** RFC 3339, which sorts as text; empty for an object from a file. */
+  readonly createdAt: string;
+  readonly podCIDRs: readonly Cidr[];
+  /** InternalIPs, the first of each family. */
+  readonly addresses: Partial<Readonly<Record<IPFamily, IP>>>;
+  /** What of the object cannot be used, in words. */
+  readonly problems: readonly string[];
+}
+
+/** Reads a Node; what is wrong in it becomes a problem and leaves the rest as it is. */
+export function readFabricNode({ metadata, spec, status }: Node): FabricNode {
+  const problems: string[] = [];
+  const texts = spec?.podCIDRs ?? [];
+  const podCIDRs = texts.flatMap((text) => {
+    const cidr = parseSloppyCidr(text);
+    if (cidr === undefined) problems.push(`podCIDR ${JSON.stringify(text)} is no network`);
+    return cidr ?? [];
+  });
+  return {
+    name: metadata.name,
+    uid: metadata.uid ?? '',
+    createdAt: metadata.creationTimestamp ?? '',
+    podCIDRs,
+    addresses: internalAddresses(status, problems),
+    problems,
+  };
+}
+
+function internalAddresses(status: Node['status'], problems: string[]): FabricNode['addresses'] {
+  const found: { -readonly [family in IPFamily]?: IP } = {};
+  for (const { type, address } of status?.addresses ?? []) {
+    if (type !== 'InternalIP') continue;
+    const ip = parseSloppyIP(address);
+    const special = ip === undefined ? 'no address' : specialKind(ip);
+    if (ip === undefined || special !== undefined) {
+      problems.push(`InternalIP ${JSON.stringify(address)} cannot be used: ${special}`);
+      continue;
+    }
+    found[ipFamily(ip)] ??= ip;
+  }
+  return found;
+}

@@ -1,0 +1,170 @@
+import type { Route } from '../kernel/types.ts';
+import { type Cidr, cidrFamily, networkAddress } from '../net/cidr.ts';
+import type { IP, IPFamily } from '../net/ip.ts';
+import { type Entries, type Entry, entriesOf } from './entries.ts';
+import { FABRIC_METRIC, FABRIC_PROTOCOL, tunnelGateway, tunnelMac } from './names.ts';
+import type { FabricNode } from './nodes.ts';
+import type { Underlay } from './underlay.ts';
+
+export type Backend = 'auto' | 'host-gw' | 'vxlan' | 'none';
+
+/** How packets get to a peer's pods. */
+export type Path = 'direct' | 'vxlan' | 'unreachable' | 'none';
+
+/** Another Node, as far as it is given podCIDRs. */
+export interface Peer {
+  readonly node: FabricNode;
+  /** Those of its podCIDRs that are its own. */
+  readonly podCIDRs: readonly Cidr[];
+}
+
+/** The device that tunnels end at. */
+export interface TunnelEnd {
+  /** ifindex */
+  readonly link: number;
+  /** Family of the addresses that tunnels run between. */
+  readonly family: IPFamily;
+  /** False where the kernel has no IPv6: then no link-local address can be a gateway. */
+  readonly hasIPv6: boolean;
+}
+
+export interface PlanFacts {
+  readonly backend: Backend;
+  readonly peers: Iterable<Peer>;
+  readonly underlay: Underlay;
+  /** Undefined while there is none. */
+  readonly tunnel: TunnelEnd | undefined;
+}
+
+export interface PlannedPeer {
+  readonly name: string;
+  readonly path: Path;
+  readonly podCIDRs: readonly Cidr[];
+  /** Why it is not reached, or not in full. */
+  readonly problems: readonly string[];
+}
+
+export interface Plan {
+  readonly entries: Entries;
+  readonly peers: readonly PlannedPeer[];
+}
+
+/** What must be in the kernel so that the pods of all peers are reached. */
+export function planFabric(facts: PlanFacts): Plan {
+  const entries: Entry[] = [];
+  const peers: PlannedPeer[] = [];
+  for (const peer of facts.peers) {
+    const planned = planPeer(peer, facts);
+    entries.push(...planned.entries);
+    const { name } = peer.node;
+    peers.push({ name, podCIDRs: peer.podCIDRs, path: planned.path, problems: planned.problems });
+  }
+  return { entries: entriesOf(entries), peers };
+}
+
+interface PeerPlan {
+  readonly path: Path;
+  readonly entries: readonly Entry[];
+  readonly problems: readonly string[];
+}
+
+function planPeer(peer: Peer, facts: PlanFacts): PeerPlan {
+  const nothing = { entries: [], problems: [] };
+  if (facts.backend === 'none' || peer.podCIDRs.length === 0) return { path: 'none', ...nothing };
+  const direct = facts.backend === 'vxlan' ? undefined : directRoutes(peer, facts.underlay);
+  const tunnel = tunnelEntries(peer, facts);
+  // A peer on this link may still send through its tunnel, so it is known there in either case.
+  if (direct?.problems.length === 0) {
+    return { path: 'direct', problems: [], entries: [...neighbours(tunnel), ...direct.routes] };
+  }
+  if (facts.backend === 'host-gw') {
+    const entries = [...neighbours(tunnel), ...(direct?.routes ?? [])];
+    return { path: 'unreachable', entries, problems: direct?.problems ?? [] };
+  }
+  // Routes into the tunnel stay also when nothing leads to its other end: packets for pods do not leave
+  // by the default route then.
+  return { ...tunnel, path: tunnel.problems.length === 0 ? 'vxlan' : 'unreachable' };
+}
+
+function neighbours({ entries }: { readonly entries: readonly Entry[] }): readonly Entry[] {
+  return entries.filter(({ kind }) => kind !== 'route');
+}
+
+/** Routes over the link that both nodes are on. */
+function directRoutes({ node, podCIDRs }: Peer, underlay: Underlay) {
+  const routes: Entry[] = [];
+  const problems: string[] = [];
+  for (const cidr of podCIDRs) {
+    const found = directGateway(node, cidrFamily(cidr), underlay);
+    if (typeof found === 'string') problems.push(`${cidr}: ${found}`);
+    else routes.push(routeTo(cidr, found));
+  }
+  return { routes, problems };
+}
+
+/** An address of either family will do: IPv4 can go by an IPv6 router (RFC 5549), not the reverse. */
+function directGateway(
+  { addresses }: FabricNode,
+  family: IPFamily,
+  underlay: Underlay,
+): { readonly gateway: IP; readonly link: number } | string {
+  const candidates = family === 4 ? [addresses[4], addresses[6]] : [addresses[6]];
+  const present = candidates.filter((address) => address !== undefined);
+  if (present.length === 0) return `the node has no IPv${family} InternalIP`;
+  for (const gateway of present) {
+    const hop = underlay.hopTo(gateway);
+    if (hop?.isDirect === true) return { gateway, link: hop.link };
+  }
+  const address = present.join(' and ');
+  return present.some((each) => underlay.hopTo(each) !== undefined)
+    ? `${address} is behind a router, which has no route to these pods`
+    : `no route leads to ${address}`;
+}
+
+/** Who the peer's tunnel is, where it is, and what it is for. */
+function tunnelEntries(
+  { node, podCIDRs }: Peer,
+  { tunnel, underlay }: PlanFacts,
+): Omit<PeerPlan, 'path'> {
+  if (tunnel === undefined) return { entries: [], problems: ['there is no tunnel device'] };
+  const { link, family, hasIPv6 } = tunnel;
+  const remote = node.addresses[family];
+  if (remote === undefined) {
+    return {
+      entries: [],
+      problems: [`the node has no IPv${family} InternalIP, which tunnels use here`],
+    };
+  }
+  const mac = tunnelMac(node.name);
+  const linkLocal = tunnelGateway(mac);
+  const problems = underlay.hopTo(remote) === undefined ? [`no route leads to ${remote}`] : [];
+  const gatewayOf = (cidr: Cidr) => (hasIPv6 ? linkLocal : networkAddress(cidr));
+  const usable = hasIPv6 ? podCIDRs : podCIDRs.filter((cidr) => cidrFamily(cidr) === 4);
+  const gateways = new Set(hasIPv6 ? [linkLocal] : usable.map(gatewayOf));
+  return {
+    problems,
+    entries: [
+      ...Array.from(gateways, (address): Entry => {
+        return { kind: 'neighbour', entry: { link, address, mac, isPermanent: true } };
+      }),
+      { kind: 'forwarding', entry: { link, mac, remote } },
+      // The kernel asks no route for a link-local gateway.
+      ...usable.map((cidr) => routeTo(cidr, { gateway: gatewayOf(cidr), link }, !hasIPv6)),
+    ],
+  };
+}
+
+function routeTo(
+  destination: Cidr,
+  hop: { readonly gateway: IP; readonly link: number },
+  isOnlink = false,
+): Entry {
+  const entry: Route = {
+    destination,
+    ...hop,
+    protocol: FABRIC_PROTOCOL,
+    priority: FABRIC_METRIC,
+    ...(isOnlink ? { isOnlink } : {}),
+  };
+  return { kind: 'route', entry };
+}

@@ -1,0 +1,90 @@
+import { type Cidr, cidrFamily, cidrOf, networkAddress, prefixLength } from './cidr.ts';
+import { type IP, type IPFamily, ipFamily } from './ip.ts';
+
+/** Values by network, asked by address or by network; what it costs depends on how many lengths there are. */
+export class PrefixBook<T> {
+  readonly #families: Readonly<Record<IPFamily, FamilyBook<T>>> = {
+    4: new FamilyBook(),
+    6: new FamilyBook(),
+  };
+
+  /** The last value of a network counts. */
+  set(cidr: Cidr, value: T): void {
+    this.#families[cidrFamily(cidr)].set(cidr, value);
+  }
+
+  get(cidr: Cidr): T | undefined {
+    return this.#families[cidrFamily(cidr)].get(cidr);
+  }
+
+  /** The value of the smallest network that holds the address. */
+  longestMatch(ip: IP): T | undefined {
+    return this.#families[ipFamily(ip)].longestMatch(ip);
+  }
+
+  /** The value of some network that shares addresses with this one. */
+  overlapping(cidr: Cidr): T | undefined {
+    return this.#families[cidrFamily(cidr)].overlapping(cidr);
+  }
+}
+
+class FamilyBook<T> {
+  /** By length, longest first; networks of it by their first address. */
+  readonly #byLength = new Map<number, Map<IP, T>>();
+  /** By length: what smaller networks there are inside, by the first address of the larger. */
+  readonly #inside = new Map<number, Map<IP, T>>();
+  #lengths: readonly number[] = [];
+
+  set(cidr: Cidr, value: T): void {
+    const length = prefixLength(cidr);
+    this.#networksOf(length).set(networkAddress(cidr), value);
+    for (const larger of this.#lengths) {
+      if (larger < length) this.#noteInside(larger, cidr, value);
+    }
+  }
+
+  get(cidr: Cidr): T | undefined {
+    return this.#byLength.get(prefixLength(cidr))?.get(networkAddress(cidr));
+  }
+
+  longestMatch(ip: IP): T | undefined {
+    for (const length of this.#lengths) {
+      const value = this.#byLength.get(length)?.get(networkAddress(cidrOf(ip, length)));
+      if (value !== undefined) return value;
+    }
+    return undefined;
+  }
+
+  overlapping(cidr: Cidr): T | undefined {
+    const first = networkAddress(cidr);
+    const own = prefixLength(cidr);
+    this.#networksOf(own);
+    const larger = this.#lengths.filter((length) => length <= own);
+    for (const length of larger) {
+      const value = this.#byLength.get(length)?.get(networkAddress(cidrOf(first, length)));
+      if (value !== undefined) return value;
+    }
+    return this.#inside.get(own)?.get(first);
+  }
+
+  /** A length that is new has to learn what is inside its networks. */
+  #networksOf(length: number): Map<IP, T> {
+    const known = this.#byLength.get(length);
+    if (known !== undefined) return known;
+    const networks = new Map<IP, T>();
+    for (const [smaller, present] of this.#byLength) {
+      if (smaller < length) continue;
+      for (const [first, value] of present) this.#noteInside(length, cidrOf(first, smaller), value);
+    }
+    this.#byLength.set(length, networks);
+    this.#lengths = [...this.#byLength.keys()].toSorted((a, b) => b - a);
+    return networks;
+  }
+
+  #noteInside(length: number, cidr: Cidr, value: T): void {
+    const networks = this.#inside.get(length) ?? new Map<IP, T>();
+    this.#inside.set(length, networks);
+    const first = networkAddress(cidrOf(networkAddress(cidr), length));
+    if (!networks.has(first)) networks.set(first, value);
+  }
+}

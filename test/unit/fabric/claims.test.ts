@@ -1,0 +1,81 @@
+import { describe, expect, test } from 'vitest';
+import { claimPodCIDRs } from '../../../src/fabric/claims.ts';
+import { parseCidr } from '../../../src/net/cidr.ts';
+import { fabricNode } from '../../support/fabric-objects.ts';
+
+const ANYWHERE = { clusterCIDRs: [], taken: [] };
+const OLD = { creationTimestamp: '2026-01-01T00:00:00Z' };
+const YOUNG = { creationTimestamp: '2026-01-02T00:00:00Z' };
+
+describe('one podCIDR, two Nodes', () => {
+  test('the older keeps it, whatever order they come in', () => {
+    const nodes = [
+      fabricNode('young', ['10.244.1.0/24', 'fd00:1::/64'], [], YOUNG),
+      fabricNode('old', ['10.244.1.0/24'], [], OLD),
+    ];
+    for (const order of [nodes, nodes.toReversed()]) {
+      const { owned, refused } = claimPodCIDRs(order, ANYWHERE);
+      expect(owned.get('old')).toEqual(['10.244.1.0/24']);
+      expect(owned.get('young')).toEqual(['fd00:1::/64']);
+      expect(refused.get('young')).toEqual([
+        'podCIDR 10.244.1.0/24 overlaps one of node old, which is older and keeps it',
+      ]);
+      expect(refused.has('old')).toBe(false);
+    }
+  });
+
+  test.each([
+    ['a larger one around it', '10.244.0.0/16'],
+    ['a smaller one inside of it', '10.244.1.128/25'],
+    ['everything', '0.0.0.0/0'],
+  ])('%s is refused too', (_, cidr) => {
+    const nodes = [
+      fabricNode('old', ['10.244.1.0/24'], [], OLD),
+      fabricNode('young', [cidr], [], YOUNG),
+    ];
+    expect(claimPodCIDRs(nodes, ANYWHERE).owned.get('young')).toEqual([]);
+  });
+
+  test('without times of creation uid decides, then the name', () => {
+    const nodes = [
+      fabricNode('a', ['10.244.1.0/24'], [], { uid: '2' }),
+      fabricNode('b', ['10.244.1.0/24'], [], { uid: '1' }),
+      fabricNode('c', ['10.244.2.0/24'], [], { uid: '3' }),
+      fabricNode('d', ['10.244.2.0/24'], [], { uid: '3' }),
+    ];
+    const { owned } = claimPodCIDRs(nodes, ANYWHERE);
+    expect(owned.get('b')).toEqual(['10.244.1.0/24']);
+    expect(owned.get('c')).toEqual(['10.244.2.0/24']);
+  });
+});
+
+describe('what is nobody’s podCIDR', () => {
+  test.each([
+    ['the address of a Node', '192.0.2.2/32', 'overlaps the address of node other'],
+    ['a network with the addresses of Nodes', '192.0.2.0/25', 'overlaps the address of node other'],
+    ['Services', '10.96.7.0/24', 'overlaps the addresses of Services'],
+    ['outside of the cluster', '10.1.0.0/24', 'is outside of clusterCIDRs 10.244.0.0/16'],
+  ])('%s', (_, cidr, reason) => {
+    const nodes = [
+      fabricNode('greedy', [cidr], ['198.51.100.9'], OLD),
+      fabricNode('other', [], ['192.0.2.2'], YOUNG),
+    ];
+    const isOutside = reason.includes('outside');
+    const { owned, refused } = claimPodCIDRs(nodes, {
+      clusterCIDRs: isOutside ? [parseCidr('10.244.0.0/16')] : [],
+      taken: [{ cidr: parseCidr('10.96.0.0/12'), what: 'the addresses of Services' }],
+    });
+    expect(owned.get('greedy')).toEqual([]);
+    expect(refused.get('greedy')).toEqual([`podCIDR ${cidr} ${reason}`]);
+  });
+});
+
+test('5,000 Nodes of two families are sorted out in a moment', () => {
+  const nodes = Array.from({ length: 5_000 }, (_, i) =>
+    fabricNode(`n${i}`, [`10.${i >> 8}.${i & 255}.0/24`, `fd00:${i.toString(16)}::/64`], []),
+  );
+  const startedAt = performance.now();
+  const { refused } = claimPodCIDRs(nodes, ANYWHERE);
+  expect(refused.size).toBe(0);
+  expect(performance.now() - startedAt).toBeLessThan(2_000);
+});

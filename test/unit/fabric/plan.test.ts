@@ -1,0 +1,124 @@
+import { describe, expect, test } from 'vitest';
+import { entryChanges, entryText } from '../../../src/fabric/entries.ts';
+import { tunnelGateway, tunnelMac } from '../../../src/fabric/names.ts';
+import type { FabricNode } from '../../../src/fabric/nodes.ts';
+import { type Backend, planFabric, type TunnelEnd } from '../../../src/fabric/plan.ts';
+import { readUnderlay } from '../../../src/fabric/underlay.ts';
+import { parseIP } from '../../../src/net/ip.ts';
+import { fabricNode, underlayFacts } from '../../support/fabric-objects.ts';
+
+const OWN = { 4: parseIP('192.0.2.1'), 6: parseIP('2001:db8::1') };
+const TUNNEL: TunnelEnd = { link: 9, family: 4, hasIPv6: true };
+const PODS = ['10.244.2.0/24', 'fd00:2::/64'];
+const NEAR = fabricNode('n2', PODS, ['192.0.2.2', '2001:db8::2']);
+const FAR = fabricNode('n2', PODS, ['198.51.100.2', '2001:db8:1::2']);
+const GATEWAY = tunnelGateway(tunnelMac('n2'));
+const MAC = tunnelMac('n2');
+
+function planOf(backend: Backend, node: FabricNode, tunnel: TunnelEnd | 'none' = TUNNEL) {
+  const underlay = readUnderlay(underlayFacts(), OWN);
+  const peers = [{ node, podCIDRs: node.podCIDRs }];
+  const end = tunnel === 'none' ? undefined : tunnel;
+  const plan = planFabric({ backend, peers, underlay, tunnel: end });
+  const [peer] = plan.peers;
+  return { ...peer, entries: Array.from(plan.entries.values(), entryText) };
+}
+
+const TUNNEL_ROUTES = [`route 10.244.2.0/24 via ${GATEWAY}`, `route fd00:2::/64 via ${GATEWAY}`];
+const DIRECT_ROUTES = ['route 10.244.2.0/24 via 192.0.2.2', 'route fd00:2::/64 via 2001:db8::2'];
+
+function ends(remote: string) {
+  return [`neighbour ${GATEWAY} at ${MAC}`, `forwarding entry ${MAC} to ${remote}`];
+}
+
+describe('the way to a peer', () => {
+  test.each([
+    ['auto', NEAR, 'direct', [...ends('192.0.2.2'), ...DIRECT_ROUTES]],
+    ['auto', FAR, 'vxlan', [...ends('198.51.100.2'), ...TUNNEL_ROUTES]],
+    ['vxlan', NEAR, 'vxlan', [...ends('192.0.2.2'), ...TUNNEL_ROUTES]],
+    ['host-gw', NEAR, 'direct', [...ends('192.0.2.2'), ...DIRECT_ROUTES]],
+    ['host-gw', FAR, 'unreachable', ends('198.51.100.2')],
+    ['none', NEAR, 'none', []],
+  ] as const)('%s, %o: %s', (backend, node, path, entries) => {
+    const plan = planOf(backend, node);
+    expect(plan.path).toBe(path);
+    expect(plan.entries).toEqual(entries);
+  });
+
+  test('host-gw says that a router is between', () => {
+    expect(planOf('host-gw', FAR).problems).toEqual([
+      '10.244.2.0/24: 198.51.100.2 and 2001:db8:1::2 is behind a router, which has no route to these pods',
+      'fd00:2::/64: 2001:db8:1::2 is behind a router, which has no route to these pods',
+    ]);
+  });
+
+  test('auto without a tunnel device still reaches who is near', () => {
+    expect(planOf('auto', NEAR, 'none')).toMatchObject({
+      path: 'direct',
+      entries: DIRECT_ROUTES,
+    });
+    expect(planOf('auto', FAR, 'none')).toMatchObject({
+      path: 'unreachable',
+      problems: ['there is no tunnel device'],
+    });
+  });
+
+  test('IPv4 pods go by an IPv6 neighbour where a node has no IPv4 address', () => {
+    const node = fabricNode('n2', ['10.244.2.0/24'], ['2001:db8::2']);
+    expect(planOf('host-gw', node).entries).toEqual(['route 10.244.2.0/24 via 2001:db8::2']);
+  });
+
+  test('IPv6 pods between nodes with IPv4 only need the tunnel', () => {
+    const node = fabricNode('n2', PODS, ['192.0.2.2']);
+    expect(planOf('auto', node).path).toBe('vxlan');
+    expect(planOf('host-gw', node).problems).toEqual([
+      'fd00:2::/64: the node has no IPv6 InternalIP',
+    ]);
+  });
+
+  test('without IPv6 in the kernel the first address of the podCIDR is the gateway', () => {
+    const node = fabricNode('n2', ['10.244.2.0/24'], ['198.51.100.2']);
+    expect(planOf('vxlan', node, { ...TUNNEL, hasIPv6: false }).entries).toEqual([
+      `neighbour 10.244.2.0 at ${MAC}`,
+      `forwarding entry ${MAC} to 198.51.100.2`,
+      'route 10.244.2.0/24 via 10.244.2.0',
+    ]);
+  });
+
+  test('a tunnel between addresses of one family only: the other is named', () => {
+    const node = fabricNode('n2', PODS, ['2001:db8:1::2']);
+    expect(planOf('vxlan', node).problems).toEqual([
+      'the node has no IPv4 InternalIP, which tunnels use here',
+    ]);
+  });
+});
+
+describe('changes', () => {
+  const underlay = readUnderlay(underlayFacts(), OWN);
+  const entriesFor = (backend: Backend, ...nodes: readonly FabricNode[]) =>
+    planFabric({
+      ...{ backend, underlay, tunnel: TUNNEL },
+      peers: nodes.map((node) => ({ node, podCIDRs: node.podCIDRs })),
+    }).entries;
+  const textsOf = (...words: Parameters<typeof entryChanges>) =>
+    entryChanges(...words).map((change) => `${change.action} ${entryText(change)}`);
+
+  test('who is reached is known before packets are led there, and forgotten after', () => {
+    const far = entriesFor('auto', FAR);
+    expect(textsOf(new Map(), far).map((text) => text.split(' ')[1])).toEqual([
+      ...['neighbour', 'forwarding', 'route', 'route'],
+    ]);
+    expect(textsOf(far, new Map()).map((text) => text.split(' ')[1])).toEqual([
+      ...['route', 'route', 'forwarding', 'neighbour'],
+    ]);
+  });
+
+  test('another back end replaces routes in place and touches nothing else', () => {
+    const changes = textsOf(entriesFor('vxlan', NEAR), entriesFor('host-gw', NEAR));
+    expect(changes).toEqual(DIRECT_ROUTES.map((text) => `put ${text}`));
+  });
+
+  test('what is as it ought to be is not written', () => {
+    expect(textsOf(entriesFor('auto', FAR), entriesFor('auto', FAR))).toEqual([]);
+  });
+});
