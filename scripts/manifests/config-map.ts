@@ -1,0 +1,24 @@
+/** cni-conf/kustomize/base/config-map.yaml, which is made of the tables of settings. */
+import { Document, Scalar } from 'yaml';
+import { settingsFile } from './settings-file.ts';
+
+const HEAD = '# Made by `make settings-page` from the tables in src/agent/config; a test compares.';
+/** What an agent in a pod has besides the defaults. */
+const IN_A_POD = {
+  components: ['cni', 'proxy', 'fabric'],
+  // The pods are those of the Node's podCIDRs. The score is what the kubelet gives a node-critical pod; to lower it takes CAP_SYS_RESOURCE.
+  proxy: { detectLocalMode: 'NodeCIDR', oomScoreAdj: -997 },
+} as const;
+
+export function configMap(): string {
+  const document = new Document({
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: { name: 'weft', namespace: 'weft', labels: { 'app.kubernetes.io/name': 'weft' } },
+    data: { '10-weft.yaml': '' },
+  });
+  const text = new Scalar(settingsFile(IN_A_POD));
+  text.type = Scalar.BLOCK_LITERAL;
+  document.setIn(['data', '10-weft.yaml'], text);
+  return `${HEAD}\n${document.toString({ lineWidth: 0 })}`;
+}

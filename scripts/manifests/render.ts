@@ -1,0 +1,21 @@
+import { join } from 'node:path';
+import { applyPatch, build, textOf } from './kustomize.ts';
+import { type ManifestValues, patchesFor } from './values.ts';
+
+const FOLDER = join(import.meta.dirname, '../../cni-conf/kustomize');
+
+/** What is made, and of which folder of cni-conf/kustomize. */
+export const MANIFESTS = {
+  'weft.yaml': 'weft',
+  'weft-cni-only.yaml': 'cni-only',
+  'weft-proxy-only.yaml': 'proxy-only',
+} as const;
+
+export type ManifestName = keyof typeof MANIFESTS;
+
+/** One file of objects, with the values laid over as a kustomization would. Throws ConfigError. */
+export function renderManifest(name: ManifestName, values: ManifestValues): string {
+  const documents = build(join(FOLDER, MANIFESTS[name]));
+  for (const patch of patchesFor(values)) applyPatch(documents, patch);
+  return textOf(documents);
+}

@@ -1,0 +1,100 @@
+/** What `make manifests` is given, as the patches that a kustomization would have for it. */
+import { stringify } from 'yaml';
+import { resolveAgentConfig } from '../../src/agent/config/agent-config.ts';
+import { type Cidr, containsCidr } from '../../src/net/cidr.ts';
+import { parseConfiguredCidrs } from '../../src/net/configured-cidr.ts';
+import { ConfigError, toError } from '../../src/util/errors.ts';
+import type { Operation } from './json-patch.ts';
+import type { Patch } from './kustomize.ts';
+
+/** By the names of make's variables; an empty text is none. */
+export type ManifestValues = Partial<
+  Record<
+    'API_SERVER' | 'POD_CIDRS' | 'SERVICE_CIDRS' | 'BACKEND' | 'PROXY_MODE' | 'IMAGE',
+    string | undefined
+  >
+>;
+
+const DAEMON_SET = { kind: 'DaemonSet', name: 'weft' } as const;
+const CONFIG_MAP = { kind: 'ConfigMap', name: 'weft' } as const;
+const CONTAINERS = ['/spec/template/spec/initContainers/0', '/spec/template/spec/containers/0'];
+/** A reference as distribution/reference has it, with a registry, a tag or a digest. */
+const IMAGE =
+  /^[a-z0-9][a-z0-9.-]*(?::\d+)?(?:\/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)+(?::\w[\w.-]*)?(?:@sha256:[0-9a-f]{64})?$/;
+
+/** The patches for what is given. Throws ConfigError that names the variable. */
+export function patchesFor(values: ManifestValues): readonly Patch[] {
+  const { API_SERVER, BACKEND, PROXY_MODE, IMAGE: image } = values;
+  const podCIDRs = cidrsOf('POD_CIDRS', values.POD_CIDRS);
+  refuseOverlap(podCIDRs, cidrsOf('SERVICE_CIDRS', values.SERVICE_CIDRS));
+  return [
+    ...(BACKEND ? [setting('BACKEND', 'backend', { fabric: { backend: BACKEND } })] : []),
+    ...(podCIDRs.length > 0 ? [podNetworks(podCIDRs)] : []),
+    ...(PROXY_MODE ? [setting('PROXY_MODE', 'proxy-mode', { proxy: { mode: PROXY_MODE } })] : []),
+    ...(API_SERVER ? [apiServer(API_SERVER)] : []),
+    ...(image ? [imageReference(image)] : []),
+  ];
+}
+
+function podNetworks(podCIDRs: readonly Cidr[]): Patch {
+  return setting('POD_CIDRS', 'pod-cidrs', {
+    fabric: { clusterCIDRs: podCIDRs },
+    proxy: { detectLocalMode: 'ClusterCIDR', clusterCIDR: podCIDRs.join(',') },
+  });
+}
+
+/** A file of its own in the ConfigMap, beside the one with all settings. */
+function setting(variable: string, name: string, settings: object): Patch {
+  const text = stringify(settings);
+  // The agent's own judgement, with the variable in the place of the file's name.
+  const base = { path: variable, text: 'manifests: /unused\n' };
+  resolveAgentConfig({}, [base, { path: variable, text }], { hostname: 'node', environment: {} });
+  const operation: Operation = { op: 'add', path: `/data/50-${name}.yaml`, value: text };
+  return { target: CONFIG_MAP, operations: [operation] };
+}
+
+/** Kubernetes' own variables, in the place of those for the API server's Service. */
+function apiServer(text: string): Patch {
+  const url = URL.parse(text);
+  if (url === null || url.protocol !== 'https:' || url.href !== `${url.origin}/`) {
+    const found = JSON.stringify(text);
+    throw new ConfigError('API_SERVER', `API_SERVER: expected https://HOST:PORT, found ${found}`);
+  }
+  const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
+  const variables = { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: url.port || '443' };
+  const operations = Object.entries(variables).map(([name, value]): Operation => {
+    return { op: 'add', path: `${CONTAINERS[1]}/env/-`, value: { name, value } };
+  });
+  return { target: DAEMON_SET, operations };
+}
+
+function imageReference(image: string): Patch {
+  if (!IMAGE.test(image)) {
+    const found = JSON.stringify(image);
+    throw new ConfigError('IMAGE', `IMAGE: expected REGISTRY/NAME:TAG, found ${found}`);
+  }
+  const operations = CONTAINERS.map((path): Operation => {
+    return { op: 'replace', path: `${path}/image`, value: image };
+  });
+  return { target: DAEMON_SET, operations };
+}
+
+function cidrsOf(variable: string, text = ''): readonly Cidr[] {
+  try {
+    return parseConfiguredCidrs(text);
+  } catch (cause) {
+    throw new ConfigError(variable, `${variable}: ${toError(cause).message}`, { cause });
+  }
+}
+
+/** An address of a Service that is a pod's too leads to one of them by chance. */
+function refuseOverlap(podCIDRs: readonly Cidr[], serviceCIDRs: readonly Cidr[]): void {
+  for (const pods of podCIDRs) {
+    const services = serviceCIDRs.find(
+      (cidr) => containsCidr(cidr, pods) || containsCidr(pods, cidr),
+    );
+    if (services === undefined) continue;
+    const reason = `${services} overlaps ${pods} of POD_CIDRS; give the kube-apiserver's --service-cluster-ip-range`;
+    throw new ConfigError('SERVICE_CIDRS', `SERVICE_CIDRS: ${reason}`);
+  }
+}
