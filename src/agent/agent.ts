@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { openNodeEvents } from '../kernel/node-events.ts';
 import { wire } from '../netlink/wire.ts';
 import { systemClock } from '../util/clock.ts';
-import { ConfigError, toError, WeftError } from '../util/errors.ts';
+import { toError, WeftError } from '../util/errors.ts';
 import { createLevelledLogger, type Logger } from '../util/log.ts';
 import { LogSink } from '../util/log-sink.ts';
 import { startCni } from './cni-component.ts';
@@ -11,6 +11,8 @@ import type { ConfigSource } from './config/reload.ts';
 import type { AgentContext, ClusterContext } from './context.ts';
 import { startDebug } from './debug/component.ts';
 import { DescriptorBudget, openFilesLimit } from './descriptors.ts';
+import { startFabric } from './fabric/component.ts';
+import { assessProxyHealth } from './http/health.ts';
 import { startServers } from './http/servers.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { followConfigFile, LiveConfig } from './live-config.ts';
@@ -33,7 +35,6 @@ import { WEFT_VERSION } from './version.ts';
  * run directory.
  */
 export async function runAgent(config: AgentConfig, file: ConfigSource | undefined): Promise<void> {
-  refuseWhatIsNotBuilt(config);
   const sink = new LogSink(2);
   process.once('exit', () => sink.flush());
   const { log, setLevel } = createLevelledLogger(config.logLevel, sink);
@@ -98,7 +99,10 @@ async function startComponents(context: AgentContext): Promise<void> {
   const cluster = await openCluster(context);
   const objects = cluster?.objects;
   const proxy = opened && cluster && startProxy(cluster, opened);
-  const parts: RunningParts = { startedAtMs, proxy, cni, objects, httpProblems: () => [] };
+  const isServing = () => proxy === undefined || assessProxyHealth(proxy.health()).isServing;
+  const fabric =
+    cluster && config.components.has('fabric') ? startFabric(cluster, isServing) : undefined;
+  const parts: RunningParts = { startedAtMs, proxy, cni, fabric, objects, httpProblems: () => [] };
   startDebug(context, { proxy, status: () => agentStatus(context, parts) });
   objects?.source.start(lifecycle.signal);
   parts.httpProblems = await startServers(context, proxy, objects?.events ?? NO_EVENTS);
@@ -125,15 +129,5 @@ function prepareNode({ proxy: { conntrack, oomScoreAdj } }: AgentConfig, log: Lo
     writeFileSync('/proc/self/oom_score_adj', String(oomScoreAdj));
   } catch (thrown) {
     log.warn({ oomScoreAdj, reason: toError(thrown).message }, 'oom score not set');
-  }
-}
-
-function refuseWhatIsNotBuilt({ components }: AgentConfig): void {
-  if (components.has('fabric')) {
-    throw new ConfigError(
-      'components',
-      'components: fabric is not part of this version; routes between nodes are up to you: choose ' +
-        '--components cni,proxy',
-    );
   }
 }

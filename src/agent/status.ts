@@ -8,6 +8,7 @@ import {
   type RunningCniStatus,
   type SourceStatus,
 } from './debug/status.ts';
+import type { FabricComponent } from './fabric/component.ts';
 import type { OpenedSource } from './objects/opened-source.ts';
 import type { ProxyComponent } from './proxy/component.ts';
 import { WEFT_VERSION } from './version.ts';
@@ -17,6 +18,7 @@ export interface RunningParts {
   readonly startedAtMs: number;
   readonly proxy: ProxyComponent | undefined;
   readonly cni: CniComponent | undefined;
+  readonly fabric: FabricComponent | undefined;
   readonly objects: OpenedSource | undefined;
   /** Of the servers, once they are started. */
   httpProblems: () => readonly string[];
@@ -29,13 +31,16 @@ export function agentStatus(context: AgentContext, parts: RunningParts): AgentSt
   const proxy = parts.proxy?.status();
   const source = parts.objects && sourceStatus(context, parts.objects);
   const cni = parts.cni && cniStatus(context, parts.cni);
+  const fabric = parts.fabric?.status();
   const told = {
     ...(proxy === undefined ? {} : { proxy }),
     ...(source === undefined ? {} : { source }),
     ...(cni === undefined ? {} : { cni }),
+    ...(fabric === undefined ? {} : { fabric }),
   };
   const problems = [
     ...(parts.proxy?.problems() ?? []),
+    ...(parts.fabric?.problems() ?? []),
     ...findProblems(told),
     ...parts.httpProblems(),
   ];

@@ -3,7 +3,7 @@
 export const ROOT_EPILOGUE = `weft connects the pods of one Kubernetes node. Components of the agent:
   cni     answers the container runtime: a pod gets its veth, addresses, routes
   proxy   makes Services reachable (nftables or iptables), in kube-proxy's place
-  fabric  routes between nodes; not part of this version
+  fabric  routes and tunnels to the pods of other nodes
 
 Examples:
   weft agent --kubeconfig FILE                   cni and proxy, from an API server

@@ -9,7 +9,6 @@ export type Component = (typeof COMPONENTS)[number];
 
 /** What `weft agent` reads besides `proxy`, which is a KubeProxyConfiguration. */
 export const AGENT_SETTINGS = {
-  // The fabric is part of the command line, not of this version.
   components: optional<Component>('words', 'What to run, separated by commas', {
     ...{ flag: 'components', choices: COMPONENTS, shown: 'cni,proxy' },
   }),

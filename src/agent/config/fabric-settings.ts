@@ -15,6 +15,7 @@ export const FABRIC_SETTINGS = {
     ['auto', 'host-gw', 'vxlan', 'none'],
     'auto',
     'How packets reach pods of other nodes; auto: routes where the other node is a neighbour, else VXLAN',
+    { isLive: true },
   ),
   tunnelPort: integer(8_472, 'UDP port of the tunnel, the same on all nodes', {
     ...{ min: 1, max: 65_535 },
@@ -23,15 +24,18 @@ export const FABRIC_SETTINGS = {
     ...{ min: 1, max: 16_777_215 },
   }),
   mtu: integer(0, 'MTU of pods, 1280 or more; 0 follows the underlay', {
-    ...{ min: 0, max: MOST_MTU, shown: '0' },
+    ...{ min: 0, max: MOST_MTU, shown: '0', isLive: true },
   }),
-  clusterCIDRs: list([], 'Networks of all pods', { shown: 'podCIDRs of all Nodes' }),
-  masquerade: boolean(true, 'Masquerade what pods send out of the cluster'),
-  masqueradeExceptions: list([], 'Networks outside of the cluster that see addresses of pods'),
+  clusterCIDRs: list([], 'Networks of all pods', { shown: 'podCIDRs of all Nodes', isLive: true }),
+  masquerade: boolean(true, 'Masquerade what pods send out of the cluster', { isLive: true }),
+  masqueradeExceptions: list([], 'Networks outside of the cluster that see addresses of pods', {
+    isLive: true,
+  }),
   masqueradeIPv6: word(
     ['ula', 'all', 'none'],
     'ula',
     'Which IPv6 addresses of pods are masqueraded: unique local ones (fc00::/7), all, or none',
+    { isLive: true },
   ),
   manageConflist: boolean(true, "Write the runtime's network configuration"),
   conflistName: text('10-weft.conflist', 'File of cni.confDirectory that is written'),

@@ -1,10 +1,11 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { AgentConfig } from './agent-config.ts';
 import type { KeyPath } from './document.ts';
+import { FABRIC_SETTINGS, type FabricSettings } from './fabric-settings.ts';
 import type { KubeProxyConfiguration } from './kube-proxy-config.ts';
 import { KUBE_PROXY_SETTINGS } from './kube-proxy-settings.ts';
 import { resolveProxySettings } from './proxy-settings.ts';
-import { settingAt } from './setting.ts';
+import { type SettingTable, settingAt } from './setting.ts';
 
 /** The file a configuration came from, to be read again with the same flags. */
 export interface ConfigSource {
@@ -37,18 +38,25 @@ const FIXED_SETTINGS = [
  */
 export function planReload(running: AgentConfig, wanted: AgentConfig): ReloadPlan {
   const paths = differences(running.kubeProxy, wanted.kubeProxy, []);
-  const live = paths.filter(isLive);
+  const live = paths.filter((path) => isLive(KUBE_PROXY_SETTINGS, path));
+  const ofFabric = differences(running.fabric, wanted.fabric, []);
+  const liveOfFabric = ofFabric.filter((path) => isLive(FABRIC_SETTINGS, path));
   const kubeProxy = live.reduce(
     // Copying a leaf between two trees of one type keeps the type.
     (tree, path) => copyLeaf(tree, wanted.kubeProxy, path) as KubeProxyConfiguration,
     running.kubeProxy,
   );
+  const fabric = liveOfFabric.reduce(
+    (tree, path) => copyLeaf(tree, wanted.fabric, path) as FabricSettings,
+    running.fabric,
+  );
   const isLevelNew = running.logLevel !== wanted.logLevel;
-  const named = live.map((path) => path.join('.'));
+  const named = [...live.map(nameOf), ...liveOfFabric.map(nameOfFabric)];
   return {
     config: {
       ...running,
       kubeProxy,
+      fabric,
       logLevel: wanted.logLevel,
       proxy: resolveProxySettings(kubeProxy, (path) => path.join('.')),
     },
@@ -57,15 +65,23 @@ export function planReload(running: AgentConfig, wanted: AgentConfig): ReloadPla
       ...FIXED_SETTINGS.filter(([, key]) => !isDeepStrictEqual(running[key], wanted[key])).map(
         ([name]) => name,
       ),
-      ...differences(running.own, wanted.own, []).map((path) => path.join('.')),
-      ...differences(running.fabric, wanted.fabric, ['fabric']).map((path) => path.join('.')),
-      ...paths.filter((path) => !isLive(path)).map((path) => path.join('.')),
+      ...differences(running.own, wanted.own, []).map(nameOf),
+      ...ofFabric.filter((path) => !liveOfFabric.includes(path)).map(nameOfFabric),
+      ...paths.filter((path) => !live.includes(path)).map(nameOf),
     ],
   };
 }
 
-function isLive(path: KeyPath): boolean {
-  return settingAt(KUBE_PROXY_SETTINGS, path)?.isLive === true;
+function isLive(settings: SettingTable, path: KeyPath): boolean {
+  return settingAt(settings, path)?.isLive === true;
+}
+
+function nameOf(path: KeyPath): string {
+  return path.join('.');
+}
+
+function nameOfFabric(path: KeyPath): string {
+  return nameOf(['fabric', ...path]);
 }
 
 function isLogging(name: string): boolean {

@@ -5,6 +5,7 @@ import type { DiskStatus } from './disk-status.ts';
 import type {
   AgentStatus,
   AuditStatus,
+  FabricStatus,
   FamilyStatus,
   ProxyStatus,
   SourceStatus,
@@ -27,7 +28,7 @@ const COLUMN = 8;
 /** One screen about a running agent. */
 export function statusText(status: AgentStatus, options: TextOptions): string {
   const { good, bad } = paintsOf(options);
-  const { now, isHealthy, problems, proxy, source, cni } = status;
+  const { now, isHealthy, problems, proxy, source, cni, fabric } = status;
   const state = isHealthy ? good('healthy') : bad('not healthy');
   const up = ageText(status.startedAt, now);
   const memory = `${Math.round(status.residentBytes / 1024 / 1024)} MiB of memory`;
@@ -40,6 +41,7 @@ export function statusText(status: AgentStatus, options: TextOptions): string {
     ]),
     ...(proxy === undefined ? [] : part('proxy', proxyLines(proxy, now))),
     ...(source === undefined ? [] : part('source', sourceLines(source, now))),
+    ...(fabric === undefined ? [] : part('fabric', fabricLines(fabric, now))),
     ...(cni === undefined ? [] : part('cni', [...cniLines(cni), ...auditLines(cni.audit, now)])),
   ]);
 }
@@ -122,6 +124,27 @@ function passedOverLine({ kind, reason, count, keys }: PassedOverKind): string {
   const others = count > keys.length ? ', …' : '';
   const which = named === '' ? '' : ` (${named}${others})`;
   return plain(`passed over: ${count} of ${kind}${which}: ${reason}`);
+}
+
+function fabricLines(fabric: FabricStatus, now: string): readonly string[] {
+  const { isReady, backend, podCIDRs, mtu, peers, entries, repairs, settledAt } = fabric;
+  const state = isReady ? 'ready' : 'not ready';
+  const own = podCIDRs.length === 0 ? 'no podCIDRs' : podCIDRs.map(plain).join(', ');
+  const size = mtu === undefined ? '' : `, MTU of pods ${mtu}`;
+  const others = peers.direct + peers.vxlan + peers.unreachable + peers.withoutPods;
+  const ways = [
+    `${peers.direct} on the same link`,
+    `${peers.vxlan} by VXLAN`,
+    ...(peers.unreachable === 0 ? [] : [`${peers.unreachable} not reached`]),
+    ...(peers.withoutPods === 0 ? [] : [`${peers.withoutPods} without pods`]),
+  ];
+  const right = repairs === 0 ? '' : `, ${repairs} put right`;
+  const settled = settledAt === undefined ? '' : `, all in place ${ageText(settledAt, now)} ago`;
+  return [
+    `back end ${backend}: ${state}; ${own}${size}`,
+    others === 0 ? 'no other node' : `${counted(others, 'other node')}: ${ways.join(', ')}`,
+    `${counted(entries, 'entry', 'entries')} in the kernel${right}${settled}`,
+  ];
 }
 
 function cniLines(status: CniStatus): readonly string[] {

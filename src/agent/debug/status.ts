@@ -26,11 +26,38 @@ export interface AgentStatus {
   readonly proxy?: ProxyStatus;
   readonly source?: SourceStatus;
   readonly cni?: RunningCniStatus;
+  readonly fabric?: FabricStatus;
 }
 
 /** What is on record, and what a running agent finds when it compares the node with that. */
 export interface RunningCniStatus extends CniStatus {
   readonly audit?: AuditStatus;
+}
+
+/** How pods reach those of other nodes. */
+export interface FabricStatus {
+  readonly isReady: boolean;
+  /** Why not; empty when it is. */
+  readonly reason: string;
+  readonly backend: string;
+  /** This node's. */
+  readonly podCIDRs: readonly string[];
+  /** For pods, in bytes. */
+  readonly mtu?: number;
+  /** Other nodes, by the way to them. */
+  readonly peers: {
+    readonly direct: number;
+    readonly vxlan: number;
+    readonly unreachable: number;
+    readonly withoutPods: number;
+  };
+  /** Routes, neighbours and forwarding entries. */
+  readonly entries: number;
+  /** How many of them somebody else had changed, and were put right. */
+  readonly repairs: number;
+  /** When all of it was last as it ought to be. */
+  readonly settledAt?: string;
+  readonly problems: readonly string[];
 }
 
 export interface ProxyStatus {
@@ -114,7 +141,8 @@ export function findProblems({
   proxy,
   source,
   cni,
-}: Pick<AgentStatus, 'proxy' | 'source' | 'cni'>): readonly string[] {
+  fabric,
+}: Pick<AgentStatus, 'proxy' | 'source' | 'cni' | 'fabric'>): readonly string[] {
   const restored = source?.resources.filter(({ isRestored }) => isRestored) ?? [];
   return [
     ...(source !== undefined && !source.isSynced ? ['not all objects were read yet'] : []),
@@ -122,6 +150,7 @@ export function findProblems({
     ...(restored.length > 0
       ? ['the API server is not reached: objects of the last run stand in']
       : []),
+    ...(fabric === undefined ? [] : fabricProblems(fabric)),
     ...(proxy?.families ?? []).flatMap(familyProblems),
     ...(proxy?.kubeProxyTables ?? []).map(
       (table) => `table ${table} of a kube-proxy is in use too`,
@@ -132,6 +161,12 @@ export function findProblems({
         return `network ${network} has no IPv${family} address left: new pods wait for one`;
       }),
   ];
+}
+
+/** The reason is often one of the problems. */
+function fabricProblems({ isReady, reason, problems }: FabricStatus): readonly string[] {
+  const why = isReady || problems.includes(reason) ? [] : [reason];
+  return [...why, ...problems].map((problem) => `fabric: ${problem}`);
 }
 
 function familyProblems(status: FamilyStatus): readonly string[] {

@@ -13,6 +13,7 @@ import type { ModeName } from '../../proxy/mode-name.ts';
 import type { ReloadResult } from '../live-config.ts';
 import { type AuditSink, createAuditSink } from './audit.ts';
 import { type CniRequestSink, createCniSink, createUpkeepSink } from './cni.ts';
+import { type ObservedFabric, observeFabric } from './fabric.ts';
 import { MetricFactory } from './factory.ts';
 import { type ForwarderCounts, observeForwarder } from './forwarder.ts';
 import { HealthChecks } from './health-checks.ts';
@@ -70,6 +71,8 @@ export interface AgentMetrics {
   readonly apiAnswered: (host: string, answer: AnsweredRequest) => void;
   /** Registers the metrics of what the agent forwards itself; `read` is asked at each scrape. */
   observeForwarder(read: () => ForwarderCounts): void;
+  /** Registers the metrics of the fabric; `read` is asked at each scrape. */
+  observeFabric(read: () => ObservedFabric): void;
   /** Lines nobody read, asked for at each scrape. */
   observeDroppedLogs(read: () => number): void;
   readonly configReloaded: (result: ReloadResult) => void;
@@ -113,6 +116,7 @@ export function createAgentMetrics(options: AgentMetricsOptions): AgentMetrics {
     observeKube: createKubeObserver(metrics),
     observeManifests: (read) => observeManifests(metrics, read),
     observeForwarder: (read) => observeForwarder(metrics, read),
+    observeFabric: (read) => observeFabric(metrics, read),
     apiAnswered: createApiSink(metrics),
     observeDroppedLogs: createLogObserver(metrics),
     configReloaded: createReloadCounter(metrics),

@@ -39,6 +39,7 @@ function openManifests({ clock, log, metrics }: AgentContext, directory: string)
   }));
   return {
     ...{ source: new SharedObjects(source, clock), events: NO_EVENTS, location: directory },
+    client: undefined,
     nodeNames: () => source.names(nodes()),
     ...{ counts: () => [], passedOver, problems: () => manifestProblemTexts(source.problems) },
   };
@@ -115,7 +116,7 @@ async function openApiSource(
   const { nodeName } = config;
   const events = new ApiEvents({ client, nodeName, clock, log, signal: lifecycle.signal });
   return {
-    ...{ source: new SharedObjects(source, clock), events, location: host, counts },
+    ...{ source: new SharedObjects(source, clock), events, client, location: host, counts },
     problems: () => [...apiProblems(host, counts(), clock.now()), ...source.stateProblems()],
     passedOver: () => [],
     nodeNames: () => client.names(nodes(), lifecycle.signal),

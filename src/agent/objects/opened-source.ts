@@ -1,3 +1,4 @@
+import type { ApiClient } from '../../kube/api/client.ts';
 import type { PassedOverKind } from '../../kube/manifests/manifest-set.ts';
 import type { SharedObjects } from '../../kube/shared-objects.ts';
 import type { KubeCounts } from '../metrics/metrics.ts';
@@ -7,6 +8,8 @@ import type { EventSink } from './events.ts';
 export interface OpenedSource {
   readonly source: SharedObjects;
   readonly events: EventSink;
+  /** For what is asked and written beside; undefined where there is no API server. */
+  readonly client: ApiClient | undefined;
   /** `10.0.0.1:6443`, or the directory; for people. */
   readonly location: string;
   /** Of an API server, by kind of object. */

@@ -64,8 +64,11 @@ describe('what is wrong is told with its line', () => {
   });
 });
 
-test('a running agent keeps the old values and names what differs', () => {
-  const plan = planReload(config(''), config('fabric: {mtu: 1400, clusterCIDRs: [10.0.0.0/8]}'));
-  expect(plan.kept).toEqual(['fabric.mtu', 'fabric.clusterCIDRs']);
-  expect(plan.config.fabric.mtu).toBe(0);
+test('a running agent takes over what routes can follow, and names what it keeps', () => {
+  const changed =
+    'fabric: {mtu: 1400, clusterCIDRs: [10.0.0.0/8], vni: 7, conflistName: x.conflist}';
+  const plan = planReload(config(''), config(changed));
+  expect(plan.applied).toEqual(['fabric.mtu', 'fabric.clusterCIDRs']);
+  expect(plan.kept).toEqual(['fabric.vni', 'fabric.conflistName']);
+  expect(plan.config.fabric).toMatchObject({ mtu: 1400, clusterCIDRs: ['10.0.0.0/8'], vni: 1 });
 });

@@ -1,0 +1,147 @@
+import { join } from 'node:path';
+import { readBootId } from '../../cni/machine.ts';
+import { openRecords } from '../../cni/upkeep/records.ts';
+import { Fabric } from '../../fabric/fabric.ts';
+import type { FabricReport } from '../../fabric/report.ts';
+import { watchKernel } from '../../fabric/watch.ts';
+import { openRtnl } from '../../kernel/rtnl.ts';
+import { sysctls } from '../../kernel/sysctls.ts';
+import type { NodeRtnl } from '../../kernel/types.ts';
+import { nodes } from '../../kube/resources.ts';
+import type { Cidr } from '../../net/cidr.ts';
+import type { AgentConfig } from '../config/agent-config.ts';
+import type { ClusterContext } from '../context.ts';
+import type { FabricStatus } from '../debug/status.ts';
+import { nodeOf } from '../objects/events.ts';
+import { watchServiceCIDRs } from '../objects/service-cidrs.ts';
+import type { FabricFacts, FabricReadiness } from './facts.ts';
+import { removeFormerGateways } from './former-gateways.ts';
+import { NodeCondition } from './node-condition.ts';
+import { NodeLife } from './node-life.ts';
+import { fabricStatus } from './status.ts';
+
+/** What others ask the fabric. */
+export interface FabricComponent {
+  readonly status: () => FabricStatus;
+  /** What is wrong, in words with the cure. */
+  readonly problems: () => readonly string[];
+}
+
+/**
+ * Starts the fabric on a source that is not started yet, and what makes a node ready for pods once it
+ * is there. Nothing is written before all Nodes were read.
+ */
+export function startFabric(
+  context: ClusterContext,
+  isProxyServing: () => boolean,
+): FabricComponent {
+  const { config, lifecycle, nodeEvents } = context;
+  const log = context.log.child({ component: 'fabric' });
+  const rtnl = openRtnl();
+  lifecycle.onShutdown('routes', () => rtnl.close());
+  const readiness = new Readiness();
+  const fabric = new Fabric({
+    nodeName: config.nodeName,
+    kernel: { rtnl, sysctls, netns: undefined },
+    settings: settingsOf(config, []),
+    clock: context.clock,
+    log,
+    guard: () => undefined,
+    onReport: (report) => readiness.tell(report),
+  });
+  const watch = watchKernel(nodeEvents, fabric);
+  lifecycle.onShutdown('fabric', async () => {
+    watch.close();
+    await fabric.stop();
+  });
+  feedFabric(context, fabric);
+  const life = startNodeLife(context, { readiness, rtnl, isProxyServing });
+  context.metrics.observeFabric(() => ({ report: fabric.report, life: life.state() }));
+  return {
+    status: () => fabricStatus(fabric.report, context.live.current.fabric.backend),
+    problems: () => life.problems(),
+  };
+}
+
+/** Hands over Nodes, and the networks of Services, which are nobody's podCIDR. */
+function feedFabric({ config, live, log, objects }: ClusterContext, fabric: Fabric): void {
+  let serviceNetworks: readonly Cidr[] = [];
+  const configure = () => fabric.reconfigure(settingsOf(live.current, serviceNetworks));
+  live.follow(configure);
+  const networksRead = watchServiceCIDRs(objects.source, (cidrs) => {
+    serviceNetworks = cidrs;
+    configure();
+  });
+  const nodesRead = objects.source.watch(nodes(), {
+    onAdd: (node) => fabric.putNode(node),
+    onUpdate: (node) => fabric.putNode(node),
+    onDelete: ({ metadata }) => fabric.deleteNode(metadata.name),
+  }).synced;
+  void Promise.all([nodesRead, networksRead]).then(() => {
+    log.info({ node: config.nodeName }, 'Nodes read');
+    fabric.setSynced();
+  });
+}
+
+function startNodeLife(
+  context: ClusterContext,
+  parts: {
+    readonly readiness: FabricReadiness;
+    readonly rtnl: NodeRtnl;
+    readonly isProxyServing: () => boolean;
+  },
+): NodeLife {
+  const { config, clock, lifecycle, objects } = context;
+  const { runDir: runDirectory, nodeName } = config;
+  const log = context.log.child({ component: 'fabric' });
+  const { manageConflist, conflistName: name } = config.fabric;
+  const { client } = objects;
+  const records = openRecords(join(runDirectory, 'attachments'), {
+    bootId: readBootId,
+    now: () => clock.now(),
+  });
+  const life = new NodeLife({
+    fabric: parts.readiness,
+    isProxyServing: parts.isProxyServing,
+    gate: { runDirectory, bootId: readBootId },
+    ...(manageConflist ? { conflist: { directory: config.cni.confDirectory, name } } : {}),
+    ...(client === undefined
+      ? {}
+      : {
+          condition: new NodeCondition({
+            ...{ client, nodeName, clock, log, random: Math.random, signal: lifecycle.signal },
+          }),
+        }),
+    records: () => records.list(),
+    removeFormerGateways: (facts, present) => removeFormerGateways(parts.rtnl, facts, present),
+    report: (event) =>
+      objects.events.send({ about: nodeOf(config), action: 'PrepareNode', ...event }),
+    clock,
+    log,
+  });
+  lifecycle.onShutdown('node life', () => life.close());
+  return life;
+}
+
+/** The facts of now for who begins to follow, and later ones as they change. */
+class Readiness implements FabricReadiness {
+  readonly #listeners: ((facts: FabricFacts) => void)[] = [];
+  #facts: FabricFacts | undefined;
+
+  follow(listener: (facts: FabricFacts) => void): void {
+    this.#listeners.push(listener);
+    if (this.#facts !== undefined) listener(this.#facts);
+  }
+
+  tell({ isReady, reason, podCIDRs, mtu = 0 }: FabricReport): void {
+    const facts = { isReady, reason, podCIDRs, mtu };
+    if (JSON.stringify(facts) === JSON.stringify(this.#facts)) return;
+    this.#facts = facts;
+    for (const listener of this.#listeners) listener(facts);
+  }
+}
+
+function settingsOf({ fabric }: AgentConfig, serviceNetworks: readonly Cidr[]) {
+  const { backend, tunnelPort, vni, mtu, clusterCIDRs } = fabric;
+  return { backend, tunnelPort, vni, mtu, clusterCIDRs, serviceCIDRs: serviceNetworks };
+}

@@ -1,0 +1,27 @@
+import type { Backend, Path } from '../../fabric/plan.ts';
+import type { FabricReport } from '../../fabric/report.ts';
+import { summarized } from '../../util/complaints.ts';
+import type { FabricStatus } from '../debug/status.ts';
+
+/** What `weft status` tells of the fabric. */
+export function fabricStatus(report: FabricReport, backend: Backend): FabricStatus {
+  const { isReady, reason, podCIDRs, mtu, peers, problems, entries, repairs, settledAtMs } = report;
+  const count = (path: Path) => peers.filter((peer) => peer.path === path).length;
+  return {
+    isReady,
+    reason,
+    backend,
+    podCIDRs,
+    ...(mtu === undefined ? {} : { mtu }),
+    peers: {
+      direct: count('direct'),
+      vxlan: count('vxlan'),
+      unreachable: count('unreachable'),
+      withoutPods: count('none'),
+    },
+    entries,
+    repairs,
+    ...(settledAtMs === undefined ? {} : { settledAt: new Date(settledAtMs).toISOString() }),
+    problems: summarized(problems),
+  };
+}
