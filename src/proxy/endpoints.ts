@@ -2,7 +2,7 @@
  * EndpointSlices as the proxy sees them: one compact record per slice, merged per Service port
  * when needed. Field rules follow kube-proxy's pkg/proxy/endpointslicecache.go.
  */
-import { SERVICE_NAME_LABEL } from '../kube/resources.ts';
+import { SERVICE_NAME_LABEL, TRIGGER_TIME_ANNOTATION } from '../kube/resources.ts';
 import type { EndpointSlice, Endpoint as EndpointSpec } from '../kube/types.ts';
 import { type IP, type IPFamily, ipFamily, parseSloppyIP } from '../net/ip.ts';
 import { specialKind } from '../net/special.ts';
@@ -33,12 +33,19 @@ export interface SliceRecord {
   readonly endpoints: readonly SliceEndpoint[];
 }
 
-export interface ParsedSlice {
-  /** Slice name, unique within the namespace. */
-  readonly name: string;
-  /** Key of the Service it belongs to. */
+/** Where a slice belongs. */
+export interface SliceIdentity {
+  readonly family: IPFamily;
+  /** Key of its Service. */
   readonly service: string;
+  /** Unique within the namespace. */
+  readonly name: string;
+}
+
+export interface ParsedSlice extends SliceIdentity {
   readonly record: SliceRecord;
+  /** When the cluster changed it (ms); NaN where nobody says. */
+  readonly changedAtMs: number;
   /** Why some of its endpoints were left out, for the log. */
   readonly warnings: readonly string[];
 }
@@ -51,13 +58,8 @@ export interface Endpoint {
 
 const NONE: readonly string[] = [];
 
-/** Reads a slice; undefined when it is of another address family or belongs to no Service. */
-export function parseSlice(
-  slice: EndpointSlice,
-  family: IPFamily,
-  nodeName: string,
-): ParsedSlice | undefined {
-  if (slice.addressType !== (family === 4 ? 'IPv4' : 'IPv6')) return undefined;
+/** Reads a slice; undefined when it has no address family or belongs to no Service. */
+export function parseSlice(slice: EndpointSlice, nodeName: string): ParsedSlice | undefined {
   const identity = sliceIdentity(slice);
   if (identity === undefined) return undefined;
   const warnings: string[] = [];
@@ -65,7 +67,7 @@ export function parseSlice(
   for (const spec of slice.endpoints) {
     const text = spec.addresses[0];
     const ip = text === undefined ? undefined : parseSloppyIP(text);
-    if (ip === undefined || ipFamily(ip) !== family) {
+    if (ip === undefined || ipFamily(ip) !== identity.family) {
       warnings.push(text === undefined ? 'endpoint without address' : `bad address ${text}`);
       continue;
     }
@@ -76,17 +78,20 @@ export function parseSlice(
     }
     endpoints.push(parseEndpoint(spec, ip, nodeName));
   }
-  return { ...identity, record: { ports: slicePorts(slice), endpoints }, warnings };
+  const changedAtMs = Date.parse(slice.metadata.annotations?.[TRIGGER_TIME_ANNOTATION] ?? '');
+  const record = { ports: slicePorts(slice), endpoints };
+  return { ...identity, record, changedAtMs, warnings };
 }
 
-/** The slice's name and Service key, undefined when either is missing. */
-export function sliceIdentity(
-  slice: EndpointSlice,
-): { readonly name: string; readonly service: string } | undefined {
-  const { name, namespace, labels } = slice.metadata;
+const FAMILY_OF = { IPv4: 4, IPv6: 6, FQDN: undefined } as const;
+
+/** Undefined for a slice of names, and for one without a Service. */
+export function sliceIdentity({ addressType, metadata }: EndpointSlice): SliceIdentity | undefined {
+  const { name, namespace, labels } = metadata;
+  const family = FAMILY_OF[addressType];
   const serviceName = labels?.[SERVICE_NAME_LABEL];
-  if (name === '' || namespace === '' || !serviceName) return undefined;
-  return { name, service: `${namespace}/${serviceName}` };
+  if (family === undefined || name === '' || namespace === '' || !serviceName) return undefined;
+  return { family, name, service: `${namespace}/${serviceName}` };
 }
 
 /**

@@ -1,10 +1,10 @@
 import { type IP, type IPFamily, ipFamily } from '../net/ip.ts';
 import { summarized } from '../util/complaints.ts';
 import type { Logger } from '../util/log.ts';
-import { EndpointsTracker, ServiceTracker } from './changes.ts';
+import { EndpointsTracker, TwoStates } from './changes.ts';
 import { type Conflict, FrontendClaims } from './claims.ts';
 import type { NodeFacts } from './node-addresses.ts';
-import type { ServicePort } from './service.ts';
+import type { ServiceEntry, ServicePort } from './service.ts';
 import { type NodeView, type ResolvedPort, resolvePort } from './state.ts';
 
 export type TrafficPolicy = 'internal' | 'external';
@@ -19,8 +19,8 @@ const MOST_CONFLICTS = 20;
  * Events change the present state at any time; what a sync resolves is as it was at `drain`.
  */
 export class FamilyState {
-  readonly services: ServiceTracker;
-  readonly endpoints: EndpointsTracker;
+  readonly services = new TwoStates<ServiceEntry>();
+  readonly endpoints = new EndpointsTracker();
   readonly #family: IPFamily;
   readonly #nodeName: string;
   readonly #log: Logger;
@@ -40,10 +40,6 @@ export class FamilyState {
     this.#family = family;
     this.#nodeName = nodeName;
     this.#drainedNode = this.nodeView();
-    this.services = new ServiceTracker(family);
-    this.endpoints = new EndpointsTracker(family, nodeName, (slice, warnings) =>
-      log.warn({ slice, warnings: summarized(warnings) }, 'endpoints ignored'),
-    );
     this.#claims = new FrontendClaims((conflict) => this.#conflicts.push(conflict));
     this.#log = log;
   }

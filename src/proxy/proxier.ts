@@ -1,17 +1,16 @@
-import type { EndpointSlice, Service } from '../kube/types.ts';
-import { type Cidr, cidrFamily } from '../net/cidr.ts';
+import type { Cidr } from '../net/cidr.ts';
 import type { IPFamily } from '../net/ip.ts';
 import type { AuditedPart } from '../util/audit.ts';
 import type { Clock } from '../util/clock.ts';
+import { summarized } from '../util/complaints.ts';
 import { toError } from '../util/errors.ts';
 import type { Logger } from '../util/log.ts';
 import { BoundedFrequencyRunner, type RunnerIntervals } from '../util/runner.ts';
 import { auditedParts, type SettledState } from './audited-parts.ts';
+import type { FamilyChange, SliceChange } from './cluster-change.ts';
 import type { Commit, CommitListener } from './commit-listener.ts';
-import { sliceIdentity } from './endpoints.ts';
 import { FamilyState } from './family-state.ts';
 import type { ProxyMetrics } from './metrics.ts';
-import type { NodeFacts } from './node-addresses.ts';
 import type { OpenSession, ServiceSession, SessionSettings } from './session.ts';
 import { type SettingsSource, sessionSettings } from './session-settings.ts';
 import type { ProxySnapshot } from './snapshot.ts';
@@ -80,37 +79,21 @@ export class Proxier {
     });
   }
 
-  updateService(service: Service): void {
-    if (this.#state.services.update(service)) this.#noteChange('service');
-  }
-
-  deleteService(service: Service): void {
-    if (this.#state.services.delete(service)) this.#noteChange('service');
-  }
-
-  updateSlice(slice: EndpointSlice): void {
-    if (!this.#state.endpoints.update(slice)) return;
-    const service = sliceIdentity(slice)?.service;
-    if (service !== undefined) this.#triggers.note(service, slice);
-    this.#noteChange('endpoint');
-  }
-
-  deleteSlice(slice: EndpointSlice): void {
-    if (!this.#state.endpoints.delete(slice)) return;
-    const service = sliceIdentity(slice)?.service;
-    if (service !== undefined) this.#triggers.forget(service);
-    this.#noteChange('endpoint');
-  }
-
-  /** Takes what is now known of this node; undefined when its object is gone. */
-  updateNode(node: NodeFacts | undefined): void {
-    this.#state.updateNode(node);
-    this.#requestSync();
-  }
-
-  /** Takes the networks, of both families, that clusterIPs are given from. */
-  updateServiceCIDRs(cidrs: readonly Cidr[]): void {
-    this.#serviceCIDRs = cidrs.filter((cidr) => cidrFamily(cidr) === this.family);
+  /** Takes a change of this family. */
+  apply(change: FamilyChange): void {
+    switch (change.kind) {
+      case 'service':
+        if (this.#state.services.set(change.key, change.entry)) this.#noteChange('service');
+        return;
+      case 'slice':
+        this.#applySlice(change);
+        return;
+      case 'node':
+        this.#state.updateNode(change.facts);
+        break;
+      case 'serviceCIDRs':
+        this.#serviceCIDRs = change.cidrs;
+    }
     this.#requestSync();
   }
 
@@ -266,6 +249,15 @@ export class Proxier {
     for (const [policy, count] of this.#state.withoutLocal()) {
       metrics?.withoutLocalEndpoints(this.family, policy, count);
     }
+  }
+
+  #applySlice({ service, name, record, changedAtMs, warnings: all }: SliceChange): void {
+    const warnings = summarized(all);
+    if (warnings.length > 0) this.#log.warn({ slice: name, warnings }, 'endpoints ignored');
+    if (!this.#state.endpoints.set(service, name, record)) return;
+    if (record === undefined) this.#triggers.forget(service);
+    else this.#triggers.note(service, changedAtMs);
+    this.#noteChange('endpoint');
   }
 
   #noteChange(kind: 'service' | 'endpoint'): void {

@@ -1,12 +1,9 @@
 import { objectKey } from '../kube/resources.ts';
-import type { EndpointSlice, Node, Service } from '../kube/types.ts';
-import type { Cidr } from '../net/cidr.ts';
+import type { Service } from '../kube/types.ts';
 import type { IPFamily } from '../net/ip.ts';
 import type { AuditedPart } from '../util/audit.ts';
 import { Complaints } from '../util/complaints.ts';
-import { parseBalancing } from './balancing.ts';
-import { sliceIdentity } from './endpoints.ts';
-import { parseNode } from './node-addresses.ts';
+import { type ClusterChange, familyChanges } from './cluster-change.ts';
 import {
   Proxier,
   type ProxierHealth,
@@ -34,55 +31,12 @@ export class ServiceProxy {
     this.#proxiers = families.map((family) => new Proxier(family, options));
   }
 
-  onServiceAdd(service: Service): void {
-    this.#complain(service);
-    for (const proxier of this.#proxiers) proxier.updateService(service);
-  }
-
-  onServiceUpdate(service: Service): void {
-    this.onServiceAdd(service);
-  }
-
-  onServiceDelete(service: Service): void {
-    this.#complaints.forget(objectKey(service));
-    for (const proxier of this.#proxiers) proxier.deleteService(service);
-  }
-
-  onEndpointSliceAdd(slice: EndpointSlice): void {
-    for (const proxier of this.#proxiers) proxier.updateSlice(slice);
-  }
-
-  /** `old` is needed when the slice may have moved to another Service. */
-  onEndpointSliceUpdate(slice: EndpointSlice, old?: EndpointSlice): void {
-    if (old !== undefined && sliceIdentity(old)?.service !== sliceIdentity(slice)?.service) {
-      this.onEndpointSliceDelete(old);
-    }
-    this.onEndpointSliceAdd(slice);
-  }
-
-  onEndpointSliceDelete(slice: EndpointSlice): void {
-    for (const proxier of this.#proxiers) proxier.deleteSlice(slice);
-  }
-
   /** Objects of other nodes are passed over. */
-  onNodeAdd(node: Node): void {
-    if (node.metadata.name !== this.#options.nodeName) return;
-    const facts = parseNode(node);
-    for (const proxier of this.#proxiers) proxier.updateNode(facts);
-  }
-
-  onNodeUpdate(node: Node): void {
-    this.onNodeAdd(node);
-  }
-
-  onNodeDelete(node: Node): void {
-    if (node.metadata.name !== this.#options.nodeName) return;
-    for (const proxier of this.#proxiers) proxier.updateNode(undefined);
-  }
-
-  /** Takes all networks that clusterIPs are given from; what nobody has in them is discarded. */
-  onServiceCIDRs(cidrs: readonly Cidr[]): void {
-    for (const proxier of this.#proxiers) proxier.updateServiceCIDRs(cidrs);
+  apply(change: ClusterChange): void {
+    if (change.kind === 'service') this.#complain(change.now ?? change.was, change.now);
+    for (const each of familyChanges(change, this.#options.nodeName)) {
+      this.#proxiers.find(({ family }) => family === each.family)?.apply(each);
+    }
   }
 
   /** To be called once after the first complete reading of Services and EndpointSlices. */
@@ -136,11 +90,10 @@ export class ServiceProxy {
     await Promise.all(this.#proxiers.map((proxier) => proxier.stop()));
   }
 
-  #complain(service: Service): void {
-    const key = objectKey(service);
-    const mistakes = [...parseBalancing(service).problems, ...serviceProblems(service)];
-    const problems = this.#complaints.news(key, mistakes);
-    if (problems.length > 0)
-      this.#options.log.warn({ service: key, problems }, 'parts of service passed over');
+  #complain(about: Service, now: Service | undefined): void {
+    const service = objectKey(about);
+    const problems = this.#complaints.news(service, now === undefined ? [] : serviceProblems(now));
+    if (problems.length === 0) return;
+    this.#options.log.warn({ service, problems }, 'parts of service passed over');
   }
 }

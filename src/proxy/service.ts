@@ -12,12 +12,12 @@ import type {
 import { type Cidr, cidrFamily, parseSloppyCidr, prefixLength } from '../net/cidr.ts';
 import { type IP, type IPFamily, ipFamily, parseSloppyIP } from '../net/ip.ts';
 import { specialKind } from '../net/special.ts';
-import { type Balance, type IpvsScheduling, parseBalancing, type WeightRule } from './balancing.ts';
+import { type Balancing, parseBalancing } from './balancing.ts';
 
 export type Protocol = 'tcp' | 'udp' | 'sctp';
 
 /** What all ports of one Service share in one address family. */
-export interface ServicePolicy {
+export interface ServicePolicy extends Balancing {
   readonly externalIPs: readonly IP[];
   /** Ingress addresses of mode VIP. */
   readonly loadBalancerIPs: readonly IP[];
@@ -25,11 +25,6 @@ export interface ServicePolicy {
   readonly sourceRanges: readonly Cidr[];
   /** Set for `sessionAffinity: ClientIP`. */
   readonly affinitySeconds: number | undefined;
-  readonly balance: Balance;
-  /** By address, node or zone; empty: all endpoints get the same share. */
-  readonly weights: readonly WeightRule[];
-  /** Of the virtual servers in IPVS mode; absent: by the balance, or as configured. */
-  readonly ipvsScheduling?: IpvsScheduling;
   readonly isInternalLocal: boolean;
   /** True only when the Service is of a type that outside clients can reach. */
   readonly isExternalLocal: boolean;
@@ -58,6 +53,7 @@ export interface ServiceEntry {
   readonly ports: readonly ServicePort[];
 }
 
+const FAMILIES: readonly IPFamily[] = [4, 6];
 const DEFAULT_AFFINITY_SECONDS = 10_800;
 const MOST_AFFINITY_SECONDS = 86_400;
 
@@ -69,19 +65,23 @@ export const PROTOCOLS: Readonly<Record<ApiProtocol, Protocol>> = {
 };
 
 /**
- * Derives what one address family has of a Service, or undefined when it has nothing: headless,
- * ExternalName, labelled for another proxy, or without a clusterIP of this family.
+ * Derives what each address family has of a Service. A family is absent when it has nothing: the
+ * Service is headless, ExternalName, labelled for another proxy, or without a clusterIP of it.
  */
-export function parseService(service: Service, family: IPFamily): ServiceEntry | undefined {
+export function parseService(service: Service): ReadonlyMap<IPFamily, ServiceEntry> {
   const { metadata, spec } = service;
-  if (spec.type === 'ExternalName') return undefined;
-  if (metadata.labels?.[SERVICE_PROXY_NAME_LABEL] !== undefined) return undefined;
-  const clusterIP = clusterIPOf(spec, family);
-  if (clusterIP === undefined) return undefined;
+  const entries = new Map<IPFamily, ServiceEntry>();
+  if (spec.type === 'ExternalName') return entries;
+  if (metadata.labels?.[SERVICE_PROXY_NAME_LABEL] !== undefined) return entries;
   const key = objectKey(service);
-  const policy = parsePolicy(service, family);
-  const ports = distinctPorts(spec.ports ?? []).map(
-    ({ name: portName = '', protocol, port, nodePort = 0 }) => ({
+  const createdAt = metadata.creationTimestamp ?? '';
+  const { problems: _, ...balancing } = parseBalancing(service);
+  const distinct = distinctPorts(spec.ports ?? []);
+  for (const family of FAMILIES) {
+    const clusterIP = clusterIPOf(spec, family);
+    if (clusterIP === undefined) continue;
+    const policy = parsePolicy(service, balancing, family);
+    const ports = distinct.map(({ name: portName = '', protocol, port, nodePort = 0 }) => ({
       name: portName === '' ? key : `${key}:${portName}`,
       service: key,
       portName,
@@ -90,19 +90,21 @@ export function parseService(service: Service, family: IPFamily): ServiceEntry |
       port,
       nodePort,
       policy,
-    }),
-  );
-  return { createdAt: metadata.creationTimestamp ?? '', ports };
+    }));
+    entries.set(family, { createdAt, ports });
+  }
+  return entries;
 }
 
 /** What of a Service is passed over by `parseService`, in words; for both families. */
-export function serviceProblems({ spec, status }: Service): readonly string[] {
+export function serviceProblems(service: Service): readonly string[] {
+  const { spec, status } = service;
   const ingress = status?.loadBalancer?.ingress?.map(({ ip }) => ip) ?? [];
   const addresses = new Set([
     ...[spec.clusterIP, ...(spec.clusterIPs ?? [])],
     ...[...(spec.externalIPs ?? []), ...ingress],
   ]);
-  const problems: string[] = [];
+  const problems = [...parseBalancing(service).problems];
   for (const text of addresses) {
     const ip = text === undefined ? undefined : parseSloppyIP(text);
     const special = ip && specialKind(ip);
@@ -161,9 +163,11 @@ function clusterIPOf(spec: ServiceSpec, family: IPFamily): IP | undefined {
   return text === undefined ? undefined : usableIPs([text], family)[0];
 }
 
-function parsePolicy(service: Service, family: IPFamily): ServicePolicy {
-  const { spec, status } = service;
-  const { problems: _, ...balancing } = parseBalancing(service);
+function parsePolicy(
+  { spec, status }: Service,
+  balancing: Balancing,
+  family: IPFamily,
+): ServicePolicy {
   const ingress = status?.loadBalancer?.ingress ?? [];
   const vips = ingress.flatMap(({ ip, ipMode }) =>
     ip !== undefined && (ipMode ?? 'VIP') === 'VIP' ? [ip] : [],

@@ -1,6 +1,3 @@
-import { TRIGGER_TIME_ANNOTATION } from '../kube/resources.ts';
-import type { EndpointSlice } from '../kube/types.ts';
-
 /** The metric they are for tells shares, which as many tell well enough. */
 const MOST_RESTORED = 10_000;
 
@@ -18,9 +15,8 @@ export class TriggerTimes {
     this.#startedAtMs = startedAtMs;
   }
 
-  /** Notes the time of a change; a slice without a readable annotation is passed over. */
-  note(service: string, slice: EndpointSlice): void {
-    const atMs = Date.parse(slice.metadata.annotations?.[TRIGGER_TIME_ANNOTATION] ?? '');
+  /** Notes the time of a change; NaN is passed over. */
+  note(service: string, atMs: number): void {
     if (Number.isNaN(atMs) || atMs < this.#startedAtMs) return;
     const times = this.#times.get(service);
     if (times === undefined) this.#times.set(service, [atMs]);

@@ -14,7 +14,10 @@ export function summarized(problems: readonly string[]): readonly string[] {
 export class Complaints {
   readonly #said = new Map<string, string>();
 
-  /** The problems, summarized, unless these were said of the object before; none when it has none. */
+  /**
+   * The problems, summarized, unless these were said of the object before; none when it has none, or
+   * is gone.
+   */
   news(object: string, problems: readonly string[]): readonly string[] {
     const short = summarized(problems);
     const text = short.join('; ');
@@ -22,11 +25,6 @@ export class Complaints {
     if (text === '') this.#said.delete(object);
     else this.#said.set(object, text);
     return short;
-  }
-
-  /** The object is gone. */
-  forget(object: string): void {
-    this.#said.delete(object);
   }
 }
 

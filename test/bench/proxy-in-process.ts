@@ -19,8 +19,8 @@ const proxy = createProxy(netns, { families: [4], nodeName: 'node0' });
 const cluster = [changingService(kind, 0), ...unchangingServices(kind)];
 const startedAt = performance.now();
 for (const { service, slices } of cluster) {
-  proxy.onServiceAdd(service);
-  for (const slice of slices) proxy.onEndpointSliceAdd(slice);
+  proxy.apply({ kind: 'service', now: service });
+  for (const slice of slices) proxy.apply({ kind: 'slice', now: slice });
 }
 proxy.setSynced();
 await proxy.sync();
@@ -31,7 +31,7 @@ for (let round = 1; round <= Number(changes); round++) {
   const changed = changingService(kind, round).slices.at(-1);
   if (changed === undefined) throw new Error('a Service without slices');
   const changedAt = performance.now();
-  proxy.onEndpointSliceUpdate(changed);
+  proxy.apply({ kind: 'slice', now: changed });
   await proxy.sync();
   changesMs.push(performance.now() - changedAt);
 }

@@ -155,13 +155,16 @@ async function programWeft(node: TestNetns, services: number): Promise<undefined
   const netns = netnses.open(node.path);
   const { nodeName, nodeIP } = benchNode;
   const proxy = createProxy(netns, { families: [4], nodeName, hasNodeObjects: () => true });
-  proxy.onNodeAdd({
-    metadata: { name: nodeName, namespace: '' },
-    status: { addresses: [{ type: 'InternalIP', address: nodeIP }] },
+  proxy.apply({
+    kind: 'node',
+    now: {
+      metadata: { name: nodeName, namespace: '' },
+      status: { addresses: [{ type: 'InternalIP', address: nodeIP }] },
+    },
   });
   for (const { service, slices } of cluster(services)) {
-    proxy.onServiceAdd(service);
-    for (const slice of slices) proxy.onEndpointSliceAdd(slice);
+    proxy.apply({ kind: 'service', now: service });
+    for (const slice of slices) proxy.apply({ kind: 'slice', now: slice });
   }
   proxy.setSynced();
   await proxy.sync();

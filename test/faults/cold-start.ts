@@ -32,9 +32,9 @@ export async function coldStart(
       return open(definition);
     };
     const proxy = createProxy(netns, { ...options, openSession: tableSessions(openTable) });
-    proxy.onNodeAdd(node);
-    for (const service of services.values()) proxy.onServiceAdd(service);
-    for (const slice of slices.values()) proxy.onEndpointSliceAdd(slice);
+    proxy.apply({ kind: 'node', now: node });
+    for (const service of services.values()) proxy.apply({ kind: 'service', now: service });
+    for (const slice of slices.values()) proxy.apply({ kind: 'slice', now: slice });
     proxy.setSynced();
     await proxy.sync();
     await proxy.stop();
@@ -49,8 +49,8 @@ export async function coldStart(
 /** The object as the proxy's handlers want it. */
 export function applyChange(proxy: ReturnType<typeof createProxy>, change: ClusterChange): void {
   if (change.kind === 'services') {
-    if (change.verb === 'put') proxy.onServiceUpdate(change.object);
-    else proxy.onServiceDelete(change.object);
-  } else if (change.verb === 'put') proxy.onEndpointSliceUpdate(change.object);
-  else proxy.onEndpointSliceDelete(change.object);
+    if (change.verb === 'put') proxy.apply({ kind: 'service', now: change.object });
+    else proxy.apply({ kind: 'service', was: change.object });
+  } else if (change.verb === 'put') proxy.apply({ kind: 'slice', now: change.object });
+  else proxy.apply({ kind: 'slice', was: change.object });
 }

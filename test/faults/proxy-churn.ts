@@ -78,7 +78,7 @@ export async function playChurn(options: ChurnOptions): Promise<ChurnReport> {
   });
   try {
     const cluster = new RandomCluster(options.services, random);
-    proxy.onNodeAdd(churnNode);
+    proxy.apply({ kind: 'node', now: churnNode });
     for (const change of cluster.fill()) applyChange(proxy, change);
     proxy.setSynced();
     await proxy.sync();

@@ -30,14 +30,17 @@ afterEach(() => proxy.stop());
 async function start(net: typeof IPV4): Promise<void> {
   node.run('nft', 'flush', 'ruleset');
   proxy = createProxy(netns, { families: [net.family] });
-  proxy.onServiceCIDRs(SERVICE_CIDRS);
+  proxy.apply({ kind: 'serviceCIDRs', cidrs: SERVICE_CIDRS });
   for (const { services, slices } of flowTable(net).filter(({ settings }) => settings === 'base')) {
-    for (const object of services) proxy.onServiceAdd(object);
-    for (const object of slices) proxy.onEndpointSliceAdd(object);
+    for (const object of services) proxy.apply({ kind: 'service', now: object });
+    for (const object of slices) proxy.apply({ kind: 'slice', now: object });
   }
   const annotations = { 'weft.dev/balance': 'source-hash' };
-  proxy.onServiceAdd(service('sticky', net.vip(90), { sessionAffinity: 'ClientIP' }, annotations));
-  proxy.onEndpointSliceAdd(sliceOf('sticky', endpointsOf(net, 'a', 'b')));
+  proxy.apply({
+    kind: 'service',
+    now: service('sticky', net.vip(90), { sessionAffinity: 'ClientIP' }, annotations),
+  });
+  proxy.apply({ kind: 'slice', now: sliceOf('sticky', endpointsOf(net, 'a', 'b')) });
   proxy.setSynced();
   await proxy.sync();
 }

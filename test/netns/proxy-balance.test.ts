@@ -48,9 +48,12 @@ function clientsOf({ family }: Net): readonly string[] {
 
 async function start(net: Net, object: Service, endpoints: readonly Server[]): Promise<void> {
   proxy = lab.proxy({ families: [net.family] });
-  proxy.onNodeAdd(NODE);
-  proxy.onServiceAdd(object);
-  proxy.onEndpointSliceAdd(sliceOf(object.metadata.name, endpointsOf(net, ...endpoints)));
+  proxy.apply({ kind: 'node', now: NODE });
+  proxy.apply({ kind: 'service', now: object });
+  proxy.apply({
+    kind: 'slice',
+    now: sliceOf(object.metadata.name, endpointsOf(net, ...endpoints)),
+  });
   proxy.setSynced();
   await proxy.sync();
 }
@@ -133,7 +136,7 @@ describe.each([IPV4, IPV6])('IPv$family', (net) => {
     test('an endpoint that goes is replaced, the others are kept', async () => {
       await start(net, sticky(60), ['a', 'b', 'remote']);
       const first = (await visit(clients, vip)).map(namesOf);
-      proxy.onEndpointSliceUpdate(sliceOf('sticky', endpointsOf(net, 'b', 'remote')));
+      proxy.apply({ kind: 'slice', now: sliceOf('sticky', endpointsOf(net, 'b', 'remote')) });
       await proxy.sync();
       const second = (await visit(clients, vip, 2)).map(namesOf);
       expect(second.filter((name) => name !== 'b' && name !== 'remote')).toEqual([]);

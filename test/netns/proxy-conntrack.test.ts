@@ -74,8 +74,8 @@ async function startProxy(
 ): Promise<ServiceProxy> {
   const proxy = lab.proxy({ listeners });
   running.unshift(proxy);
-  for (const object of objects.services) proxy.onServiceAdd(object);
-  for (const object of objects.slices) proxy.onEndpointSliceAdd(object);
+  for (const object of objects.services) proxy.apply({ kind: 'service', now: object });
+  for (const object of objects.slices) proxy.apply({ kind: 'slice', now: object });
   proxy.setSynced();
   await proxy.sync();
   return proxy;
@@ -129,12 +129,12 @@ describe('a UDP flow follows the endpoint', () => {
     const proxy = await startProxy({ services: [dns(ips.vip)], slices: [endpoints([ips.a])] });
     const flow = await stream(from(), to, port);
     await answeredBy(flow, 'a');
-    proxy.onEndpointSliceUpdate(endpoints([ips.b]));
+    proxy.apply({ kind: 'slice', now: endpoints([ips.b]) });
     await answeredBy(flow, 'a', 'b');
     // By way of none, as when a pod is made anew.
-    proxy.onEndpointSliceUpdate(endpoints([]));
+    proxy.apply({ kind: 'slice', now: endpoints([]) });
     await proxy.sync();
-    proxy.onEndpointSliceUpdate(endpoints([ips.a]));
+    proxy.apply({ kind: 'slice', now: endpoints([ips.a]) });
     await answeredBy(flow, 'a', 'b', 'a');
   });
 
@@ -143,7 +143,7 @@ describe('a UDP flow follows the endpoint', () => {
     const flow = await stream(lab.client, V4.vip, 53);
     await answeredBy(flow, 'a');
     const before = flowIds('-d', V4.vip);
-    proxy.onEndpointSliceUpdate(endpoints([V4.b]));
+    proxy.apply({ kind: 'slice', now: endpoints([V4.b]) });
     await proxy.sync();
     const later = await stream(lab.client, V4.vip, 53);
     await answeredBy(later, 'b');
@@ -155,14 +155,14 @@ describe('a UDP flow follows the endpoint', () => {
     const proxy = await startProxy({ services: [dns(V4.vip)], slices: [endpoints([V4.a])] });
     const flow = await stream(lab.client, V4.vip, 53);
     await answeredBy(flow, 'a');
-    proxy.onEndpointSliceUpdate(endpoints([V4.a], SECOND_PORT));
+    proxy.apply({ kind: 'slice', now: endpoints([V4.a], SECOND_PORT) });
     await answeredBy(flow, 'a', 'second');
   });
 
   test('from the moment there is one', async () => {
     const proxy = await startProxy({ services: [dns(V4.vip)], slices: [] });
     const flow = await stream(lab.client, V4.vip, 53);
-    proxy.onEndpointSliceAdd(endpoints([V4.a]));
+    proxy.apply({ kind: 'slice', now: endpoints([V4.a]) });
     await answeredBy(flow, 'a');
   });
 
@@ -172,7 +172,7 @@ describe('a UDP flow follows the endpoint', () => {
     // Until then the address is somebody else's, behind the node, who does not answer.
     const flow = await stream(lab.client, LB, 53);
     await expect.poll(() => flowIds('-d', LB)).toHaveLength(1);
-    proxy.onServiceUpdate(dns(V4.vip));
+    proxy.apply({ kind: 'service', now: dns(V4.vip) });
     await answeredBy(flow, 'a');
   });
 
@@ -205,25 +205,25 @@ describe('a UDP flow ends', () => {
       name: 'with the last endpoint',
       to: V4.vip,
       port: 53,
-      change: (proxy) => proxy.onEndpointSliceUpdate(endpoints([])),
+      change: (proxy) => proxy.apply({ kind: 'slice', now: endpoints([]) }),
     },
     {
       name: 'with its Service',
       to: V4.vip,
       port: 53,
-      change: (proxy) => proxy.onServiceDelete(withExternal([])),
+      change: (proxy) => proxy.apply({ kind: 'service', was: withExternal([]) }),
     },
     {
       name: 'with the external IP',
       to: EXTERNAL,
       port: 53,
-      change: (proxy) => proxy.onServiceUpdate(withExternal([])),
+      change: (proxy) => proxy.apply({ kind: 'service', now: withExternal([]) }),
     },
     {
       name: 'with the NodePort',
       to: V4.node,
       port: NODE_PORT,
-      change: (proxy) => proxy.onServiceUpdate(withExternal([EXTERNAL], 0)),
+      change: (proxy) => proxy.apply({ kind: 'service', now: withExternal([EXTERNAL], 0) }),
     },
   ])('$name, and another Service keeps its own', async ({ to, port, change }) => {
     const other = service('other', '172.30.0.54', {
@@ -265,12 +265,12 @@ describe('a flow that is right stays', () => {
     await answeredBy(flow, 'a');
     await answeredBy(witness, 'a');
     const ids = flowIds('-d', V4.vip);
-    proxy.onEndpointSliceUpdate(endpoints([V4.a, V4.b]));
+    proxy.apply({ kind: 'slice', now: endpoints([V4.a, V4.b]) });
     await proxy.sync();
     const conditions = { ready: false, serving: true, terminating: true };
-    proxy.onEndpointSliceUpdate(endpoints([{ ip: V4.a, conditions }, V4.b]));
+    proxy.apply({ kind: 'slice', now: endpoints([{ ip: V4.a, conditions }, V4.b]) });
     // The flow that does have to go proves that all flows were looked at.
-    proxy.onEndpointSliceUpdate(ofOther(V4.b));
+    proxy.apply({ kind: 'slice', now: ofOther(V4.b) });
     await answeredBy(witness, 'a', 'b');
     await answeredBy(flow, 'a');
     expect(flowIds('-d', V4.vip)).toEqual(ids);
@@ -285,7 +285,7 @@ describe('a flow that is right stays', () => {
     await answeredBy(unrelated, 'elsewhere');
     await answeredBy(related, 'a');
     const [id] = flowIds('-d', '10.2.0.2');
-    proxy.onEndpointSliceUpdate(endpoints([V4.b]));
+    proxy.apply({ kind: 'slice', now: endpoints([V4.b]) });
     await answeredBy(related, 'a', 'b');
     expect(flowIds('-d', '10.2.0.2')).toEqual([id]);
   });
@@ -306,7 +306,7 @@ describe('a TCP connection to an endpoint that is gone', () => {
     const objects = { services: [web], slices: [to(V4.a)] };
     const proxy = await startProxy(objects, [startReconciler(true)]);
     const gone = await connected();
-    proxy.onEndpointSliceUpdate(to(V4.b));
+    proxy.apply({ kind: 'slice', now: to(V4.b) });
     await proxy.sync();
     const right = await connected();
     await expect.poll(() => gone.output(), { timeout: 5_000 }).toContain('lost');
@@ -319,8 +319,8 @@ describe('a TCP connection to an endpoint that is gone', () => {
     const connection = await connected();
     const flow = await stream(lab.client, '172.30.0.54', 53);
     await answeredBy(flow, 'a');
-    proxy.onEndpointSliceUpdate(to(V4.b));
-    proxy.onEndpointSliceUpdate(endpoints([V4.b]));
+    proxy.apply({ kind: 'slice', now: to(V4.b) });
+    proxy.apply({ kind: 'slice', now: endpoints([V4.b]) });
     // The UDP flow proves that the round has been.
     await answeredBy(flow, 'a', 'b');
     expect(connection.output()).toBe('ready\n');

@@ -94,10 +94,10 @@ const connect = (count: number, target: Partial<ProbeTarget> = {}, from = lab.cl
 test('connections by frontend and endpoint, over both families', async () => {
   const { counters, read } = startCounters();
   const proxy = await startProxy(counters);
-  proxy.onServiceAdd(web());
-  proxy.onServiceAdd(service('six', VIP6));
-  proxy.onEndpointSliceAdd(endpoints(A));
-  proxy.onEndpointSliceAdd(slice({ service: 'six', endpoints: ['fd00:10:1::4'] }));
+  proxy.apply({ kind: 'service', now: web() });
+  proxy.apply({ kind: 'service', now: service('six', VIP6) });
+  proxy.apply({ kind: 'slice', now: endpoints(A) });
+  proxy.apply({ kind: 'slice', now: slice({ service: 'six', endpoints: ['fd00:10:1::4'] }) });
   proxy.setSynced();
   await proxy.sync();
   await connect(3);
@@ -117,8 +117,8 @@ test('connections by frontend and endpoint, over both families', async () => {
 test('connections that session affinity leads to the endpoint of the first', async () => {
   const { counters, read } = startCounters();
   const proxy = await startProxy(counters);
-  proxy.onServiceAdd(web({ sessionAffinity: 'ClientIP' }));
-  proxy.onEndpointSliceAdd(endpoints(A));
+  proxy.apply({ kind: 'service', now: web({ sessionAffinity: 'ClientIP' }) });
+  proxy.apply({ kind: 'slice', now: endpoints(A) });
   proxy.setSynced();
   await proxy.sync();
   await connect(4);
@@ -129,11 +129,14 @@ test('connections that session affinity leads to the endpoint of the first', asy
 test('what is refused, and why', async () => {
   const { counters, read } = startCounters();
   const proxy = await startProxy(counters);
-  proxy.onServiceAdd(web({ loadBalancerSourceRanges: ['192.0.2.0/24'] }));
-  proxy.onServiceAdd(service('empty', '172.30.0.2'));
-  proxy.onServiceAdd(service('local', '172.30.0.3', { internalTrafficPolicy: 'Local' }));
-  proxy.onEndpointSliceAdd(endpoints(A));
-  proxy.onEndpointSliceAdd(slice({ service: 'local', endpoints: ['10.2.0.2'] }));
+  proxy.apply({ kind: 'service', now: web({ loadBalancerSourceRanges: ['192.0.2.0/24'] }) });
+  proxy.apply({ kind: 'service', now: service('empty', '172.30.0.2') });
+  proxy.apply({
+    kind: 'service',
+    now: service('local', '172.30.0.3', { internalTrafficPolicy: 'Local' }),
+  });
+  proxy.apply({ kind: 'slice', now: endpoints(A) });
+  proxy.apply({ kind: 'slice', now: slice({ service: 'local', endpoints: ['10.2.0.2'] }) });
   proxy.setSynced();
   await proxy.sync();
   await connect(3, { host: '172.30.0.2' });
@@ -149,8 +152,8 @@ test('what is refused, and why', async () => {
 test('no connection is lost to replaced elements, a resync or a restart of the agent', async () => {
   const { counters, read } = startCounters();
   const proxy = await startProxy(counters);
-  proxy.onServiceAdd(web());
-  proxy.onEndpointSliceAdd(endpoints(A));
+  proxy.apply({ kind: 'service', now: web() });
+  proxy.apply({ kind: 'slice', now: endpoints(A) });
   proxy.setSynced();
   await proxy.sync();
   const total = async () => (await read())[`service_connections_total web ${VIP}:80`];
@@ -159,7 +162,7 @@ test('no connection is lost to replaced elements, a resync or a restart of the a
   // Every change of the number of endpoints replaces the element that counts.
   for (const ips of [[A, B], [B], [], [A]]) {
     await connect(2);
-    proxy.onEndpointSliceUpdate(endpoints(...ips));
+    proxy.apply({ kind: 'slice', now: endpoints(...ips) });
     await proxy.sync();
   }
   await connect(1);
@@ -180,8 +183,8 @@ test('50,000 endpoints are read without holding the event loop', async () => {
   const octets = (i: number) => `${(i >> 16) & 255}.${(i >> 8) & 255}.${i & 255}`;
   for (let i = 0; i < 10_000; i++) {
     const ips = [0, 1, 2, 3, 4].map((endpoint) => `10.${octets((200 << 16) + i * 5 + endpoint)}`);
-    proxy.onServiceAdd(service(`s${i}`, `172.${octets((30 << 16) + i + 256)}`));
-    proxy.onEndpointSliceAdd(slice({ service: `s${i}`, endpoints: ips }));
+    proxy.apply({ kind: 'service', now: service(`s${i}`, `172.${octets((30 << 16) + i + 256)}`) });
+    proxy.apply({ kind: 'slice', now: slice({ service: `s${i}`, endpoints: ips }) });
   }
   proxy.setSynced();
   await proxy.sync();

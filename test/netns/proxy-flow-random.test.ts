@@ -24,10 +24,10 @@ async function program(net: Net, settings: SettingsName, group: FlowGroup): Prom
     hasNodeObjects: () => hasNodeObjects,
     localAddresses: () => localAddresses(net),
   });
-  proxy.onNodeAdd(NODE);
-  proxy.onServiceCIDRs(SERVICE_CIDRS);
-  for (const object of group.services) proxy.onServiceAdd(object);
-  for (const object of group.slices) proxy.onEndpointSliceAdd(object);
+  proxy.apply({ kind: 'node', now: NODE });
+  proxy.apply({ kind: 'serviceCIDRs', cidrs: SERVICE_CIDRS });
+  for (const object of group.services) proxy.apply({ kind: 'service', now: object });
+  for (const object of group.slices) proxy.apply({ kind: 'slice', now: object });
   proxy.setSynced();
   await proxy.sync();
   await proxy.stop();

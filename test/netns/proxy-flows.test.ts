@@ -22,16 +22,16 @@ afterEach(() => proxy.stop());
 /** VIP 1: pod-a; 2: all three. */
 async function start(net: Net, options?: Partial<ServiceProxyOptions>): Promise<void> {
   proxy = lab.proxy(options);
-  proxy.onServiceAdd(service('one', net.vip(1)));
-  proxy.onServiceAdd(service('all', net.vip(2)));
-  proxy.onEndpointSliceAdd(sliceOf('one', endpointsOf(net, 'a')));
+  proxy.apply({ kind: 'service', now: service('one', net.vip(1)) });
+  proxy.apply({ kind: 'service', now: service('all', net.vip(2)) });
+  proxy.apply({ kind: 'slice', now: sliceOf('one', endpointsOf(net, 'a')) });
   setAll(net, 'a', 'b', 'remote');
   proxy.setSynced();
   await proxy.sync();
 }
 
 function setAll(net: Net, ...servers: readonly ('a' | 'b' | 'remote')[]): void {
-  proxy.onEndpointSliceUpdate(sliceOf('all', endpointsOf(net, ...servers)));
+  proxy.apply({ kind: 'slice', now: sliceOf('all', endpointsOf(net, ...servers)) });
 }
 
 /** Who answered and which peer it saw, or the error. */

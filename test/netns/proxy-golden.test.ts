@@ -54,9 +54,9 @@ async function program(
   options: Partial<ServiceProxyOptions> = {},
 ): Promise<void> {
   const proxy = createProxy(nodeNetns, options);
-  for (const object of objects) proxy.onServiceAdd(object);
-  for (const object of endpoints) proxy.onEndpointSliceAdd(object);
-  proxy.onServiceCIDRs(['172.30.0.0/16', 'fd00:172::/112'].map(parseCidr));
+  for (const object of objects) proxy.apply({ kind: 'service', now: object });
+  for (const object of endpoints) proxy.apply({ kind: 'slice', now: object });
+  proxy.apply({ kind: 'serviceCIDRs', cidrs: ['172.30.0.0/16', 'fd00:172::/112'].map(parseCidr) });
   proxy.setSynced();
   await proxy.sync();
   await proxy.stop();

@@ -71,13 +71,16 @@ afterEach(async () => {
 async function grow(feature: Feature, from: number, to: number): Promise<void> {
   for (let n = from; n < to; n++) {
     const { spec, annotations, hasEndpoints = true } = feature(n);
-    proxy.onServiceAdd({
-      ...service(`s${n}`, address('172.30', n), spec, annotations),
-      status: { loadBalancer: { ingress: [{ ip: address('198.19', n) }] } },
+    proxy.apply({
+      kind: 'service',
+      now: {
+        ...service(`s${n}`, address('172.30', n), spec, annotations),
+        status: { loadBalancer: { ingress: [{ ip: address('198.19', n) }] } },
+      },
     });
     if (!hasEndpoints) continue;
     const endpoints = [{ ip: '10.0.0.1', nodeName: 'node-a' }, '10.0.0.2'];
-    proxy.onEndpointSliceAdd(slice({ service: `s${n}`, endpoints }));
+    proxy.apply({ kind: 'slice', now: slice({ service: `s${n}`, endpoints }) });
   }
   await proxy.sync();
 }

@@ -61,8 +61,8 @@ async function start(variant: (typeof VARIANTS)[number]): Promise<ServiceProxy> 
     () => proxy.stop(),
   );
   for (const net of NETS) {
-    proxy.onServiceAdd(service(`web-${net.family}`, net.vip(1)));
-    proxy.onEndpointSliceAdd(sliceOf(`web-${net.family}`, endpointsOf(net, 'a')));
+    proxy.apply({ kind: 'service', now: service(`web-${net.family}`, net.vip(1)) });
+    proxy.apply({ kind: 'slice', now: sliceOf(`web-${net.family}`, endpointsOf(net, 'a')) });
   }
   proxy.setSynced();
   await proxy.sync();
@@ -85,12 +85,12 @@ describe.each(VARIANTS)('iptables-%s', (variant) => {
     const proxy = await start(variant);
     expect(await visit()).toEqual(['a', 'a']);
     for (const net of NETS) {
-      proxy.onEndpointSliceUpdate(sliceOf(`web-${net.family}`, endpointsOf(net, 'b')));
+      proxy.apply({ kind: 'slice', now: sliceOf(`web-${net.family}`, endpointsOf(net, 'b')) });
     }
     await proxy.sync();
     expect(await visit()).toEqual(['b', 'b']);
     for (const net of NETS) {
-      proxy.onEndpointSliceDelete(sliceOf(`web-${net.family}`, endpointsOf(net, 'b')));
+      proxy.apply({ kind: 'slice', was: sliceOf(`web-${net.family}`, endpointsOf(net, 'b')) });
     }
     await proxy.sync();
     expect(await visit()).toEqual(['ECONNREFUSED', 'ECONNREFUSED']);
@@ -112,7 +112,7 @@ describe.each(VARIANTS)('iptables-%s', (variant) => {
     const nat = (family: string, ...args: readonly string[]) =>
       lab.node.run(`${family}-${variant}`, '-t', 'nat', ...args);
     for (const net of NETS) {
-      proxy.onServiceAdd(service(`web-${net.family}`, net.vip(2)));
+      proxy.apply({ kind: 'service', now: service(`web-${net.family}`, net.vip(2)) });
     }
     nat('iptables', '-F', 'KUBE-SERVICES');
     nat('ip6tables', '-D', 'PREROUTING', '1');

@@ -35,8 +35,8 @@ describe.each(VARIANTS)('rules of nftables and of iptables-%s at once', (variant
     const proxy = lab.proxy({ nodePortAddresses: { kind: 'cidrs', cidrs: [] }, ...options });
     closing.push(() => proxy.stop());
     for (const net of NETS) {
-      proxy.onServiceAdd(webService(net));
-      proxy.onEndpointSliceAdd(webSlice(net));
+      proxy.apply({ kind: 'service', now: webService(net) });
+      proxy.apply({ kind: 'slice', now: webSlice(net) });
     }
     proxy.setSynced();
     await proxy.sync();

@@ -52,8 +52,8 @@ const affinity = {
 
 async function start(object: Service, endpoints: EndpointSlice): Promise<void> {
   proxy = lab.proxy();
-  proxy.onServiceAdd(object);
-  proxy.onEndpointSliceAdd(endpoints);
+  proxy.apply({ kind: 'service', now: object });
+  proxy.apply({ kind: 'slice', now: endpoints });
   proxy.setSynced();
   await proxy.sync();
 }
@@ -101,7 +101,7 @@ describe.each(families)('$name', ({ table, vip, pods, outer }) => {
     test('goes when it is switched off', async () => {
       await start(web({}, affinity), slices(first, second));
       await served('client', { host: vip, port: 80 });
-      proxy.onServiceUpdate(web({}));
+      proxy.apply({ kind: 'service', now: web({}) });
       await proxy.sync();
       const servers = await served('client', { host: vip, port: 80, count: 60 });
       expect(Object.keys(servers).sort()).toEqual(['a', 'b']);

@@ -41,8 +41,8 @@ async function start(
   options: Partial<ServiceProxyOptions> = {},
 ): Promise<{ proxy: ServiceProxy; elapsedMs: number }> {
   const proxy = createProxy(netns, { families: [4], ...options });
-  for (const object of services) proxy.onServiceAdd(object);
-  for (const object of slices) proxy.onEndpointSliceAdd(object);
+  for (const object of services) proxy.apply({ kind: 'service', now: object });
+  for (const object of slices) proxy.apply({ kind: 'slice', now: object });
   const startedAt = performance.now();
   proxy.setSynced();
   await proxy.sync();
@@ -109,7 +109,7 @@ test('a slot chain that nobody uses is deleted by and by', async () => {
   let now = 0;
   const clock = { now: () => now, schedule: () => () => {} };
   const { proxy } = await start(clusterOf(1), { clock });
-  proxy.onEndpointSliceUpdate(slice({ service: 's0', endpoints: ['10.0.0.1'] }));
+  proxy.apply({ kind: 'slice', now: slice({ service: 's0', endpoints: ['10.0.0.1'] }) });
   await proxy.sync();
   expect(listing()).toContain('chain n5');
   now += 10_000;
@@ -141,7 +141,7 @@ test.each(['while it runs', 'after a pause'])(
         await proxy.stop();
         proxy = (await start({ services: [allowing(range)], slices: [] })).proxy;
       } else {
-        proxy.onServiceUpdate(allowing(range));
+        proxy.apply({ kind: 'service', now: allowing(range) });
         await proxy.sync();
       }
       const address = range.replace('/32', '');
@@ -163,7 +163,7 @@ test('10,000 Services with 5 endpoints each', async () => {
 
   const change = async (endpoints: readonly string[]) => {
     const startedAt = performance.now();
-    proxy.onEndpointSliceUpdate(slice({ service: 's7', endpoints }));
+    proxy.apply({ kind: 'slice', now: slice({ service: 's7', endpoints }) });
     await proxy.sync();
     return performance.now() - startedAt;
   };

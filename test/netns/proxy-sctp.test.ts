@@ -19,8 +19,8 @@ beforeAll(async () => {
   lab = await createProxyLab();
   proxy = lab.proxy({ families: [4] });
   for (const { services, slices } of flowTable(IPV4).filter(({ name }) => name === 'protocols')) {
-    for (const object of services) proxy.onServiceAdd(object);
-    for (const object of slices) proxy.onEndpointSliceAdd(object);
+    for (const object of services) proxy.apply({ kind: 'service', now: object });
+    for (const object of slices) proxy.apply({ kind: 'slice', now: object });
   }
   proxy.setSynced();
   await proxy.sync();

@@ -79,10 +79,10 @@ afterEach(async () => {
 async function program(options: Partial<ServiceProxyOptions> = {}): Promise<ServiceProxy> {
   const proxy = lab.proxy({ families: [4], ...options });
   closing.push(() => proxy.stop());
-  proxy.onServiceCIDRs(SERVICE_CIDRS);
+  proxy.apply({ kind: 'serviceCIDRs', cidrs: SERVICE_CIDRS });
   for (const object of OBJECTS) {
-    proxy.onServiceAdd(object.service);
-    for (const each of object.slices) proxy.onEndpointSliceAdd(each);
+    proxy.apply({ kind: 'service', now: object.service });
+    for (const each of object.slices) proxy.apply({ kind: 'slice', now: each });
   }
   proxy.setSynced();
   await proxy.sync();

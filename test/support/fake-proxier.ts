@@ -4,6 +4,7 @@ import type { EndpointSlice, Service } from '../../src/kube/types.ts';
 import { parseCidr } from '../../src/net/cidr.ts';
 import { parseIP } from '../../src/net/ip.ts';
 import { ipBytes, portBytes, protocolBytes, readIPBytes } from '../../src/nftables/bytes.ts';
+import { type ClusterChange, familyChanges } from '../../src/proxy/cluster-change.ts';
 import { tableSessions } from '../../src/proxy/modes/nftables/session.ts';
 import type { NodeFacts } from '../../src/proxy/node-addresses.ts';
 import { Proxier, type ProxierOptions } from '../../src/proxy/proxier.ts';
@@ -40,6 +41,13 @@ export function fakeProxyOptions(open: Parameters<typeof tableSessions>[0]): Pro
   };
 }
 
+/** Tells a proxier of `node-a` what concerns its family. */
+export function tell(proxier: Proxier, change: ClusterChange): void {
+  for (const each of familyChanges(change, 'node-a')) {
+    if (each.family === proxier.family) proxier.apply(each);
+  }
+}
+
 /** A proxier on `node-a` that has synced these objects. */
 export async function startFakeProxier(
   kernel: FakeKernel,
@@ -51,9 +59,9 @@ export async function startFakeProxier(
     kernel.changes.length = 0;
     await proxier.sync();
   };
-  for (const object of services) proxier.updateService(object);
-  for (const object of slices) proxier.updateSlice(object);
-  if (node !== undefined) proxier.updateNode(node);
+  for (const object of services) tell(proxier, { kind: 'service', now: object });
+  for (const object of slices) tell(proxier, { kind: 'slice', now: object });
+  if (node !== undefined) proxier.apply({ kind: 'node', family: 4, facts: node });
   proxier.setSynced();
   await sync();
   return { proxier, sync, [Symbol.asyncDispose]: () => proxier.stop() };

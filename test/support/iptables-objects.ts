@@ -104,8 +104,10 @@ export function resolveAll(
   slices: readonly EndpointSlice[] = SLICES,
 ): ReadonlyMap<string, readonly ResolvedPort[]> {
   const claims = new FrontendClaims();
-  const records = slices.flatMap((each) => parseSlice(each, family, 'node-a') ?? []);
-  const entries = services.flatMap((each) => parseService(each, family) ?? []);
+  const records = slices
+    .flatMap((each) => parseSlice(each, 'node-a') ?? [])
+    .filter((slice) => slice.family === family);
+  const entries = services.flatMap((each) => parseService(each).get(family) ?? []);
   for (const entry of entries) claims.update([], entry);
   const node = {
     nodeName: 'node-a',

@@ -36,10 +36,10 @@ async function start(services: Readonly<Record<string, Endpoints>>) {
   closing.push(() => proxy.stop());
   const change = async (vip: string, endpoints: Endpoints | undefined) => {
     const name = `web-${vip}`;
-    if (endpoints === undefined) proxy.onServiceDelete(service(name, vip));
-    else proxy.onServiceAdd(service(name, vip));
+    if (endpoints === undefined) proxy.apply({ kind: 'service', was: service(name, vip) });
+    else proxy.apply({ kind: 'service', now: service(name, vip) });
     if (endpoints !== undefined) {
-      proxy.onEndpointSliceAdd(sliceOf(name, endpointsOf(IPV4, ...endpoints)));
+      proxy.apply({ kind: 'slice', now: sliceOf(name, endpointsOf(IPV4, ...endpoints)) });
     }
     await proxy.sync();
   };

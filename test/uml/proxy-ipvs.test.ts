@@ -42,9 +42,9 @@ async function start(
   const proxy = createProxy(netns, { openSession: mode.openSession, syncPeriodMs: 1_000 });
   closing.push(() => proxy.stop());
   for (const each of services) {
-    proxy.onServiceAdd(each);
+    proxy.apply({ kind: 'service', now: each });
     const net = each.spec.clusterIP?.includes(':') ? IPV6 : IPV4;
-    proxy.onEndpointSliceAdd(sliceOf(each.metadata.name, endpointsOf(net, 'a', 'b')));
+    proxy.apply({ kind: 'slice', now: sliceOf(each.metadata.name, endpointsOf(net, 'a', 'b')) });
   }
   proxy.setSynced();
   await proxy.sync();
@@ -143,7 +143,7 @@ test('what others have made stays, through starts and changes', async () => {
   const web = service('web', IPV4.vip(1), { type: 'NodePort', ...webPort(30080) });
   const proxy = await start([web]);
   expect([saved(`${IPV4.vip(1)}:80`).length, foreignIn(node)]).toEqual([3, before]);
-  proxy.onServiceDelete(web);
+  proxy.apply({ kind: 'service', was: web });
   await proxy.sync();
   await expect.poll(() => saved(`${IPV4.vip(1)}:80`), { timeout: 20_000 }).toEqual([]);
   await start([]);

@@ -7,19 +7,7 @@ import type { ServiceProxy } from '../../proxy/service-proxy.ts';
 import type { AgentContext } from '../context.ts';
 
 /** What objects are handed to. */
-export type FedProxy = Pick<
-  ServiceProxy,
-  | 'onServiceAdd'
-  | 'onServiceUpdate'
-  | 'onServiceDelete'
-  | 'onEndpointSliceAdd'
-  | 'onEndpointSliceUpdate'
-  | 'onEndpointSliceDelete'
-  | 'onNodeUpdate'
-  | 'onNodeDelete'
-  | 'onServiceCIDRs'
-  | 'setSynced'
->;
+export type FedProxy = Pick<ServiceProxy, 'apply' | 'setSynced'>;
 
 /** How long kube-proxy waits for its Node's address before it goes on without. */
 const NODE_WAIT_MS = 30_000;
@@ -56,14 +44,14 @@ export class NodeFeed {
     const note = (node: Node) => {
       this.#isExpected = true;
       this.#object = node;
-      proxy.onNodeUpdate(withAddress(node, this.#override));
+      proxy.apply({ kind: 'node', now: withAddress(node, this.#override) });
     };
     const { synced } = source.watch(nodes(nodeName), {
       onAdd: note,
       onUpdate: note,
       onDelete: (node) => {
         this.#object = undefined;
-        proxy.onNodeDelete(node);
+        proxy.apply({ kind: 'node', was: node });
       },
     });
     await synced;
@@ -74,7 +62,8 @@ export class NodeFeed {
   overrideAddress(proxy: FedProxy, override: IP | undefined): void {
     if (override === this.#override) return;
     this.#override = override;
-    if (this.#object !== undefined) proxy.onNodeUpdate(withAddress(this.#object, override));
+    if (this.#object === undefined) return;
+    proxy.apply({ kind: 'node', now: withAddress(this.#object, override) });
   }
 }
 
@@ -105,17 +94,17 @@ export function feedObjects(
 
 function feedServices(proxy: FedProxy, source: ObjectSource): Promise<void> {
   return source.watch(services, {
-    onAdd: (service) => proxy.onServiceAdd(service),
-    onUpdate: (service) => proxy.onServiceUpdate(service),
-    onDelete: (service) => proxy.onServiceDelete(service),
+    onAdd: (now) => proxy.apply({ kind: 'service', now }),
+    onUpdate: (now, was) => proxy.apply({ kind: 'service', now, was }),
+    onDelete: (was) => proxy.apply({ kind: 'service', was }),
   }).synced;
 }
 
 function feedSlices(proxy: FedProxy, source: ObjectSource): Promise<void> {
   return source.watch(endpointSlices, {
-    onAdd: (slice) => proxy.onEndpointSliceAdd(slice),
-    onUpdate: (slice, old) => proxy.onEndpointSliceUpdate(slice, old),
-    onDelete: (slice) => proxy.onEndpointSliceDelete(slice),
+    onAdd: (now) => proxy.apply({ kind: 'slice', now }),
+    onUpdate: (now, was) => proxy.apply({ kind: 'slice', now, was }),
+    onDelete: (was) => proxy.apply({ kind: 'slice', was }),
   }).synced;
 }
 
@@ -124,7 +113,8 @@ function feedCIDRs(proxy: FedProxy, source: ObjectSource): Promise<void> {
   const known = new Map<string, readonly string[]>();
   const tell = () => {
     const texts = [...known.values()].flat();
-    proxy.onServiceCIDRs(texts.flatMap((text) => tryParseCidr(text) ?? []));
+    const cidrs = texts.flatMap((text) => tryParseCidr(text) ?? []);
+    proxy.apply({ kind: 'serviceCIDRs', cidrs });
   };
   const note = ({ metadata, spec }: ServiceCIDR) => {
     known.set(metadata.name, spec.cidrs);

@@ -81,13 +81,14 @@ export function modelAnswer(world: World, flow: Flow, net: Net): Want {
 export function resolveGroups(groups: readonly FlowGroup[], net: Net): readonly ResolvedPort[] {
   const entries = groups
     .flatMap(({ services }) => services)
-    .flatMap((service) => parseService(service, net.family) ?? []);
+    .flatMap((service) => parseService(service).get(net.family) ?? []);
   const claims = new FrontendClaims();
   for (const entry of entries) claims.update([], entry);
   const slices = Map.groupBy(
     groups
       .flatMap((group) => group.slices)
-      .flatMap((slice) => parseSlice(slice, net.family, 'node-a') ?? []),
+      .flatMap((slice) => parseSlice(slice, 'node-a') ?? [])
+      .filter(({ family }) => family === net.family),
     ({ service }) => service,
   );
   const view = { nodeName: 'node-a', zone: undefined, nodeIP: parseIP(net.node) };

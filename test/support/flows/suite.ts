@@ -110,13 +110,13 @@ async function startProxies(
         localAddresses: () => localAddresses(net),
         openSession,
       });
-      proxy.onNodeAdd(NODE);
-      proxy.onServiceCIDRs(SERVICE_CIDRS);
+      proxy.apply({ kind: 'node', now: NODE });
+      proxy.apply({ kind: 'serviceCIDRs', cidrs: SERVICE_CIDRS });
       for (const { services, slices } of flowTable(net).filter(
         (group) => group.settings === settings,
       )) {
-        for (const object of services) proxy.onServiceAdd(object);
-        for (const object of slices) proxy.onEndpointSliceAdd(object);
+        for (const object of services) proxy.apply({ kind: 'service', now: object });
+        for (const object of slices) proxy.apply({ kind: 'slice', now: object });
       }
       proxy.setSynced();
       await proxy.sync();

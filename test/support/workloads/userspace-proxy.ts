@@ -61,11 +61,11 @@ async function serve(net: Net): Promise<Traffic> {
       openSession: () => new ForwardingSession({ forwarder, addresses, portals, interfaceOf }),
     },
   );
-  proxy.onNodeAdd(NODE);
-  proxy.onServiceCIDRs(SERVICE_CIDRS);
+  proxy.apply({ kind: 'node', now: NODE });
+  proxy.apply({ kind: 'serviceCIDRs', cidrs: SERVICE_CIDRS });
   for (const { services, slices } of flowTable(net).filter((g) => g.settings === settings)) {
-    for (const object of services) proxy.onServiceAdd(object);
-    for (const object of slices) proxy.onEndpointSliceAdd(object);
+    for (const object of services) proxy.apply({ kind: 'service', now: object });
+    for (const object of slices) proxy.apply({ kind: 'slice', now: object });
   }
   proxy.setSynced();
   await proxy.sync();

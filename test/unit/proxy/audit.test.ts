@@ -3,7 +3,7 @@ import { Proxier } from '../../../src/proxy/proxier.ts';
 import type { OpenSession } from '../../../src/proxy/session.ts';
 import { Audit, type AuditFinding } from '../../../src/util/audit.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
-import { fakeProxyOptions, startFakeProxier } from '../../support/fake-proxier.ts';
+import { fakeProxyOptions, startFakeProxier, tell } from '../../support/fake-proxier.ts';
 import { FakeKernel } from '../../support/fake-table.ts';
 import { service, slice } from '../../support/proxy-objects.ts';
 
@@ -55,8 +55,11 @@ describe('what is compared', () => {
   test.each(['10.0.0.9', undefined])('nothing differs after changes: %s', async (ip) => {
     await using running = await startFakeProxier(new FakeKernel(), objects);
     const { proxier, sync } = running;
-    proxier.updateSlice(slice({ service: 'lb', endpoints: ip === undefined ? [] : [ip] }));
-    proxier.deleteService(service('web', '172.30.0.2'));
+    tell(proxier, {
+      kind: 'slice',
+      now: slice({ service: 'lb', endpoints: ip === undefined ? [] : [ip] }),
+    });
+    tell(proxier, { kind: 'service', was: service('web', '172.30.0.2') });
     await sync();
     expect(await findings(proxier)).toEqual({});
   });
@@ -116,8 +119,8 @@ describe('what is compared', () => {
       return session;
     };
     const proxier = new Proxier(4, { ...options, openSession: mistaken });
-    for (const object of objects.services) proxier.updateService(object);
-    for (const object of objects.slices) proxier.updateSlice(object);
+    for (const object of objects.services) tell(proxier, { kind: 'service', now: object });
+    for (const object of objects.slices) tell(proxier, { kind: 'slice', now: object });
     proxier.setSynced();
     await proxier.sync();
     expect(await findings(proxier)).toEqual({ 'Services ns/lb to ns/empty': 1 });
@@ -147,7 +150,7 @@ describe('while changes are on their way', () => {
     const before = looks[0]?.look();
     const sync = proxier.sync();
     expect(await before).toBe('unsettled');
-    proxier.updateSlice(slice({ service: 'web', endpoints: ['10.0.0.7'] }));
+    tell(proxier, { kind: 'slice', now: slice({ service: 'web', endpoints: ['10.0.0.7'] }) });
     await sync;
     expect(await looks[0]?.look()).toBe(0);
   });

@@ -9,6 +9,7 @@ import {
   fakeProxyOptions,
   frontendElements,
   startFakeProxier,
+  tell,
 } from '../../support/fake-proxier.ts';
 import { FakeKernel } from '../../support/fake-table.ts';
 import { service, slice } from '../../support/proxy-objects.ts';
@@ -62,28 +63,35 @@ describe('a change that arrives during a sync and is taken back before the next 
     {
       name: 'a slice is added',
       change: (proxier) =>
-        proxier.updateSlice(slice({ service: 'web', suffix: '2', endpoints: ['10.0.0.7'] })),
-      back: (proxier) => proxier.deleteSlice(slice({ service: 'web', suffix: '2', endpoints: [] })),
+        tell(proxier, {
+          kind: 'slice',
+          now: slice({ service: 'web', suffix: '2', endpoints: ['10.0.0.7'] }),
+        }),
+      back: (proxier) =>
+        tell(proxier, {
+          kind: 'slice',
+          was: slice({ service: 'web', suffix: '2', endpoints: [] }),
+        }),
     },
     {
       name: 'a slice is deleted',
-      change: (proxier) => proxier.deleteSlice(to()),
-      back: (proxier) => proxier.updateSlice(byZone),
+      change: (proxier) => tell(proxier, { kind: 'slice', was: to() }),
+      back: (proxier) => tell(proxier, { kind: 'slice', now: byZone }),
     },
     {
       name: 'a Service is deleted',
-      change: (proxier) => proxier.deleteService(web),
-      back: (proxier) => proxier.updateService(web),
+      change: (proxier) => tell(proxier, { kind: 'service', was: web }),
+      back: (proxier) => tell(proxier, { kind: 'service', now: web }),
     },
     {
       name: 'a Service has another address',
-      change: (proxier) => proxier.updateService(service('web', '172.30.0.2')),
-      back: (proxier) => proxier.updateService(web),
+      change: (proxier) => tell(proxier, { kind: 'service', now: service('web', '172.30.0.2') }),
+      back: (proxier) => tell(proxier, { kind: 'service', now: web }),
     },
     {
       name: 'the node is in another zone',
-      change: (proxier) => proxier.updateNode(zoned('b')),
-      back: (proxier) => proxier.updateNode(zoned('a')),
+      change: (proxier) => proxier.apply({ kind: 'node', family: 4, facts: zoned('b') }),
+      back: (proxier) => proxier.apply({ kind: 'node', family: 4, facts: zoned('a') }),
     },
   ])('$name', async ({ change, back }) => {
     const kernel = new FakeKernel();
@@ -95,9 +103,12 @@ describe('a change that arrives during a sync and is taken back before the next 
     expect(before).toEqual(['service-ips goto n1', 'endpoints 10.0.0.1']);
 
     meanwhile.run = () => change(proxier);
-    proxier.updateSlice(slice({ service: 'first', endpoints: ['10.0.0.8'] }));
+    tell(proxier, { kind: 'slice', now: slice({ service: 'first', endpoints: ['10.0.0.8'] }) });
     const waiting = { ip: '10.0.0.9', conditions: { ready: false } };
-    proxier.updateSlice(slice({ service: 'web', suffix: '9', endpoints: [waiting] }));
+    tell(proxier, {
+      kind: 'slice',
+      now: slice({ service: 'web', suffix: '9', endpoints: [waiting] }),
+    });
     await sync();
     back(proxier);
     await sync();
@@ -134,13 +145,13 @@ describe('a session', () => {
     const session = new LateSession();
     const options = { ...fakeProxyOptions(new FakeKernel().open), openSession: () => session };
     const proxier = new Proxier(4, options);
-    proxier.updateService(web);
-    proxier.updateSlice(to('10.0.0.1'));
+    tell(proxier, { kind: 'service', now: web });
+    tell(proxier, { kind: 'slice', now: to('10.0.0.1') });
     proxier.setSynced();
     const sync = proxier.sync();
     await Promise.resolve();
-    proxier.updateSlice(to('10.0.0.2'));
-    proxier.updateService(service('late', '172.30.0.3'));
+    tell(proxier, { kind: 'slice', now: to('10.0.0.2') });
+    tell(proxier, { kind: 'service', now: service('late', '172.30.0.3') });
     session.release();
     await sync;
     expect([...session.asked]).toEqual([['ns/web', ['10.0.0.1']]]);
@@ -152,7 +163,7 @@ describe('a session', () => {
     const session = new LateSession();
     const options = { ...fakeProxyOptions(new FakeKernel().open), openSession: () => session };
     const proxier = new Proxier(4, options);
-    proxier.updateService(web);
+    tell(proxier, { kind: 'service', now: web });
     proxier.setSynced();
     const sync = proxier.sync();
     await Promise.resolve();
@@ -179,12 +190,12 @@ test('who follows the commits forgets what a failed sync had told', async () => 
   const follower = new Follower();
   const options = fakeProxyOptions(new FakeKernel().open);
   const proxier = new Proxier(4, { ...options, openSession, listeners: [follower] });
-  proxier.updateService(web);
-  proxier.updateService(first);
+  tell(proxier, { kind: 'service', now: web });
+  tell(proxier, { kind: 'service', now: first });
   proxier.setSynced();
   mostResolved = 1;
   await expect(proxier.sync()).rejects.toThrow('made to fail');
-  proxier.deleteService(web);
+  tell(proxier, { kind: 'service', was: web });
   mostResolved = 0;
   await expect(proxier.sync()).rejects.toThrow('made to fail');
   mostResolved = 2;
@@ -208,11 +219,12 @@ test('changes at any moment of a sync end where a fresh start would', async () =
     fails: fc.integer({ min: 0, max: 5 }).map((n) => n === 0),
   });
   const apply = (proxier: Proxier, { name, ip, endpoints }: Change) => {
-    if (ip === undefined) proxier.deleteService(service(name, VIP));
-    else proxier.updateService(service(name, ip));
+    if (ip === undefined) tell(proxier, { kind: 'service', was: service(name, VIP) });
+    else tell(proxier, { kind: 'service', now: service(name, ip) });
     const addresses = endpoints.map((n) => ({ ip: `10.0.0.${n}`, nodeName: 'node-a' }));
-    if (endpoints.length === 0) proxier.deleteSlice(slice({ service: name, endpoints: [] }));
-    else proxier.updateSlice(slice({ service: name, endpoints: addresses }));
+    if (endpoints.length === 0)
+      tell(proxier, { kind: 'slice', was: slice({ service: name, endpoints: [] }) });
+    else tell(proxier, { kind: 'slice', now: slice({ service: name, endpoints: addresses }) });
   };
   const everything = (kernel: FakeKernel) =>
     [...kernel.sets].map(([set, elements]) => {

@@ -12,7 +12,7 @@ function entry(name: string, clusterIP: string, options: { nodePort?: number; at
     ports: [{ name: 'http', protocol: 'TCP', port: 80, nodePort }],
   });
   const metadata = { ...object.metadata, creationTimestamp: at };
-  return parseService({ ...object, metadata }, 4) as ServiceEntry;
+  return parseService({ ...object, metadata }).get(4) as ServiceEntry;
 }
 
 const owned = (claims: FrontendClaims, { ports: [port] }: ServiceEntry) =>
@@ -88,14 +88,11 @@ function asking(name: string, kind: 'clusterIP' | 'loadBalancerIP' | 'externalIP
     ports: [{ name: 'http', protocol: 'TCP', port: 80 }],
     externalIPs: kind === 'externalIP' ? [VIP] : [],
   });
-  return parseService(
-    {
-      ...object,
-      metadata: { ...object.metadata, creationTimestamp: at },
-      status: { loadBalancer: { ingress: kind === 'loadBalancerIP' ? [{ ip: VIP }] : [] } },
-    },
-    4,
-  ) as ServiceEntry;
+  return parseService({
+    ...object,
+    metadata: { ...object.metadata, creationTimestamp: at },
+    status: { loadBalancer: { ingress: kind === 'loadBalancerIP' ? [{ ip: VIP }] : [] } },
+  }).get(4) as ServiceEntry;
 }
 
 const KINDS = ['clusterIP', 'loadBalancerIP', 'externalIP'] as const;

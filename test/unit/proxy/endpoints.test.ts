@@ -3,17 +3,17 @@ import { mergeEndpoints, parseSlice, type SliceRecord } from '../../../src/proxy
 import { type EndpointText, slice } from '../../support/proxy-objects.ts';
 
 const parse = (endpoints: readonly EndpointText[], rest = {}) =>
-  parseSlice({ ...slice({ service: 'a', endpoints }), ...rest }, 4, 'node-a');
+  parseSlice({ ...slice({ service: 'a', endpoints }), ...rest }, 'node-a');
 const record = (endpoints: readonly EndpointText[], ports?: Parameters<typeof slice>[0]['ports']) =>
-  parseSlice(slice({ service: 'a', endpoints, ...(ports && { ports }) }), 4, 'node-a')
+  parseSlice(slice({ service: 'a', endpoints, ...(ports && { ports }) }), 'node-a')
     ?.record as SliceRecord;
 const merged = (...records: SliceRecord[]) =>
   mergeEndpoints(records, 'http', 'tcp').map(({ target, port }) => `${target.ip}:${port}`);
 
 describe('which slices count', () => {
   test.each([
-    { name: 'own family', rest: {}, want: 'ns/a' },
-    { name: 'other family', rest: { addressType: 'IPv6' }, want: undefined },
+    { name: 'IPv4', rest: {}, want: '4 ns/a' },
+    { name: 'IPv6', rest: { addressType: 'IPv6' }, want: '6 ns/a' },
     { name: 'FQDN', rest: { addressType: 'FQDN' }, want: undefined },
     {
       name: 'no Service label',
@@ -21,14 +21,15 @@ describe('which slices count', () => {
       want: undefined,
     },
   ])('$name', ({ rest, want }) => {
-    expect(parse(['10.0.0.1'], rest)?.service).toBe(want);
+    const parsed = parse(['10.0.0.1'], rest);
+    expect(parsed && `${parsed.family} ${parsed.service}`).toBe(want);
   });
 });
 
 test.each(['127.0.0.1', '169.254.169.254', '0.0.0.0', '224.0.0.1'])(
   'no endpoint is at %s',
   (ip) => {
-    const parsed = parseSlice(slice({ service: 'a', endpoints: [ip, '10.0.0.1'] }), 4, 'node-a');
+    const parsed = parseSlice(slice({ service: 'a', endpoints: [ip, '10.0.0.1'] }), 'node-a');
     expect(parsed?.record.endpoints.map((endpoint) => endpoint.ip)).toEqual(['10.0.0.1']);
     expect(parsed?.warnings).toHaveLength(1);
   },
@@ -63,7 +64,7 @@ describe('conditions', () => {
 
   test('an endpoint without node is never local', () => {
     const object = slice({ service: 'a', endpoints: [{ ip: '10.0.0.1', nodeName: '' }] });
-    expect(parseSlice(object, 4, '')?.record.endpoints[0]?.isLocal).toBe(false);
+    expect(parseSlice(object, '')?.record.endpoints[0]?.isLocal).toBe(false);
   });
 });
 

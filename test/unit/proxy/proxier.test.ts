@@ -7,7 +7,7 @@ import { ipBytes, portBytes, protocolBytes, readIPBytes } from '../../../src/nft
 import type { NodeFacts } from '../../../src/proxy/node-addresses.ts';
 import { Proxier, type ProxierOptions } from '../../../src/proxy/proxier.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
-import { fakeProxyOptions } from '../../support/fake-proxier.ts';
+import { fakeProxyOptions, tell } from '../../support/fake-proxier.ts';
 import { FakeKernel } from '../../support/fake-table.ts';
 import { type EndpointText, service, slice } from '../../support/proxy-objects.ts';
 
@@ -32,8 +32,8 @@ async function started(
   options: Partial<ProxierOptions> = {},
 ): Promise<Proxier> {
   const proxier = start(kernel, options);
-  for (const object of objects.services ?? []) proxier.updateService(object);
-  for (const object of objects.slices ?? []) proxier.updateSlice(object);
+  for (const object of objects.services ?? []) tell(proxier, { kind: 'service', now: object });
+  for (const object of objects.slices ?? []) tell(proxier, { kind: 'slice', now: object });
   proxier.setSynced();
   await sync(proxier, kernel);
   return proxier;
@@ -140,10 +140,10 @@ describe('where connections go', () => {
     const proxier = await started(kernel, both);
     const hairpins = () => kernel.elements('hairpins').map(({ key }) => readIPBytes(key, 0, 4));
     expect(hairpins()).toEqual(['10.0.0.1']);
-    proxier.deleteService(service('a', VIP));
+    tell(proxier, { kind: 'service', was: service('a', VIP) });
     await sync(proxier, kernel);
     expect(hairpins()).toEqual(['10.0.0.1']);
-    proxier.deleteService(service('b', VIP));
+    tell(proxier, { kind: 'service', was: service('b', VIP) });
     await sync(proxier, kernel);
     expect(hairpins()).toEqual([]);
   });
@@ -154,7 +154,7 @@ describe('where connections go', () => {
     const slices = [endpointsOf('web', inZone('10.0.0.1', 'a'), inZone('10.0.0.2', 'b'))];
     const proxier = await started(kernel, { ...web, slices });
     expect(route(kernel, addressKey(VIP))).toBe('10.0.0.1 10.0.0.2');
-    proxier.updateNode({ zone: 'b', addresses: [], podCIDRs: [] });
+    proxier.apply({ kind: 'node', family: 4, facts: { zone: 'b', addresses: [], podCIDRs: [] } });
     await sync(proxier, kernel);
     expect(route(kernel, addressKey(VIP))).toBe('10.0.0.2');
   });
@@ -162,9 +162,9 @@ describe('where connections go', () => {
   test('IPv6 has a table of its own', async () => {
     const kernel = new FakeKernel();
     const proxier = start(kernel, {}, 6);
-    proxier.updateService(service('web', 'fd00:172::1'));
-    proxier.updateService(service('four', VIP));
-    proxier.updateSlice(endpointsOf('web', 'fd00:10::1'));
+    tell(proxier, { kind: 'service', now: service('web', 'fd00:172::1') });
+    tell(proxier, { kind: 'service', now: service('four', VIP) });
+    tell(proxier, { kind: 'slice', now: endpointsOf('web', 'fd00:10::1') });
     proxier.setSynced();
     await proxier.sync();
     const targets = kernel.route('address', addressKey('fd00:172::1'));
@@ -191,7 +191,7 @@ describe('operations per change', () => {
   ])('endpoints: $name', async ({ before, after, want }) => {
     const kernel = new FakeKernel();
     const proxier = await started(kernel, { ...web, slices: [endpointsOf('web', ...before)] });
-    proxier.updateSlice(endpointsOf('web', ...after));
+    tell(proxier, { kind: 'slice', now: endpointsOf('web', ...after) });
     await sync(proxier, kernel);
     expect(kernel.operations).toBe(want);
   });
@@ -199,7 +199,7 @@ describe('operations per change', () => {
   test('slots beyond a lowered count go in a transaction of their own', async () => {
     const kernel = new FakeKernel();
     const proxier = await started(kernel, web);
-    proxier.updateSlice(endpointsOf('web', '10.0.0.2'));
+    tell(proxier, { kind: 'slice', now: endpointsOf('web', '10.0.0.2') });
     await sync(proxier, kernel);
     const removedSlots = kernel.changes.map(
       ({ elements }) => elements.find(({ set }) => set === 'endpoints')?.remove.length,
@@ -210,7 +210,7 @@ describe('operations per change', () => {
   test('verdicts stay untouched while the count does', async () => {
     const kernel = new FakeKernel();
     const proxier = await started(kernel, web);
-    proxier.updateSlice(endpointsOf('web', '10.0.0.3', '10.0.0.2'));
+    tell(proxier, { kind: 'slice', now: endpointsOf('web', '10.0.0.3', '10.0.0.2') });
     await sync(proxier, kernel);
     expect(kernel.changes.flatMap(({ elements }) => elements.map(({ set }) => set))).toEqual([
       'endpoints',
@@ -234,13 +234,13 @@ describe('structure', () => {
     const kernel = new FakeKernel();
     const clock = new FakeClock();
     const proxier = await started(kernel, web, { clock });
-    proxier.updateSlice(endpointsOf('web', '10.0.0.1'));
+    tell(proxier, { kind: 'slice', now: endpointsOf('web', '10.0.0.1') });
     await sync(proxier, kernel);
     expect(kernel.chains.has('n2')).toBe(true);
     clock.advance(6000);
     await sync(proxier, kernel);
     expect([kernel.chains.has('n2'), kernel.chains.has('n1')]).toEqual([false, true]);
-    proxier.updateSlice(endpointsOf('web', '10.0.0.1', '10.0.0.2'));
+    tell(proxier, { kind: 'slice', now: endpointsOf('web', '10.0.0.1', '10.0.0.2') });
     await sync(proxier, kernel);
     expect(route(kernel, addressKey(VIP))).toBe('10.0.0.1 10.0.0.2');
   });
@@ -250,7 +250,7 @@ describe('start and restart', () => {
   test('nothing is touched before the sources have synced', async () => {
     const kernel = new FakeKernel();
     const proxier = start(kernel);
-    proxier.updateService(service('web', VIP));
+    tell(proxier, { kind: 'service', now: service('web', VIP) });
     await proxier.sync();
     expect(kernel.observations).toBe(0);
   });
@@ -326,7 +326,7 @@ describe('failure', () => {
     const kernel = new FakeKernel();
     const proxier = await started(kernel, web);
     kernel.failures = 1;
-    proxier.updateSlice(endpointsOf('web', '10.0.0.9'));
+    tell(proxier, { kind: 'slice', now: endpointsOf('web', '10.0.0.9') });
     await expect(proxier.sync()).rejects.toThrow('made to fail');
     expect(proxier.health.queuedAtMs).toBeDefined();
     await sync(proxier, kernel);
@@ -365,7 +365,7 @@ describe('a frontend changes hands', () => {
     const kernel = new FakeKernel();
     const proxier = await started(kernel, rivals);
     expect(route(kernel, addressKey(VIP))).toBe('10.0.0.1 10.0.0.2');
-    proxier.deleteService(service('a', VIP));
+    tell(proxier, { kind: 'service', was: service('a', VIP) });
     await sync(proxier, kernel);
     expect(route(kernel, addressKey(VIP))).toBe('10.0.0.3');
     expect(kernel.changes).toHaveLength(1);
@@ -378,8 +378,8 @@ describe('a frontend changes hands', () => {
       ...rivals,
       services: [service('a', VIP), service('b', other)],
     });
-    proxier.updateService(service('a', other));
-    proxier.updateService(service('b', VIP));
+    tell(proxier, { kind: 'service', now: service('a', other) });
+    tell(proxier, { kind: 'service', now: service('b', VIP) });
     await sync(proxier, kernel);
     expect([route(kernel, addressKey(VIP)), route(kernel, addressKey(other))]).toEqual([
       '10.0.0.3',
@@ -397,8 +397,8 @@ test('a handover is one transaction, however large', async () => {
     services: [service('a', VIP), service('b', '172.30.0.2')],
     slices,
   });
-  proxier.updateService(service('a', '172.30.0.2'));
-  proxier.updateService(service('b', VIP));
+  tell(proxier, { kind: 'service', now: service('a', '172.30.0.2') });
+  tell(proxier, { kind: 'service', now: service('b', VIP) });
   await sync(proxier, kernel);
   expect(kernel.changes).toHaveLength(1);
   expect(route(kernel, addressKey(VIP)).split(' ').sort()).toEqual(many(2).sort());
@@ -417,10 +417,14 @@ describe('NodePort addresses', () => {
     const kernel = new FakeKernel();
     const proxier = await started(kernel, web, { hasNodeObjects: () => true });
     expect(accepted(kernel)).toEqual([]);
-    proxier.updateNode(node);
+    proxier.apply({ kind: 'node', family: 4, facts: node });
     await sync(proxier, kernel);
     expect(accepted(kernel)).toEqual(['192.168.0.1']);
-    proxier.updateNode({ ...node, addresses: [parseIP('192.168.0.9')] });
+    proxier.apply({
+      kind: 'node',
+      family: 4,
+      facts: { ...node, addresses: [parseIP('192.168.0.9')] },
+    });
     await sync(proxier, kernel);
     expect(accepted(kernel)).toEqual(['192.168.0.9']);
   });
@@ -461,10 +465,14 @@ describe('local detection', () => {
     const kernel = new FakeKernel();
     const proxier = await started(kernel, web, { localDetection: { kind: 'nodeCIDRs' } });
     expect(kernel.chains.get('masquerade-off-cluster')?.rules).toEqual([]);
-    proxier.updateNode({
-      zone: undefined,
-      addresses: [],
-      podCIDRs: [parseCidr('10.1.0.0/24'), parseCidr('10.2.0.0/24'), parseCidr('fd00:10::/64')],
+    proxier.apply({
+      kind: 'node',
+      family: 4,
+      facts: {
+        zone: undefined,
+        addresses: [],
+        podCIDRs: [parseCidr('10.1.0.0/24'), parseCidr('10.2.0.0/24'), parseCidr('fd00:10::/64')],
+      },
     });
     await sync(proxier, kernel);
     expect(kernel.changes).toHaveLength(1);
@@ -477,7 +485,7 @@ test('the runner syncs at once after quiet, then keeps its distance', async () =
   const kernel = new FakeKernel();
   const clock = new FakeClock();
   const proxier = start(kernel, { clock, minSyncPeriodMs: 1000 });
-  proxier.updateService(service('web', VIP));
+  tell(proxier, { kind: 'service', now: service('web', VIP) });
   proxier.setSynced();
   const settle = async (ms: number) => {
     clock.advance(ms);
@@ -485,7 +493,7 @@ test('the runner syncs at once after quiet, then keeps its distance', async () =
   };
   await settle(0);
   expect(route(kernel, addressKey(VIP))).toBe('goto reject-chain');
-  proxier.updateSlice(endpointsOf('web', '10.0.0.1'));
+  tell(proxier, { kind: 'slice', now: endpointsOf('web', '10.0.0.1') });
   await settle(900);
   expect(route(kernel, addressKey(VIP))).toBe('goto reject-chain');
   await settle(200);
@@ -511,9 +519,9 @@ test('any sequence of changes ends where a fresh start would', async () => {
         const ports = [{ name: 'http', protocol: 'TCP', port: 80, nodePort }] as const;
         const object = service(name, ip ?? VIP, { ports });
         const endpointSlice = endpointsOf(name, ...endpoints.map((n) => `10.0.0.${n}`));
-        if (ip === undefined) proxier.deleteService(object);
-        else proxier.updateService(object);
-        proxier.updateSlice(endpointSlice);
+        if (ip === undefined) tell(proxier, { kind: 'service', was: object });
+        else tell(proxier, { kind: 'service', now: object });
+        tell(proxier, { kind: 'slice', now: endpointSlice });
         last.set(name, { ...(ip !== undefined && { service: object }), slice: endpointSlice });
         if (fails) kernel.failures = 1;
         if (syncs) await proxier.sync().catch(() => {});

@@ -52,9 +52,12 @@ const nodeObject = (name: string, ...addresses: readonly string[]): Node => ({
 
 test('each family has its own table', async () => {
   const kernels = start();
-  proxy.onServiceAdd(dual);
-  proxy.onEndpointSliceAdd(slice({ service: 'web', endpoints: ['10.0.0.1'] }));
-  proxy.onEndpointSliceAdd(slice({ service: 'web', suffix: '6', endpoints: ['fd00:10::1'] }));
+  proxy.apply({ kind: 'service', now: dual });
+  proxy.apply({ kind: 'slice', now: slice({ service: 'web', endpoints: ['10.0.0.1'] }) });
+  proxy.apply({
+    kind: 'slice',
+    now: slice({ service: 'web', suffix: '6', endpoints: ['fd00:10::1'] }),
+  });
   proxy.setSynced();
   await proxy.sync();
   expect([route(kernels.ip, VIP), route(kernels.ip6, VIP6)]).toEqual(['10.0.0.1', 'fd00:10::1']);
@@ -63,15 +66,15 @@ test('each family has its own table', async () => {
 test('a slice that moves to another Service leaves the old one', async () => {
   const kernels = start();
   const other = '172.30.0.2';
-  proxy.onServiceAdd(service('web', VIP));
-  proxy.onServiceAdd(service('other', other));
+  proxy.apply({ kind: 'service', now: service('web', VIP) });
+  proxy.apply({ kind: 'service', now: service('other', other) });
   const before = slice({ service: 'web', endpoints: ['10.0.0.1'] });
   const after = {
     ...before,
     metadata: { ...before.metadata, labels: { 'kubernetes.io/service-name': 'other' } },
   };
-  proxy.onEndpointSliceAdd(before);
-  proxy.onEndpointSliceUpdate(after, before);
+  proxy.apply({ kind: 'slice', now: before });
+  proxy.apply({ kind: 'slice', now: after, was: before });
   proxy.setSynced();
   await proxy.sync();
   expect([route(kernels.ip, VIP), route(kernels.ip, other)]).toEqual([
@@ -82,9 +85,9 @@ test('a slice that moves to another Service leaves the old one', async () => {
 
 test('only the own Node counts', async () => {
   const kernels = start();
-  proxy.onNodeAdd(nodeObject('node-b', '192.168.0.2'));
-  proxy.onNodeAdd(nodeObject('node-a', '192.168.0.1', 'fd00:192::1'));
-  proxy.onNodeDelete(nodeObject('node-b'));
+  proxy.apply({ kind: 'node', now: nodeObject('node-b', '192.168.0.2') });
+  proxy.apply({ kind: 'node', now: nodeObject('node-a', '192.168.0.1', 'fd00:192::1') });
+  proxy.apply({ kind: 'node', was: nodeObject('node-b') });
   proxy.setSynced();
   await proxy.sync();
   const keys = [kernels.ip, kernels.ip6].map((kernel) => kernel.elements('nodeport-ips'));
@@ -102,7 +105,7 @@ describe('health', () => {
     await proxy.sync();
     const syncedAt = clock.now();
     clock.advance(10);
-    proxy.onServiceAdd(service('web', VIP));
+    proxy.apply({ kind: 'service', now: service('web', VIP) });
     const queuedAt = clock.now();
     // One for the run that the change brought about, one for ours.
     kernels.ip.failures = 2;
@@ -154,7 +157,10 @@ describe('metrics', () => {
     clock.advance(1000);
     const annotations =
       at === undefined ? {} : { [TRIGGER_TIME_ANNOTATION]: new Date(startedAt + at).toISOString() };
-    proxy.onEndpointSliceAdd(slice({ service: 'web', endpoints: ['10.0.0.1'], annotations }));
+    proxy.apply({
+      kind: 'slice',
+      now: slice({ service: 'web', endpoints: ['10.0.0.1'], annotations }),
+    });
     proxy.setSynced();
     await proxy.sync();
     await proxy.sync();
@@ -167,8 +173,8 @@ describe('metrics', () => {
     start({ clock, metrics, families: [4] });
     const annotations = { [TRIGGER_TIME_ANNOTATION]: new Date(clock.now() + 5).toISOString() };
     const object = slice({ service: 'web', endpoints: ['10.0.0.1'], annotations });
-    proxy.onEndpointSliceAdd(object);
-    proxy.onEndpointSliceDelete(object);
+    proxy.apply({ kind: 'slice', now: object });
+    proxy.apply({ kind: 'slice', was: object });
     proxy.setSynced();
     await proxy.sync();
     expect(of('endpointsProgrammed')).toEqual([]);
@@ -202,8 +208,8 @@ describe('metrics', () => {
   ] as const)('ports without local endpoints: $name', async ({ spec, endpoints, want }) => {
     const { metrics, of } = recorder();
     start({ metrics, families: [4] });
-    proxy.onServiceAdd(service('web', VIP, spec));
-    proxy.onEndpointSliceAdd(slice({ service: 'web', endpoints }));
+    proxy.apply({ kind: 'service', now: service('web', VIP, spec) });
+    proxy.apply({ kind: 'slice', now: slice({ service: 'web', endpoints }) });
     proxy.setSynced();
     await proxy.sync();
     expect(of('withoutLocalEndpoints')).toEqual([
@@ -218,7 +224,7 @@ describe('metrics', () => {
     proxy.setSynced();
     await proxy.sync();
     await proxy.sync();
-    proxy.onServiceAdd(service('web', VIP));
+    proxy.apply({ kind: 'service', now: service('web', VIP) });
     kernels.ip.failures = 1;
     await proxy.sync().catch(() => {});
     expect(of('syncFinished').map(([, , kind]) => kind)).toEqual(['full', 'partial']);
@@ -230,8 +236,11 @@ test('addresses that are nobody’s to serve on are named once, with the Service
   const lines: Record<string, unknown>[] = [];
   start({ log: createLogger('warn', { write: (line: string) => lines.push(JSON.parse(line)) }) });
   const special = service('web', VIP, { externalIPs: ['127.0.0.1', '203.0.113.1', 'ff02::1'] });
-  proxy.onServiceAdd(special);
-  proxy.onServiceUpdate({ ...special, metadata: { ...special.metadata, labels: { a: 'b' } } });
+  proxy.apply({ kind: 'service', now: special });
+  proxy.apply({
+    kind: 'service',
+    now: { ...special, metadata: { ...special.metadata, labels: { a: 'b' } } },
+  });
   expect(lines.map(({ service: key, problems }) => [key, problems])).toEqual([
     ['ns/web', ['127.0.0.1 is a loopback address', 'ff02::1 is a multicast address']],
   ]);
@@ -252,26 +261,33 @@ describe('one object with 100,000 mistakes is a few short lines', () => {
   test.each<[string, () => void]>([
     [
       'the same port again and again',
-      () => proxy.onServiceAdd(web({ ports: ports(() => ({ port: 80 })) })),
+      () => proxy.apply({ kind: 'service', now: web({ ports: ports(() => ({ port: 80 })) }) }),
     ],
     [
       'the same NodePort again and again',
       () =>
-        proxy.onServiceAdd(web({ ports: ports((i) => ({ port: i % 65_536, nodePort: 30_080 })) })),
+        proxy.apply({
+          kind: 'service',
+          now: web({ ports: ports((i) => ({ port: i % 65_536, nodePort: 30_080 })) }),
+        }),
     ],
-    ['addresses nobody can serve on', () => proxy.onServiceAdd(web({ externalIPs: addresses }))],
+    [
+      'addresses nobody can serve on',
+      () => proxy.apply({ kind: 'service', now: web({ externalIPs: addresses }) }),
+    ],
     [
       'endpoints nobody can be led to',
-      () => proxy.onEndpointSliceAdd(slice({ service: 'web', endpoints: addresses })),
+      () => proxy.apply({ kind: 'slice', now: slice({ service: 'web', endpoints: addresses }) }),
     ],
     [
       'ports of another Service',
       () => {
         const all = { ports: ports((i) => ({ port: i % 65_536 })).slice(0, 3_000) };
-        proxy.onServiceAdd(web({ ...all, externalIPs: ['203.0.113.1'] }));
-        proxy.onServiceAdd(
-          service('other', '172.30.0.9', { ...all, externalIPs: ['203.0.113.1'] }),
-        );
+        proxy.apply({ kind: 'service', now: web({ ...all, externalIPs: ['203.0.113.1'] }) });
+        proxy.apply({
+          kind: 'service',
+          now: service('other', '172.30.0.9', { ...all, externalIPs: ['203.0.113.1'] }),
+        });
       },
     ],
   ])('%s', async (_name, add) => {
@@ -295,7 +311,7 @@ test('a mistake in an annotation is told once, and again when it is another one'
     metadata: { ...dual.metadata, annotations: { 'weft.dev/balance': balance } },
   });
   for (const balance of ['first', 'first', 'random', 'first']) {
-    proxy.onServiceUpdate(balancedBy(balance));
+    proxy.apply({ kind: 'service', now: balancedBy(balance) });
   }
   expect(lines.map(({ msg, service: key, problems }) => [msg, key, problems])).toEqual(
     Array(2).fill([

@@ -49,11 +49,11 @@ describe('which Services exist for a family', () => {
       want: undefined,
     },
   ])('$name', ({ object, want }) => {
-    expect(parseService(object, 4)?.ports[0]?.clusterIP).toBe(want);
+    expect(parseService(object).get(4)?.ports[0]?.clusterIP).toBe(want);
   });
 
   test('the IPv6 half of a dual-stack Service', () => {
-    expect(parseService(service('a', V4, dual), 6)?.ports[0]?.clusterIP).toBe(V6);
+    expect(parseService(service('a', V4, dual)).get(6)?.ports[0]?.clusterIP).toBe(V6);
   });
 });
 
@@ -64,7 +64,7 @@ test('one entry per port', () => {
       { name: 'sctp', protocol: 'SCTP', port: 53 },
     ],
   });
-  const entry = parseService(object, 4);
+  const entry = parseService(object).get(4);
   expect(
     entry?.ports.map(({ name, portName, protocol, port, nodePort }) => [
       ...[name, portName, protocol, port, nodePort],
@@ -77,7 +77,7 @@ test('one entry per port', () => {
 
 test('an unnamed port is called after its Service', () => {
   const object = service('a', V4, { ports: [{ protocol: 'TCP', port: 80 }] });
-  expect(parseService(object, 4)?.ports[0]).toMatchObject({ name: 'ns/a', portName: '' });
+  expect(parseService(object).get(4)?.ports[0]).toMatchObject({ name: 'ns/a', portName: '' });
 });
 
 describe('addresses that are nobody’s to serve on', () => {
@@ -98,10 +98,10 @@ describe('addresses that are nobody’s to serve on', () => {
   ])('%s', (address) => {
     const family = address.includes(':') ? 6 : 4;
     const own = family === 4 ? V4 : V6;
-    expect(parseService(service('a', address), family)).toBeUndefined();
+    expect(parseService(service('a', address)).get(family)).toBeUndefined();
     const base = service('a', own, { type: 'LoadBalancer', externalIPs: [address] });
     const object = { ...base, status: { loadBalancer: { ingress: [{ ip: address }] } } };
-    const policy = parseService(object, family)?.ports[0]?.policy;
+    const policy = parseService(object).get(family)?.ports[0]?.policy;
     expect([policy?.externalIPs, policy?.loadBalancerIPs]).toEqual([[], []]);
     expect(serviceProblems(object)).toHaveLength(1);
   });
@@ -119,15 +119,15 @@ describe('addresses that are nobody’s to serve on', () => {
     'ff::1',
   ])('but not %s', (address) => {
     const family = address.includes(':') ? 6 : 4;
-    expect(parseService(service('a', address), family)?.ports[0]?.clusterIP).toBe(address);
+    expect(parseService(service('a', address)).get(family)?.ports[0]?.clusterIP).toBe(address);
     expect(serviceProblems(service('a', address))).toEqual([]);
   });
 });
 
 describe('addresses from outside', () => {
   const policyOf = (spec: Parameters<typeof service>[2], ingress = [{}]) =>
-    parseService({ ...service('a', V4, spec), status: { loadBalancer: { ingress } } }, 4)?.ports[0]
-      ?.policy;
+    parseService({ ...service('a', V4, spec), status: { loadBalancer: { ingress } } }).get(4)
+      ?.ports[0]?.policy;
 
   test.each([
     { name: 'by family', externalIPs: ['203.0.113.7', '2001:db8::7'], want: ['203.0.113.7'] },
@@ -190,7 +190,7 @@ describe('policies', () => {
       external: true,
     },
   ] as const)('$name', ({ spec, internal, external }) => {
-    expect(parseService(service('a', V4, spec), 4)?.ports[0]?.policy).toMatchObject({
+    expect(parseService(service('a', V4, spec)).get(4)?.ports[0]?.policy).toMatchObject({
       isInternalLocal: internal,
       isExternalLocal: external,
     });
@@ -208,7 +208,9 @@ describe('policies', () => {
       want: 60,
     },
   ] as const)('affinity: $name', ({ spec, want }) => {
-    expect(parseService(service('a', V4, spec), 4)?.ports[0]?.policy.affinitySeconds).toBe(want);
+    expect(parseService(service('a', V4, spec)).get(4)?.ports[0]?.policy.affinitySeconds).toBe(
+      want,
+    );
   });
 
   test.each([
@@ -217,7 +219,7 @@ describe('policies', () => {
     { type: 'NodePort', externalTrafficPolicy: 'Local', want: undefined },
   ] as const)('health check of $type, $externalTrafficPolicy', ({ want, ...spec }) => {
     const object = service('a', V4, { ...spec, healthCheckNodePort: 32_000 });
-    expect(parseService(object, 4)?.ports[0]?.policy.healthCheckNodePort).toBe(want);
+    expect(parseService(object).get(4)?.ports[0]?.policy.healthCheckNodePort).toBe(want);
   });
 
   test.each([
@@ -234,7 +236,7 @@ describe('policies', () => {
       want: [false, true, false],
     },
   ] as const)('endpoints needed: $name', ({ spec, want }) => {
-    const [port] = parseService(service('a', V4, spec), 4)?.ports ?? [];
+    const [port] = parseService(service('a', V4, spec)).get(4)?.ports ?? [];
     expect(
       port && [isExternallyAccessible(port), usesClusterEndpoints(port), usesLocalEndpoints(port)],
     ).toEqual(want);

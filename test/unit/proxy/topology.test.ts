@@ -210,7 +210,7 @@ describe('categorizeEndpoints', () => {
       ...specs[policy],
       ports: [{ name: 'http', protocol: 'TCP', port: 80, nodePort }],
     } as const;
-    const [port] = parseService(service('a', '172.30.0.1', spec), 4)?.ports ?? [];
+    const [port] = parseService(service('a', '172.30.0.1', spec)).get(4)?.ports ?? [];
     const zone = 'zone' in row ? row.zone : 'a';
     const result = categorizeEndpoints(endpoints.map(endpoint), port!, { nodeName: 'm', zone });
     const names = (list: readonly Endpoint[]) =>

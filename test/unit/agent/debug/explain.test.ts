@@ -34,8 +34,8 @@ function start(localDetection: LocalDetection | undefined, isSynced = true): Exp
     ...fakeProxyOptions(new FakeKernel().open),
     localDetection,
   });
-  proxy.onServiceAdd(service('web', '172.30.0.1'));
-  proxy.onEndpointSliceAdd(slice({ service: 'web', endpoints: ['10.1.0.3'] }));
+  proxy.apply({ kind: 'service', now: service('web', '172.30.0.1') });
+  proxy.apply({ kind: 'slice', now: slice({ service: 'web', endpoints: ['10.1.0.3'] }) });
   if (isSynced) proxy.setSynced();
   return {
     snapshots: () => proxy.snapshots(),

@@ -113,15 +113,15 @@ function factsOf({ node, bindAddress }: Case): NodeFacts | undefined {
       return { synced: Promise.resolve(), objects: () => [] };
     },
   };
-  const proxy: Pick<FedProxy, 'onNodeUpdate' | 'onNodeDelete'> = {
-    onNodeUpdate: (object) => {
-      facts = parseNode(object);
+  const proxy: FedProxy = {
+    apply: (change) => {
+      if (change.kind === 'node' && change.now !== undefined) facts = parseNode(change.now);
     },
-    onNodeDelete: () => {},
+    setSynced: () => {},
   };
   const feed = new NodeFeed(true, settings.bindAddress);
-  // It calls nothing else of them.
-  void feed.start(proxy as FedProxy, source as ObjectSource, 'node-a');
+  // It calls nothing else of it.
+  void feed.start(proxy, source as ObjectSource, 'node-a');
   if (node === undefined) return facts;
   const addresses = node.map((address) => ({ type: 'InternalIP', address }));
   tell({ metadata: { name: 'node-a', namespace: '' }, status: { addresses } });

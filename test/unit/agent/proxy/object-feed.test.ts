@@ -39,21 +39,13 @@ function lab() {
   const clock = new FakeClock();
   const source = new FakeSource();
   const calls: string[] = [];
-  const note =
-    (name: string) =>
-    (...args: readonly unknown[]) =>
-      void calls.push(`${name} ${JSON.stringify(args)}`);
   const proxy: FedProxy = {
-    onServiceAdd: note('service'),
-    onServiceUpdate: note('service'),
-    onServiceDelete: note('service gone'),
-    onEndpointSliceAdd: note('slice'),
-    onEndpointSliceUpdate: note('slice'),
-    onEndpointSliceDelete: note('slice gone'),
-    onNodeUpdate: ({ status }) =>
-      void calls.push(`node ${status?.addresses?.map(({ address }) => address)}`),
-    onNodeDelete: () => void calls.push('node gone'),
-    onServiceCIDRs: (cidrs) => void calls.push(`cidrs ${cidrs}`),
+    apply: (change) => {
+      if (change.kind === 'serviceCIDRs') calls.push(`cidrs ${change.cidrs}`);
+      else if (change.now === undefined) calls.push(`${change.kind} gone`);
+      else if (change.kind !== 'node') calls.push(change.kind);
+      else calls.push(`node ${change.now.status?.addresses?.map(({ address }) => address)}`);
+    },
     setSynced: () => void calls.push('synced'),
   };
   return { clock, source, proxy, calls, log: createLogger('silent') };

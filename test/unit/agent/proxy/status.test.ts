@@ -27,8 +27,14 @@ function proxyOf(health: ProxierHealth) {
       throw new Error('nothing is programmed here');
     },
   });
-  proxy.onServiceAdd(service('web', '172.30.0.1', { ports: [80, 443].map(port) }));
-  proxy.onEndpointSliceAdd(slice({ service: 'web', endpoints: ['10.1.0.2', '10.1.0.3'] }));
+  proxy.apply({
+    kind: 'service',
+    now: service('web', '172.30.0.1', { ports: [80, 443].map(port) }),
+  });
+  proxy.apply({
+    kind: 'slice',
+    now: slice({ service: 'web', endpoints: ['10.1.0.2', '10.1.0.3'] }),
+  });
   return { snapshots: () => proxy.snapshots(), health: new Map([[4, health] as const]) };
 }
 

@@ -16,10 +16,13 @@ export function resolved(
   slices: readonly EndpointSlice[],
   family: IPFamily = 4,
 ): readonly ResolvedPort[] {
-  const entry = parseService(object, family);
+  const entry = parseService(object).get(family);
   const claims = new FrontendClaims();
   claims.update([], entry);
-  const records = slices.flatMap((slice) => parseSlice(slice, family, 'node-a')?.record ?? []);
+  const records = slices.flatMap((slice) => {
+    const parsed = parseSlice(slice, 'node-a');
+    return parsed?.family === family ? parsed.record : [];
+  });
   const node = { nodeName: 'node-a', zone: undefined, nodeIP: undefined };
   return (entry?.ports ?? []).map((port) => resolvePort(port, records, claims, node));
 }

@@ -10,7 +10,7 @@ describe.each([IPV4, IPV6])('IPv$family', (net) => {
   const groups = flowTable(net);
   const keys = groups.flatMap(({ settings, services }) =>
     services
-      .flatMap((service) => parseService(service, net.family)?.ports ?? [])
+      .flatMap((service) => parseService(service).get(net.family)?.ports ?? [])
       .flatMap(frontendsOf)
       .map((frontend) => `${settings} ${frontendKey(frontend)}`),
   );

@@ -10,13 +10,10 @@ import { service } from '../../../../support/proxy-objects.ts';
 
 describe('chain names', () => {
   const [port] =
-    parseService(
-      {
-        ...service('svc1', '172.30.0.41', { ports: [{ name: 'p80', protocol: 'TCP', port: 80 }] }),
-        metadata: { name: 'svc1', namespace: 'ns1' },
-      },
-      4,
-    )?.ports ?? [];
+    parseService({
+      ...service('svc1', '172.30.0.41', { ports: [{ name: 'p80', protocol: 'TCP', port: 80 }] }),
+      metadata: { name: 'svc1', namespace: 'ns1' },
+    }).get(4)?.ports ?? [];
   if (port === undefined) throw new Error('no port');
 
   test('are those that kube-proxy gives', () => {

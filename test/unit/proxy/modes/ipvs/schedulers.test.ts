@@ -36,7 +36,7 @@ test.each([
   },
   { configured: '', annotations: { [SCHEDULER]: 'fastest' }, want: [{ scheduler: 'rr' }] },
 ])('configured "$configured", annotations $annotations', ({ configured, annotations, want }) => {
-  const entry = parseService(service('web', '172.30.0.1', {}, annotations), 4);
+  const entry = parseService(service('web', '172.30.0.1', {}, annotations)).get(4);
   const [port] = entry?.ports ?? [];
   expect(port && schedulingsOf(port, configuredScheduling(configured))).toEqual(want);
 });

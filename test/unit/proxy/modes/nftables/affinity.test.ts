@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { Service } from '../../../../../src/kube/types.ts';
 import { readIPBytes, readU32Bytes } from '../../../../../src/nftables/bytes.ts';
 import { readAffinityId } from '../../../../../src/proxy/modes/nftables/affinity-rules.ts';
-import { frontendElements, startFakeProxier } from '../../../../support/fake-proxier.ts';
+import { frontendElements, startFakeProxier, tell } from '../../../../support/fake-proxier.ts';
 import { FakeKernel } from '../../../../support/fake-table.ts';
 import { service, slice } from '../../../../support/proxy-objects.ts';
 
@@ -55,7 +55,7 @@ describe('session affinity', () => {
     const kernel = new FakeKernel();
     const objects = { services: [web()], slices: [slices(here, there)] };
     await using fake = await startFakeProxier(kernel, objects);
-    fake.proxier.updateSlice(slices(here));
+    tell(fake.proxier, { kind: 'slice', now: slices(here) });
     await fake.sync();
     expect(affineIn(kernel, 'affine-endpoints')).toEqual(['1 10.0.0.1']);
   });
@@ -67,7 +67,7 @@ describe('session affinity', () => {
     const kernel = new FakeKernel();
     const objects = { services: [web()], slices: [slices(here, there)] };
     await using fake = await startFakeProxier(kernel, objects);
-    fake.proxier.updateService(web(spec));
+    tell(fake.proxier, { kind: 'service', now: web(spec) });
     await fake.sync();
     expect(frontendElements(kernel, '172.30.0.1 tcp 80')[0]).toBe(want);
     expect(kernel.elements('endpoints')).toHaveLength(2);

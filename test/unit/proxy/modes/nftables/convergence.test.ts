@@ -8,11 +8,13 @@ import { describe, expect, test } from 'vitest';
 import type { EndpointSlice, Service } from '../../../../../src/kube/types.ts';
 import { parseCidr } from '../../../../../src/net/cidr.ts';
 import { parseIP } from '../../../../../src/net/ip.ts';
+import type { ClusterChange } from '../../../../../src/proxy/cluster-change.ts';
 import { tableSessions } from '../../../../../src/proxy/modes/nftables/session.ts';
 import type { NodeFacts } from '../../../../../src/proxy/node-addresses.ts';
 import { Proxier } from '../../../../../src/proxy/proxier.ts';
 import { createLogger } from '../../../../../src/util/log.ts';
 import { FakeClock } from '../../../../support/fake-clock.ts';
+import { tell } from '../../../../support/fake-proxier.ts';
 import { FakeKernel } from '../../../../support/fake-table.ts';
 import { service, slice } from '../../../../support/proxy-objects.ts';
 import { tableContent } from '../../../../support/table-content.ts';
@@ -162,32 +164,36 @@ class Agent {
     this.#cluster = cluster;
   }
 
+  #tell(change: ClusterChange): void {
+    if (this.#proxier !== undefined) tell(this.#proxier, change);
+  }
+
   async take(event: Event): Promise<void> {
     const { services, slices } = this.#cluster;
     switch (event.kind) {
       case 'service':
         services.set(event.object.metadata.name, event.object);
-        this.#proxier?.updateService(event.object);
+        this.#tell({ kind: 'service', now: event.object });
         return;
       case 'serviceGone': {
         const gone = services.get(event.name);
-        if (gone !== undefined) this.#proxier?.deleteService(gone);
+        if (gone !== undefined) this.#tell({ kind: 'service', was: gone });
         services.delete(event.name);
         return;
       }
       case 'slice':
         slices.set(event.object.metadata.name, event.object);
-        this.#proxier?.updateSlice(event.object);
+        this.#tell({ kind: 'slice', now: event.object });
         return;
       case 'sliceGone': {
         const gone = slices.get(`${event.name}-1`);
-        if (gone !== undefined) this.#proxier?.deleteSlice(gone);
+        if (gone !== undefined) this.#tell({ kind: 'slice', was: gone });
         slices.delete(`${event.name}-1`);
         return;
       }
       case 'node':
         this.#cluster.node = event.facts;
-        this.#proxier?.updateNode(event.facts);
+        this.#proxier?.apply({ kind: 'node', family: 4, facts: event.facts });
         return;
       case 'sync':
         return this.#running().sync();
@@ -242,9 +248,9 @@ class Agent {
       openSession: tableSessions(this.#kernel.open),
     });
     const { services, slices, node } = this.#cluster;
-    if (node !== undefined) proxier.updateNode(node);
-    for (const object of services.values()) proxier.updateService(object);
-    for (const object of slices.values()) proxier.updateSlice(object);
+    if (node !== undefined) proxier.apply({ kind: 'node', family: 4, facts: node });
+    for (const object of services.values()) tell(proxier, { kind: 'service', now: object });
+    for (const object of slices.values()) tell(proxier, { kind: 'slice', now: object });
     proxier.setSynced();
     return proxier;
   }

@@ -21,8 +21,11 @@ beforeEach(async () => {
     localDetection: undefined,
   });
   for (const n of [1, 2]) {
-    proxy.onServiceAdd(service(`s${n}`, `172.30.0.${n}`));
-    proxy.onEndpointSliceAdd(slice({ service: `s${n}`, endpoints: [`10.0.0.${n}`, '10.0.0.9'] }));
+    proxy.apply({ kind: 'service', now: service(`s${n}`, `172.30.0.${n}`) });
+    proxy.apply({
+      kind: 'slice',
+      now: slice({ service: `s${n}`, endpoints: [`10.0.0.${n}`, '10.0.0.9'] }),
+    });
   }
   proxy.setSynced();
   await proxy.sync();
@@ -77,7 +80,10 @@ test('a foreign element is too much', async () => {
 });
 
 test('a change on its way is no drift, of other Services is', async () => {
-  proxy.onEndpointSliceUpdate(slice({ service: 's1', endpoints: ['10.0.0.7', '10.0.0.9'] }));
+  proxy.apply({
+    kind: 'slice',
+    now: slice({ service: 's1', endpoints: ['10.0.0.7', '10.0.0.9'] }),
+  });
   kernel.sets.get('cluster-ips')?.delete(ipBytes(parseIP('172.30.0.2')));
   kernel.sets.get('service-ips')?.delete(key('172.30.0.2'));
   expect(lines(await diff()).sort()).toEqual([
@@ -88,7 +94,7 @@ test('a change on its way is no drift, of other Services is', async () => {
 });
 
 test('a removal on its way names the Service that goes', async () => {
-  proxy.onServiceDelete(service('s1', '172.30.0.1'));
+  proxy.apply({ kind: 'service', was: service('s1', '172.30.0.1') });
   const removed = lines(await diff());
   expect(removed).toContain('-|service-ips|172.30.0.1 . tcp . 80|goto n2||ns/s1:http|pending');
   expect(removed).toContain(

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { Service } from '../../../../../src/kube/types.ts';
 import { parseCidr } from '../../../../../src/net/cidr.ts';
 import { parseIP } from '../../../../../src/net/ip.ts';
-import { frontendElements, startFakeProxier } from '../../../../support/fake-proxier.ts';
+import { frontendElements, startFakeProxier, tell } from '../../../../support/fake-proxier.ts';
 import { FakeKernel } from '../../../../support/fake-table.ts';
 import { type EndpointText, service, slice } from '../../../../support/proxy-objects.ts';
 
@@ -178,8 +178,8 @@ describe('operations per change', () => {
     const before = 'loadBalancerSourceRanges' in spec ? ranges('203.0.113.0/24') : spec;
     const objects = { services: [web(before)], slices: [endpoints(here, there)] };
     await using fake = await startFakeProxier(kernel, objects);
-    fake.proxier.updateService(web(spec));
-    fake.proxier.updateSlice(endpoints(...after));
+    tell(fake.proxier, { kind: 'service', now: web(spec) });
+    tell(fake.proxier, { kind: 'slice', now: endpoints(...after) });
     await fake.sync();
     expect([kernel.operations, kernel.changes.length]).toEqual([want, 1]);
   });
@@ -200,7 +200,7 @@ describe('what follows the node', () => {
     await using fake = await startFakeProxier(kernel, { ...objects, node: node('10.9.9.9') });
     const allowed = () => frontendElements(kernel, BALANCER).find((text) => /^source/.test(text));
     expect(allowed()).toBe('source-ranges 192.168.0.0-192.168.0.255');
-    fake.proxier.updateNode(node('192.168.0.7'));
+    fake.proxier.apply({ kind: 'node', family: 4, facts: node('192.168.0.7') });
     await fake.sync();
     expect(allowed()).toBe('source-ranges 192.168.0.0-192.168.0.255 198.51.100.1-198.51.100.1');
   });
@@ -215,7 +215,7 @@ describe('what follows the node', () => {
       options,
     );
     const before = rules(kernel, 'outside-clients');
-    fake.proxier.updateNode(node('10.9.9.9', '10.7.0.0/24'));
+    fake.proxier.apply({ kind: 'node', family: 4, facts: node('10.9.9.9', '10.7.0.0/24') });
     await fake.sync();
     expect([kernel.operations, kernel.changes.length]).toEqual([0, 1]);
     expect(rules(kernel, 'outside-clients')).not.toBe(before);
@@ -225,7 +225,10 @@ describe('what follows the node', () => {
     const kernel = new FakeKernel();
     await using fake = await startFakeProxier(kernel, { services: [web({})] });
     expect(rules(kernel, 'unallocated-cluster-ips')).toBe('[]');
-    fake.proxier.updateServiceCIDRs(['172.30.0.0/16', 'fd00:172::/112'].map(parseCidr));
+    tell(fake.proxier, {
+      kind: 'serviceCIDRs',
+      cidrs: ['172.30.0.0/16', 'fd00:172::/112'].map(parseCidr),
+    });
     await fake.sync();
     expect(kernel.chains.get('unallocated-cluster-ips')?.rules).toHaveLength(1);
     expect(kernel.operations).toBe(0);

@@ -63,10 +63,10 @@ function follow(...nodePortIPs: readonly IP[]): void {
  * Service of a cluster may have neither.
  */
 function resolve(object: Service, ports: readonly number[]): readonly ResolvedPort[] {
-  const parsed = parseService(
-    { ...object, spec: { ...object.spec, clusterIP: '10.30.0.1', clusterIPs: ['10.30.0.1'] } },
-    4,
-  );
+  const parsed = parseService({
+    ...object,
+    spec: { ...object.spec, clusterIP: '10.30.0.1', clusterIPs: ['10.30.0.1'] },
+  }).get(4);
   if (parsed === undefined) throw new Error('no Service');
   const clusterIP = parseIP(object.spec.clusterIP ?? '');
   const entry = { ...parsed, ports: parsed.ports.map((port) => ({ ...port, clusterIP })) };
@@ -79,7 +79,7 @@ function resolve(object: Service, ports: readonly number[]): readonly ResolvedPo
         ...{ service: object.metadata.name, suffix: String(i), endpoints: ['10.0.0.1'] },
         ports: [{ name: port.portName, protocol, port: each }],
       });
-      const record = parseSlice(listed, 4, 'node-a')?.record;
+      const record = parseSlice(listed, 'node-a')?.record;
       const endpoints = record?.endpoints.map((each) => ({ ...each, ip: LOOPBACK })) ?? [];
       return record === undefined ? [] : { ...record, endpoints };
     });
