@@ -71,12 +71,14 @@ function cniStatus({ config }: AgentContext, cni: CniComponent): RunningCniStatu
 
 function sourceStatus(
   { config }: AgentContext,
-  { source, location, counts, problems, passedOver }: OpenedSource,
+  { source, location, foundBy, counts, problems, passedOver }: OpenedSource,
 ): SourceStatus {
   const { lastEventAtMs } = source;
+  const found = foundBy();
   return {
     kind: config.source.kind === 'apiServer' ? 'apiServer' : 'manifests',
-    location,
+    location: location(),
+    ...(found === undefined ? {} : { foundBy: found }),
     isSynced: source.hasSynced(),
     ...(lastEventAtMs === undefined ? {} : { lastEventAt: timeText(lastEventAtMs) }),
     problems: problems(),

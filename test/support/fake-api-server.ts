@@ -12,6 +12,8 @@ export interface FakeApiServerOptions extends FakeApiOptions {
   readonly host?: string;
   /** Further subjectAltName entries (`DNS:api.example`). */
   readonly names?: readonly string[];
+  /** Of a cluster with several servers; one of its own when absent. */
+  readonly authority?: TestAuthority;
   /** A server of old, or behind an old proxy. */
   readonly speaksOnlyHttp1?: boolean;
 }
@@ -21,7 +23,7 @@ export interface FakeApiServerOptions extends FakeApiOptions {
  * data, `watches` mistreats running watches. After `stop` it comes back on the same port.
  */
 export class FakeApiServer extends FakeApi {
-  readonly authority: TestAuthority = createAuthority();
+  readonly authority: TestAuthority;
   readonly #options: FakeApiServerOptions;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
@@ -32,6 +34,7 @@ export class FakeApiServer extends FakeApi {
 
   constructor(options: FakeApiServerOptions = {}) {
     super(options);
+    this.authority = options.authority ?? createAuthority();
     this.#options = options;
     const names = [`IP:${options.host ?? '127.0.0.1'}`, ...(options.names ?? [])];
     const { certificate, key } = this.authority.issue('kube-apiserver', names);

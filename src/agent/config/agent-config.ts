@@ -17,23 +17,16 @@ import { type OwnSettings, resolveOwnSettings } from './own-settings.ts';
 import { type ProxySettings, resolveProxySettings } from './proxy-settings.ts';
 import { createSchemaCheck } from './schema-check.ts';
 import { fillTable, type ValuesOf } from './setting.ts';
+import {
+  chooseSource,
+  NO_KUBELET,
+  type ObjectSourceSettings,
+  type SourceFile,
+} from './source-settings.ts';
 
 export type { Component } from './agent-settings.ts';
 
 const DEFAULT_COMPONENTS: readonly Component[] = ['cni', 'proxy'];
-
-/** Where Services, EndpointSlices and Nodes come from. */
-export type ObjectSourceSettings =
-  | {
-      readonly kind: 'apiServer';
-      /** Absent: the pod's service account. */
-      readonly kubeconfig: string | undefined;
-      /** URL that replaces the kubeconfig's. */
-      readonly master: string | undefined;
-    }
-  | { readonly kind: 'manifests'; readonly directory: string }
-  /** Only for components that read no objects. */
-  | { readonly kind: 'none' };
 
 export type CniSettings = ValuesOf<typeof AGENT_SETTINGS.cni>;
 
@@ -66,6 +59,8 @@ export interface AgentFlags {
   readonly components?: string;
   readonly nodeName?: string;
   readonly kubeconfig?: string;
+  /** URLs, separated by commas. */
+  readonly apiServers?: string;
   readonly manifests?: string;
   readonly runDir?: string;
   readonly logLevel?: string;
@@ -75,11 +70,9 @@ export interface AgentFlags {
   readonly own?: Partial<OwnSettings>;
 }
 
-interface AgentFile extends Partial<OwnSettings> {
+interface AgentFile extends Partial<OwnSettings>, SourceFile {
   readonly components?: readonly Component[];
   readonly nodeName?: string;
-  readonly kubeconfig?: string;
-  readonly manifests?: string;
   readonly runDir?: string;
   readonly logLevel?: LogLevel;
   readonly proxy?: Sparse<KubeProxyConfiguration>;
@@ -116,7 +109,7 @@ export function resolveAgentConfig(
       flags.nodeName === undefined ? 'nodeName' : '--node-name',
       surroundings,
     ),
-    source: chooseSource({ flags, file: settings, components, surroundings }),
+    source: chooseSource({ flags, file: settings, components, surroundings, origin }),
     runDir: chooseRunDir(flags.runDir ?? settings.runDir, surroundings),
     logLevel: chooseLogLevel(flags.logLevel) ?? settings.logLevel ?? 'info',
     isInitOnly: flags.isInitOnly === true,
@@ -141,7 +134,12 @@ export function agentConfigFromKubeProxy(
   return {
     components: new Set(['proxy']),
     nodeName: chooseNodeName(config.hostnameOverride, origin(['hostnameOverride']), surroundings),
-    source: { kind: 'apiServer', kubeconfig, master },
+    source: {
+      kind: 'apiServer',
+      kubeconfig,
+      servers: master === undefined ? [] : [master],
+      ...NO_KUBELET,
+    },
     runDir: chooseRunDir(runDir, surroundings),
     logLevel: levelOfVerbosity(config.logging.verbosity),
     isInitOnly: options.isInitOnly,
@@ -201,39 +199,6 @@ function chooseRunDir(configured: string | undefined, { environment }: Surroundi
   const path = configured ?? (environment['WEFT_RUN_DIR'] || '/run/weft');
   if (posix.isAbsolute(path)) return posix.normalize(path);
   throw new ConfigError('runDir', `run directory "${path}": expected an absolute path`);
-}
-
-function chooseSource({
-  flags,
-  file,
-  components,
-  surroundings,
-}: {
-  readonly flags: AgentFlags;
-  readonly file: AgentFile;
-  readonly components: ReadonlySet<Component>;
-  readonly surroundings: Surroundings;
-}): ObjectSourceSettings {
-  const isFromFlags = flags.kubeconfig !== undefined || flags.manifests !== undefined;
-  const { kubeconfig, manifests } = isFromFlags ? flags : file;
-  if (kubeconfig !== undefined && manifests !== undefined) {
-    const [one, other] = isFromFlags
-      ? ['--kubeconfig', '--manifests']
-      : ['kubeconfig', 'manifests'];
-    throw new ConfigError('manifests', `${one} and ${other} exclude each other: keep one of them`);
-  }
-  if (manifests !== undefined) return { kind: 'manifests', directory: manifests };
-  const configured = kubeconfig ?? (file.proxy?.clientConnection?.kubeconfig || undefined);
-  const isInCluster = Boolean(surroundings.environment['KUBERNETES_SERVICE_HOST']);
-  if (configured !== undefined || isInCluster) {
-    return { kind: 'apiServer', kubeconfig: configured, master: undefined };
-  }
-  if (!components.has('proxy') && !components.has('fabric')) return { kind: 'none' };
-  throw new ConfigError(
-    'kubeconfig',
-    'no source of Services and Nodes: give --kubeconfig FILE or --manifests DIR, run inside a ' +
-      'cluster with a service account, or choose --components cni',
-  );
 }
 
 /** The level that klog's `-v` stands for. */

@@ -1,8 +1,8 @@
 import { LOG_LEVELS, type LogLevel } from '../../util/log.ts';
 import { FABRIC_SETTINGS } from './fabric-settings.ts';
-import { lastText } from './flag-text.ts';
+import { lastText, texts } from './flag-text.ts';
 import { OWN_SETTINGS } from './own-settings.ts';
-import { optional, schemaOf, text, word } from './setting.ts';
+import { list, optional, schemaOf, text, word } from './setting.ts';
 
 export const COMPONENTS = ['cni', 'proxy', 'fabric'] as const;
 export type Component = (typeof COMPONENTS)[number];
@@ -18,6 +18,19 @@ export const AGENT_SETTINGS = {
   kubeconfig: optional<string>('text', 'How to reach the API server', {
     ...{ flag: 'kubeconfig', shown: 'the service account of the pod' },
   }),
+  apiServers: list([], 'URLs of API servers of the cluster, tried in turn', {
+    ...{
+      flag: 'api-server',
+      shown: "that of the kubelet's kubeconfig, else the Service's address",
+    },
+  }),
+  kubelet: {
+    kubeconfigs: list(
+      ['/etc/kubernetes/kubelet.conf', '/var/lib/kubelet/kubeconfig'],
+      "Files of the host in which a pod looks for the kubelet's API server and its authority; the first counts",
+    ),
+    hostRoot: text('/', 'Where the files of the host are', { schema: { pattern: '^/' } }),
+  },
   manifests: optional<string>(
     'text',
     'Directory of YAML or JSON objects to read instead of an API server',
@@ -40,6 +53,11 @@ export const AGENT_SETTINGS = {
       '/etc/cni/net.d',
       "The runtime's network configurations, which may name other directories of addresses",
     ),
+    binDirectory: optional<string>(
+      'text',
+      "The runtime's plugins, where weft answers as loopback if nobody else does",
+      { shown: 'nothing is put there', schema: { pattern: '^/' } },
+    ),
     criSocket: optional<string>('text', "The runtime's socket, asked for its sandboxes", {
       schema: { pattern: '^/' },
     }),
@@ -58,10 +76,13 @@ export const AGENT_SCHEMA = {
 export function agentFlagTexts(
   values: Readonly<Record<string, unknown>>,
 ): Readonly<Record<string, string>> {
-  const texts = Object.entries(AGENT_SETTINGS).flatMap(([key, entry]) => {
+  const given = Object.entries(AGENT_SETTINGS).flatMap(([key, entry]) => {
     const isText = 'flag' in entry && !(key in OWN_SETTINGS);
-    const given = isText ? lastText(values[entry.flag ?? '']) : undefined;
-    return given === undefined ? [] : [[key, given] as const];
+    if (!isText) return [];
+    const value = values[entry.flag ?? ''];
+    // A list may be given in several flags.
+    const text = entry.kind === 'list' ? texts(value).join(',') || undefined : lastText(value);
+    return text === undefined ? [] : [[key, text] as const];
   });
-  return Object.fromEntries(texts);
+  return Object.fromEntries(given);
 }

@@ -27,7 +27,7 @@ export interface ReloadPlan {
 const FIXED_SETTINGS = [
   ['components', 'components'],
   ['nodeName', 'nodeName'],
-  ['kubeconfig or manifests', 'source'],
+  ['kubeconfig, apiServers, kubelet or manifests', 'source'],
   ['runDir', 'runDir'],
   ['cni', 'cni'],
 ] as const;

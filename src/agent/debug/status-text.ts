@@ -101,11 +101,12 @@ function familyLine(family: FamilyStatus, now: string): string {
 }
 
 function sourceLines(source: SourceStatus, now: string): readonly string[] {
-  const { kind, location, isSynced, lastEventAt, resources, problems } = source;
+  const { kind, location, foundBy, isSynced, lastEventAt, resources, problems } = source;
   const name = kind === 'apiServer' ? 'API server' : 'manifests';
   const isWell = problems.length === 0;
   const read = !isSynced ? 'not all read yet' : isWell ? 'all read' : 'read, with problems';
   const last = lastEventAt === undefined ? '' : `, last event ${ageText(lastEventAt, now)} ago`;
+  const found = foundBy === undefined ? '' : `, found by ${plain(foundBy)}`;
   const failures = resources.flatMap(({ resource, failures: counts }) => {
     const reasons = Object.entries(counts).filter(([, count]) => (count ?? 0) > 0);
     if (reasons.length === 0) return [];
@@ -113,7 +114,7 @@ function sourceLines(source: SourceStatus, now: string): readonly string[] {
     return [`failed requests for ${plain(resource)} since the start: ${text}`];
   });
   return [
-    `${name} ${plain(location)}: ${read}${last}`,
+    `${name} ${plain(location)}${found}: ${read}${last}`,
     ...failures,
     ...source.passedOver.map(passedOverLine),
   ];

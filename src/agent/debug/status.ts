@@ -115,6 +115,8 @@ export interface SourceStatus {
   readonly kind: 'apiServer' | 'manifests';
   /** `10.0.0.1:6443`, or the directory. */
   readonly location: string;
+  /** How the API server was found: `KUBERNETES_SERVICE_HOST`. */
+  readonly foundBy?: string;
   readonly isSynced: boolean;
   readonly lastEventAt?: string;
   /** What is wrong with it now, in words. */

@@ -9,7 +9,7 @@ import { sysctls } from '../../kernel/sysctls.ts';
 import type { NodeRtnl } from '../../kernel/types.ts';
 import { nodes } from '../../kube/resources.ts';
 import type { Cidr } from '../../net/cidr.ts';
-import type { AgentConfig } from '../config/agent-config.ts';
+import { type AgentConfig, DEFAULT_CNI } from '../config/agent-config.ts';
 import type { ClusterContext } from '../context.ts';
 import type { FabricStatus } from '../debug/status.ts';
 import { nodeOf } from '../objects/events.ts';
@@ -95,6 +95,8 @@ function startNodeLife(
   const { runDir: runDirectory, nodeName } = config;
   const log = context.log.child({ component: 'fabric' });
   const { manageConflist, conflistName: name } = config.fabric;
+  const { confDirectory: directory, ipamDirectory, binDirectory } = config.cni;
+  const dataDir = ipamDirectory === DEFAULT_CNI.ipamDirectory ? {} : { dataDir: ipamDirectory };
   const { client } = objects;
   const records = openRecords(join(runDirectory, 'attachments'), {
     bootId: readBootId,
@@ -104,7 +106,8 @@ function startNodeLife(
     fabric: parts.readiness,
     isProxyServing: parts.isProxyServing,
     gate: { runDirectory, bootId: readBootId },
-    ...(manageConflist ? { conflist: { directory: config.cni.confDirectory, name } } : {}),
+    ...(manageConflist ? { conflist: { directory, name, ...dataDir } } : {}),
+    ...(binDirectory === undefined ? {} : { binDirectory }),
     ...(client === undefined
       ? {}
       : {

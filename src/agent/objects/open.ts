@@ -1,6 +1,4 @@
-import { inClusterAccess, readKubeconfig } from '../../kube/access/kubeconfig.ts';
 import { ApiSource } from '../../kube/api/api-source.ts';
-import { ApiClient } from '../../kube/api/client.ts';
 import type { ManifestProblem } from '../../kube/manifests/manifest-set.ts';
 import { ManifestSource } from '../../kube/manifests/manifests.ts';
 import { nodes } from '../../kube/resources.ts';
@@ -8,9 +6,10 @@ import { SharedObjects } from '../../kube/shared-objects.ts';
 import { ConfigError } from '../../util/errors.ts';
 import type { Logger } from '../../util/log.ts';
 import { ensurePrivateDirectory } from '../../util/private-directory.ts';
+import type { ObjectSourceSettings } from '../config/source-settings.ts';
 import type { AgentContext } from '../context.ts';
 import type { KubeCounts } from '../metrics/metrics.ts';
-import { WEFT_VERSION } from '../version.ts';
+import { openApiServers } from './api-servers.ts';
 import { ApiEvents, NO_EVENTS } from './events.ts';
 import type { OpenedSource } from './opened-source.ts';
 
@@ -38,8 +37,8 @@ function openManifests({ clock, log, metrics }: AgentContext, directory: string)
     passedOver: source.passedOver.reduce((sum, { count }) => sum + count, 0),
   }));
   return {
-    ...{ source: new SharedObjects(source, clock), events: NO_EVENTS, location: directory },
-    client: undefined,
+    ...{ source: new SharedObjects(source, clock), events: NO_EVENTS, client: undefined },
+    ...{ location: () => directory, foundBy: () => undefined },
     nodeNames: () => source.names(nodes()),
     ...{ counts: () => [], passedOver, problems: () => manifestProblemTexts(source.problems) },
   };
@@ -81,26 +80,11 @@ export function manifestProblemTexts(problems: readonly ManifestProblem[]): read
 }
 
 async function openApiSource(
-  { config, clock, log, metrics, lifecycle }: AgentContext,
-  settings: { readonly kubeconfig: string | undefined; readonly master: string | undefined },
+  context: AgentContext,
+  settings: Extract<ObjectSourceSettings, { readonly kind: 'apiServer' }>,
 ): Promise<OpenedSource> {
-  const onSlowPlugin = (command: string, elapsedMs: number) =>
-    log.warn({ command, elapsedMs }, 'exec plugin for credentials has not answered yet');
-  const options = { clock, environment: process.env, onSlowPlugin };
-  const found =
-    settings.kubeconfig === undefined
-      ? inClusterAccess(options)
-      : await readKubeconfig(settings.kubeconfig, options);
-  const access =
-    settings.master === undefined ? found : { ...found, server: new URL(settings.master) };
-  const { host } = access.server;
-  const client = new ApiClient({
-    access,
-    version: WEFT_VERSION,
-    clock,
-    random: Math.random,
-    onAnswer: (answer) => metrics.apiAnswered(host, answer),
-  });
+  const { config, clock, log, metrics, lifecycle } = context;
+  const { client, location, foundBy, locations } = await openApiServers(context, settings);
   const source = new ApiSource({
     client,
     clock,
@@ -115,10 +99,12 @@ async function openApiSource(
   metrics.observeKube(counts);
   const { nodeName } = config;
   const events = new ApiEvents({ client, nodeName, clock, log, signal: lifecycle.signal });
+  const all = locations.join(' and ');
   return {
-    ...{ source: new SharedObjects(source, clock), events, client, location: host, counts },
-    problems: () => [...apiProblems(host, counts(), clock.now()), ...source.stateProblems()],
+    ...{ source: new SharedObjects(source, clock), events, counts, location, foundBy },
+    problems: () => [...apiProblems(all, counts(), clock.now()), ...source.stateProblems()],
     passedOver: () => [],
+    client,
     nodeNames: () => client.names(nodes(), lifecycle.signal),
   };
 }

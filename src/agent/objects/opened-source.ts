@@ -10,8 +10,10 @@ export interface OpenedSource {
   readonly events: EventSink;
   /** For what is asked and written beside; undefined where there is no API server. */
   readonly client: ApiClient | undefined;
-  /** `10.0.0.1:6443`, or the directory; for people. */
-  readonly location: string;
+  /** `10.0.0.1:6443`, of several the one in use, or the directory; for people. */
+  readonly location: () => string;
+  /** How the API server was found. */
+  readonly foundBy: () => string | undefined;
   /** Of an API server, by kind of object. */
   readonly counts: () => readonly KubeCounts[];
   /** What is wrong with it now, in words; nothing while all is well. */

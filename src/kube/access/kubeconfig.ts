@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { LineCounter, parseDocument } from 'yaml';
 import { ConfigError, errorCode, IoError, toError } from '../../util/errors.ts';
 import { FieldError, type FieldPath, formatPath, ObjectReader } from '../fields.ts';
@@ -14,7 +14,6 @@ import { environmentProxy } from './environment-proxy.ts';
 import { ExecCredentialSource, type ExecPlugin } from './exec-credential.ts';
 import { CachedFile, fixedText, type TextSource } from './file-cache.ts';
 
-const SERVICE_ACCOUNT_DIRECTORY = '/var/run/secrets/kubernetes.io/serviceaccount';
 const EXEC_API_VERSIONS = [
   'client.authentication.k8s.io/v1',
   'client.authentication.k8s.io/v1beta1',
@@ -28,50 +27,43 @@ const EXEC_EXTENSION = 'client.authentication.k8s.io/exec';
  * quotes contents. Follows client-go's clientcmd api/v1.
  */
 export async function readKubeconfig(path: string, options: AccessOptions): Promise<ClusterAccess> {
-  const root = await readRoot(path);
+  return readingKubeconfig(path, options, (reader) => reader.access());
+}
+
+/** What a kubeconfig says of the server, and nothing of the user. */
+export interface KubeconfigCluster {
+  readonly server: URL;
+  readonly tlsServerName: string | undefined;
+  /** Undefined where it names none. */
+  readonly authority: TextSource | undefined;
+}
+
+/**
+ * The cluster of a kubeconfig's current context; the user is not looked at. Absolute paths in it are
+ * below `root`. Throws as `readKubeconfig`.
+ */
+export async function readKubeconfigCluster(
+  path: string,
+  root: string,
+  options: AccessOptions,
+): Promise<KubeconfigCluster> {
+  return readingKubeconfig(path, options, async (reader) => reader.cluster(), root);
+}
+
+async function readingKubeconfig<T>(
+  path: string,
+  options: AccessOptions,
+  read: (reader: KubeconfigReader) => Promise<T>,
+  root = '/',
+): Promise<T> {
+  const document = await readRoot(path);
   try {
-    return await new KubeconfigReader(root, path, options).access();
+    return await read(new KubeconfigReader(document, path, options, root));
   } catch (thrown) {
     if (!(thrown instanceof FieldError)) throw thrown;
     const key = formatPath(thrown.path);
     throw new ConfigError(key, `read kubeconfig ${path}: ${key} ${thrown.reason}`);
   }
-}
-
-/**
- * The access a pod gets from its service account: token and CA certificate are files that the
- * kubelet rotates. Throws ConfigError outside a pod.
- */
-export function inClusterAccess(
-  options: AccessOptions,
-  directory: string = SERVICE_ACCOUNT_DIRECTORY,
-): ClusterAccess {
-  const host = options.environment['KUBERNETES_SERVICE_HOST'];
-  const port = options.environment['KUBERNETES_SERVICE_PORT'];
-  if (!host || !port) {
-    const key = host ? 'KUBERNETES_SERVICE_PORT' : 'KUBERNETES_SERVICE_HOST';
-    throw new ConfigError(
-      key,
-      `use in-cluster access: ${key} is not set and no kubeconfig is given`,
-    );
-  }
-  const { fileMaxAgeMs: maxAgeMs } = accessTimings(options);
-  const file = (name: string) =>
-    new CachedFile(join(directory, name), { clock: options.clock, maxAgeMs });
-  const url = `https://${host.includes(':') ? `[${host}]` : host}:${port}`;
-  if (!URL.canParse(url)) {
-    throw new ConfigError('KUBERNETES_SERVICE_HOST', `use in-cluster access: ${url} is not a URL`);
-  }
-  const server = new URL(url);
-  return {
-    server,
-    proxyUrl: environmentProxy(server, options.environment),
-    credentials: new CombinedCredentials({
-      token: file('token'),
-      certificateAuthority: file('ca.crt'),
-    }),
-    isTlsVerified: true,
-  };
 }
 
 async function readRoot(path: string): Promise<ObjectReader> {
@@ -101,16 +93,27 @@ class KubeconfigReader {
   readonly #root: ObjectReader;
   readonly #directory: string;
   readonly #options: AccessOptions;
+  /** Of the file system that absolute paths belong to. */
+  readonly #fileRoot: string;
 
-  constructor(root: ObjectReader, path: string, options: AccessOptions) {
+  constructor(root: ObjectReader, path: string, options: AccessOptions, fileRoot: string) {
     this.#root = root;
     this.#directory = dirname(resolve(path));
     this.#options = options;
+    this.#fileRoot = fileRoot;
+  }
+
+  cluster(): KubeconfigCluster {
+    const { cluster } = this.#current();
+    return {
+      server: parseServer(cluster.string('server'), [...cluster.path, 'server']),
+      tlsServerName: cluster.optionalString('tls-server-name') || undefined,
+      authority: this.#pem(cluster, 'certificate-authority'),
+    };
   }
 
   async access(): Promise<ClusterAccess> {
-    const context = this.#entry('contexts', this.#root.string('current-context'), 'context');
-    const cluster = this.#entry('clusters', context.string('cluster'), 'cluster');
+    const { context, cluster } = this.#current();
     const userName = context.optionalString('user') ?? '';
     const user = userName === '' ? undefined : this.#entry('users', userName, 'user');
     const authority = this.#pem(cluster, 'certificate-authority');
@@ -133,6 +136,11 @@ class KubeconfigReader {
       proxyUrl: readProxyUrl(cluster) ?? environmentProxy(server, this.#options.environment),
       headers: user && impersonationHeaders(user),
     };
+  }
+
+  #current() {
+    const context = this.#entry('contexts', this.#root.string('current-context'), 'context');
+    return { context, cluster: this.#entry('clusters', context.string('cluster'), 'cluster') };
   }
 
   /** The value under `key` of the entry called `name` in one of the three lists. */
@@ -191,7 +199,7 @@ class KubeconfigReader {
 
   #file(path: string, initialText?: string): CachedFile {
     const { fileMaxAgeMs: maxAgeMs } = accessTimings(this.#options);
-    const absolute = resolve(this.#directory, path);
+    const absolute = isAbsolute(path) ? join(this.#fileRoot, path) : join(this.#directory, path);
     return new CachedFile(absolute, { clock: this.#options.clock, maxAgeMs, initialText });
   }
 

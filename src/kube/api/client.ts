@@ -17,8 +17,8 @@ import {
   methodOf,
   type WriteBody,
 } from './connection.ts';
+import { Failover } from './failover.ts';
 import { LineSplitter } from './lines.ts';
-import { Transport } from './transport.ts';
 import { asRecord, parseListHead, parseWatchEvent, type WatchEvent } from './watch-event.ts';
 
 export interface ClientTimings {
@@ -42,6 +42,10 @@ const CLIENT_TIMINGS: ClientTimings = {
 
 export interface ClientOptions {
   readonly access: ClusterAccess;
+  /** Further servers of the cluster, tried in this order when one does not answer. */
+  readonly alternatives?: readonly ClusterAccess[];
+  /** Another server answers than before, or the first one does. */
+  readonly onServer?: (access: ClusterAccess) => void;
   /** Appears in the User-Agent as `weft/<version>`. */
   readonly version: string;
   readonly clock: Clock;
@@ -93,12 +97,16 @@ const ERROR_BODY_BYTES = 64 << 10;
 export class ApiClient {
   readonly #options: ClientOptions;
   readonly #timings: ClientTimings;
-  readonly #transport: Transport;
+  readonly #servers: Failover;
 
   constructor(options: ClientOptions) {
     this.#options = options;
     this.#timings = { ...CLIENT_TIMINGS, ...options.timings };
-    this.#transport = new Transport(options.access, options.clock, `weft/${options.version}`);
+    const { access, alternatives = [], clock, version } = options;
+    this.#servers = new Failover({
+      ...{ accesses: [access, ...alternatives], clock, userAgent: `weft/${version}` },
+      onChosen: options.onServer,
+    });
   }
 
   /**
@@ -183,15 +191,21 @@ export class ApiClient {
     await this.#write(path, { method: 'PATCH', contentType, body }, signal);
   }
 
-  /** Tells clusters apart: the server's URL and the authority that vouches for it. Throws IoError. */
+  /** To the server in use. */
+  get access(): ClusterAccess {
+    return this.#servers.access;
+  }
+
+  /** Tells clusters apart: the servers' URLs and the authority that vouches for them. Throws IoError. */
   async clusterIdentity(): Promise<string> {
-    const { server, credentials } = this.#options.access;
-    const authority = (await credentials.authority()) ?? '';
-    return `${server.href} ${createHash('sha256').update(authority).digest('hex')}`;
+    const { access, alternatives = [] } = this.#options;
+    const authority = (await access.credentials.authority()) ?? '';
+    const servers = [access, ...alternatives].map(({ server }) => server.href).sort();
+    return `${servers.join(' ')} ${createHash('sha256').update(authority).digest('hex')}`;
   }
 
   close(): void {
-    this.#transport.close();
+    this.#servers.close();
   }
 
   /** Reads one page, handing over its objects one by one as they arrive. */
@@ -230,7 +244,7 @@ export class ApiClient {
     const first = await this.#send(request);
     if (first.status !== 401) return first;
     first.body.resume();
-    this.#transport.invalidateCredentials();
+    this.#servers.invalidateCredentials();
     return this.#send(request);
   }
 
@@ -241,7 +255,7 @@ export class ApiClient {
     const report = (code: string) =>
       onAnswer?.({ method, code, seconds: (clock.now() - startedAtMs) / 1000 });
     try {
-      const answer = await this.#transport.send(request);
+      const answer = await this.#servers.send(request);
       report(String(answer.status));
       return answer;
     } catch (thrown) {

@@ -16,7 +16,8 @@ import { Http1Connection } from './http1.ts';
 import { Http2Connection } from './http2.ts';
 
 const TCP_KEEP_ALIVE_MS = 30_000;
-const HANDSHAKE_TIMEOUT_MS = 10_000;
+/** Until a server has to be connected that is the only one. */
+export const HANDSHAKE_TIMEOUT_MS = 10_000;
 
 interface Opened {
   /** The certificates it was opened with. */
@@ -32,13 +33,20 @@ export class Transport {
   readonly #access: ClusterAccess;
   readonly #clock: Clock;
   readonly #userAgent: string;
+  readonly #handshakeTimeoutMs: number;
   #opened: Opened | undefined;
   #isClosed = false;
 
-  constructor(access: ClusterAccess, clock: Clock, userAgent: string) {
+  constructor(
+    access: ClusterAccess,
+    clock: Clock,
+    userAgent: string,
+    handshakeTimeoutMs = HANDSHAKE_TIMEOUT_MS,
+  ) {
     this.#access = access;
     this.#clock = clock;
     this.#userAgent = userAgent;
+    this.#handshakeTimeoutMs = handshakeTimeoutMs;
   }
 
   /**
@@ -140,8 +148,8 @@ export class Transport {
       });
       socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
       socket.setNoDelay(true);
-      const cancelTimer = this.#clock.schedule(HANDSHAKE_TIMEOUT_MS, () => {
-        const reason = `no TLS connection within ${HANDSHAKE_TIMEOUT_MS} ms`;
+      const cancelTimer = this.#clock.schedule(this.#handshakeTimeoutMs, () => {
+        const reason = `no TLS connection within ${this.#handshakeTimeoutMs} ms`;
         socket.destroy(new BusyError(`connect to ${server.origin}: ${reason}`));
       });
       const fail = (error: Error) => {

@@ -47,7 +47,13 @@ describe('resolveAgentConfig', () => {
     expect(resolve({})).toMatchObject({
       components: new Set(['cni', 'proxy']),
       nodeName: 'node-a',
-      source: { kind: 'apiServer', kubeconfig: undefined, master: undefined },
+      source: {
+        ...{ kind: 'apiServer', kubeconfig: undefined, servers: [] },
+        kubelet: {
+          kubeconfigs: ['/etc/kubernetes/kubelet.conf', '/var/lib/kubelet/kubeconfig'],
+          hostRoot: '/',
+        },
+      },
       runDir: '/run/weft',
       logLevel: 'info',
       isInitOnly: false,
@@ -98,6 +104,10 @@ cni:
     [{ nodeName: 'From-Flag' }, { nodeName: 'from-flag' }],
     [{ kubeconfig: '/flag' }, { source: { kind: 'apiServer', kubeconfig: '/flag' } }],
     [{ manifests: '/flag' }, { source: { kind: 'manifests', directory: '/flag' } }],
+    [
+      { apiServers: 'https://10.0.0.1:6443, https://[fd00::2]:6443' },
+      { source: { servers: ['https://10.0.0.1:6443', 'https://[fd00::2]:6443'] } },
+    ],
     [{ runDir: '/run/flag/' }, { runDir: '/run/flag/' }],
     [{ logLevel: 'trace' }, { logLevel: 'trace' }],
   ])('%j over the file', (flags, want) => {
@@ -111,10 +121,24 @@ cni:
       'kubeconfig: /k\nproxy: {clientConnection: {kubeconfig: /l}}',
       { source: { kubeconfig: '/k' } },
     ],
+    [
+      'apiServers: [https://10.0.0.1:6443]\nkubelet: {hostRoot: /host}',
+      { source: { servers: ['https://10.0.0.1:6443'], kubelet: { hostRoot: '/host' } } },
+    ],
     ['', { nodeName: 'node-a' }],
     ['# nothing\n', { nodeName: 'node-a' }],
   ])('file %j', (text, want) => {
     expect(resolve({}, text)).toMatchObject(want);
+  });
+
+  test.each<[AgentFlags, string, string]>([
+    [{ apiServers: '10.0.0.1:6443' }, '', '--api-server: expected a URL such as https://'],
+    [{ apiServers: 'https://u:secret@a' }, '', '--api-server: the URL must not hold a user name'],
+    [{}, 'apiServers:\n  - https://a\n  - ftp://b', 'weft.yaml:3: apiServers.1: expected a URL'],
+    [{}, 'kubelet: {hostRoot: host}', 'kubelet.hostRoot'],
+  ])('%j and file %j are refused', (flags, text, message) => {
+    expect(() => resolve(flags, text)).toThrow(message);
+    expect(() => resolve(flags, text)).not.toThrow('secret');
   });
 
   test('WEFT_RUN_DIR is the default only', () => {
@@ -284,7 +308,10 @@ describe('agentConfigFromKubeProxy', () => {
     ).toMatchObject({
       components: new Set(['proxy']),
       nodeName: 'node-a',
-      source: { kind: 'apiServer', kubeconfig: '/k', master: 'https://192.168.0.1' },
+      source: {
+        ...{ kind: 'apiServer', kubeconfig: '/k', servers: ['https://192.168.0.1'] },
+        kubelet: { kubeconfigs: [] },
+      },
       isInitOnly: true,
     });
   });

@@ -43,7 +43,7 @@ proxy:
       applied: [],
       kept: [
         'components',
-        'kubeconfig or manifests',
+        'kubeconfig, apiServers, kubelet or manifests',
         'stateDir',
         'metricsBindAddress',
         'mode',

@@ -20,6 +20,7 @@ const FAMILY: FamilyStatus = {
 const SOURCE: SourceStatus = {
   kind: 'apiServer',
   location: '10.0.0.1:6443',
+  foundBy: "the kubelet's kubeconfig /etc/kubernetes/kubelet.conf",
   isSynced: true,
   lastEventAt: '2026-01-01T00:00:00.000Z',
   problems: [],
@@ -87,7 +88,7 @@ proxy   mode iptables (legacy): auto: the first that works
         IPv4: 12 Services, 1 endpoint; synced 3 s ago, nothing pending
         rules put right 2 times, last 3 h 21 min ago: ip nat KUBE-SERVICES, changed by iptables
         rules of the mode before are left: nftables
-source  API server 10.0.0.1:6443: all read, last event 1 min ago
+source  API server 10.0.0.1:6443, found by the kubelet's kubeconfig /etc/kubernetes/kubelet.conf: all read, last event 1 min ago
         failed requests for services since the start: timeout 3
 cni     3 interfaces in 2 pods, 1 ADD unfinished
         mynet IPv4: 3 addresses used, 250 free
@@ -152,8 +153,9 @@ test('without an agent: what is on record', () => {
 });
 
 test('a source with problems, and what it passes over', () => {
+  const { foundBy: _, ...ofServer } = SOURCE;
   const source: SourceStatus = {
-    ...SOURCE,
+    ...ofServer,
     kind: 'manifests',
     location: '/etc/weft',
     problems: ['manifest a.yaml: EACCES'],

@@ -1,6 +1,6 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { inClusterAccess } from '../../../../src/kube/access/kubeconfig.ts';
+import { inClusterAccess } from '../../../../src/kube/access/service-account.ts';
 import { errorCode } from '../../../../src/util/errors.ts';
 
 import {
