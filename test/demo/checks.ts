@@ -2,6 +2,8 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { TUNNEL_NAME } from '../../src/fabric/names.ts';
+import type { Backend } from '../../src/fabric/plan.ts';
 import { type Cluster, type ClusterNode, type Pod, plan } from '../support/cluster.ts';
 import { type ProbeResult, type ProbeTarget, probe, total } from '../support/workloads.ts';
 import { histogram, type Report } from './report.ts';
@@ -30,11 +32,34 @@ function sawPeer(result: ProbeResult, peer: string | undefined): boolean {
   return total(result.errors) === 0 && listed(result.peers) === peer;
 }
 
+/** By which link packets for a node's pods leave another one. */
+export function checkWays({ cluster, report }: Demo, backend: Backend): void {
+  for (const from of cluster.nodes) {
+    for (const to of cluster.nodes.filter((node) => node !== from)) {
+      const isTunnelled = backend === 'vxlan' || (backend === 'auto' && from.isFar !== to.isFar);
+      const wanted = isTunnelled ? TUNNEL_NAME : 'eth0';
+      const links = plan.podCIDRs(to.number).map((cidr) => {
+        const [route] = from.netns.ip<{ dev: string }[]>('route', 'get', cidr.split('/')[0] ?? '');
+        return route?.dev;
+      });
+      report.check(
+        `${from.name} → pods of ${to.name}`,
+        links.every((link) => link === wanted),
+        isTunnelled
+          ? `by VXLAN, link ${links.join(' and ')}`
+          : `directly, link ${links.join(' and ')}`,
+      );
+    }
+  }
+}
+
 export async function checkPodToPod({ pods, report }: Demo): Promise<void> {
   const pairs = [
     { from: 'web-1', to: 'web-2', where: 'on one node' },
     { from: 'web-1', to: 'web-3', where: 'across nodes' },
     { from: 'other', to: 'web-1', where: 'across nodes, back' },
+    { from: 'web-1', to: 'far', where: 'behind the router' },
+    { from: 'far', to: 'other', where: 'behind the router, back' },
   ];
   for (const { from, to, where } of pairs) {
     const [source, target] = [pick(pods, from), pick(pods, to)];
@@ -56,6 +81,7 @@ export async function checkClusterIP({ cluster, pods, report }: Demo): Promise<v
   const sources = [
     { name: 'pod web-1', path: pick(pods, 'web-1').netnsPath },
     { name: 'pod other', path: pick(pods, 'other').netnsPath },
+    { name: 'pod far', path: pick(pods, 'far').netnsPath },
     { name: 'node1', path: node.netns.path },
   ];
   for (const { name, path } of sources) {
@@ -76,7 +102,7 @@ export async function checkClusterIP({ cluster, pods, report }: Demo): Promise<v
 export async function checkNodePort({ cluster, report }: Demo): Promise<void> {
   for (const node of cluster.nodes) {
     for (const [index, family] of FAMILIES.entries()) {
-      const host = plan.nodeAddresses(node.number)[index] ?? '';
+      const host = node.addresses[index] ?? '';
       const port = WEB.nodePort ?? 0;
       const result = await probe(cluster.client.path, { host, port, count: 12 });
       report.check(

@@ -1,7 +1,9 @@
 /**
- * The main job, end to end and in the open: two nodes, four pods, Services, a client outside; every
- * claim checked with real traffic. Needs root and an installed tree (`make demo` makes it).
+ * The main job, end to end and in the open: three nodes, one of them behind a router, five pods,
+ * Services, a client outside; every claim checked with real traffic. FABRIC chooses the way between
+ * nodes: auto, vxlan or host-gw. Needs root and an installed tree (`make demo` makes it).
  */
+import type { Backend } from '../../src/fabric/plan.ts';
 import { Cluster, type Pod } from '../support/cluster.ts';
 import { type RunningProgram, startServer } from '../support/workloads.ts';
 import {
@@ -14,6 +16,7 @@ import {
   checkPodToPod,
   checkRejection,
   checkRestart,
+  checkWays,
   type Demo,
 } from './checks.ts';
 import { drawCluster } from './picture.ts';
@@ -25,14 +28,17 @@ const PLACEMENT = [
   { name: 'web-2', node: 0 },
   { name: 'web-3', node: 1 },
   { name: 'other', node: 1 },
+  { name: 'far', node: 2 },
 ] as const;
 
 const report = new Report();
 const programs: RunningProgram[] = [];
 let cluster: Cluster | undefined;
 try {
-  report.step('two nodes, a router and a client outside, as network namespaces');
-  cluster = new Cluster(2, 'demo');
+  report.step('three nodes, a router and a client outside, as network namespaces');
+  const fabric = backend();
+  // host-gw needs all nodes on one link.
+  cluster = new Cluster(3, 'demo', { fabric, farNodes: fabric === 'host-gw' ? [] : [3] });
   const demo = await build(cluster);
   console.log(`\n${drawCluster(demo.cluster, demo.pods, describeServices())}\n`);
   await check(demo);
@@ -50,7 +56,7 @@ async function build(cluster: Cluster): Promise<Demo> {
   const pods: Pod[] = [];
   publish(cluster, []);
   report.step('an agent on each node');
-  for (const node of cluster.nodes) await node.startAgent();
+  await Promise.all(cluster.nodes.map((node) => node.startAgent()));
   for (const { name, node } of PLACEMENT) {
     const host = cluster.nodes[node];
     if (host === undefined) throw new Error('placement names a missing node');
@@ -67,6 +73,8 @@ async function build(cluster: Cluster): Promise<Demo> {
 }
 
 async function check(demo: Demo): Promise<void> {
+  report.step('the ways between nodes');
+  checkWays(demo, backend());
   report.step('pods reach pods, and the server sees who it is');
   await checkPodToPod(demo);
   report.step('ClusterIP from pods and from a node');
@@ -85,6 +93,12 @@ async function check(demo: Demo): Promise<void> {
   await checkRestart(demo);
   report.step('a pod is deleted');
   checkPodDeletion(demo);
+}
+
+function backend(): Backend {
+  const name = process.env['FABRIC'] ?? 'auto';
+  if (name === 'auto' || name === 'vxlan' || name === 'host-gw') return name;
+  throw new Error(`FABRIC=${name}: choose auto, vxlan or host-gw`);
 }
 
 function describeServices() {

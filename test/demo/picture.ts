@@ -1,6 +1,7 @@
 import { type Cluster, type Pod, plan } from '../support/cluster.ts';
 
-const BOX_WIDTH = 40;
+const BOX_WIDTH = 30;
+const GAP = 3;
 
 /** Draws the cluster in the terminal: what was built, with the addresses it really has. */
 export function drawCluster(
@@ -13,11 +14,11 @@ export function drawCluster(
   const router = box('router', [...plan.routerOutside, ...plan.routerOnNodes]);
   const nodes = cluster.nodes.map((node) =>
     box(node.name, [
-      `eth0  ${plan.nodeAddresses(node.number)[0]}`,
-      `      ${plan.nodeAddresses(node.number)[1]}`,
-      'weft agent: cni, proxy (nftables)',
-      `cni0 ┬ ${plan.podCIDRs(node.number)[0]}`,
-      `      │ ${plan.podCIDRs(node.number)[1]}`,
+      `eth0  ${node.addresses[0]}`,
+      `      ${node.addresses[1]}`,
+      'weft: cni, proxy, fabric',
+      `cni0 ${plan.podCIDRs(node.number)[0]}`,
+      `  │  ${plan.podCIDRs(node.number)[1]}`,
       ...pods.filter((pod) => pod.node === node).flatMap(podLines),
     ]),
   );
@@ -25,16 +26,30 @@ export function drawCluster(
     ...centred(outside),
     ...centred(['│']),
     ...centred(router),
-    ...centred([`┌${'─'.repeat(BOX_WIDTH)}┴${'─'.repeat(BOX_WIDTH)}┐`]),
+    links(cluster),
     ...sideBySide(nodes),
     '',
     ...services.map(({ name, text }) => `  Service ${name.padEnd(8)} ${text}`),
   ].join('\n');
 }
 
+/** From the router down: a link for the nodes beside each other, and one for those behind it. */
+function links({ nodes }: Cluster): string {
+  const step = BOX_WIDTH + GAP;
+  const middle = (i: number) => i * step + (BOX_WIDTH >> 1);
+  const line = Array.from(' '.repeat(nodes.length * step));
+  const router = (nodes.length * step - GAP) >> 1;
+  const last = middle(nodes.length - 1);
+  for (let at = middle(0); at <= last; at += 1) line[at] = '─';
+  for (const [i, { isFar }] of nodes.entries()) line[middle(i)] = isFar ? '╖' : '┬';
+  line[middle(0)] = '┌';
+  line[router] = line[router] === '┬' ? '┼' : '┴';
+  return line.join('').trimEnd();
+}
+
 function podLines(pod: Pod): string[] {
   const [first = '', second = ''] = pod.addresses;
-  return [`      ├─ ${pod.name.padEnd(6)} ${first}`, `      │         ${second}`];
+  return [`  ├─ ${pod.name.padEnd(6)} ${first}`, `  │  ${second}`];
 }
 
 function box(title: string, lines: readonly string[]): string[] {
@@ -47,13 +62,13 @@ function box(title: string, lines: readonly string[]): string[] {
 }
 
 function centred(lines: readonly string[]): string[] {
-  const width = BOX_WIDTH * 2 + 4;
+  const width = BOX_WIDTH * 3 + GAP * 2;
   return lines.map((line) => ' '.repeat(Math.max(0, (width - line.length) >> 1)) + line);
 }
 
 function sideBySide(boxes: readonly (readonly string[])[]): string[] {
   const height = Math.max(...boxes.map((lines) => lines.length));
   return Array.from({ length: height }, (_, row) =>
-    boxes.map((lines) => (lines[row] ?? '').padEnd(BOX_WIDTH)).join('    '),
+    boxes.map((lines) => (lines[row] ?? '').padEnd(BOX_WIDTH)).join(' '.repeat(GAP)),
   );
 }

@@ -31,7 +31,7 @@ export function publish(cluster: Cluster, endpoints: readonly Pod[]): void {
   }));
   cluster.writeManifest(
     '00-nodes.yaml',
-    cluster.nodes.map((node) => nodeManifest(node.number)),
+    cluster.nodes.map((node) => nodeManifest(node.number, node.addresses)),
   );
   cluster.writeManifest('10-web.yaml', [
     serviceManifest(WEB),

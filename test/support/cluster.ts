@@ -7,6 +7,7 @@ import { mkdirSync, mkdtempSync, readlinkSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Backend } from '../../src/fabric/plan.ts';
 import { connect, createNetns, type TestNetns } from './netns.ts';
 import { type RunningProgram, startIn } from './workloads.ts';
 
@@ -15,12 +16,23 @@ export const CNI_BINARY = join(INSTALL_ROOT, 'opt/cni/bin/weft');
 export const WEFT_BINARY = join(INSTALL_ROOT, 'opt/weft/bin/weft');
 const PAUSE = new URL('../../native/pause/build/pause', import.meta.url).pathname;
 
+/** How nodes are joined, and who makes the routes between their pods. */
+export interface ClusterOptions {
+  /** weft's own back end; undefined: static routes, made here. */
+  readonly fabric?: Backend;
+  /** Numbers of the nodes on another link, behind the router. */
+  readonly farNodes?: readonly number[];
+}
+
 /** Address plan: node n is 192.168.0.n, its pods are 10.244.n.0/24; IPv6 twins. */
 export const plan = {
   clusterCIDR: '10.244.0.0/16,fd00:10:244::/48',
   podCIDRs: (n: number) => [`10.244.${n}.0/24`, `fd00:10:244:${n}::/64`] as const,
   nodeAddresses: (n: number) => [`192.168.0.${n}`, `fd00:192:168::${n}`] as const,
   routerOnNodes: ['192.168.0.254', 'fd00:192:168::fe'] as const,
+  /** Of nodes that have a link of their own. */
+  farNodeAddresses: (n: number) => [`192.168.9.${n}`, `fd00:192:169::${n}`] as const,
+  routerOnFarNodes: ['192.168.9.254', 'fd00:192:169::fe'] as const,
   routerOutside: ['203.0.113.1', '2001:db8:113::1'] as const,
   client: ['203.0.113.10', '2001:db8:113::10'] as const,
 };
@@ -52,16 +64,19 @@ export class Cluster {
   readonly nodes: readonly ClusterNode[];
 
   /** Builds namespaces, links and the static routes between nodes; starts no agent. */
-  constructor(nodeCount: number, label = 'c') {
+  constructor(nodeCount: number, label = 'c', options: ClusterOptions = {}) {
     mkdirSync(this.manifests);
     this.router = createNetns(`${label}-router`);
     this.client = createNetns(`${label}-client`);
     this.nodes = Array.from(
       { length: nodeCount },
-      (_, i) => new ClusterNode(this, i + 1, createNetns(`${label}-node${i + 1}`)),
+      (_, i) => new ClusterNode(this, i + 1, createNetns(`${label}-node${i + 1}`), options),
     );
     wireRouter(this.router, this.client);
-    for (const node of this.nodes) wireNode(this.router, node, this.nodes);
+    for (const node of this.nodes) {
+      wireNode(this.router, node);
+      if (options.fabric === undefined) routeToPods(node, this.nodes);
+    }
   }
 
   /** Writes one manifest file atomically, as `kubectl` or a ConfigMap would appear. */
@@ -86,6 +101,9 @@ export class ClusterNode {
   readonly name: string;
   readonly number: number;
   readonly netns: TestNetns;
+  /** On a link of its own, behind the router. */
+  readonly isFar: boolean;
+  readonly addresses: readonly [string, string];
   readonly runDir: string;
   readonly dataDir: string;
   readonly stateDir: string;
@@ -93,8 +111,15 @@ export class ClusterNode {
   agent: RunningProgram | undefined;
   readonly #pauses = new Map<string, number>();
 
-  constructor(cluster: Cluster, number: number, netns: TestNetns) {
+  constructor(
+    cluster: Cluster,
+    number: number,
+    netns: TestNetns,
+    { fabric, farNodes = [] }: ClusterOptions,
+  ) {
     this.number = number;
+    this.isFar = farNodes.includes(number);
+    this.addresses = this.isFar ? plan.farNodeAddresses(number) : plan.nodeAddresses(number);
     this.netns = netns;
     this.name = `node${number}`;
     const home = join(cluster.directory, this.name);
@@ -106,13 +131,14 @@ export class ClusterNode {
     writeFileSync(
       this.configFile,
       JSON.stringify({
-        components: ['cni', 'proxy'],
+        components: ['cni', 'proxy', ...(fabric === undefined ? [] : ['fabric'])],
         nodeName: this.name,
         manifests: cluster.manifests,
         runDir: this.runDir,
         stateDir: this.stateDir,
         proxy: { clusterCIDR: plan.clusterCIDR, nftables: { minSyncPeriod: '0s' } },
         cni: { ipamDirectory: this.dataDir },
+        ...(fabric === undefined ? {} : { fabric: { backend: fabric, manageConflist: false } }),
       }),
     );
   }
@@ -246,11 +272,15 @@ function executableOf(pid: number): string {
 
 function wireRouter(router: TestNetns, client: TestNetns): void {
   forward(router);
-  router.run('ip', 'link', 'add', 'nodes', 'type', 'bridge');
-  router.run('ip', 'link', 'set', 'nodes', 'up');
-  const [onNodes4, onNodes6] = plan.routerOnNodes;
-  router.run('ip', 'addr', 'add', `${onNodes4}/24`, 'dev', 'nodes');
-  router.run('ip', 'addr', 'add', `${onNodes6}/64`, 'dev', 'nodes', 'nodad');
+  for (const [link, [address4, address6]] of [
+    ['nodes', plan.routerOnNodes],
+    ['far-nodes', plan.routerOnFarNodes],
+  ] as const) {
+    router.run('ip', 'link', 'add', link, 'type', 'bridge');
+    router.run('ip', 'link', 'set', link, 'up');
+    router.run('ip', 'addr', 'add', `${address4}/24`, 'dev', link);
+    router.run('ip', 'addr', 'add', `${address6}/64`, 'dev', link, 'nodad');
+  }
   const [outside4, outside6] = plan.routerOutside;
   const [client4, client6] = plan.client;
   connect(
@@ -261,22 +291,26 @@ function wireRouter(router: TestNetns, client: TestNetns): void {
   client.run('ip', '-6', 'route', 'add', 'default', 'via', outside6);
 }
 
-function wireNode(router: TestNetns, node: ClusterNode, nodes: readonly ClusterNode[]): void {
-  const { netns, number } = node;
+function wireNode(router: TestNetns, node: ClusterNode): void {
+  const { netns, isFar } = node;
   const port = `to-${node.name}`;
-  const [address4, address6] = plan.nodeAddresses(number);
+  const [address4, address6] = node.addresses;
   connect(
     { netns: router, link: port },
     { netns, link: 'eth0', addresses: [`${address4}/24`, `${address6}/64`] },
   );
-  router.run('ip', 'link', 'set', port, 'master', 'nodes');
-  const [gateway4, gateway6] = plan.routerOnNodes;
+  router.run('ip', 'link', 'set', port, 'master', isFar ? 'far-nodes' : 'nodes');
+  const [gateway4, gateway6] = isFar ? plan.routerOnFarNodes : plan.routerOnNodes;
   netns.run('ip', 'route', 'add', 'default', 'via', gateway4);
   netns.run('ip', '-6', 'route', 'add', 'default', 'via', gateway6);
   forward(netns);
+}
+
+function routeToPods(node: ClusterNode, nodes: readonly ClusterNode[]): void {
+  const { netns } = node;
   for (const other of nodes.filter((candidate) => candidate !== node)) {
     const [podCIDR4, podCIDR6] = plan.podCIDRs(other.number);
-    const [via4, via6] = plan.nodeAddresses(other.number);
+    const [via4, via6] = other.addresses;
     netns.run('ip', 'route', 'add', podCIDR4, 'via', via4);
     netns.run('ip', '-6', 'route', 'add', podCIDR6, 'via', via6);
   }

@@ -16,14 +16,17 @@ export interface EndpointSpec {
 
 const familyOf = (address: string) => (address.includes(':') ? 'IPv6' : 'IPv4');
 
-export function nodeManifest(number: number): object {
+export function nodeManifest(
+  number: number,
+  addresses: readonly string[] = plan.nodeAddresses(number),
+): object {
   return {
     apiVersion: 'v1',
     kind: 'Node',
     metadata: { name: `node${number}` },
     spec: { podCIDRs: plan.podCIDRs(number) },
     status: {
-      addresses: plan.nodeAddresses(number).map((address) => ({ type: 'InternalIP', address })),
+      addresses: addresses.map((address) => ({ type: 'InternalIP', address })),
     },
   };
 }
