@@ -27,7 +27,7 @@ function cleanup(...flags: string[]): { readonly status: number; readonly output
     node.stateDir,
     ...flags,
   ];
-  const env = { PATH: process.env['PATH'], WEFT_RUN_DIR: node.runDir };
+  const env = { ...process.env, WEFT_RUN_DIR: node.runDir };
   try {
     return { status: 0, output: execFileSync('nsenter', command, { env, encoding: 'utf8' }) };
   } catch (error) {

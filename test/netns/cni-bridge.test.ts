@@ -476,10 +476,15 @@ describe('at the same time and killed', () => {
   test('an ADD that was killed at any moment is done again or complete, and DEL cleans', async () => {
     const stdin = dualStack();
     const seen = new Set<string>();
+    const undisturbed = { id: 'timed', netns: node.pod(), stdin };
+    const startedAt = performance.now();
+    node.result({ command: 'ADD', ...undisturbed });
+    const wholeMs = performance.now() - startedAt;
+    node.result({ command: 'DEL', ...undisturbed });
     for (let round = 0; round < 12; round += 1) {
       const call = { command: 'ADD', id: `pod-${round}`, netns: node.pod(), stdin };
       const { child, ended } = start(call);
-      const timer = setTimeout(() => child.kill('SIGKILL'), 90 + round * 12);
+      const timer = setTimeout(() => child.kill('SIGKILL'), (wholeMs * (round + 1)) / 12);
       const { code, stdout } = await ended;
       clearTimeout(timer);
       // The journal entry goes just before the answer: whoever is killed in between is complete.

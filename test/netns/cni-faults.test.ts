@@ -105,16 +105,27 @@ describe.each(['dataDir', 'runDir'] as const)('%s', (which) => {
   });
 });
 
+/** Of one that nothing disturbs, in milliseconds: instants are spread over it. */
+function timeOfAdd(): number {
+  const call = { id: 'timed', netns: newPod(), stdin: network() };
+  const startedAt = performance.now();
+  node.result({ command: 'ADD', ...call });
+  const elapsedMs = performance.now() - startedAt;
+  node.result({ command: 'DEL', ...call });
+  return elapsedMs;
+}
+
 test('the namespace vanishes during ADD, at random instants', options, async () => {
   const random = randomStream(7);
   const outcomes = new Set<number>();
+  const wholeMs = timeOfAdd();
   for (let round = 0; round < 15; round += 1) {
     const id = `pod-${round}`;
     const pod = node.pod();
     const add = node.callBeside({ command: 'ADD', id, netns: pod, stdin: network() });
     // From too early to too late.
     if (round === 14) await add;
-    else await sleep(round === 0 ? 0 : random() * 400);
+    else await sleep(round === 0 ? 0 : random() * wholeMs);
     pod.remove();
     outcomes.add((await add).status);
     const deletion = node.call({ command: 'DEL', id, netns: pod.path, stdin: network() });
@@ -143,11 +154,12 @@ test('two ADDs of one container at once: one makes it, the other is refused', op
 
 test('DEL before, during and after ADD', options, async () => {
   const random = randomStream(11);
+  const wholeMs = timeOfAdd();
   for (let round = 0; round < 8; round += 1) {
     const call = { id: `pod-${round}`, netns: newPod(), stdin: network() };
     expect(node.call({ command: 'DEL', ...call })).toMatchObject({ status: 0, stdout: '' });
     const add = node.callBeside({ command: 'ADD', ...call });
-    await sleep(random() * 250);
+    await sleep(random() * wholeMs);
     const during = await node.callBeside({ command: 'DEL', ...call });
     expect(during).toMatchObject({ status: 0, stdout: '' });
     await add;

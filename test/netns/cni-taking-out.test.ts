@@ -97,7 +97,7 @@ function cleanup(...flags: string[]): string {
     'cni',
     ...flags,
   ];
-  const env = { PATH: process.env['PATH'], WEFT_RUN_DIR: node.runDir };
+  const env = { ...process.env, WEFT_RUN_DIR: node.runDir };
   const { status, stdout, stderr } = spawnSync('nsenter', command, { env, encoding: 'utf8' });
   if (status !== 0) throw new Error(stderr);
   return stdout;

@@ -56,6 +56,7 @@ export class CniTestNode {
   commandOf({ command, id, netns, ifName, env, plugin = standalone }: CniCall) {
     const variables: Record<string, string | undefined> = {
       PATH: process.env['PATH'],
+      NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'],
       WEFT_RUN_DIR: this.runDir,
       CNI_COMMAND: command,
       CNI_CONTAINERID: id ?? 'pod-1',
