@@ -19,6 +19,7 @@ import { followConfigFile, LiveConfig } from './live-config.ts';
 import { createAgentMetrics } from './metrics/metrics.ts';
 import { NO_EVENTS } from './objects/events.ts';
 import { openObjectSource } from './objects/open.ts';
+import { Problems } from './problems.ts';
 import { logProcessWarnings } from './process-warnings.ts';
 import { type OpenedProxy, startProxy } from './proxy/component.ts';
 import { applyConntrackSysctls } from './proxy/conntrack-sysctls.ts';
@@ -64,6 +65,7 @@ export async function runAgent(config: AgentConfig, file: ConfigSource | undefin
     metrics,
     descriptors: new DescriptorBudget(openFilesLimit(), log),
     nodeEvents,
+    problems: new Problems(),
   };
   await startComponents(context);
   const trimming = trimProgramPages(systemClock, wire.dropProgramPages);
@@ -102,10 +104,10 @@ async function startComponents(context: AgentContext): Promise<void> {
   const isServing = () => proxy === undefined || assessProxyHealth(proxy.health()).isServing;
   const fabric =
     cluster && config.components.has('fabric') ? startFabric(cluster, isServing) : undefined;
-  const parts: RunningParts = { startedAtMs, proxy, cni, fabric, objects, httpProblems: () => [] };
+  const parts: RunningParts = { startedAtMs, proxy, cni, fabric, objects };
   startDebug(context, { proxy, status: () => agentStatus(context, parts) });
   objects?.source.start(lifecycle.signal);
-  parts.httpProblems = await startServers(context, proxy, objects?.events ?? NO_EVENTS);
+  await startServers(context, proxy, objects?.events ?? NO_EVENTS);
 }
 
 /** Undefined where no component follows the cluster. */

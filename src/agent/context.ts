@@ -7,6 +7,7 @@ import type { Lifecycle } from './lifecycle.ts';
 import type { LiveConfig } from './live-config.ts';
 import type { AgentMetrics } from './metrics/metrics.ts';
 import type { OpenedSource } from './objects/opened-source.ts';
+import type { Problems } from './problems.ts';
 
 /** What every component of one agent process shares. */
 export interface AgentContext {
@@ -21,6 +22,8 @@ export interface AgentContext {
   readonly descriptors: DescriptorBudget;
   /** Of the namespace of this process. */
   readonly nodeEvents: NodeEvents;
+  /** For `weft status`. */
+  readonly problems: Problems;
 }
 
 /** The same for components that follow what the cluster says. */

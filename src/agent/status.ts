@@ -20,8 +20,6 @@ export interface RunningParts {
   readonly cni: CniComponent | undefined;
   readonly fabric: FabricComponent | undefined;
   readonly objects: OpenedSource | undefined;
-  /** Of the servers, once they are started. */
-  httpProblems: () => readonly string[];
 }
 
 /** What `weft status` tells, read at this moment. */
@@ -42,7 +40,7 @@ export function agentStatus(context: AgentContext, parts: RunningParts): AgentSt
     ...(parts.proxy?.problems() ?? []),
     ...(parts.fabric?.problems() ?? []),
     ...findProblems(told),
-    ...parts.httpProblems(),
+    ...context.problems.find(),
   ];
   return {
     isRunning: true,

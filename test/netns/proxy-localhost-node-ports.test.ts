@@ -102,6 +102,12 @@ test('a port that somebody else holds is left to him and told', async () => {
   await expect.poll(() => ask(IPV4, 'udp'), WAIT).toMatchObject({ servers: { a: 6 } });
   expect(await ask(IPV4, 'tcp')).toMatchObject({ servers: { holder: 6 } });
   expect(agent.output).toMatch(/"address":"127.0.0.1:30090\/tcp".*EADDRINUSE/);
+  const problem = (place: string, name: string) =>
+    expect.stringMatching(`^nobody listens at ${place} for Service ns/${name}: .*EADDRINUSE`);
+  expect(await agent.problems()).toEqual([
+    problem('127.0.0.1:30090/tcp', 'local-4'),
+    problem('\\[::1\\]:30090/tcp', 'local-6'),
+  ]);
   await holder.end();
 }, 60_000);
 

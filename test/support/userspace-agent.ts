@@ -4,6 +4,8 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'vitest';
+import { askAgent } from '../../src/agent/debug/client.ts';
+import type { AgentStatus } from '../../src/agent/debug/status.ts';
 import { IPV4, IPV6 } from './flows/net.ts';
 import type { ProxyLab } from './proxy-lab.ts';
 
@@ -85,6 +87,12 @@ export class ModeAgent {
     const { stdout } = this.#lab.node.attempt('bash', ['-c', script], 5_000);
     const [head = '', ...body] = stdout.split('\r\n\r\n');
     return `${head.split(' ')[1] ?? ''} ${body.join('\r\n\r\n')}`;
+  }
+
+  /** What keeps `weft status` from saying healthy. */
+  async problems(): Promise<readonly string[]> {
+    const status = await askAgent(this.#path('run'), { command: 'status' });
+    return (status as AgentStatus).problems;
   }
 
   /** Whose rules are on record. */

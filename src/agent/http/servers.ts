@@ -5,12 +5,9 @@ import type { ProxyComponent } from '../proxy/component.ts';
 import { findKubeProxy, seesNodeProcesses, stopAdvice } from '../proxy/kube-proxy-process.ts';
 import { WEFT_VERSION } from '../version.ts';
 import type { HealthFacts } from './health.ts';
-import { type RunningHttpServer, serveHttp } from './http.ts';
+import { serveHttp } from './http.ts';
 import { profilingRoutes } from './profiling.ts';
 import { healthRoutes, metricsRoutes } from './routes.ts';
-
-/** What is wrong with the servers now, in words. */
-export type HttpProblems = () => readonly string[];
 
 /**
  * Starts the health and the metrics server. Throws IoError for a port that is taken only with
@@ -20,9 +17,8 @@ export async function startServers(
   context: AgentContext,
   proxy: ProxyComponent | undefined,
   events: EventSink,
-): Promise<HttpProblems> {
-  const { config, log, clock, lifecycle, descriptors } = context;
-  const all: RunningHttpServer[] = [];
+): Promise<void> {
+  const { config, log, clock, lifecycle, descriptors, problems } = context;
   const { healthzBindAddress, metricsBindAddress, bindAddressHardFail } = config.proxy;
   for (const server of [
     {
@@ -58,11 +54,10 @@ export async function startServers(
       clock,
       log,
     });
-    all.push(running);
+    problems.add(() => running.failures());
     lifecycle.onShutdown(`${name} server`, () => running.close());
     if (bindAddressHardFail) await running.bound;
   }
-  return () => all.flatMap((running) => running.failures());
 }
 
 /** A port that is taken is most often a kube-proxy's: these are its numbers. */

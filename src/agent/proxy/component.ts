@@ -233,7 +233,7 @@ function isIptables(kind: RulesKind): boolean {
 
 /** The servers on healthCheckNodePorts, which follow what is in the kernel. */
 function serveServiceHealth(
-  { config, log, lifecycle, descriptors }: AgentContext,
+  { config, log, lifecycle, descriptors, problems }: AgentContext,
   events: EventSink,
   isProxyHealthy: () => boolean,
 ): CommitListener {
@@ -243,6 +243,7 @@ function serveServiceHealth(
     most: descriptors.limits.serviceHealth,
     mostPorts: descriptors.healthPorts,
   });
+  problems.add(() => servers.problems());
   lifecycle.onShutdown('service health servers', () => servers.close());
   return new ServiceHealthChecks((family, wanted) => servers.update(family, wanted));
 }

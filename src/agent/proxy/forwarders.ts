@@ -5,7 +5,7 @@ import { Connections } from '../../proxy/modes/userspace/limits.ts';
 import { type Place, placeText } from '../../proxy/modes/userspace/places.ts';
 import { Traffic } from '../../proxy/modes/userspace/traffic.ts';
 import { UdpFlows } from '../../proxy/modes/userspace/udp-flows.ts';
-import { FirstFew } from '../../util/complaints.ts';
+import { FirstFew, summarized } from '../../util/complaints.ts';
 import type { Logger } from '../../util/log.ts';
 import type { OwnSettings } from '../config/own-settings.ts';
 import type { AgentContext } from '../context.ts';
@@ -31,9 +31,9 @@ export class ListenFailures {
   }
 
   report(place: Place, reason: string): void {
-    const { service, protocol } = place;
+    const { service } = place;
     const [namespace = '', name = ''] = service.split('/');
-    const where = `${placeText(place)}/${protocol}`;
+    const where = whereOf(place);
     const pass = this.#few.pass(`${service} ${reason}`);
     if (pass === 'unsaid') return;
     const others = pass === 'last' ? { others: 'not named any more' } : {};
@@ -59,7 +59,7 @@ export interface ForwardersOptions {
 
 /** Forwarders that share the limits of the configuration, and close when the agent ends. */
 export function openForwarders(
-  { config, clock, lifecycle, metrics, descriptors }: AgentContext,
+  { config, clock, lifecycle, metrics, descriptors, problems }: AgentContext,
   { families, failures, isServed, canRedirect = () => false }: ForwardersOptions,
 ): ReadonlyMap<IPFamily, Forwarder> {
   const limits = limitsOf(config.own, descriptors);
@@ -87,8 +87,19 @@ export function openForwarders(
     for (const forwarder of forwarders.values()) forwarder.close();
     for (const traffic of traffics) traffic.close();
   });
+  problems.add(() => summarized([...forwarders.values()].flatMap(listenProblems)));
   metrics.observeForwarder(() => countAll([...forwarders.values()], traffics, connections, flows));
   return forwarders;
+}
+
+function listenProblems({ failures }: Forwarder): readonly string[] {
+  return Array.from(failures, ({ place, reason }) => {
+    return `nobody listens at ${whereOf(place)} for Service ${place.service}: ${reason}`;
+  });
+}
+
+function whereOf(place: Place): string {
+  return `${placeText(place)}/${place.protocol}`;
 }
 
 function limitsOf(own: OwnSettings, descriptors: DescriptorBudget) {

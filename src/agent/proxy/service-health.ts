@@ -6,6 +6,7 @@ import {
   type HealthListener,
   type ServiceHealthCheck,
 } from '../../proxy/health.ts';
+import { summarized } from '../../util/complaints.ts';
 import type { Logger } from '../../util/log.ts';
 import type { Seats } from '../../util/seats.ts';
 import { formatHostPort } from '../config/host-port.ts';
@@ -20,9 +21,14 @@ export interface ServiceHealthOptions {
   readonly events: EventSink;
   /** Connections at once, to the health ports of all Services together. */
   readonly most: number;
-  /** Sockets that listen at once; whoever comes later waits until one is free. */
+  /** Sockets that listen at once; namespaces that want few of them are served before those with many. */
   readonly mostPorts: number;
   readonly log: Logger;
+}
+
+interface WantedServer extends HealthListener {
+  /** `127.0.0.1:30080` */
+  readonly place: string;
 }
 
 interface OpenServer {
@@ -37,10 +43,11 @@ interface OpenServer {
  */
 export class ServiceHealthServers {
   readonly #options: ServiceHealthOptions;
-  /** By family, then by address and port. */
-  readonly #open = new Map<IPFamily, Map<string, OpenServer>>();
-  /** Where listening failed and nothing was said since. */
-  readonly #failed = new Set<string>();
+  readonly #wanted = new Map<IPFamily, readonly WantedServer[]>();
+  /** By address and port. */
+  readonly #open = new Map<string, OpenServer>();
+  /** Why nobody listens, by address and port. */
+  readonly #failed = new Map<string, string>();
   readonly #seats: Seats<Socket>;
 
   constructor(options: ServiceHealthOptions) {
@@ -50,38 +57,39 @@ export class ServiceHealthServers {
 
   /** Closes what is not among the wanted servers of a family and opens what is missing. */
   update(family: IPFamily, wanted: readonly HealthListener[]): void {
-    const open = this.#open.get(family) ?? new Map<string, OpenServer>();
-    this.#open.set(family, open);
-    const byPlace = new Map(wanted.map((listener) => [placeOf(listener), listener]));
-    for (const [place, { server }] of open) {
-      if (byPlace.has(place)) continue;
-      open.delete(place);
+    const placed = wanted.map((listener) => ({ ...listener, place: placeOf(listener) }));
+    this.#wanted.set(family, placed);
+    const all = [...this.#wanted.values()].flat();
+    const { mostPorts } = this.#options;
+    const served = new Set(fairShare(all, mostPorts, ({ place }) => this.#open.has(place)));
+    const places = new Set(Array.from(served, ({ place }) => place));
+    for (const [place, { server }] of this.#open) {
+      if (places.has(place)) continue;
+      this.#open.delete(place);
       closeServer(server);
     }
-    for (const [place, listener] of byPlace) {
-      const present = open.get(place);
+    const named = new Set(all.map(({ place }) => place));
+    for (const place of this.#failed.keys()) if (!named.has(place)) this.#failed.delete(place);
+    const noRoom = `${mostPorts} health ports are served already, for want of open files`;
+    for (const listener of all) {
+      const present = this.#open.get(listener.place);
       if (present !== undefined) present.check = listener.check;
-      else if (this.#ports < this.#options.mostPorts) this.#listen(open, place, listener);
-      else this.#report(place, listener.check, this.#noRoom);
+      else if (served.has(listener)) this.#listen(listener);
+      else this.#report(listener.place, listener.check, noRoom);
     }
+  }
+
+  /** What is not served, in words. */
+  problems(): readonly string[] {
+    return summarized([...this.#failed.values()]);
   }
 
   close(): void {
-    for (const open of this.#open.values()) {
-      for (const { server } of open.values()) closeServer(server);
-    }
+    for (const { server } of this.#open.values()) closeServer(server);
     this.#open.clear();
   }
 
-  get #noRoom(): string {
-    return `${this.#options.mostPorts} health ports are served already, for want of open files`;
-  }
-
-  get #ports(): number {
-    return [...this.#open.values()].reduce((sum, { size }) => sum + size, 0);
-  }
-
-  #listen(open: Map<string, OpenServer>, place: string, { address, check }: HealthListener): void {
+  #listen({ place, address, check }: WantedServer): void {
     const server = createBoundedServer((request, response) => {
       const { status, headers, body } = answerServiceHealth(
         entry.check,
@@ -91,11 +99,11 @@ export class ServiceHealthServers {
       send(response, reply, request.method === 'HEAD');
     }, this.#seats);
     const entry: OpenServer = { server, check };
-    open.set(place, entry);
+    this.#open.set(place, entry);
     server.on('error', (error) => {
       // What could not be accepted was lost, the server was not.
-      if (server.listening) return;
-      if (open.get(place) === entry) open.delete(place);
+      if (server.listening || this.#open.get(place) !== entry) return;
+      this.#open.delete(place);
       this.#report(place, entry.check, error.message);
     });
     server.on('listening', () => {
@@ -107,9 +115,10 @@ export class ServiceHealthServers {
   }
 
   #report(place: string, { namespace, name, port }: ServiceHealthCheck, reason: string): void {
-    if (this.#failed.has(place)) return;
-    this.#failed.add(place);
     const service = `${namespace}/${name}`;
+    const problem = `health of Service ${service} is not served at ${place}: ${reason}`;
+    if (this.#failed.get(place) === problem) return;
+    this.#failed.set(place, problem);
     const { nodeName } = this.#options;
     this.#options.log.warn({ service, address: place, reason }, 'cannot serve health of service');
     this.#options.events.send({
@@ -120,6 +129,31 @@ export class ServiceHealthServers {
       note: `node ${nodeName} failed to start healthcheck "${service}" on port ${port}: ${reason}`,
     });
   }
+}
+
+/**
+ * So many of the wanted servers that each namespace has its share: whoever may write Services in one
+ * does not take the ports of the others. Within a namespace those that are open stay.
+ */
+function fairShare(
+  wanted: readonly WantedServer[],
+  most: number,
+  isOpen: (server: WantedServer) => boolean,
+): readonly WantedServer[] {
+  if (wanted.length <= most) return wanted;
+  const seen = new Map<string, number>();
+  const ranked = wanted
+    .toSorted((left, right) => Number(isOpen(right)) - Number(isOpen(left)))
+    .map((server) => {
+      const { namespace } = server.check;
+      const rank = seen.get(namespace) ?? 0;
+      seen.set(namespace, rank + 1);
+      return { server, rank };
+    });
+  return ranked
+    .toSorted((left, right) => left.rank - right.rank)
+    .slice(0, most)
+    .map(({ server }) => server);
 }
 
 function placeOf({ address, check }: HealthListener): string {

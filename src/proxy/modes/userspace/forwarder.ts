@@ -36,6 +36,12 @@ interface OpenPlace {
   readonly listener: Listener;
 }
 
+/** Where nobody listens, and why. */
+export interface ListenFailure {
+  readonly place: Place;
+  readonly reason: string;
+}
+
 interface KnownService {
   readonly ports: readonly ResolvedPort[];
   places: ReadonlyMap<string, Place>;
@@ -54,8 +60,7 @@ export class Forwarder {
   /** Where it ought to listen. */
   readonly #wanted = new Map<string, Place>();
   readonly #open = new Map<string, OpenPlace>();
-  /** Why nobody listens at a place. */
-  readonly #failed = new Map<string, string>();
+  readonly #failed = new Map<string, ListenFailure>();
   #world: ForwarderWorld | undefined;
   #nodePortIPs: readonly IP[] = [];
   #opening = 0;
@@ -141,6 +146,11 @@ export class Forwarder {
     return { listening: this.#open.size, failed: this.#failed.size };
   }
 
+  /** Why nobody listens at a place. */
+  get failures(): Iterable<ListenFailure> {
+    return this.#failed.values();
+  }
+
   /** Sockets that listen, or are about to. */
   get sockets(): number {
     return this.#open.size + this.#opening;
@@ -194,8 +204,9 @@ export class Forwarder {
       this.#failed.delete(key);
     } catch (thrown) {
       const reason = toError(thrown).message;
-      if (this.#failed.get(key) === reason) return;
-      this.#failed.set(key, reason);
+      const isKnown = this.#failed.get(key)?.reason === reason;
+      this.#failed.set(key, { place, reason });
+      if (isKnown) return;
       this.#options.onFailure(place, reason);
     } finally {
       this.#opening--;

@@ -108,6 +108,20 @@ describe('ServiceHealthServers', () => {
     await expect.poll(statusOf(second)).toBe(200);
   });
 
+  test('a namespace that wants every port leaves the others theirs', async () => {
+    const { servers } = start(3);
+    const ports: number[] = [];
+    for (let i = 0; i < 5; i++) ports.push(await freePort());
+    const greedy = ports.slice(1).map((port, i) => listener(port, 1, `greedy-${i}`));
+    servers.update(4, greedy);
+    await expect.poll(statusOf(ports[3] ?? 0)).toBe(200);
+    const modest = listener(ports[0] ?? 0, 1);
+    servers.update(4, [...greedy, { ...modest, check: { ...modest.check, namespace: 'other' } }]);
+    await expect.poll(statusOf(ports[0] ?? 0)).toBe(200);
+    const answers = await Promise.all(ports.map((port) => statusOf(port)()));
+    expect(answers).toEqual([200, 200, 200, 'refused', 'refused']);
+  });
+
   test('503 without endpoints, and while the proxy does not keep up', async () => {
     const { servers, facts } = start();
     const port = await freePort();
@@ -161,6 +175,11 @@ describe('ServiceHealthServers', () => {
     const { port, free } = await takePort();
     servers.update(4, [listener(port, 1)]);
     await expect.poll(() => events.length).toBe(1);
+    const [problem, ...others] = servers.problems();
+    expect(others).toEqual([]);
+    expect(problem).toMatch(
+      new RegExp(`^health of Service ns/web is not served at 127.0.0.1:${port}: .*EADDRINUSE`),
+    );
     expect(events[0]).toMatchObject({
       about: { kind: 'Service', namespace: 'ns', name: 'web' },
       type: 'Warning',
@@ -180,6 +199,17 @@ describe('ServiceHealthServers', () => {
       })
       .toBe(200);
     expect(events.length).toBe(1);
+    expect(servers.problems()).toEqual([]);
+  });
+
+  test('a Service that goes takes its problem with it', async () => {
+    const { servers } = start();
+    const { port, free } = await takePort();
+    servers.update(4, [listener(port, 1)]);
+    await expect.poll(() => servers.problems().length).toBe(1);
+    servers.update(4, []);
+    expect(servers.problems()).toEqual([]);
+    await free();
   });
 
   test('a server that is closed before it listens stays closed', async () => {

@@ -214,6 +214,9 @@ test('a place that is taken is told once, and served when it is free', async () 
   await bring();
   expect(failures).toEqual([expect.stringMatching(`tcp ${VIP} ${port}: .*EADDRINUSE`)]);
   expect([forwarder.counts, await ask(port)]).toEqual([{ listening: 0, failed: 1 }, 'holder']);
+  expect([...forwarder.failures].map(({ place, reason }) => [place.port, reason])).toEqual([
+    [port, expect.stringMatching('EADDRINUSE')],
+  ]);
   holder.close();
   await once(holder, 'close');
   await bring();
