@@ -57,7 +57,7 @@ test-unit: build ## unit tests only (no root)
 	@$(BIN)/vitest run --project unit
 
 test-netns: dist/root ## tests in network namespaces (root)
-	@$(BIN)/vitest run --project netns
+	@scripts/alone.sh vitest run --project netns
 
 test-runtime: setup dist/root ## containerd and podman from Debian (root)
 	@scripts/setup-runtimes.sh

@@ -22,7 +22,7 @@ export default defineConfig({
         test: {
           name: 'netns',
           include: ['test/netns/**/*.test.ts'],
-          // Namespaces, ports and CPU are shared by all: one file at a time, each in a process.
+          // One file at a time, each in a process: many measure. `make test` has two runs side by side.
           fileParallelism: false,
           retry: RETRIES,
           pool: 'forks',
@@ -36,6 +36,7 @@ export default defineConfig({
           // Under user-mode Linux, by scripts/test-uml.sh: bridge VLANs, IPVS.
           include: ['test/uml/**/*.test.ts', 'test/netns/cni-bridge-vlan.test.ts'],
           fileParallelism: false,
+          isolate: false,
           retry: RETRIES,
           pool: 'forks',
           testTimeout: 120_000,

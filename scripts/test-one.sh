@@ -14,7 +14,7 @@ case $path in
   test/unit/*) make -s build; project unit ;;
   # VLANs of a bridge: this machine's kernel may lack them.
   test/netns/cni-bridge-vlan.test.ts | test/uml/*) root; make -s setup build; run=(scripts/test-uml.sh) ;;
-  test/netns/*) root; make -s setup dist/root; project netns ;;
+  test/netns/*) root; make -s setup dist/root; run=(scripts/alone.sh "${run[@]}"); project netns ;;
   test/runtime/*) root; make -s setup dist/root; scripts/setup-runtimes.sh; project runtime ;;
   *) echo "test-one: $path is not below test/unit, test/netns, test/uml or test/runtime" >&2; exit 2 ;;
 esac
