@@ -57,6 +57,7 @@ export class Fabric {
   #settings: FabricSettings;
   #facts: UnderlayFacts | undefined;
   #isSynced = false;
+  #isConfirmed = false;
   #readAtMs = Number.NEGATIVE_INFINITY;
   #cancelSuspicion: (() => void) | undefined;
   #report: FabricReport = NOTHING_YET;
@@ -92,9 +93,15 @@ export class Fabric {
     this.#trigger();
   }
 
-  /** All Nodes there are were put. */
+  /** All Nodes were put that there are, or were when this was last known. */
   setSynced(): void {
     this.#isSynced = true;
+    this.#trigger();
+  }
+
+  /** And there are no others: until then what is of no Node stays, as it may be of a newer one. */
+  setConfirmed(): void {
+    this.#isConfirmed = true;
     this.#trigger();
   }
 
@@ -145,7 +152,9 @@ export class Fabric {
     const { backend } = settings;
     const plan = planFabric({ ...hood, backend, tunnel });
     guard(hood);
-    const changes = entryChanges(this.#book.entries, plan.entries);
+    const changes = entryChanges(this.#book.entries, plan.entries).filter(
+      ({ action }) => this.#isConfirmed || action === 'put',
+    );
     const failed = await this.#book.apply(kernel.rtnl, changes);
     if (backend === 'none') this.#removeTunnel();
     const failures = [...(problem === undefined ? [] : [problem]), ...failed];

@@ -92,6 +92,7 @@ class Feed<T extends KubernetesObject> implements AnyFeed {
   readonly #note: () => void;
   readonly #follow: (handlers: ObjectHandlers<T>) => Subscription<T>;
   readonly #synced = Promise.withResolvers<void>();
+  readonly #confirmed = Promise.withResolvers<void>();
   #listeners: readonly ObjectHandlers<T>[] = [];
   #subscription: Subscription<T> | undefined;
 
@@ -112,18 +113,19 @@ class Feed<T extends KubernetesObject> implements AnyFeed {
       onDelete: (object) => this.#tell((listener) => listener.onDelete(object)),
     });
     void this.#subscription.synced.then(this.#synced.resolve);
+    void this.#subscription.confirmed.then(this.#confirmed.resolve);
   }
 
   add(handlers: ObjectHandlers<T>): Subscription<T> {
     const objects = () => this.#subscription?.objects() ?? [];
     for (const object of objects()) handlers.onAdd(object);
     this.#listeners = [...this.#listeners, handlers];
-    return { synced: this.#synced.promise, objects };
+    return { synced: this.#synced.promise, confirmed: this.#confirmed.promise, objects };
   }
 
   /** As `add`, for the objects that are selected. */
   choose(isSelected: (object: T) => boolean, handlers: ObjectHandlers<T>): Subscription<T> {
-    const { synced, objects } = this.add({
+    const { objects, ...rest } = this.add({
       onAdd: (object) => {
         if (isSelected(object)) handlers.onAdd(object);
       },
@@ -137,7 +139,7 @@ class Feed<T extends KubernetesObject> implements AnyFeed {
         if (isSelected(object)) handlers.onDelete(object);
       },
     });
-    return { synced, objects: () => objects().filter(isSelected) };
+    return { ...rest, objects: () => objects().filter(isSelected) };
   }
 
   /** Who begins to listen meanwhile has found the object already. */

@@ -17,6 +17,11 @@ export interface ObjectHandlers<T> {
 export interface Subscription<T> {
   /** Resolves once every object of the first complete reading went through `onAdd`. */
   readonly synced: Promise<void>;
+  /**
+   * Resolves once what was told is what the source itself holds. Later than `synced` where objects of
+   * the last run were told first: those may lack what came since, so nothing is to be removed by them.
+   */
+  readonly confirmed: Promise<void>;
   /** As told so far. */
   objects(): readonly T[];
 }

@@ -93,6 +93,19 @@ describe('pods reach pods of other nodes', () => {
   });
 });
 
+test('a Node that the last run did not know keeps its entries until there is none for certain', async () => {
+  await start('auto');
+  await running.shift()?.stop();
+  const [a, b] = near;
+  const known = startLabFabric(a, [a, b], {}, { isConfirmed: false });
+  running.push(known);
+  await until('it is ready', () => known.fabric.report.isReady);
+  expect(devices(a, far)).toEqual([TUNNEL_NAME, TUNNEL_NAME]);
+  expect(isReached(a, far)).toBe(true);
+  known.fabric.setConfirmed();
+  await until('its routes are gone', () => devices(a, far).every((device) => device === 'eth0'));
+});
+
 test('full-size packets fit, and one byte more does not', async () => {
   await start('vxlan');
   const { mtu = 0 } = running[0]?.fabric.report ?? {};

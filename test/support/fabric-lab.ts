@@ -132,7 +132,10 @@ export function startLabFabric(
   node: LabNode,
   nodes: readonly LabNode[],
   settings: Partial<FabricSettings> = {},
-  more: Partial<Pick<FabricOptions, 'guard' | 'onReport'>> = {},
+  {
+    isConfirmed = true,
+    ...more
+  }: Partial<Pick<FabricOptions, 'guard' | 'onReport'>> & { readonly isConfirmed?: boolean } = {},
 ): RunningFabric {
   const netns = netnses.open(node.netns.path);
   const rtnl = openRtnl(netns);
@@ -151,6 +154,7 @@ export function startLabFabric(
   const watch = watchKernel(events, fabric);
   for (const { object } of nodes) fabric.putNode(object);
   fabric.setSynced();
+  if (isConfirmed) fabric.setConfirmed();
   return {
     fabric,
     logged: text,

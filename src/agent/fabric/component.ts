@@ -72,11 +72,12 @@ function feedFabric({ config, live, log, objects }: ClusterContext, fabric: Fabr
     serviceNetworks = cidrs;
     configure();
   });
-  const nodesRead = objects.source.watch(nodes(), {
+  const { synced: nodesRead, confirmed } = objects.source.watch(nodes(), {
     onAdd: (node) => fabric.putNode(node),
     onUpdate: (node) => fabric.putNode(node),
     onDelete: ({ metadata }) => fabric.deleteNode(metadata.name),
-  }).synced;
+  });
+  void confirmed.then(() => fabric.setConfirmed());
   void Promise.all([nodesRead, networksRead]).then(() => {
     log.info({ node: config.nodeName }, 'Nodes read');
     fabric.setSynced();

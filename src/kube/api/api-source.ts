@@ -1,6 +1,6 @@
 import type { Clock } from '../../util/clock.ts';
 import type { Logger } from '../../util/log.ts';
-import type { Resource } from '../resources.ts';
+import type { Resource, ResourceKind } from '../resources.ts';
 import type { ObjectHandlers, ObjectSource, Subscription } from '../source.ts';
 import { LastKnownObjects, type Snapshot } from '../state/last-known.ts';
 import type { KubernetesObject } from '../types.ts';
@@ -46,6 +46,8 @@ interface Registration {
   readonly plural: string;
   /** Tells the lists of a state file apart. */
   readonly list: string;
+  /** The list of a wider choice, which has the same objects and others. */
+  readonly wider: string | undefined;
   readonly reflector: AnyReflector;
 }
 
@@ -75,12 +77,14 @@ export class ApiSource implements ObjectSource {
     const { allowMassDeletion, massDeletionHoldMs = MASS_DELETION_HOLD_MS } = this.#options;
     const holdMs = allowMassDeletion === true ? 0 : massDeletionHoldMs;
     const reflector = new Reflector({ ...this.#options, resource, handlers, holdMs });
-    const list = listPath({ resource, usesFieldSelector: true }, 0, '');
-    const registration = { plural: resource.plural, list, reflector };
+    const { plural, within } = resource;
+    const wider = within && listOf(within);
+    const registration = { plural, list: listOf(resource), wider, reflector };
     this.#registrations.push(registration);
     if (this.#signal !== undefined) this.#run(registration, this.#signal);
     const { replica } = reflector;
-    return { synced: replica.synced, objects: () => replica.objects() };
+    const { synced, confirmed } = replica;
+    return { synced, confirmed, objects: () => replica.objects() };
   }
 
   start(signal: AbortSignal): void {
@@ -122,9 +126,11 @@ export class ApiSource implements ObjectSource {
     signal.addEventListener('abort', cancel, { once: true });
   }
 
-  async #restore({ list, plural, reflector }: Registration, signal: AbortSignal): Promise<void> {
+  async #restore(registration: Registration, signal: AbortSignal): Promise<void> {
+    const { list, wider, plural, reflector } = registration;
     if (reflector.replica.hasSynced) return;
-    const values = await this.#lastKnown?.read(list);
+    const ofWider = async () => (wider === undefined ? undefined : this.#lastKnown?.read(wider));
+    const values = (await this.#lastKnown?.read(list)) ?? (await ofWider());
     if (values === undefined || signal.aborted || reflector.replica.hasSynced) return;
     await reflector.replica.restore(values);
     this.#options.log.warn(
@@ -143,4 +149,8 @@ export class ApiSource implements ObjectSource {
     const revision = this.#registrations.map(({ reflector }) => reflector.replica.changes).join();
     return { revision, lists: new Map(lists) };
   }
+}
+
+function listOf(resource: ResourceKind): string {
+  return listPath({ resource, usesFieldSelector: true }, 0, '');
 }

@@ -33,9 +33,12 @@ export interface ObjectList<T> {
 export class Replica<T extends KubernetesObject> {
   /** Resolves once every object of the first list, or of what was restored, was told. */
   readonly synced: Promise<void>;
+  /** Resolves once every object of the first list was told, or none will ever be. */
+  readonly confirmed: Promise<void>;
   readonly #options: ReplicaOptions<T>;
   readonly #store: ObjectStore<T>;
-  #resolveSynced: () => void = () => {};
+  readonly #resolveSynced: () => void;
+  readonly #resolveConfirmed: () => void;
   #hasSynced = false;
   #isRestored = false;
   /** Newest version the server told of; undefined before the first list. */
@@ -47,9 +50,8 @@ export class Replica<T extends KubernetesObject> {
   constructor(options: ReplicaOptions<T>) {
     this.#options = options;
     this.#store = new ObjectStore(options.handlers, isSameVersion);
-    this.synced = new Promise((resolve) => {
-      this.#resolveSynced = resolve;
-    });
+    ({ promise: this.synced, resolve: this.#resolveSynced } = Promise.withResolvers<void>());
+    ({ promise: this.confirmed, resolve: this.#resolveConfirmed } = Promise.withResolvers<void>());
   }
 
   get hasSynced(): boolean {
@@ -112,7 +114,8 @@ export class Replica<T extends KubernetesObject> {
       }
       await this.#store.replace(this.#selected(objects));
       this.#isRestored = true;
-      this.markSynced();
+      this.#hasSynced = true;
+      this.#resolveSynced();
     });
   }
 
@@ -120,6 +123,7 @@ export class Replica<T extends KubernetesObject> {
   markSynced(): void {
     this.#hasSynced = true;
     this.#resolveSynced();
+    this.#resolveConfirmed();
   }
 
   /**

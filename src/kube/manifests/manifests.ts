@@ -117,7 +117,7 @@ export class ManifestSource implements ObjectSource {
     if (resource.standIn !== undefined) this.#set.addStandIn(subscription.kindId, resource.standIn);
     this.#isRereadNeeded = true;
     this.#watch.wake();
-    return { synced, objects: () => store.values() };
+    return { synced, confirmed: synced, objects: () => store.values() };
   }
 
   start(signal: AbortSignal): void {

@@ -24,7 +24,7 @@ class FakeSource implements ObjectSource {
     this.#stores.set(reading, store);
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#syncs.push(resolve);
-    return { synced: promise, objects: () => store.values() as T[] };
+    return { synced: promise, confirmed: promise, objects: () => store.values() as T[] };
   }
 
   start(): void {

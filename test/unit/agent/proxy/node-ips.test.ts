@@ -110,7 +110,8 @@ function factsOf({ node, bindAddress }: Case): NodeFacts | undefined {
     watch: <T extends KubernetesObject>(_: unknown, handlers: ObjectHandlers<T>) => {
       // The feed watches Nodes alone.
       tell = handlers.onAdd as unknown as (object: Node) => void;
-      return { synced: Promise.resolve(), objects: () => [] };
+      const synced = Promise.resolve();
+      return { synced, confirmed: synced, objects: () => [] };
     },
   };
   const proxy: FedProxy = {

@@ -2,7 +2,9 @@ import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { nodes, serviceCIDRs, services } from '../../../../src/kube/resources.ts';
+import { SharedObjects } from '../../../../src/kube/shared-objects.ts';
 import type { Node, Service, ServiceCIDR } from '../../../../src/kube/types.ts';
+import { systemClock } from '../../../../src/util/clock.ts';
 import { FakeApiServer } from '../../../support/fake-api-server.ts';
 import { RecordingHandlers, serviceObject, until } from '../../../support/kube.ts';
 import {
@@ -69,6 +71,95 @@ test('a start without server goes on with the last known objects', async () => {
   expect(second.source.hasSynced()).toBe(true);
   expect(second.source.counts().every(({ counts }) => counts.isRestored)).toBe(true);
   await until(() => second.log.text().includes('going on with the last known objects'));
+});
+
+describe('all Nodes, for the fabric', () => {
+  const names = ['n1', 'n2', 'n3'];
+  const nodeObject = (name: string) => ({
+    kind: 'Node',
+    metadata: { name, uid: `uid-${name}` },
+    spec: { podCIDRs: [`10.244.${name.slice(1)}.0/24`] },
+  });
+
+  /** The fabric follows all Nodes, the proxy its own; `isWhole`: there is a fabric. */
+  function runShared({ source, log }: Connected, isWhole = true) {
+    const ending = new AbortController();
+    abort.signal.addEventListener('abort', () => ending.abort());
+    const shared = new SharedObjects(source, systemClock);
+    const [all, own] = [new RecordingHandlers<Node>(), new RecordingHandlers<Node>()];
+    const ofOwn = shared.watch(nodes('n1'), own);
+    const ofAll = isWhole ? shared.watch(nodes(), all) : ofOwn;
+    const web = shared.watch(services, new RecordingHandlers<Service>());
+    shared.start(ending.signal);
+    return { source, log, all, own, ofAll, ofOwn, web, stop: () => ending.abort() };
+  }
+
+  async function leaveNodes(): Promise<void> {
+    const connected = await prepare({ source: options() });
+    for (const name of names) server.put('nodes', nodeObject(name));
+    const first = runShared(connected);
+    await Promise.all([first.ofAll.confirmed, first.web.confirmed]);
+    first.stop();
+    await first.source.saveState();
+    await server.stop();
+  }
+
+  test('are those of the last run, and confirmed by the server', async () => {
+    await leaveNodes();
+    const second = runShared(await connect({ source: options() }));
+    let isConfirmed = false;
+    void second.ofAll.confirmed.then(() => {
+      isConfirmed = true;
+    });
+    await Promise.all([second.ofAll.synced, second.ofOwn.synced]);
+    expect([second.all.take(), second.own.take()]).toEqual([
+      names.map((name) => `add ${name}`),
+      ['add n1'],
+    ]);
+    expect(second.all.objects.get('n3')).toMatchObject({
+      metadata: { uid: 'uid-n3' },
+      spec: { podCIDRs: ['10.244.3.0/24'] },
+    });
+    expect(isConfirmed).toBe(false);
+    server.putSilently('nodes', nodeObject('n4'));
+    await server.start();
+    await second.ofAll.confirmed;
+    expect([second.all.events, second.own.events]).toEqual([['add n4'], []]);
+  });
+
+  test('have the own Node for a start without fabric', async () => {
+    await leaveNodes();
+    const second = runShared(await connect({ source: options() }), false);
+    await second.ofOwn.synced;
+    expect(second.own.events).toEqual(['add n1']);
+  });
+
+  test('are not guessed from the own Node', async () => {
+    const connected = await prepare({ source: options() });
+    for (const name of names) server.put('nodes', nodeObject(name));
+    const first = runShared(connected, false);
+    await Promise.all([first.ofOwn.confirmed, first.web.confirmed]);
+    first.stop();
+    await first.source.saveState();
+    await server.stop();
+    const second = runShared(await connect({ source: options() }));
+    await second.web.synced;
+    expect([second.all.events, second.source.hasSynced()]).toEqual([[], false]);
+  });
+
+  test('survive heartbeats without being written again', async () => {
+    const connected = await prepare({ source: options() });
+    for (const name of names) server.put('nodes', nodeObject(name));
+    const first = runShared(connected);
+    await Promise.all([first.ofAll.confirmed, first.web.confirmed]);
+    await first.source.saveState();
+    const { ino } = statSync(file());
+    const heartbeat = { conditions: [{ type: 'Ready', lastHeartbeatTime: 'T' }] };
+    for (const name of names) server.put('nodes', { ...nodeObject(name), status: heartbeat });
+    await until(() => first.source.counts()[0]?.counts.events === names.length);
+    await first.source.saveState();
+    expect(statSync(file()).ino).toBe(ino);
+  });
 });
 
 test('the server that comes back brings only the difference', async () => {
