@@ -2,7 +2,7 @@
  * api-server.ts KUBECONFIG: a fake API server inside whatever namespace this runs in. Writes a
  * kubeconfig for it, prints `ready`, then obeys one JSON command per line of stdin:
  * {"put":[plural, object]}, {"delete":[plural, "namespace/name"]}, {"reset":true}; {"created":true}
- * prints what clients have created.
+ * prints what clients have created, {"show":[plural, "namespace/name"]} one object.
  */
 import { createInterface } from 'node:readline';
 import { FakeApiServer } from '../fake-api-server.ts';
@@ -18,6 +18,11 @@ for await (const line of createInterface({ input: process.stdin })) {
   if (command.delete) server.delete(command.delete[0], command.delete[1]);
   if (command.reset) server.resetConnections();
   if (command.created) process.stdout.write(`${JSON.stringify(server.created)}\n`);
+  if (command.show) {
+    process.stdout.write(
+      `${JSON.stringify(server.objects.get(command.show[0], command.show[1]))}\n`,
+    );
+  }
   process.stdout.write('done\n');
 }
 await server.stop();
