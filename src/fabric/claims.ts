@@ -65,7 +65,8 @@ function* addressesOf(nodes: readonly FabricNode[]): Iterable<readonly [Cidr, st
   }
 }
 
-function outsideOf(clusterCIDRs: readonly Cidr[], cidr: Cidr): string | undefined {
+/** In words, when the podCIDR is not in the cluster's networks. */
+export function outsideOf(clusterCIDRs: readonly Cidr[], cidr: Cidr): string | undefined {
   const own = clusterCIDRs.filter((each) => cidrFamily(each) === cidrFamily(cidr));
   if (own.length === 0 || own.some((each) => containsCidr(each, cidr))) return undefined;
   return `is outside of clusterCIDRs ${own.join(', ')}`;

@@ -1,6 +1,8 @@
 import type { Cidr } from '../net/cidr.ts';
 import type { IP } from '../net/ip.ts';
-import { claimPodCIDRs, type Reserved } from './claims.ts';
+import { withLastResult } from '../util/last-result.ts';
+import { ClaimKeeper } from './claim-keeper.ts';
+import type { Reserved } from './claims.ts';
 import type { FabricNode } from './nodes.ts';
 import type { Backend, Peer } from './plan.ts';
 import type { TunnelSettings } from './tunnel.ts';
@@ -26,32 +28,44 @@ export interface Neighbourhood {
 }
 
 /** Who is there, what is whose, and how they are reached. */
-export function readNeighbourhood(
+export type ReadNeighbourhood = (
   nodeName: string,
   nodes: ReadonlyMap<string, FabricNode>,
   facts: UnderlayFacts,
   settings: FabricSettings,
-): Neighbourhood {
-  const own = nodes.get(nodeName);
-  const underlay = readUnderlay(facts, own?.addresses ?? {});
-  const reserved: Reserved = {
-    clusterCIDRs: settings.clusterCIDRs,
-    taken: [
-      ...underlayNetworks(facts, underlay),
-      ...settings.serviceCIDRs.map((cidr) => ({ cidr, what: 'the addresses of Services' })),
-    ],
+) => Neighbourhood;
+
+const NO_ADDRESSES: FabricNode['addresses'] = {};
+
+/** A pure function that remembers its last answer, and of the next looks only at what changed. */
+export function neighbourhoodReader(): ReadNeighbourhood {
+  const underlayOf = withLastResult(readUnderlay);
+  const reservedOf = withLastResult(readReserved);
+  const keeper = new ClaimKeeper();
+  return (nodeName, nodes, facts, settings) => {
+    const own = nodes.get(nodeName);
+    const underlay = underlayOf(facts, own?.addresses ?? NO_ADDRESSES);
+    const { owned, refused } = keeper.claim(nodes, reservedOf(facts, underlay, settings));
+    const others = [...nodes.values()].filter(({ name }) => name !== nodeName);
+    return {
+      underlay,
+      own,
+      podCIDRs: owned.get(nodeName) ?? [],
+      peers: others.map((node) => ({ node, podCIDRs: owned.get(node.name) ?? [] })),
+      problems: [...nodes.values()].flatMap(({ name, problems }) =>
+        [...problems, ...(refused.get(name) ?? [])].map((problem) => `node ${name}: ${problem}`),
+      ),
+    };
   };
-  const { owned, refused } = claimPodCIDRs(nodes.values(), reserved);
-  const others = [...nodes.values()].filter(({ name }) => name !== nodeName);
-  return {
-    underlay,
-    own,
-    podCIDRs: owned.get(nodeName) ?? [],
-    peers: others.map((node) => ({ node, podCIDRs: owned.get(node.name) ?? [] })),
-    problems: [...nodes.values()].flatMap(({ name, problems }) =>
-      [...problems, ...(refused.get(name) ?? [])].map((problem) => `node ${name}: ${problem}`),
-    ),
-  };
+}
+
+function readReserved(
+  facts: UnderlayFacts,
+  underlay: Underlay,
+  { clusterCIDRs, serviceCIDRs }: FabricSettings,
+): Reserved {
+  const ofServices = serviceCIDRs.map((cidr) => ({ cidr, what: 'the addresses of Services' }));
+  return { clusterCIDRs, taken: [...underlayNetworks(facts, underlay), ...ofServices] };
 }
 
 /** Addresses that tunnel packets may come from: those of all Nodes. */

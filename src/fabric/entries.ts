@@ -26,6 +26,7 @@ export function entriesOf(entries: Iterable<Entry>): Entries {
 }
 
 export function isSameEntry(a: Entry, b: Entry): boolean {
+  if (a.entry === b.entry) return true;
   if (a.kind === 'neighbour' && b.kind === 'neighbour') {
     return a.entry.mac === b.entry.mac && a.entry.isPermanent === b.entry.isPermanent;
   }

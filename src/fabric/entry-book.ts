@@ -33,6 +33,11 @@ export class EntryBook {
     this.#entries = new Map(read);
   }
 
+  /** All that is wanted is there, and nothing else: keeps these values for it, not others that equal them. */
+  settle(wanted: Entries): void {
+    this.#entries = new Map(wanted);
+  }
+
   /** The link is gone or was raised again, and what was on it with it. */
   forgetLink(link: number): void {
     for (const [key, { entry }] of this.#entries) {

@@ -7,7 +7,7 @@ import { BoundedFrequencyRunner } from '../util/runner.ts';
 import {
   type FabricSettings,
   type Neighbourhood,
-  readNeighbourhood,
+  neighbourhoodReader,
   whyWithoutPods,
 } from './desired.ts';
 import { entryChanges } from './entries.ts';
@@ -16,7 +16,7 @@ import { ensureForwarding } from './forwarding.ts';
 import { readKernelState } from './kernel-state.ts';
 import { TUNNEL_NAME } from './names.ts';
 import { type FabricNode, readFabricNode } from './nodes.ts';
-import { type Plan, planFabric, type TunnelEnd } from './plan.ts';
+import { type Plan, Planner, type TunnelEnd } from './plan.ts';
 import { type FabricReport, NOTHING_YET } from './report.ts';
 import type { Known } from './suspicion.ts';
 import { type FabricKernel, openTunnel, podMtu, tunnelFamily, wantedTunnel } from './tunnel.ts';
@@ -53,6 +53,8 @@ export class Fabric {
   readonly #log: Logger;
   readonly #nodes = new Map<string, FabricNode>();
   readonly #book = new EntryBook();
+  readonly #readNeighbourhood = neighbourhoodReader();
+  readonly #planner = new Planner();
   readonly #runner: BoundedFrequencyRunner;
   #settings: FabricSettings;
   #facts: UnderlayFacts | undefined;
@@ -138,8 +140,9 @@ export class Fabric {
     const { nodeName, kernel, clock, guard } = this.#options;
     const settings = this.#settings;
     if (clock.now() - this.#readAtMs >= READ_BACK_MS) this.#facts = undefined;
-    const facts = this.#facts ?? this.#readBack();
-    const hood = readNeighbourhood(nodeName, this.#nodes, facts, settings);
+    const known = this.#facts;
+    const facts = known ?? this.#readBack();
+    const hood = this.#readNeighbourhood(nodeName, this.#nodes, facts, settings);
     const why = whyWithoutPods(nodeName, hood);
     if (settings.backend !== 'none' && Object.keys(hood.underlay.own).length === 0) {
       this.#tell({ hood, plan: undefined, why: why ?? '', failures: [] });
@@ -150,12 +153,13 @@ export class Fabric {
     }
     const { tunnel, problem } = this.#openTunnel(hood, settings);
     const { backend } = settings;
-    const plan = planFabric({ ...hood, backend, tunnel });
+    const plan = this.#planner.plan({ ...hood, backend, tunnel });
     guard(hood);
     const changes = entryChanges(this.#book.entries, plan.entries).filter(
       ({ action }) => this.#isConfirmed || action === 'put',
     );
     const failed = await this.#book.apply(kernel.rtnl, changes);
+    if (failed.length === 0 && facts !== known) this.#book.settle(plan.entries);
     if (backend === 'none') this.#removeTunnel();
     const failures = [...(problem === undefined ? [] : [problem]), ...failed];
     this.#tell({ hood, plan, why: why ?? failures[0] ?? '', failures });

@@ -21,7 +21,11 @@ export function readKernelState(kernel: StateKernel): KernelState {
   const routes = [...kernel.routes(4), ...kernel.routes(6)];
   const tunnel = links.find(({ name, kind }) => name === TUNNEL_NAME && kind === 'vxlan');
   return {
-    underlay: { links, routes, addresses: kernel.addresses() },
+    underlay: {
+      links,
+      addresses: kernel.addresses(),
+      routes: routes.filter((route) => !isOurs(route)),
+    },
     entries: entriesOf([
       ...routes.filter(isOurs).map((entry): Entry => ({ kind: 'route', entry })),
       ...(tunnel === undefined ? [] : tunnelEntries(kernel, tunnel.index)),

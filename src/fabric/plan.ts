@@ -1,7 +1,7 @@
 import type { Route } from '../kernel/types.ts';
 import { type Cidr, cidrFamily, networkAddress } from '../net/cidr.ts';
 import type { IP, IPFamily } from '../net/ip.ts';
-import { type Entries, type Entry, entriesOf } from './entries.ts';
+import { type Entries, type Entry, entryKey } from './entries.ts';
 import { FABRIC_METRIC, FABRIC_PROTOCOL, tunnelGateway, tunnelMac } from './names.ts';
 import type { FabricNode } from './nodes.ts';
 import type { Underlay } from './underlay.ts';
@@ -49,23 +49,66 @@ export interface Plan {
   readonly peers: readonly PlannedPeer[];
 }
 
-/** What must be in the kernel so that the pods of all peers are reached. */
-export function planFabric(facts: PlanFacts): Plan {
-  const entries: Entry[] = [];
-  const peers: PlannedPeer[] = [];
-  for (const peer of facts.peers) {
-    const planned = planPeer(peer, facts);
-    entries.push(...planned.entries);
-    const { name } = peer.node;
-    peers.push({ name, podCIDRs: peer.podCIDRs, path: planned.path, problems: planned.problems });
-  }
-  return { entries: entriesOf(entries), peers };
-}
+/** What planning one peer depends on besides the peer. */
+type Ground = Omit<PlanFacts, 'peers'>;
 
 interface PeerPlan {
   readonly path: Path;
   readonly entries: readonly Entry[];
   readonly problems: readonly string[];
+}
+
+interface Known {
+  readonly peer: Peer;
+  readonly planned: PlannedPeer;
+  readonly entries: readonly (readonly [string, Entry])[];
+}
+
+/** Plans what must be in the kernel; of who was planned before, only those about whom something changed. */
+export class Planner {
+  #ground: Ground | undefined;
+  #known: ReadonlyMap<string, Known> = new Map();
+
+  /** What must be in the kernel so that the pods of all peers are reached. */
+  plan(facts: PlanFacts): Plan {
+    const before = isSameGround(this.#ground, facts) ? this.#known : new Map<string, Known>();
+    const known = new Map<string, Known>();
+    const entries = new Map<string, Entry>();
+    for (const peer of facts.peers) {
+      const last = before.get(peer.node.name);
+      const now = last !== undefined && isSamePeer(last.peer, peer) ? last : look(peer, facts);
+      known.set(peer.node.name, now);
+      for (const [key, entry] of now.entries) entries.set(key, entry);
+    }
+    const { backend, underlay, tunnel } = facts;
+    this.#ground = { backend, underlay, tunnel };
+    this.#known = known;
+    return { entries, peers: Array.from(known.values(), ({ planned }) => planned) };
+  }
+}
+
+function isSameGround(a: Ground | undefined, b: Ground): boolean {
+  return (
+    a?.backend === b.backend &&
+    a.underlay === b.underlay &&
+    a.tunnel?.link === b.tunnel?.link &&
+    a.tunnel?.family === b.tunnel?.family &&
+    a.tunnel?.hasIPv6 === b.tunnel?.hasIPv6
+  );
+}
+
+function isSamePeer(a: Peer, b: Peer): boolean {
+  return (
+    a.node === b.node &&
+    a.podCIDRs.length === b.podCIDRs.length &&
+    a.podCIDRs.every((cidr, i) => cidr === b.podCIDRs[i])
+  );
+}
+
+function look(peer: Peer, facts: PlanFacts): Known {
+  const { path, problems, entries } = planPeer(peer, facts);
+  const planned = { name: peer.node.name, podCIDRs: peer.podCIDRs, path, problems };
+  return { peer, planned, entries: entries.map((entry) => [entryKey(entry), entry]) };
 }
 
 function planPeer(peer: Peer, facts: PlanFacts): PeerPlan {

@@ -8,7 +8,7 @@ import { FABRIC_PROTOCOL } from './names.ts';
 export interface UnderlayFacts {
   readonly links: readonly Link[];
   readonly addresses: readonly (LinkAddress & { readonly link: number })[];
-  /** Of table main, both families. */
+  /** Of table main, both families, without those of the fabric. */
   readonly routes: readonly Route[];
 }
 

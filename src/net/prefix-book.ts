@@ -17,6 +17,11 @@ export class PrefixBook<T> {
     return this.#families[cidrFamily(cidr)].get(cidr);
   }
 
+  /** `false` when it was not there. */
+  delete(cidr: Cidr): boolean {
+    return this.#families[cidrFamily(cidr)].delete(cidr);
+  }
+
   /** The value of the smallest network that holds the address. */
   longestMatch(ip: IP): T | undefined {
     return this.#families[ipFamily(ip)].longestMatch(ip);
@@ -32,19 +37,36 @@ class FamilyBook<T> {
   /** By length, longest first; networks of it by their first address. */
   readonly #byLength = new Map<number, Map<IP, T>>();
   /** By length: what smaller networks there are inside, by the first address of the larger. */
-  readonly #inside = new Map<number, Map<IP, T>>();
+  readonly #inside = new Map<number, Map<IP, Cidr[]>>();
   #lengths: readonly number[] = [];
 
   set(cidr: Cidr, value: T): void {
     const length = prefixLength(cidr);
-    this.#networksOf(length).set(networkAddress(cidr), value);
+    const networks = this.#networksOf(length);
+    const isKnown = networks.has(networkAddress(cidr));
+    networks.set(networkAddress(cidr), value);
+    if (isKnown) return;
     for (const larger of this.#lengths) {
-      if (larger < length) this.#noteInside(larger, cidr, value);
+      if (larger < length) this.#noteInside(larger, cidr);
     }
   }
 
   get(cidr: Cidr): T | undefined {
     return this.#byLength.get(prefixLength(cidr))?.get(networkAddress(cidr));
+  }
+
+  delete(cidr: Cidr): boolean {
+    const length = prefixLength(cidr);
+    if (this.#byLength.get(length)?.delete(networkAddress(cidr)) !== true) return false;
+    for (const larger of this.#lengths) {
+      if (larger >= length) continue;
+      const networks = this.#inside.get(larger);
+      const first = firstOf(cidr, larger);
+      const left = networks?.get(first)?.filter((each) => each !== cidr) ?? [];
+      if (left.length > 0) networks?.set(first, left);
+      else networks?.delete(first);
+    }
+    return true;
   }
 
   longestMatch(ip: IP): T | undefined {
@@ -64,7 +86,8 @@ class FamilyBook<T> {
       const value = this.#byLength.get(length)?.get(networkAddress(cidrOf(first, length)));
       if (value !== undefined) return value;
     }
-    return this.#inside.get(own)?.get(first);
+    const inside = this.#inside.get(own)?.get(first)?.[0];
+    return inside === undefined ? undefined : this.get(inside);
   }
 
   /** A length that is new has to learn what is inside its networks. */
@@ -74,17 +97,24 @@ class FamilyBook<T> {
     const networks = new Map<IP, T>();
     for (const [smaller, present] of this.#byLength) {
       if (smaller < length) continue;
-      for (const [first, value] of present) this.#noteInside(length, cidrOf(first, smaller), value);
+      for (const first of present.keys()) this.#noteInside(length, cidrOf(first, smaller));
     }
     this.#byLength.set(length, networks);
     this.#lengths = [...this.#byLength.keys()].toSorted((a, b) => b - a);
     return networks;
   }
 
-  #noteInside(length: number, cidr: Cidr, value: T): void {
-    const networks = this.#inside.get(length) ?? new Map<IP, T>();
+  #noteInside(length: number, cidr: Cidr): void {
+    const networks = this.#inside.get(length) ?? new Map<IP, Cidr[]>();
     this.#inside.set(length, networks);
-    const first = networkAddress(cidrOf(networkAddress(cidr), length));
-    if (!networks.has(first)) networks.set(first, value);
+    const first = firstOf(cidr, length);
+    const inside = networks.get(first);
+    if (inside === undefined) networks.set(first, [cidr]);
+    else inside.push(cidr);
   }
+}
+
+/** The first address of the network of that length around a smaller one. */
+function firstOf(cidr: Cidr, length: number): IP {
+  return networkAddress(cidrOf(networkAddress(cidr), length));
 }

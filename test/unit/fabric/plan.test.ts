@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { entryChanges, entryText } from '../../../src/fabric/entries.ts';
 import { tunnelGateway, tunnelMac } from '../../../src/fabric/names.ts';
 import type { FabricNode } from '../../../src/fabric/nodes.ts';
-import { type Backend, planFabric, type TunnelEnd } from '../../../src/fabric/plan.ts';
+import { type Backend, type PlanFacts, Planner, type TunnelEnd } from '../../../src/fabric/plan.ts';
 import { readUnderlay } from '../../../src/fabric/underlay.ts';
 import { parseIP } from '../../../src/net/ip.ts';
 import { fabricNode, underlayFacts } from '../../support/fabric-objects.ts';
@@ -19,7 +19,7 @@ function planOf(backend: Backend, node: FabricNode, tunnel: TunnelEnd | 'none' =
   const underlay = readUnderlay(underlayFacts(), OWN);
   const peers = [{ node, podCIDRs: node.podCIDRs }];
   const end = tunnel === 'none' ? undefined : tunnel;
-  const plan = planFabric({ backend, peers, underlay, tunnel: end });
+  const plan = new Planner().plan({ backend, peers, underlay, tunnel: end });
   const [peer] = plan.peers;
   return { ...peer, entries: Array.from(plan.entries.values(), entryText) };
 }
@@ -93,10 +93,30 @@ describe('the way to a peer', () => {
   });
 });
 
+test('a planner that has planned before gives what a new one gives', () => {
+  const underlay = readUnderlay(underlayFacts(), OWN);
+  const alone = readUnderlay(underlayFacts({ routes: [] }), OWN);
+  const third = fabricNode('n3', ['10.244.3.0/24'], ['192.0.2.3']);
+  const peersOf = (...nodes: readonly FabricNode[]) =>
+    nodes.map((node) => ({ node, podCIDRs: node.podCIDRs }));
+  const ground = { backend: 'auto', underlay, tunnel: TUNNEL } as const;
+  const steps: readonly PlanFacts[] = [
+    { ...ground, peers: peersOf(NEAR, third) },
+    { ...ground, peers: peersOf(FAR, third) },
+    { ...ground, peers: [{ node: FAR, podCIDRs: FAR.podCIDRs.slice(1) }] },
+    { ...ground, peers: peersOf(third, FAR), backend: 'vxlan' },
+    { ...ground, peers: peersOf(third, FAR), backend: 'vxlan', tunnel: { ...TUNNEL, link: 10 } },
+    { ...ground, peers: peersOf(third, FAR), tunnel: undefined },
+    { ...ground, peers: peersOf(third, FAR), underlay: alone },
+  ];
+  const planner = new Planner();
+  for (const facts of steps) expect(planner.plan(facts)).toEqual(new Planner().plan(facts));
+});
+
 describe('changes', () => {
   const underlay = readUnderlay(underlayFacts(), OWN);
   const entriesFor = (backend: Backend, ...nodes: readonly FabricNode[]) =>
-    planFabric({
+    new Planner().plan({
       ...{ backend, underlay, tunnel: TUNNEL },
       peers: nodes.map((node) => ({ node, podCIDRs: node.podCIDRs })),
     }).entries;

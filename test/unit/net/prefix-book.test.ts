@@ -43,6 +43,19 @@ describe('overlapping', () => {
     expect(book.overlapping(parseCidr('10.0.0.0/8'))).toBe('late');
   });
 
+  test('what is deleted is found no more, and what is left still is', () => {
+    const book = bookOf('10.0.0.0/8', '10.1.0.0/24', '10.1.0.128/25');
+    const asked = parseCidr('10.1.0.0/16');
+    expect(book.delete(parseCidr('10.0.0.0/8'))).toBe(true);
+    expect(book.delete(parseCidr('10.0.0.0/8'))).toBe(false);
+    expect(book.overlapping(asked)).toBe('10.1.0.0/24');
+    book.delete(parseCidr('10.1.0.0/24'));
+    expect(book.overlapping(asked)).toBe('10.1.0.128/25');
+    book.delete(parseCidr('10.1.0.128/25'));
+    expect(book.overlapping(asked)).toBeUndefined();
+    expect(book.longestMatch(parseIP('10.1.0.129'))).toBeUndefined();
+  });
+
   test('random networks: the same answer as comparing each with each', () => {
     const random = randomStream(7);
     for (let round = 0; round < 200; round += 1) {
@@ -60,6 +73,12 @@ describe('overlapping', () => {
         if (random() < 0.7) {
           book.set(cidr, cidr);
           known.push(cidr);
+        }
+        if (random() < 0.2) {
+          const gone = known[Math.floor(random() * known.length)];
+          if (gone === undefined) continue;
+          book.delete(parseCidr(gone));
+          for (let at = known.indexOf(gone); at >= 0; at = known.indexOf(gone)) known.splice(at, 1);
         }
       }
     }
