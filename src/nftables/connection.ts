@@ -201,14 +201,6 @@ export class NftablesConnection {
     });
   }
 
-  /** How many rules one chain has; 0 as well when there is no such chain. */
-  ruleCount(table: Table, chain: string): number {
-    const object = `rules of chain ${chain} of table ${tableText(table)}`;
-    return this.#dump(MSG.GETRULE, encodeRulesOf(table, chain), object).filter(
-      ({ payload }) => decodeRuleChain(payload) === chain,
-    ).length;
-  }
-
   /** All elements of a set with their counters. Throws ENOENT when there is no such set. */
   elements(table: Table, set: NamedSet): readonly ObservedElement[] {
     const object = `elements of set ${set.name} of table ${tableText(table)}`;

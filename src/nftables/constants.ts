@@ -121,3 +121,6 @@ export const TRACE = {
   POLICY: 16,
 } as const;
 export const COUNTER = { BYTES: 1, PACKETS: 2 } as const;
+
+/** enum nft_ng_types of nf_tables.h: a random number each time, instead of one more. */
+export const NUMGEN_RANDOM = 1;

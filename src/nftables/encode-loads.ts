@@ -1,7 +1,7 @@
 /** Selectors to expressions that load their fields into registers. */
 import type { AttributeWriter } from '../netlink/attributes.ts';
 import { assertNever } from '../util/errors.ts';
-import { EXPR, LIST_ELEM } from './constants.ts';
+import { EXPR, LIST_ELEM, NUMGEN_RANDOM } from './constants.ts';
 import { keyLength, registerAt, slotsFor } from './registers.ts';
 import type { HashSelector, Selector } from './selectors.ts';
 
@@ -63,7 +63,7 @@ export function writeLoad(
         w
           .u32be(1, register)
           .u32be(2, selector.modulus)
-          .u32be(3, selector.mode === 'random' ? 1 : 0)
+          .u32be(3, NUMGEN_RANDOM)
           .u32be(4, selector.offset),
       );
     case 'hash':

@@ -46,7 +46,6 @@ export interface FibSelector extends Field {
 
 export interface NumgenSelector extends Field {
   readonly kind: 'numgen';
-  readonly mode: 'random' | 'incremental';
   /** Values are `offset` to `offset + modulus - 1`. */
   readonly modulus: number;
   readonly offset: number;
@@ -215,12 +214,15 @@ export const fib = {
 
 /** A random number from `offset` up to `offset + modulus - 1`, four bytes in host order. */
 export function numgenRandom(modulus: number, offset = 0): NumgenSelector {
-  return numgen('random', modulus, offset);
-}
-
-/** Like numgenRandom, counting upwards and around instead. */
-export function numgenIncremental(modulus: number, offset = 0): NumgenSelector {
-  return numgen('incremental', modulus, offset);
+  return {
+    kind: 'numgen',
+    text: `numgen random mod ${modulus}${offsetText(offset)}`,
+    length: 4,
+    isHostOrder: true,
+    datatype: TYPE.integer,
+    modulus,
+    offset,
+  };
 }
 
 /**
@@ -245,20 +247,6 @@ export function jhash(
     modulus,
     offset,
     seed,
-  };
-}
-
-function numgen(mode: 'random' | 'incremental', modulus: number, offset: number): NumgenSelector {
-  const word = mode === 'random' ? 'random' : 'inc';
-  return {
-    kind: 'numgen',
-    text: `numgen ${word} mod ${modulus}${offsetText(offset)}`,
-    length: 4,
-    isHostOrder: true,
-    datatype: TYPE.integer,
-    mode,
-    modulus,
-    offset,
   };
 }
 

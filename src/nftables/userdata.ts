@@ -6,6 +6,7 @@
  */
 import { assertNever } from '../util/errors.ts';
 import { u32Bytes } from './bytes.ts';
+import { NUMGEN_RANDOM } from './constants.ts';
 import type { NamedSet } from './model.ts';
 import { ct, type Selector } from './selectors.ts';
 
@@ -122,24 +123,17 @@ function describe(selector: Selector): readonly [kind: number, content: string] 
       return [EXPRESSION.fib, content];
     }
     case 'numgen':
-      return describeNumber(selector.mode === 'random', selector.modulus, selector.offset);
     case 'hash':
       // nft 1.0.6 crashes on a `typeof` with a hash; a generated number has the same type.
-      return describeNumber(true, selector.modulus, selector.offset);
+      return describeNumber(selector.modulus, selector.offset);
     default:
       return assertNever(selector, 'selector');
   }
 }
 
-function describeNumber(
-  isRandom: boolean,
-  modulus: number,
-  offset: number,
-): readonly [number, string] {
+function describeNumber(modulus: number, offset: number): readonly [number, string] {
   const content =
-    record(0, u32Bytes(isRandom ? 1 : 0)) +
-    record(1, u32Bytes(modulus)) +
-    record(2, u32Bytes(offset));
+    record(0, u32Bytes(NUMGEN_RANDOM)) + record(1, u32Bytes(modulus)) + record(2, u32Bytes(offset));
   return [EXPRESSION.numgen, content];
 }
 

@@ -2,7 +2,7 @@
 import type { Labels, NamedPort, Namespace, Pod } from '../kube/policy/types.ts';
 import { objectKey } from '../kube/resources.ts';
 import type { Node } from '../kube/types.ts';
-import { type IP, type IPFamily, ipFamily, tryParseIP } from '../net/ip.ts';
+import { type IP, tryParseIP } from '../net/ip.ts';
 
 /** A pod with a network of its own, as policies see it. */
 export interface PodParty {
@@ -124,11 +124,6 @@ export class Parties {
     const known = this.#nodes.get(pod.nodeName ?? '');
     return known ?? { kind: 'node', name: pod.nodeName ?? '', labels: {}, ips: addresses(pod.ips) };
   }
-}
-
-/** The address of a party in a family: a node's first one. */
-export function addressIn(party: Party, family: IPFamily): IP | undefined {
-  return party.ips.find((ip) => ipFamily(ip) === family);
 }
 
 function addresses(texts: readonly string[]): readonly IP[] {

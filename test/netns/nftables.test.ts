@@ -209,7 +209,7 @@ describe('errors name the object', () => {
     expect(() => connection.commit(change, { generation })).toThrow(
       expect.objectContaining({ code: 'ERESTART', object: 'transaction on table ip weft-test' }),
     );
-    expect(connection.ruleCount(table, 'n2')).toBe(2);
+    expect(connection.rules(table, 'n2')).toHaveLength(2);
   });
 
   test('listing what is not there', () => {
@@ -411,9 +411,9 @@ describe('applier', () => {
     expect(verdicts.toSorted()).toEqual(['drop', 'goto policy']);
     const names = connection.chains(table).map((chain) => chain.name);
     expect(names.toSorted()).toEqual(['n1', 'output', 'policy']);
-    expect(connection.ruleCount(table, 'policy')).toBe(1);
+    expect(connection.rules(table, 'policy')).toHaveLength(1);
     applier.apply({ chains: [{ name: 'policy', rules: [] }], elements: [] });
-    expect(connection.ruleCount(table, 'policy')).toBe(0);
+    expect(connection.rules(table, 'policy')).toHaveLength(0);
   });
 
   test('a set outside the definition is a mistake of the caller', () => {

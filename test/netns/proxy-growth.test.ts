@@ -93,7 +93,7 @@ function structure(): Readonly<Record<string, number>> {
     const chains = connection.chains(table);
     return {
       chains: chains.length,
-      rules: chains.reduce((sum, { name }) => sum + connection.ruleCount(table, name), 0),
+      rules: chains.reduce((sum, { name }) => sum + connection.rules(table, name).length, 0),
       sets: connection.sets(table).length,
     };
   } finally {

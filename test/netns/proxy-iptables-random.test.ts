@@ -2,13 +2,13 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { BALANCE_ANNOTATION } from '../../src/kube/resources.ts';
 import type { Service } from '../../src/kube/types.ts';
 import { removeServiceRules } from '../../src/proxy/modes/iptables/cleanup.ts';
-import { installedPrograms } from '../../src/proxy/modes/iptables/detection.ts';
 import { disagreements, randomRows } from '../support/flows/disagreements.ts';
 import type { Flow, FlowGroup } from '../support/flows/flow.ts';
 import { worldOf } from '../support/flows/model.ts';
 import { drawing, randomGroup } from '../support/flows/random.ts';
 import {
   enter,
+  installedPrograms,
   kernelRules,
   openSession,
   programWorld,

@@ -5,11 +5,12 @@ import { netnses } from '../../src/kernel/netns.ts';
 import { sysctls } from '../../src/kernel/sysctls.ts';
 import type { Netns } from '../../src/kernel/types.ts';
 import { removeServiceRules } from '../../src/proxy/modes/iptables/cleanup.ts';
-import { detectPrograms, installedPrograms } from '../../src/proxy/modes/iptables/detection.ts';
+import { detectPrograms } from '../../src/proxy/modes/iptables/detection.ts';
 import { KernelRules } from '../../src/proxy/modes/iptables/kernel-rules.ts';
 import { FakeIptables } from '../support/fake-iptables.ts';
 import {
   enter,
+  installedPrograms,
   kernelRules,
   listingOf,
   openSession,

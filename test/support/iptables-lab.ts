@@ -1,5 +1,10 @@
 /** The iptables mode in namespaces of tests. */
 import type { CommandPrefix, IptablesVariant } from '../../src/iptables/command.ts';
+import {
+  findIptables,
+  type IptablesPrograms,
+  openIptablesPrograms,
+} from '../../src/iptables/programs.ts';
 import { parseCidr } from '../../src/net/cidr.ts';
 import type { IPFamily } from '../../src/net/ip.ts';
 import { detectPrograms } from '../../src/proxy/modes/iptables/detection.ts';
@@ -15,6 +20,17 @@ export const VARIANTS = ['nft', 'legacy'] as const;
 
 export function enter({ path }: TestNetns): CommandPrefix {
   return ['nsenter', `--net=${path}`];
+}
+
+/** The programs of every variant that is installed. */
+export async function installedPrograms(
+  families: readonly IPFamily[],
+  prefix: CommandPrefix = [],
+): Promise<readonly IptablesPrograms[]> {
+  const installed = await findIptables(prefix);
+  return Array.from(installed.keys()).flatMap((variant) =>
+    families.map((family) => openIptablesPrograms(installed, variant, family, prefix)),
+  );
 }
 
 /** The rules of a family in a namespace. */

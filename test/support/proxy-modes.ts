@@ -1,9 +1,8 @@
 /** What tests of the proxy's modes share: one Service, and which rules are on a node. */
 import { removeServiceRules } from '../../src/proxy/modes/iptables/cleanup.ts';
-import { installedPrograms } from '../../src/proxy/modes/iptables/detection.ts';
 import { IPV4, IPV6, type Net } from './flows/net.ts';
 import { endpointsOf, sliceOf, webPort } from './flows/objects.ts';
-import { enter, VARIANTS } from './iptables-lab.ts';
+import { enter, installedPrograms, VARIANTS } from './iptables-lab.ts';
 import type { TestNetns } from './netns.ts';
 import { service } from './proxy-objects.ts';
 

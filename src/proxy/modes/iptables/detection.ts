@@ -41,14 +41,3 @@ export async function detectPrograms(
   }
   return new Map(families.map((family) => [family, open(variant, family)]));
 }
-
-/** The programs of every variant that is installed: for cleaning up after whoever wrote last. */
-export async function installedPrograms(
-  families: readonly IPFamily[],
-  prefix: CommandPrefix = [],
-): Promise<readonly IptablesPrograms[]> {
-  const installed = await findIptables(prefix);
-  return Array.from(installed.keys()).flatMap((variant) =>
-    families.map((family) => openIptablesPrograms(installed, variant, family, prefix)),
-  );
-}

@@ -3,11 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { CommandPrefix } from '../../../../../src/iptables/command.ts';
-import {
-  detectPrograms,
-  installedPrograms,
-} from '../../../../../src/proxy/modes/iptables/detection.ts';
+import { detectPrograms } from '../../../../../src/proxy/modes/iptables/detection.ts';
 import { IoError } from '../../../../../src/util/errors.ts';
+import { installedPrograms } from '../../../../support/iptables-lab.ts';
 
 let folder: string;
 let prefix: CommandPrefix;
