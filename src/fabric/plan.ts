@@ -38,6 +38,8 @@ export interface PlanFacts {
 
 export interface PlannedPeer {
   readonly name: string;
+  /** InternalIPs of the node. */
+  readonly addresses: readonly IP[];
   readonly path: Path;
   readonly podCIDRs: readonly Cidr[];
   /** Why it is not reached, or not in full. */
@@ -107,7 +109,9 @@ function isSamePeer(a: Peer, b: Peer): boolean {
 
 function look(peer: Peer, facts: PlanFacts): Known {
   const { path, problems, entries } = planPeer(peer, facts);
-  const planned = { name: peer.node.name, podCIDRs: peer.podCIDRs, path, problems };
+  const { name } = peer.node;
+  const addresses = Object.values(peer.node.addresses);
+  const planned = { name, addresses, podCIDRs: peer.podCIDRs, path, problems };
   return { peer, planned, entries: entries.map((entry) => [entryKey(entry), entry]) };
 }
 

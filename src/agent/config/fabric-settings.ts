@@ -23,6 +23,9 @@ export const FABRIC_SETTINGS = {
   vni: integer(1, 'VXLAN network identifier, the same on all nodes', {
     ...{ min: 1, max: 16_777_215 },
   }),
+  probePort: integer(8_473, 'UDP port at which nodes ask each other what arrives; 0 for never', {
+    ...{ min: 0, max: 65_535 },
+  }),
   mtu: integer(0, 'MTU of pods, 1280 or more; 0 follows the underlay', {
     ...{ min: 0, max: MOST_MTU, shown: '0', isLive: true },
   }),

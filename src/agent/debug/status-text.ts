@@ -144,8 +144,20 @@ function fabricLines(fabric: FabricStatus, now: string): readonly string[] {
   return [
     `back end ${backend}: ${state}; ${own}${size}`,
     others === 0 ? 'no other node' : `${counted(others, 'other node')}: ${ways.join(', ')}`,
+    ...pathLines(fabric.paths),
     `${counted(entries, 'entry', 'entries')} in the kernel${right}${settled}`,
   ];
+}
+
+function pathLines({ full, smaller, nothing }: FabricStatus['paths']): readonly string[] {
+  const all = full + smaller + nothing;
+  if (all === 0) return [];
+  const answers = [
+    `${full} pass packets of that size`,
+    ...(smaller === 0 ? [] : [`${smaller} only smaller ones`]),
+    ...(nothing === 0 ? [] : [`${nothing} do not answer`]),
+  ];
+  return [`${counted(all, 'path')} probed: ${answers.join(', ')}`];
 }
 
 function cniLines(status: CniStatus): readonly string[] {

@@ -51,6 +51,8 @@ export interface FabricStatus {
     readonly unreachable: number;
     readonly withoutPods: number;
   };
+  /** Ways to them, by what arrives: packets of the MTU of pods, only smaller ones, or nothing. */
+  readonly paths: { readonly full: number; readonly smaller: number; readonly nothing: number };
   /** Routes, neighbours and forwarding entries. */
   readonly entries: number;
   /** How many of them somebody else had changed, and were put right. */

@@ -18,6 +18,7 @@ import type { FabricFacts, FabricReadiness } from './facts.ts';
 import { removeFormerGateways } from './former-gateways.ts';
 import { NodeCondition } from './node-condition.ts';
 import { NodeLife } from './node-life.ts';
+import { startPathProbes } from './path-probes.ts';
 import { fabricStatus } from './status.ts';
 
 /** What others ask the fabric. */
@@ -47,8 +48,12 @@ export function startFabric(
     clock: context.clock,
     log,
     guard: () => undefined,
-    onReport: (report) => readiness.tell(report),
+    onReport: (report) => {
+      readiness.tell(report);
+      probes.follow(report);
+    },
   });
+  const probes = startPathProbes(context, rtnl);
   const watch = watchKernel(nodeEvents, fabric);
   lifecycle.onShutdown('fabric', async () => {
     watch.close();
@@ -56,10 +61,15 @@ export function startFabric(
   });
   feedFabric(context, fabric);
   const life = startNodeLife(context, { readiness, rtnl, isProxyServing });
-  context.metrics.observeFabric(() => ({ report: fabric.report, life: life.state() }));
+  context.metrics.observeFabric(() => {
+    return { report: fabric.report, life: life.state(), findings: probes.findings() };
+  });
   return {
-    status: () => fabricStatus(fabric.report, context.live.current.fabric.backend),
-    problems: () => life.problems(),
+    status: () => {
+      const { backend } = context.live.current.fabric;
+      return fabricStatus(fabric.report, backend, probes.findings());
+    },
+    problems: () => [...life.problems(), ...probes.problems()],
   };
 }
 

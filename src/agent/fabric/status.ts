@@ -1,10 +1,15 @@
 import type { Backend, Path } from '../../fabric/plan.ts';
+import { countFindings, type PathFinding } from '../../fabric/probe/path.ts';
 import type { FabricReport } from '../../fabric/report.ts';
 import { summarized } from '../../util/complaints.ts';
 import type { FabricStatus } from '../debug/status.ts';
 
 /** What `weft status` tells of the fabric. */
-export function fabricStatus(report: FabricReport, backend: Backend): FabricStatus {
+export function fabricStatus(
+  report: FabricReport,
+  backend: Backend,
+  findings: readonly PathFinding[],
+): FabricStatus {
   const { isReady, reason, podCIDRs, mtu, peers, problems, entries, repairs, settledAtMs } = report;
   const count = (path: Path) => peers.filter((peer) => peer.path === path).length;
   return {
@@ -19,6 +24,7 @@ export function fabricStatus(report: FabricReport, backend: Backend): FabricStat
       unreachable: count('unreachable'),
       withoutPods: count('none'),
     },
+    paths: countFindings(findings),
     entries,
     repairs,
     ...(settledAtMs === undefined ? {} : { settledAt: new Date(settledAtMs).toISOString() }),

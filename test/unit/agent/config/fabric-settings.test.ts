@@ -15,6 +15,7 @@ test('a file without the section has the defaults', () => {
     backend: 'auto',
     tunnelPort: 8472,
     vni: 1,
+    probePort: 8473,
     mtu: 0,
     clusterCIDRs: [],
     masquerade: true,

@@ -1,0 +1,64 @@
+import { randomBytes } from 'node:crypto';
+import {
+  askingAddresses,
+  type PathFinding,
+  pathProblem,
+  pathsTo,
+} from '../../fabric/probe/path.ts';
+import { Prober } from '../../fabric/probe/prober.ts';
+import type { FabricReport } from '../../fabric/report.ts';
+import type { RouteLookup } from '../../kernel/types.ts';
+import { Reminder, summarized } from '../../util/complaints.ts';
+import type { ClusterContext } from '../context.ts';
+import { nodeOf } from '../objects/events.ts';
+import { openProbeSocket } from './probe-socket.ts';
+
+export interface PathProbes {
+  /** Looks at the paths that there are now. */
+  follow(report: FabricReport): void;
+  /** What was found last, of each path that was looked at. */
+  findings(): readonly PathFinding[];
+  problems(): readonly string[];
+}
+
+const SAID_AGAIN_MS = 3_600_000;
+const NO_PROBES: PathProbes = { follow: () => {}, findings: () => [], problems: () => [] };
+
+/** Looks whether what pods send arrives at other nodes, and says where it does not. */
+export function startPathProbes(context: ClusterContext, rtnl: RouteLookup): PathProbes {
+  const { config, clock, lifecycle, objects } = context;
+  const { probePort: port } = config.fabric;
+  if (port === 0) return NO_PROBES;
+  const log = context.log.child({ component: 'fabric' });
+  const reminder = new Reminder(clock, SAID_AGAIN_MS);
+  const found = new Map<string, PathFinding>();
+  const { socket, problems } = openProbeSocket(port);
+  const problemsNow = () =>
+    summarized([...found.values()].flatMap((each) => pathProblem(each) ?? []));
+  const prober = new Prober({
+    ...{ socket, port, clock },
+    randomId: () => randomBytes(8).readBigUInt64BE(),
+    knownMtu: (to) => rtnl.routeTo(to)?.mtu,
+    onFinding: (finding) => {
+      found.set(finding.path.target, finding);
+      const note = problemsNow().join('; ');
+      if (!reminder.isDue(note) || note === '') return;
+      log.warn({ problems: note }, 'packets of pods do not arrive at other nodes');
+      const about = nodeOf(config);
+      objects.events.send({
+        ...{ about, type: 'Warning', reason: 'PathMTU', action: 'ProbePath', note },
+      });
+    },
+  });
+  lifecycle.onShutdown('path probes', () => prober.close());
+  return {
+    follow({ peers, mtu }) {
+      const paths = pathsTo(peers);
+      const targets = new Set<string>(paths.map(({ target }) => target));
+      for (const target of found.keys()) if (!targets.has(target)) found.delete(target);
+      if (mtu !== undefined) prober.follow(paths, mtu, askingAddresses(peers));
+    },
+    findings: () => [...found.values()],
+    problems: () => [...problems(), ...problemsNow()],
+  };
+}

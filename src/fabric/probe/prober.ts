@@ -1,0 +1,166 @@
+import type { IP } from '../../net/ip.ts';
+import type { Clock } from '../../util/clock.ts';
+import { decodeProbe, encodeProbe } from './message.ts';
+import type { PathFinding, ProbedPath } from './path.ts';
+import { beginSearch, foundSize, HEADER_BYTES, nextSize, noteLimit, noteSize } from './search.ts';
+
+/** UDP at the probe's port, both families. */
+export interface ProbeSocket {
+  /** Never fragmented on the way as long as it is not larger than what the kernel knows of the path. */
+  send(to: IP, port: number, message: Buffer): void;
+  onMessage(listener: (message: Buffer, from: IP, port: number) => void): void;
+  close(): void;
+}
+
+export interface ProberOptions {
+  readonly socket: ProbeSocket;
+  /** Of all nodes. */
+  readonly port: number;
+  readonly clock: Clock;
+  /** 64 bits that nobody guesses. */
+  readonly randomId: () => bigint;
+  /** What the kernel has learnt of a path (RFC 1191, RFC 8201); undefined for nothing. */
+  readonly knownMtu: (to: IP) => number | undefined;
+  readonly onFinding: (finding: PathFinding) => void;
+}
+
+/** A path is looked at again after this. */
+const ROUND_MS = 60_000;
+/** Between two questions, however many peers there are. */
+const PAUSE_MS = 20;
+const ANSWER_MS = 1_000;
+/** One lost packet says nothing of its size. */
+const TRIES = 3;
+/** Answers in a second, whoever asks. */
+const MOST_ANSWERS = 1_000;
+
+interface Question {
+  readonly resolve: (roundTripMs: number | undefined) => void;
+  readonly askedAtMs: number;
+}
+
+/**
+ * Asks peers, one path after the other, whether packets of the size that pods use arrive, and finds
+ * the size that does where they do not. Answers what peers ask, nobody else.
+ */
+export class Prober {
+  readonly #options: ProberOptions;
+  readonly #questions = new Map<bigint, Question>();
+  readonly #lookedAtMs = new Map<string, number>();
+  #paths: ReadonlyMap<string, ProbedPath> = new Map();
+  #isLooking = false;
+  #wanted = 0;
+  #allowed: ReadonlySet<IP> = new Set();
+  #cancel: (() => void) | undefined;
+  #isStopped = false;
+  #answersIn = { second: 0, count: 0 };
+
+  constructor(options: ProberOptions) {
+    this.#options = options;
+    options.socket.onMessage((message, from, port) => this.#onMessage(message, from, port));
+  }
+
+  /** What is to be looked at from now on: paths, the size that pods use, and who may ask. */
+  follow(paths: readonly ProbedPath[], wanted: number, allowed: ReadonlySet<IP>): void {
+    this.#allowed = allowed;
+    if (wanted !== this.#wanted) this.#lookedAtMs.clear();
+    this.#wanted = wanted;
+    this.#paths = new Map(paths.map((path) => [`${path.way} ${path.target}`, path]));
+    for (const key of this.#lookedAtMs.keys()) {
+      if (!this.#paths.has(key)) this.#lookedAtMs.delete(key);
+    }
+    if (!this.#isLooking) this.#after(PAUSE_MS);
+  }
+
+  close(): void {
+    this.#isStopped = true;
+    this.#cancel?.();
+    for (const { resolve } of this.#questions.values()) resolve(undefined);
+    this.#options.socket.close();
+  }
+
+  #after(ms: number): void {
+    this.#cancel?.();
+    if (!this.#isStopped) this.#cancel = this.#options.clock.schedule(ms, () => void this.#turn());
+  }
+
+  /** One path at a time, of those that are due the one that has waited longest. */
+  async #turn(): Promise<void> {
+    const { clock, onFinding } = this.#options;
+    const lookedAtMs = (key: string) => this.#lookedAtMs.get(key) ?? Number.NEGATIVE_INFINITY;
+    let next: string | undefined;
+    for (const key of this.#paths.keys()) {
+      if (next === undefined || lookedAtMs(key) < lookedAtMs(next)) next = key;
+    }
+    const path = this.#paths.get(next ?? '');
+    if (next === undefined || path === undefined) return;
+    const waitMs = lookedAtMs(next) + ROUND_MS - clock.now();
+    if (waitMs > 0) {
+      this.#after(waitMs);
+      return;
+    }
+    this.#isLooking = true;
+    this.#lookedAtMs.set(next, clock.now());
+    const finding = await this.#look(path);
+    this.#isLooking = false;
+    if (this.#paths.get(next) === path && finding.wanted === this.#wanted) onFinding(finding);
+    this.#after(PAUSE_MS);
+  }
+
+  async #look(path: ProbedPath): Promise<PathFinding> {
+    const { clock, knownMtu } = this.#options;
+    const wanted = this.#wanted;
+    let search = beginSearch(path.family, wanted);
+    let roundTripMs: number | undefined;
+    for (let size = nextSize(search); size !== undefined; size = nextSize(search)) {
+      if (this.#isStopped) break;
+      search = noteLimit(search, knownMtu(path.target));
+      const took = await this.#try(path, Math.min(size, search.most));
+      roundTripMs ??= took;
+      const tried = noteSize(search, Math.min(size, search.most), took !== undefined);
+      search = noteLimit(tried, knownMtu(path.target));
+    }
+    return { path, wanted, mtu: foundSize(search), roundTripMs, atMs: clock.now() };
+  }
+
+  async #try(path: ProbedPath, size: number): Promise<number | undefined> {
+    for (let count = 0; count < TRIES && !this.#isStopped; count += 1) {
+      const took = await this.#ask(path, size - HEADER_BYTES[path.family]);
+      if (took !== undefined) return took;
+    }
+    return undefined;
+  }
+
+  async #ask({ target }: ProbedPath, bytes: number): Promise<number | undefined> {
+    const { socket, port, clock, randomId } = this.#options;
+    const id = randomId();
+    const { promise, resolve } = Promise.withResolvers<number | undefined>();
+    this.#questions.set(id, { resolve, askedAtMs: clock.now() });
+    const cancel = clock.schedule(ANSWER_MS, () => resolve(undefined));
+    socket.send(target, port, encodeProbe({ kind: 'ask', id, bytes }));
+    const took = await promise;
+    cancel();
+    this.#questions.delete(id);
+    return took;
+  }
+
+  #onMessage(bytes: Buffer, from: IP, port: number): void {
+    const message = decodeProbe(bytes);
+    if (message === undefined) return;
+    const { socket, clock } = this.#options;
+    if (message.kind === 'answer') {
+      const question = this.#questions.get(message.id);
+      question?.resolve(clock.now() - question.askedAtMs);
+      return;
+    }
+    if (!this.#allowed.has(from) || !this.#mayAnswer()) return;
+    socket.send(from, port, encodeProbe({ ...message, kind: 'answer' }));
+  }
+
+  #mayAnswer(): boolean {
+    const second = Math.floor(this.#options.clock.now() / 1_000);
+    if (second !== this.#answersIn.second) this.#answersIn = { second, count: 0 };
+    this.#answersIn.count += 1;
+    return this.#answersIn.count <= MOST_ANSWERS;
+  }
+}
