@@ -207,6 +207,7 @@ function declareCleanupFlags(parser: Argv): Argv {
   text('component', 'What to take out: cni or proxy [default: both]');
   text('run-dir', 'Where records are [default: $WEFT_RUN_DIR, else /run/weft]');
   text('state-dir', 'Where the last known objects are [default: /var/lib/weft]');
+  text('cni-conf-dir', 'Where our network configuration is [default: /etc/cni/net.d]');
   parser.option('dry-run', { type: 'boolean', describe: 'Only print what would become of what' });
   return parser.option('force', {
     type: 'boolean',

@@ -3,6 +3,7 @@ import {
   type AgentConfig,
   type AgentFlags,
   agentConfigFromKubeProxy,
+  DEFAULT_CNI,
   resolveAgentConfig,
   type Surroundings,
 } from '../agent/config/agent-config.ts';
@@ -163,6 +164,7 @@ async function runCleanup(
   const { removed, kept } = await cleanup({
     runDir: lastText(flags['run-dir']) ?? runDir,
     stateDir: lastText(flags['state-dir']) ?? DEFAULT_STATE_DIR,
+    confDirectory: lastText(flags['cni-conf-dir']) ?? DEFAULT_CNI.confDirectory,
     components,
     isDryRun,
     isForced: flags['force'] === true,

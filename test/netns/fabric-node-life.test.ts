@@ -218,3 +218,14 @@ test('after a reboot pods wait with the conflist of before, until the fabric is 
   await until('STATUS is well', () => Object.keys(cni('STATUS', before)).length === 0);
   expect(addPod(before)).toHaveLength(2);
 }, 60_000);
+
+test('cleanup takes the conflist and shuts the gate', async () => {
+  await endAgent('SIGTERM');
+  expect(existsSync(place(CONFLIST))).toBe(true);
+  const before = conflist();
+  const directories = ['--run-dir', place('run'), '--cni-conf-dir', place('net.d')];
+  const { stdout } = netns.attempt(WEFT_BINARY, ['cleanup', '--component', 'cni', ...directories]);
+  expect(stdout).toContain(`removed network configuration ${place(CONFLIST)}`);
+  expect(readdirSync(place('net.d'))).toEqual([]);
+  expect(cni('STATUS', before)).toMatchObject({ code: 50 });
+}, 60_000);

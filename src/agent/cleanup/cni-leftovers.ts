@@ -19,6 +19,7 @@ import { systemClock } from '../../util/clock.ts';
 import { DEFAULT_CNI } from '../config/agent-config.ts';
 import { ownNamespaceTables, removeTable } from '../proxy/own-tables.ts';
 import { WEFT_VERSION } from '../version.ts';
+import { conflistLeftovers } from './conflist-leftovers.ts';
 import { type CleanupOptions, filesIn, type Leftover } from './leftover.ts';
 
 /** What the CNI side keeps in the run directory. */
@@ -43,7 +44,7 @@ export function isCniTable(table: Table): boolean {
  * the tables and files themselves.
  */
 export function leftoversOfCni(options: CleanupOptions): readonly Leftover[] {
-  const { components, runDir, isForced } = options;
+  const { components, runDir, confDirectory, isForced } = options;
   if (!components.includes('cni')) return [];
   const node = openLocalNode({
     runDirectory: runDir,
@@ -52,6 +53,7 @@ export function leftoversOfCni(options: CleanupOptions): readonly Leftover[] {
   });
   const sources = sweepSources({
     ...DEFAULT_CNI,
+    confDirectory,
     node,
     runDirectory: runDir,
     now: systemClock.now,
@@ -67,6 +69,7 @@ export function leftoversOfCni(options: CleanupOptions): readonly Leftover[] {
     dataDirsOf: (attachment) => storesOf(attachment, facts),
   };
   const items = [
+    ...conflistLeftovers(confDirectory),
     ...lost.map((removal) => {
       return { text: textOf(removal), isNeeded: false, remove: () => remove(removal, tools) };
     }),

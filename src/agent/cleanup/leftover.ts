@@ -7,6 +7,8 @@ export type CleanedComponent = 'cni' | 'proxy';
 export interface CleanupOptions {
   readonly runDir: string;
   readonly stateDir: string;
+  /** The runtime's network configurations. */
+  readonly confDirectory: string;
   readonly components: readonly CleanedComponent[];
   /** Only tells what would be done. */
   readonly isDryRun: boolean;

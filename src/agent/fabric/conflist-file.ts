@@ -1,7 +1,7 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { namesIn, readIfReadable, readIfThere, replaceFile } from '../../util/files.ts';
-import { earlierConfigurations, ownershipOf } from './conflist.ts';
+import { earlierConfigurations, type Ownership, ownershipOf } from './conflist.ts';
 
 export interface ConflistPlace {
   /** The runtime's network configurations. */
@@ -47,16 +47,21 @@ export function placeConflist({ directory, name }: ConflistPlace, text: string):
   return { isWritten, removed, problems: earlierThan(directory, name) };
 }
 
-/** Paths of all conflists in a directory that are ours, as we wrote them. */
-export function ownConflists(directory: string): readonly string[] {
+/** Conflists in a directory that an agent wrote, with whether somebody has changed them since. */
+export function markedConflists(
+  directory: string,
+): readonly { readonly path: string; readonly owner: Ownership }[] {
   return namesIn(directory)
     .filter((name) => name.endsWith('.conflist'))
     .map((name) => join(directory, name))
-    .filter((path) => ownershipOf(readIfReadable(path) ?? '') === 'ours');
+    .map((path) => ({ path, owner: ownershipOf(readIfReadable(path) ?? '') }))
+    .filter(({ owner }) => owner !== 'foreign');
 }
 
 function removeFormer(directory: string, name: string): readonly string[] {
-  const former = ownConflists(directory).filter((path) => path !== join(directory, name));
+  const former = markedConflists(directory)
+    .filter(({ path, owner }) => owner === 'ours' && path !== join(directory, name))
+    .map(({ path }) => path);
   for (const path of former) rmSync(path, { force: true });
   return former;
 }

@@ -199,6 +199,8 @@ const both = ['cni', 'proxy'] as const;
 test.each<[string, Partial<CleanupOptions>]>([
   ['cleanup', { components: both, isDryRun: false, isForced: false, stateDir: '/var/lib/weft' }],
   ['cleanup --state-dir /state --run-dir /r', { stateDir: '/state', runDir: '/r' }],
+  ['cleanup', { confDirectory: '/etc/cni/net.d' }],
+  ['cleanup --cni-conf-dir /conf', { confDirectory: '/conf' }],
   ['cleanup --component cni --dry-run', { components: ['cni'], isDryRun: true }],
   ['cleanup --component=proxy --force', { components: ['proxy'], isForced: true }],
   [

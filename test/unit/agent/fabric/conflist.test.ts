@@ -10,12 +10,13 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { conflistLeftovers } from '../../../../src/agent/cleanup/conflist-leftovers.ts';
 import {
   earlierConfigurations,
   ownershipOf,
   renderConflist,
 } from '../../../../src/agent/fabric/conflist.ts';
-import { ownConflists, placeConflist } from '../../../../src/agent/fabric/conflist-file.ts';
+import { markedConflists, placeConflist } from '../../../../src/agent/fabric/conflist-file.ts';
 import { configDoubts } from '../../../../src/cni/doubts.ts';
 import { readNetworkConfigs } from '../../../../src/cni/network-configs.ts';
 import { configRefusals } from '../../../../src/cni/refusals.ts';
@@ -133,13 +134,31 @@ describe('the file', () => {
     expect(problems).toEqual([expect.stringMatching('05-flannel.conf, which the runtime takes')]);
   });
 
+  test('cleanup takes ours, keeps one that was changed unless forced, and leaves all others', () => {
+    place(renderConflist(facts));
+    writeFileSync(join(directory, '20-weft.conflist'), renderConflist(facts).replace('1450', '1'));
+    writeFileSync(join(directory, '30-other.conflist'), '{}');
+    const leftovers = conflistLeftovers(directory);
+    expect(leftovers.map(({ text, isNeeded }) => [text, isNeeded])).toEqual([
+      [`network configuration ${join(directory, name)}`, false],
+      [
+        `network configuration ${join(directory, '20-weft.conflist')}, which somebody has changed`,
+        true,
+      ],
+    ]);
+    for (const each of leftovers) each.remove();
+    expect(readdirSync(directory)).toEqual(['30-other.conflist']);
+    expect(conflistLeftovers(join(parent, 'nowhere'))).toEqual([]);
+  });
+
   test('another name takes ours away from the former one, and nobody elses', () => {
     place(renderConflist(facts));
     writeFileSync(join(directory, '20-other.conflist'), '{"name": "other"}');
     const { removed } = place(renderConflist(facts), '00-weft.conflist');
     expect(removed).toEqual([join(directory, name)]);
     expect(existsSync(join(directory, name))).toBe(false);
-    expect(ownConflists(directory)).toEqual([join(directory, '00-weft.conflist')]);
+    const path = join(directory, '00-weft.conflist');
+    expect(markedConflists(directory)).toEqual([{ path, owner: 'ours' }]);
     expect(readdirSync(directory)).toEqual(['00-weft.conflist', '20-other.conflist']);
   });
 });
