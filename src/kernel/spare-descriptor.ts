@@ -11,17 +11,16 @@ export class SpareDescriptor {
     this.#open();
   }
 
-  /** Runs `work` with one descriptor more than there is; false when even that one is gone. */
-  lend(work: () => void): boolean {
+  /** Runs `work` with one descriptor more than there is; not at all when even that one is gone. */
+  lend(work: () => void): void {
     if (this.#fd === undefined) this.#open();
-    if (this.#fd === undefined) return false;
+    if (this.#fd === undefined) return;
     this.close();
     try {
       work();
     } finally {
       this.#open();
     }
-    return true;
   }
 
   close(): void {

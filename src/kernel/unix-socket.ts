@@ -106,15 +106,17 @@ export class UnixServer {
   /** Nothing can be accepted: who waits is turned away, and the others are served on. */
   #refuseWaiting(cause: Error): void {
     this.#report(cause.message);
-    const isDone = this.#spare.lend(() => {
+    let isNobodyWaiting = false;
+    this.#spare.lend(() => {
       try {
         let accepted = wire.acceptUnix(this.#fd);
         for (; accepted !== null; accepted = wire.acceptUnix(this.#fd)) closeSync(accepted.fd);
+        isNobodyWaiting = true;
       } catch {
-        // The next event tries again.
+        // One descriptor more does not help: the kernel may be short of memory.
       }
     });
-    if (isDone) return;
+    if (isNobodyWaiting) return;
     // The socket stays readable: without a pause this would be all that the process does.
     this.#watch?.close();
     setTimeout(() => this.#isClosed || this.#listen(), ACCEPT_RETRY_MS).unref();

@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { closeSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { closeSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -166,6 +166,29 @@ test('a peer is known to be gone before its end is read', async () => {
   await until('it was asked twice', () => seen.length === 2);
   server.close();
   expect(seen).toEqual([false, true]);
+});
+
+test('a kernel without memory for connections is asked again now and then, not all the time', async () => {
+  const script = new URL('../../support/workloads/unix-server.ts', import.meta.url).pathname;
+  const trace = join(directory, 'trace');
+  const strace = ['-f', '-qq', '-o', trace, '-e', 'trace=accept4'];
+  const failing = [...strace, '-e', 'inject=accept4:error=ENOMEM'];
+  const child = spawn('strace', [...failing, process.execPath, script, path], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const lines = createInterface({ input: child.stdout });
+  const output: string[] = [];
+  lines.on('line', (line) => output.push(line));
+  await until('it listens', () => output.includes('listening'));
+  connect(path).on('error', () => {});
+  const asked = () => readFileSync(trace, 'utf8').split('ENOMEM').length - 1;
+  await until('it was asked', () => asked() > 0);
+  const startedAt = performance.now();
+  await until('it is asked again', () => asked() > 10);
+  // Twice in 100 ms; without a pause it would be tens of thousands a second.
+  expect(asked() / (performance.now() - startedAt)).toBeLessThan(0.2);
+  child.kill('SIGKILL');
+  await new Promise((resolve) => child.on('close', resolve));
 });
 
 test('without descriptors left connections are refused, and served once there are some', async () => {
