@@ -113,3 +113,14 @@ test('rules of the firewall member come back when somebody has removed them', as
   await node.until(() => rules().length === 4, 2_000);
   expect(rules().sort()).toEqual(before.toSorted());
 });
+
+test('so do those of a standalone that the agent has not heard of', async () => {
+  const rules = () => node.host.run('iptables', '-S').match(/^-A.*$/gm) ?? [];
+  node.host.run('iptables', '-P', 'FORWARD', 'DROP');
+  await node.startAgent();
+  node.attach(node.pod(), 'one', { firewall: true });
+  const before = rules();
+  node.host.run('iptables', '-F', 'FORWARD');
+  await node.until(() => node.count('repaired', 'forwardRules') === 1, 2_000);
+  expect(rules()).toEqual(before);
+});

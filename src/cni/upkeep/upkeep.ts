@@ -7,7 +7,7 @@ import type { Clock } from '../../util/clock.ts';
 import { toError } from '../../util/errors.ts';
 import type { Logger } from '../../util/log.ts';
 import { BoundedFrequencyRunner } from '../../util/runner.ts';
-import type { Attachment } from '../attachment.ts';
+import { type Attachment, attachmentKey } from '../attachment.ts';
 import { MASQUERADE_TABLE } from '../bridge/masquerade.ts';
 import { SPOOF_TABLE } from '../bridge/spoof.ts';
 import { openExecPlugin } from '../exec-plugin.ts';
@@ -79,9 +79,13 @@ const OWN_TABLES: ReadonlySet<string> = new Set(
 
 const IPTABLES_NAT_TABLES: ReadonlySet<string> = new Set(Object.values(NAT_TABLES).map(tableText));
 
+const IPTABLES_FILTER_TABLES: ReadonlySet<string> = new Set(
+  Object.values(FILTER_TABLES).map(tableText),
+);
+
 const OWN_AND_FILTER_TABLES: ReadonlySet<string> = new Set([
   ...OWN_TABLES,
-  ...Object.values(FILTER_TABLES).map(tableText),
+  ...IPTABLES_FILTER_TABLES,
 ]);
 
 /**
@@ -103,6 +107,8 @@ export class Upkeep {
   #suspected = 0;
   /** A change of these is a reason to look. */
   #watched = OWN_TABLES;
+  /** Keys of the attachments that the last repair has looked at. */
+  #known: ReadonlySet<string> = new Set();
 
   private constructor(options: UpkeepOptions) {
     const { clock, log, sweepIntervalMs = DEFAULT_SWEEP_INTERVAL_MS } = options;
@@ -217,6 +223,9 @@ export class Upkeep {
   #repair(): void {
     const by = [...this.#authors];
     this.#authors = new Set();
+    const { records, journal } = this.#options.node;
+    const unfinished = new Set(journal.unfinished().map(attachmentKey));
+    this.#known = new Set(records.keys().filter((key) => !unfinished.has(key)));
     const { repairs, error, usesIptables } = repair(this.#repairOptions());
     this.#watched = usesIptables ? OWN_AND_FILTER_TABLES : OWN_TABLES;
     for (const done of repairs) this.#noteRepair(done, by);
@@ -254,6 +263,12 @@ export class Upkeep {
     this.#repairer.trigger();
   }
 
+  /** A standalone that this agent has not heard of may have made rules of iptables. */
+  #mayBeNews(tables: ReadonlySet<string>): boolean {
+    if (!hasAny(tables, IPTABLES_FILTER_TABLES)) return false;
+    return this.#options.node.records.keys().some((key) => !this.#known.has(key));
+  }
+
   #onTables(event: TableEvent | 'overflow'): void {
     if (event === 'overflow') {
       this.#rules.trigger();
@@ -262,7 +277,7 @@ export class Upkeep {
     }
     const { tables, byProcess } = event;
     if (hasAny(tables, IPTABLES_NAT_TABLES)) this.#rules.trigger(byProcess);
-    if (!hasAny(tables, this.#watched)) return;
+    if (!hasAny(tables, this.#watched) && !this.#mayBeNews(tables)) return;
     this.#authors.add(byProcess);
     this.#repairer.trigger();
   }
