@@ -1,13 +1,23 @@
 import type { IP, IPFamily } from '../net/ip.ts';
+import type { Frontend } from './claims.ts';
 import type { ResolvedPort } from './state.ts';
 
 /** Which local addresses accept NodePorts: these, or every one but loopback. */
 export type NodePortIPs = readonly IP[] | 'anyLocal';
 
+/** A frontend that rules of an earlier agent served, and no Service wants any more. */
+export interface FormerFrontend {
+  readonly frontend: Frontend;
+  /** `ip port` of its endpoints. */
+  readonly endpoints: ReadonlySet<string>;
+}
+
 export interface Commit {
   /** What was told since the last commit is all there is: whatever was not told is gone. */
   readonly isFull: boolean;
   readonly nodePortIPs: NodePortIPs;
+  /** Found in the kernel by a first commit, and removed; UDP only. */
+  readonly former?: readonly FormerFrontend[];
 }
 
 /** Learns what reaches the kernel, and when. It must return quickly: a sync waits for it. */

@@ -225,6 +225,7 @@ export class Proxier {
     const commit: Commit = {
       isFull,
       nodePortIPs: layout.acceptsOnAllAddresses ? 'anyLocal' : nodePortIPs,
+      ...(session.former === undefined ? {} : { former: session.former }),
     };
     for (const listener of listeners) listener.committed(this.family, commit);
     this.#state.committed();

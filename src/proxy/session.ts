@@ -1,4 +1,5 @@
 import type { IP } from '../net/ip.ts';
+import type { FormerFrontend } from './commit-listener.ts';
 import type { LayoutOptions } from './layout-options.ts';
 import type { ResolvedPort } from './state.ts';
 
@@ -35,6 +36,8 @@ export interface ServiceSession {
    * milliseconds.
    */
   removeIdle(now: number, onFailure: (chain: string, error: unknown) => void): void | Promise<void>;
+  /** What the first `program` has removed; absent in modes that do not tell. */
+  readonly former?: readonly FormerFrontend[];
   /** Absent: there is nothing to compare. */
   readonly audit?: SessionAudit;
   /** What is in the kernel stays. */

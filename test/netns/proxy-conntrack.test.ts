@@ -110,6 +110,26 @@ const flowIds = (...filter: readonly string[]) =>
     ...lab.node.run('conntrack', '-L', '-o', 'id', '-p', 'udp', ...filter).matchAll(/ id=(\d+)/g),
   ].map(([, id]) => id);
 
+describe('a UDP flow of a Service that goes while no agent runs ends with the next start', () => {
+  test.each([
+    { name: 'clusterIP', from: () => lab.client, to: V4.vip, port: 53, ips: V4 },
+    { name: 'NodePort', from: () => lab.outside, to: V4.node, port: NODE_PORT, ips: V4 },
+    { name: 'clusterIP over IPv6', from: () => lab.client, to: V6.vip, port: 53, ips: V6 },
+    { name: 'NodePort over IPv6', from: () => lab.outside, to: V6.node, port: NODE_PORT, ips: V6 },
+  ])('$name', async ({ from, to, port, ips }) => {
+    const first = await startProxy({ services: [dns(ips.vip)], slices: [endpoints([ips.a])] });
+    const flow = await stream(from(), to, port);
+    await answeredBy(flow, 'a');
+    await first.stop();
+    const led = flowIds('--reply-src', ips.a);
+    expect(led).toHaveLength(1);
+    await startProxy({ services: [], slices: [] });
+    await expect
+      .poll(() => flowIds('--reply-src', ips.a), { timeout: 5_000, interval: 20 })
+      .not.toContain(led[0]);
+  });
+});
+
 describe('a UDP flow follows the endpoint', () => {
   test.each([
     { name: 'clusterIP', from: () => lab.client, to: V4.vip, port: 53, ips: V4 },

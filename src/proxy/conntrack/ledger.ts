@@ -1,6 +1,7 @@
 import type { Flow } from '../../kernel/types.ts';
 import type { IP } from '../../net/ip.ts';
 import { type Frontend, frontendKey } from '../claims.ts';
+import type { FormerFrontend } from '../commit-listener.ts';
 import type { ResolvedPort } from '../state.ts';
 import {
   canStrand,
@@ -46,9 +47,9 @@ export class FrontendLedger {
   /**
    * What was noted is in the kernel; `isFull`: and nothing else. Gives the frontends whose flows may
    * be stale by it, those that are gone among them: after a full sync all, as nobody knows what the
-   * table was like before.
+   * table was like before; `former` are those that it had besides.
    */
-  commit(isFull: boolean): readonly Frontend[] {
+  commit(isFull: boolean, former: readonly FormerFrontend[] = []): readonly Frontend[] {
     const told = isFull ? [...this.#services.keys()] : [...this.#pendingServices.keys()];
     const before = new Map<string, FlowFrontend>();
     for (const service of told) for (const entry of this.#forget(service)) keep(before, entry);
@@ -67,7 +68,9 @@ export class FrontendLedger {
       const known = before.get(flowFrontendKey(entry));
       if (known !== undefined) this.#noteFormer(known);
     }
-    return asked.map(({ frontend }) => frontend);
+    const adopted = former.filter(({ frontend }) => !this.#committed.has(frontendKey(frontend)));
+    for (const entry of adopted) this.#noteFormer({ service: '', ...entry });
+    return [...asked, ...adopted].map(({ frontend }) => frontend);
   }
 
   /** The flows of these frontends were looked at. */

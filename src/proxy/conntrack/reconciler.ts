@@ -116,14 +116,14 @@ class FamilyReconciler {
     this.#ledger.note(service, ports);
   }
 
-  committed({ isFull, nodePortIPs }: Commit): void {
+  committed({ isFull, nodePortIPs, former }: Commit): void {
     const isElsewhere = String(nodePortIPs) !== String(this.#nodePortIPs);
     if (isElsewhere) {
       this.#ledger.noteFormerNodePorts();
       this.#formerNodePortIPs = joined(this.#formerNodePortIPs, this.#nodePortIPs);
       this.#nodePortIPs = nodePortIPs;
     }
-    for (const frontend of this.#ledger.commit(isFull)) this.#ask(frontend);
+    for (const frontend of this.#ledger.commit(isFull, former)) this.#ask(frontend);
     if (isElsewhere) for (const frontend of this.#ledger.nodePorts()) this.#ask(frontend);
     if (this.#due.size > 0) this.#runner.trigger();
     if (this.#settling.size > 0) this.#settle();

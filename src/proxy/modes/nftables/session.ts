@@ -2,12 +2,14 @@ import type { ObservedTable } from '../../../nftables/applier.ts';
 import { ipBytes } from '../../../nftables/bytes.ts';
 import type { Chain } from '../../../nftables/model.ts';
 import { Turn } from '../../../util/turns.ts';
+import type { FormerFrontend } from '../../commit-listener.ts';
 import type { LayoutOptions } from '../../layout-options.ts';
 import type { OpenSession, ServiceSession, SessionAudit, SessionSettings } from '../../session.ts';
 import type { ResolvedPort } from '../../state.ts';
 import { ChangeBatch } from './change-batch.ts';
 import { TableComparison } from './comparison.ts';
 import { fixedChains } from './fixed-chains.ts';
+import { formerFrontends } from './former-frontends.ts';
 import { tableDefinition } from './layout.ts';
 import { nodeChains } from './node-chains.ts';
 import { ObservedElements } from './observed.ts';
@@ -47,6 +49,8 @@ export class TableSession implements ServiceSession {
   readonly #turn = new Turn();
   /** Undefined once it is done. */
   #first: FirstProgramming | undefined;
+  /** What the table had of Services that are gone. */
+  #former: readonly FormerFrontend[] = [];
   /** As of the last `program`, or of the start. */
   #layout: LayoutOptions;
   readonly audit: SessionAudit;
@@ -103,6 +107,10 @@ export class TableSession implements ServiceSession {
     return this.#first === undefined;
   }
 
+  get former(): readonly FormerFrontend[] {
+    return this.#former;
+  }
+
   /** Regular chains in the table that are none of ours. */
   get foreignChains(): readonly string[] {
     return this.#foreign;
@@ -122,7 +130,9 @@ export class TableSession implements ServiceSession {
     }
     this.#commit(target);
     target = this.#newTarget();
-    for (const [set, element] of this.#renderer.takeLeftovers()) {
+    const leftovers = this.#renderer.takeLeftovers();
+    this.#former = formerFrontends(settings.layout.family, leftovers);
+    for (const [set, element] of leftovers) {
       target.now.remove(set, element);
       target = await this.#commitWhenFull(target);
     }
