@@ -3,7 +3,7 @@ import type { Node } from '../../src/kube/types.ts';
 import { NftablesConnection } from '../../src/nftables/connection.ts';
 import type { TableDefinition } from '../../src/nftables/model.ts';
 import { kernelTables } from '../../src/proxy/modes/nftables/kernel-table.ts';
-import { tableSessions } from '../../src/proxy/modes/nftables/session.ts';
+import { tableSessions } from '../../src/proxy/modes/nftables/table-session.ts';
 import type { ServiceProxyOptions } from '../../src/proxy/service-proxy.ts';
 import { createNetns } from '../support/netns.ts';
 import { createProxy } from '../support/proxy-lab.ts';

@@ -9,7 +9,7 @@ import type { Node } from '../../src/kube/types.ts';
 import { NftablesConnection } from '../../src/nftables/connection.ts';
 import { watchTables } from '../../src/nftables/monitor.ts';
 import { kernelTables } from '../../src/proxy/modes/nftables/kernel-table.ts';
-import { tableSessions } from '../../src/proxy/modes/nftables/session.ts';
+import { tableSessions } from '../../src/proxy/modes/nftables/table-session.ts';
 import type { ServiceProxyOptions } from '../../src/proxy/service-proxy.ts';
 import { createLogger } from '../../src/util/log.ts';
 import { createNetns, type TestNetns } from '../support/netns.ts';

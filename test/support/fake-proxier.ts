@@ -5,7 +5,7 @@ import { parseCidr } from '../../src/net/cidr.ts';
 import { parseIP } from '../../src/net/ip.ts';
 import { ipBytes, portBytes, protocolBytes, readIPBytes } from '../../src/nftables/bytes.ts';
 import { type ClusterChange, familyChanges } from '../../src/proxy/cluster-change.ts';
-import { tableSessions } from '../../src/proxy/modes/nftables/session.ts';
+import { tableSessions } from '../../src/proxy/modes/nftables/table-session.ts';
 import type { NodeFacts } from '../../src/proxy/node-addresses.ts';
 import { Proxier, type ProxierOptions } from '../../src/proxy/proxier.ts';
 import { createLogger } from '../../src/util/log.ts';

@@ -9,7 +9,7 @@ import { parseCidr } from '../../src/net/cidr.ts';
 import type { IPFamily } from '../../src/net/ip.ts';
 import { detectPrograms } from '../../src/proxy/modes/iptables/detection.ts';
 import { KernelRules } from '../../src/proxy/modes/iptables/kernel-rules.ts';
-import { RulesSession, type SessionOptions } from '../../src/proxy/modes/iptables/session.ts';
+import { RulesSession, type SessionOptions } from '../../src/proxy/modes/iptables/rules-session.ts';
 import type { ServiceSession, SessionSettings } from '../../src/proxy/session.ts';
 import type { ResolvedPort } from '../../src/proxy/state.ts';
 import type { World } from '../../src/proxy/verdict/world.ts';

@@ -1,8 +1,8 @@
 /** Sessions of the IPVS mode over a kernel in memory. */
 import { parseCidr } from '../../src/net/cidr.ts';
 import { parseIP } from '../../src/net/ip.ts';
+import { IpvsSession, type IpvsSessionOptions } from '../../src/proxy/modes/ipvs/ipvs-session.ts';
 import { KnownState } from '../../src/proxy/modes/ipvs/known.ts';
-import { IpvsSession, type IpvsSessionOptions } from '../../src/proxy/modes/ipvs/session.ts';
 import type { SessionSettings } from '../../src/proxy/session.ts';
 import type { ResolvedPort } from '../../src/proxy/state.ts';
 import type { FakeIpvsKernel } from './fake-ipvs.ts';

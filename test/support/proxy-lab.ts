@@ -14,7 +14,7 @@ import type { Netns } from '../../src/kernel/types.ts';
 import { parseCidr } from '../../src/net/cidr.ts';
 import { NftablesConnection } from '../../src/nftables/connection.ts';
 import { kernelTables } from '../../src/proxy/modes/nftables/kernel-table.ts';
-import { tableSessions } from '../../src/proxy/modes/nftables/session.ts';
+import { tableSessions } from '../../src/proxy/modes/nftables/table-session.ts';
 import { ServiceProxy, type ServiceProxyOptions } from '../../src/proxy/service-proxy.ts';
 import { systemClock } from '../../src/util/clock.ts';
 import { createLogger } from '../../src/util/log.ts';

@@ -4,7 +4,7 @@ import { netnses } from '../../../src/kernel/netns.ts';
 import { NftablesConnection } from '../../../src/nftables/connection.ts';
 import { openIptablesMode } from '../../../src/proxy/modes/iptables/mode.ts';
 import { kernelTables } from '../../../src/proxy/modes/nftables/kernel-table.ts';
-import { tableSessions } from '../../../src/proxy/modes/nftables/session.ts';
+import { tableSessions } from '../../../src/proxy/modes/nftables/table-session.ts';
 import { enter } from '../iptables-lab.ts';
 import { openIpvsLab } from '../ipvs-lab.ts';
 import { clearRules } from '../proxy-modes.ts';

@@ -5,10 +5,10 @@
 import { openRtnl } from '../../../src/kernel/rtnl.ts';
 import type { IP } from '../../../src/net/ip.ts';
 import { Forwarder } from '../../../src/proxy/modes/userspace/forwarder.ts';
+import { ForwardingSession } from '../../../src/proxy/modes/userspace/forwarding-session.ts';
 import { Connections } from '../../../src/proxy/modes/userspace/limits.ts';
 import { placeKey } from '../../../src/proxy/modes/userspace/places.ts';
 import { Portals } from '../../../src/proxy/modes/userspace/portals.ts';
-import { ForwardingSession } from '../../../src/proxy/modes/userspace/session.ts';
 import { Traffic } from '../../../src/proxy/modes/userspace/traffic.ts';
 import { UdpFlows } from '../../../src/proxy/modes/userspace/udp-flows.ts';
 import {

@@ -7,7 +7,7 @@ import { ConnectionCounters } from '../../../proxy/counters/counters.ts';
 import { kernelTables } from '../../../proxy/modes/nftables/kernel-table.ts';
 import { proxyTable } from '../../../proxy/modes/nftables/layout.ts';
 import { probeTables } from '../../../proxy/modes/nftables/probe.ts';
-import { tableSessions } from '../../../proxy/modes/nftables/session.ts';
+import { tableSessions } from '../../../proxy/modes/nftables/table-session.ts';
 import { IoError, toError } from '../../../util/errors.ts';
 import type { AgentContext } from '../../context.ts';
 import { serveLocalhostNodePorts } from './localhost-node-ports.ts';

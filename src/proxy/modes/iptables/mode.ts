@@ -5,7 +5,7 @@ import type { IPFamily } from '../../../net/ip.ts';
 import type { SessionSettings } from '../../session.ts';
 import { detectPrograms } from './detection.ts';
 import { KernelRules } from './kernel-rules.ts';
-import { RulesSession } from './session.ts';
+import { RulesSession } from './rules-session.ts';
 
 export interface IptablesModeOptions {
   readonly families: readonly IPFamily[];

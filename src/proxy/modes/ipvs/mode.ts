@@ -13,13 +13,13 @@ import type { SessionSettings } from '../../session.ts';
 import { detectPrograms } from '../iptables/detection.ts';
 import { KernelRules } from '../iptables/kernel-rules.ts';
 import { isIpvsChain } from './chain-names.ts';
+import { IpvsSession } from './ipvs-session.ts';
 import type { IpvsKernel } from './kernel.ts';
 import { KernelSets } from './kernel-sets.ts';
 import { KnownState } from './known.ts';
 import { PortalLink } from './portal-link.ts';
 import { KnownSchedulers, requireKernel } from './probe.ts';
 import { configuredScheduling } from './schedulers.ts';
-import { IpvsSession } from './session.ts';
 import { ipvsSysctls } from './sysctls.ts';
 
 export interface IpvsModeOptions {

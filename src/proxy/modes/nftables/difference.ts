@@ -6,8 +6,8 @@ import { type ProxySnapshot, resolveSnapshot } from '../../snapshot.ts';
 import type { ResolvedPort } from '../../state.ts';
 import { tableDefinition } from './layout.ts';
 import { elementIdentity } from './observed.ts';
-import { TableSession } from './session.ts';
 import type { OpenTable } from './table.ts';
+import { TableSession } from './table-session.ts';
 
 /** One thing that is not as it should be. */
 export interface Difference {

@@ -3,7 +3,7 @@ import type { RulesChange } from '../../../../../src/iptables/model.ts';
 import { restoreText } from '../../../../../src/iptables/restore-text.ts';
 import { parseCidr } from '../../../../../src/net/cidr.ts';
 import { parseIP } from '../../../../../src/net/ip.ts';
-import type { SessionOptions } from '../../../../../src/proxy/modes/iptables/session.ts';
+import type { SessionOptions } from '../../../../../src/proxy/modes/iptables/rules-session.ts';
 import type { LocalDetector } from '../../../../../src/proxy/node-addresses.ts';
 import { FakeIptables } from '../../../../support/fake-iptables.ts';
 import { openSession, programPorts } from '../../../../support/iptables-lab.ts';

@@ -9,7 +9,7 @@ import type { EndpointSlice, Service } from '../../../../../src/kube/types.ts';
 import { parseCidr } from '../../../../../src/net/cidr.ts';
 import { parseIP } from '../../../../../src/net/ip.ts';
 import type { ClusterChange } from '../../../../../src/proxy/cluster-change.ts';
-import { tableSessions } from '../../../../../src/proxy/modes/nftables/session.ts';
+import { tableSessions } from '../../../../../src/proxy/modes/nftables/table-session.ts';
 import type { NodeFacts } from '../../../../../src/proxy/node-addresses.ts';
 import { Proxier } from '../../../../../src/proxy/proxier.ts';
 import { createLogger } from '../../../../../src/util/log.ts';

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { parseCidr } from '../../../../../src/net/cidr.ts';
-import type { RulesSession } from '../../../../../src/proxy/modes/iptables/session.ts';
+import type { RulesSession } from '../../../../../src/proxy/modes/iptables/rules-session.ts';
 import type { SessionSettings } from '../../../../../src/proxy/session.ts';
 import type { ResolvedPort } from '../../../../../src/proxy/state.ts';
 import { FakeIptables } from '../../../../support/fake-iptables.ts';

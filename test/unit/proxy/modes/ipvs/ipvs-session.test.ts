@@ -2,11 +2,11 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { parseCidr } from '../../../../../src/net/cidr.ts';
 import { parseIP } from '../../../../../src/net/ip.ts';
 import { isIpvsChain } from '../../../../../src/proxy/modes/ipvs/chain-names.ts';
-import { KnownState } from '../../../../../src/proxy/modes/ipvs/known.ts';
 import type {
   IpvsSession,
   IpvsSessionOptions,
-} from '../../../../../src/proxy/modes/ipvs/session.ts';
+} from '../../../../../src/proxy/modes/ipvs/ipvs-session.ts';
+import { KnownState } from '../../../../../src/proxy/modes/ipvs/known.ts';
 import type { SessionSettings } from '../../../../../src/proxy/session.ts';
 import type { ResolvedPort } from '../../../../../src/proxy/state.ts';
 import { FakeIpvsKernel } from '../../../../support/fake-ipvs.ts';
