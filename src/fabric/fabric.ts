@@ -18,6 +18,7 @@ import { TUNNEL_NAME } from './names.ts';
 import { type FabricNode, readFabricNode } from './nodes.ts';
 import { type Plan, Planner, type TunnelEnd } from './plan.ts';
 import { type FabricReport, NOTHING_YET } from './report.ts';
+import { rivalProblems } from './rivals.ts';
 import type { Known } from './suspicion.ts';
 import { type FabricKernel, openTunnel, podMtu, tunnelFamily, wantedTunnel } from './tunnel.ts';
 import type { UnderlayFacts } from './underlay.ts';
@@ -225,6 +226,7 @@ export class Fabric {
         ...failures,
         ...hood.problems,
         ...peers.flatMap(({ name, problems }) => problems.map((each) => `node ${name}: ${each}`)),
+        ...(this.#facts === undefined ? [] : rivalProblems(peers, this.#facts)),
       ],
       entries: this.#book.entries.size,
       writes: this.#book.writes,

@@ -130,7 +130,8 @@ function planPeer(peer: Peer, facts: PlanFacts): PeerPlan {
   }
   // Routes into the tunnel stay also when nothing leads to its other end: packets for pods do not leave
   // by the default route then.
-  return { ...tunnel, path: tunnel.problems.length === 0 ? 'vxlan' : 'unreachable' };
+  const { entries, problems } = tunnel;
+  return { entries, problems, path: tunnel.isReached ? 'vxlan' : 'unreachable' };
 }
 
 function neighbours({ entries }: { readonly entries: readonly Entry[] }): readonly Entry[] {
@@ -168,28 +169,34 @@ function directGateway(
     : `no route leads to ${address}`;
 }
 
+/** A link of less than 1280 bytes has no IPv6 either. */
+const NO_IPV6 =
+  'the tunnel carries no IPv6: its MTU is below 1280, or the kernel has IPv6 disabled';
+
 /** Who the peer's tunnel is, where it is, and what it is for. */
 function tunnelEntries(
   { node, podCIDRs }: Peer,
   { tunnel, underlay }: PlanFacts,
-): Omit<PeerPlan, 'path'> {
-  if (tunnel === undefined) return { entries: [], problems: ['there is no tunnel device'] };
+): Omit<PeerPlan, 'path'> & { readonly isReached: boolean } {
+  const nothing = { isReached: false, entries: [] };
+  if (tunnel === undefined) return { ...nothing, problems: ['there is no tunnel device'] };
   const { link, family, hasIPv6 } = tunnel;
   const remote = node.addresses[family];
   if (remote === undefined) {
-    return {
-      entries: [],
-      problems: [`the node has no IPv${family} InternalIP, which tunnels use here`],
-    };
+    const lacking = `the node has no IPv${family} InternalIP, which tunnels use here`;
+    return { ...nothing, problems: [lacking] };
   }
   const mac = tunnelMac(node.name);
   const linkLocal = tunnelGateway(mac);
   const problems = underlay.hopTo(remote) === undefined ? [`no route leads to ${remote}`] : [];
   const gatewayOf = (cidr: Cidr) => (hasIPv6 ? linkLocal : networkAddress(cidr));
-  const usable = hasIPv6 ? podCIDRs : podCIDRs.filter((cidr) => cidrFamily(cidr) === 4);
+  const isUsable = (cidr: Cidr) => hasIPv6 || cidrFamily(cidr) === 4;
+  const usable = podCIDRs.filter(isUsable);
+  const left = podCIDRs.filter((cidr) => !isUsable(cidr));
   const gateways = new Set(hasIPv6 ? [linkLocal] : usable.map(gatewayOf));
   return {
-    problems,
+    isReached: problems.length === 0,
+    problems: [...problems, ...left.map((cidr) => `${cidr}: ${NO_IPV6}`)],
     entries: [
       ...Array.from(gateways, (address): Entry => {
         return { kind: 'neighbour', entry: { link, address, mac, isPermanent: true } };

@@ -3,9 +3,10 @@ import { entryChanges, entryText } from '../../../src/fabric/entries.ts';
 import { tunnelGateway, tunnelMac } from '../../../src/fabric/names.ts';
 import type { FabricNode } from '../../../src/fabric/nodes.ts';
 import { type Backend, type PlanFacts, Planner, type TunnelEnd } from '../../../src/fabric/plan.ts';
+import { rivalProblems } from '../../../src/fabric/rivals.ts';
 import { readUnderlay } from '../../../src/fabric/underlay.ts';
 import { parseIP } from '../../../src/net/ip.ts';
-import { fabricNode, underlayFacts } from '../../support/fabric-objects.ts';
+import { fabricNode, link, route, underlayFacts } from '../../support/fabric-objects.ts';
 
 const OWN = { 4: parseIP('192.0.2.1'), 6: parseIP('2001:db8::1') };
 const TUNNEL: TunnelEnd = { link: 9, family: 4, hasIPv6: true };
@@ -111,6 +112,33 @@ test('a planner that has planned before gives what a new one gives', () => {
   ];
   const planner = new Planner();
   for (const facts of steps) expect(planner.plan(facts)).toEqual(new Planner().plan(facts));
+});
+
+test('a tunnel without IPv6 says which pods it does not reach', () => {
+  const plan = planOf('vxlan', FAR, { ...TUNNEL, hasIPv6: false });
+  expect(plan.path).toBe('vxlan');
+  expect(plan.problems).toEqual([
+    'fd00:2::/64: the tunnel carries no IPv6: its MTU is below 1280, or the kernel has IPv6 disabled',
+  ]);
+});
+
+test('routes of others that are taken before ours are named', () => {
+  const { peers } = new Planner().plan({
+    ...{ backend: 'auto', tunnel: TUNNEL, underlay: readUnderlay(underlayFacts(), OWN) },
+    peers: [{ node: FAR, podCIDRs: FAR.podCIDRs }],
+  });
+  const links = [link(7, 'flannel.1')];
+  const rival = (...words: Parameters<typeof route>) => {
+    return rivalProblems(peers, { links, routes: [route(...words)] });
+  };
+  expect(rival('10.244.2.0/24', 7, '10.244.2.0')).toEqual([
+    'node n2: the route 10.244.2.0/24 by link flannel.1, protocol 2, of somebody else is taken before ours: ' +
+      'remove what made it',
+  ]);
+  expect(rival('10.244.2.0/24', 7, '10.244.2.0', { priority: 500 })).toEqual([]);
+  expect(rival('fd00:2::/64', 7, 'fe80::1', { priority: 1024 })).toEqual([]);
+  expect(rival('10.244.9.0/24', 7, '10.244.9.0')).toEqual([]);
+  expect(rival('10.244.2.0/24', 7, 'fe80::1', { protocol: 201, priority: 201 })).toEqual([]);
 });
 
 describe('changes', () => {
