@@ -27,9 +27,8 @@ export function formerFrontends(
     const endpoints = new Map(keys.map((key) => [key, new Set<string>()]));
     const sets = [slotSet(kind, 'everybody'), slotSet(kind, 'outside')];
     for (const [set, { key, data = '' }] of leftovers) {
-      if (!sets.includes(set)) continue;
-      const target = `${readIPBytes(data, 0, family)} ${readPortBytes(data, addressBytes)}`;
-      endpoints.get(key.slice(0, -SLOT_BYTES))?.add(target);
+      const known = sets.includes(set) ? endpoints.get(key.slice(0, -SLOT_BYTES)) : undefined;
+      known?.add(`${readIPBytes(data, 0, family)} ${readPortBytes(data, addressBytes)}`);
     }
     return Array.from(endpoints, ([key, targets]): FormerFrontend => {
       const port = readPortBytes(key, at + UDP.length);
