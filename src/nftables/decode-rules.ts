@@ -1,6 +1,6 @@
 /** Rules as the kernel lists them, as far as it takes to find one again. */
 import { eachAttribute, readAttributes, readString } from '../netlink/attributes.ts';
-import { DATA, EXPR, RULE, VERDICT, XT_MATCH } from './constants.ts';
+import { COUNTER, DATA, EXPR, RULE, VERDICT, XT_MATCH } from './constants.ts';
 import { readComment } from './userdata.ts';
 
 /** struct nfgenmsg in front of the attributes. */
@@ -16,9 +16,11 @@ export interface ObservedRule {
   readonly target?: string;
   /** It drops or rejects: every packet, or those that it matches. */
   readonly refuses?: 'all' | 'some';
+  /** What its counter has seen, where it has one. */
+  readonly counter?: { readonly packets: bigint; readonly bytes: bigint };
 }
 
-type Found = Pick<ObservedRule, 'comment' | 'target'> & {
+type Found = Pick<ObservedRule, 'comment' | 'target' | 'counter'> & {
   readonly isRefusal?: boolean;
   /** It says which packets it is for. */
   readonly isConditional?: boolean;
@@ -34,12 +36,13 @@ export function decodeRule(payload: Buffer): ObservedRule {
   const attributes = readAttributes(payload, FAMILY_HEADER_BYTES);
   const found = readExpressions(attributes.get(RULE.EXPRESSIONS));
   const comment = readComment(attributes.get(RULE.USERDATA)) ?? found.comment;
-  const { target, isRefusal, isConditional } = found;
+  const { target, isRefusal, isConditional, counter } = found;
   return {
     handle: attributes.get(RULE.HANDLE)?.readBigUInt64BE(0) ?? 0n,
     ...(comment === undefined ? {} : { comment }),
     ...(target === undefined ? {} : { target }),
     ...(isRefusal === true ? { refuses: isConditional === true ? 'some' : 'all' } : {}),
+    ...(counter === undefined ? {} : { counter }),
   };
 }
 
@@ -64,7 +67,13 @@ function readExpression(name: string, attributes: ReadonlyMap<number, Buffer>): 
   if (name === 'reject' || (name === 'target' && extension === 'REJECT')) {
     return { isRefusal: true };
   }
+  if (name === 'counter') return { counter: readCounter(attributes) };
   return name === 'immediate' ? readImmediate(attributes) : {};
+}
+
+function readCounter(attributes: ReadonlyMap<number, Buffer>) {
+  const read = (type: number) => attributes.get(type)?.readBigUInt64BE(0) ?? 0n;
+  return { packets: read(COUNTER.PACKETS), bytes: read(COUNTER.BYTES) };
 }
 
 function readImmediate(attributes: ReadonlyMap<number, Buffer>): Found {

@@ -62,9 +62,9 @@ export function writeStatement(
     case 'dnat':
       return writeDnat(writer, statement);
     case 'masquerade':
-      return writeExpression(writer, 'masq', (w) => {
-        if (statement.isFullyRandom) w.u32be(1, NF_NAT_RANGE_PROTO_RANDOM_FULLY);
-      });
+      return writeMasquerade(writer, statement);
+    case 'notrack':
+      return writeExpression(writer, 'notrack', () => {});
     case 'reject':
       return writeReject(writer, family, statement.isTcpReset);
     case 'counter':
@@ -149,6 +149,25 @@ function writeDnat(
       .u32be(2, ipFamily(address) === 4 ? FAMILY.ip : FAMILY.ip6)
       .u32be(3, registerAt(0));
     if (port !== undefined) w.u32be(5, registerAt(portSlot)).u32be(7, NF_NAT_RANGE_PROTO_SPECIFIED);
+  });
+}
+
+/** Attributes of enum nft_masq_attributes: flags, and registers with the first and the last port. */
+function writeMasquerade(
+  writer: AttributeWriter,
+  { isFullyRandom, ports }: Extract<Statement, { kind: 'masquerade' }>,
+): AttributeWriter {
+  const lastSlot = 4;
+  if (ports !== undefined) {
+    writeImmediate(writer, 0, portBytes(ports.first).slice(0, 2));
+    writeImmediate(writer, lastSlot, portBytes(ports.last).slice(0, 2));
+  }
+  return writeExpression(writer, 'masq', (w) => {
+    const flags =
+      (isFullyRandom ? NF_NAT_RANGE_PROTO_RANDOM_FULLY : 0) |
+      (ports === undefined ? 0 : NF_NAT_RANGE_PROTO_SPECIFIED);
+    if (flags !== 0) w.u32be(1, flags);
+    if (ports !== undefined) w.u32be(2, registerAt(0)).u32be(3, registerAt(lastSlot));
   });
 }
 

@@ -6,6 +6,12 @@ import type { RegisterStatement } from './register-statements.ts';
 import { paddedLength } from './registers.ts';
 import type { Selector } from './selectors.ts';
 
+/** Ports `first` to `last`, both among them. */
+export interface PortRange {
+  readonly first: number;
+  readonly last: number;
+}
+
 export type Comparison = '==' | '!=';
 export type Ordering = '<' | '<=' | '>' | '>=';
 
@@ -40,9 +46,13 @@ export type Statement =
       readonly map: string;
     }
   | { readonly kind: 'dnat'; readonly address: IP; readonly port: number | undefined }
-  | { readonly kind: 'masquerade'; readonly isFullyRandom: boolean }
+  | {
+      readonly kind: 'masquerade';
+      readonly isFullyRandom: boolean;
+      readonly ports: PortRange | undefined;
+    }
   | { readonly kind: 'reject'; readonly isTcpReset: boolean }
-  | { readonly kind: 'counter' }
+  | { readonly kind: 'counter' | 'notrack' }
   | { readonly kind: 'setMark'; readonly mask: number; readonly xor: number }
   | { readonly kind: 'trace' }
   | { readonly kind: 'verdict'; readonly verdict: string }
@@ -146,9 +156,18 @@ export function dnat(address: IP, port?: number): Statement {
   return { kind: 'dnat', address, port };
 }
 
-/** Rewrites the source to the address of the outgoing interface; ends the chain. */
-export function masquerade(options: { readonly isFullyRandom?: boolean } = {}): Statement {
-  return { kind: 'masquerade', isFullyRandom: options.isFullyRandom ?? false };
+/**
+ * Rewrites the source to the address of the outgoing interface; ends the chain. With `ports`, which
+ * nft lists only behind a match of the protocol, the source port becomes one of these.
+ */
+export function masquerade(
+  options: { readonly isFullyRandom?: boolean; readonly ports?: PortRange } = {},
+): Statement {
+  return {
+    kind: 'masquerade',
+    isFullyRandom: options.isFullyRandom ?? false,
+    ports: options.ports,
+  };
 }
 
 /**
@@ -197,6 +216,8 @@ export function xtMatch(name: string, revision: number, content: string): Statem
 export const trace: Statement = { kind: 'trace' };
 /** Lets the packet pass this hook; later base chains still see it. */
 export const accept: Statement = { kind: 'verdict', verdict: 'accept' };
+/** Keeps connection tracking, and so NAT, away from the packet. In chains that run before it (raw). */
+export const notrack: Statement = { kind: 'notrack' };
 /** Discards the packet for good. */
 export const drop: Statement = { kind: 'verdict', verdict: 'drop' };
 /** Back to the rule after the jump; in a base chain the policy applies. */

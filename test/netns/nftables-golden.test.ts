@@ -12,6 +12,7 @@ import {
   u32Bytes,
 } from '../../src/nftables/bytes.ts';
 import { NftablesConnection } from '../../src/nftables/connection.ts';
+import { hookPriority } from '../../src/nftables/hook-priorities.ts';
 import type { Chain, Element, NamedSet, Table } from '../../src/nftables/model.ts';
 import {
   ct,
@@ -37,6 +38,7 @@ import {
   match,
   matchBits,
   matchCidr,
+  notrack,
   reject,
   returnVerdict,
   type Statement,
@@ -161,13 +163,25 @@ test('statements in an ip table', () => {
   const postrouting: Chain = {
     name: 'postrouting',
     base: { type: 'nat', hook: 'postrouting', priority: 100 },
-    rules: [rule(masquerade({ isFullyRandom: true })), rule(masquerade())],
+    rules: [
+      rule(masquerade({ isFullyRandom: true })),
+      rule(masquerade()),
+      rule(
+        match(meta.l4proto, '==', protocolBytes('udp')),
+        masquerade({ isFullyRandom: true, ports: { first: 10_000, last: 65_535 } }),
+      ),
+    ],
+  };
+  const raw: Chain = {
+    name: 'raw',
+    base: { type: 'filter', hook: 'prerouting', priority: hookPriority.raw },
+    rules: [rule(match(meta.l4proto, '==', tcp), counter(), notrack)],
   };
   const other: Chain = { name: 'other', comment: 'regular chain', rules: [rule(reject())] };
   expectGolden('statements-ip.nft', {
     table,
     sets: [sources, recent, slots],
-    chains: [other, nat, filter, postrouting],
+    chains: [other, nat, filter, postrouting, raw],
   });
 });
 

@@ -7,6 +7,7 @@ import type { Rule, Table } from '../../../src/nftables/model.ts';
 import { ip, meta, th } from '../../../src/nftables/selectors.ts';
 import {
   accept,
+  counter,
   drop,
   goTo,
   jump,
@@ -47,4 +48,16 @@ test('registers by their old numbers are the same', () => {
   expect(isSameRule(table, 'c', { statements }, found)).toBe(true);
   found.writeUInt32BE(2, at + 4);
   expect(isSameRule(table, 'c', { statements }, found)).toBe(false);
+});
+
+test('what a counter has seen makes no other rule of it', () => {
+  const statements = [isTcp, counter(), drop];
+  const found = listed(...statements);
+  // The attribute's header and the number of packets.
+  const packets = Buffer.from('0c0002000000000000000000', 'hex');
+  const at = found.lastIndexOf(packets);
+  expect(at).toBeGreaterThan(0);
+  found.writeBigUInt64BE(7n, at + 4);
+  expect(isSameRule(table, 'c', { statements }, found)).toBe(true);
+  expect(isSameRule(table, 'c', { statements: [isTcp, drop] }, found)).toBe(false);
 });

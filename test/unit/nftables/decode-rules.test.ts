@@ -16,7 +16,12 @@ function listed(rule: Rule): Buffer {
 }
 
 test.each<{ name: string; rule: Rule; want: object }>([
-  { name: 'nothing to tell', rule: { statements: [counter(), accept] }, want: {} },
+  { name: 'nothing to tell', rule: { statements: [accept] }, want: {} },
+  {
+    name: 'a counter',
+    rule: { statements: [counter(), accept] },
+    want: { counter: { packets: 0n, bytes: 0n } },
+  },
   {
     name: "nft's comment",
     rule: { statements: [accept], comment: 'from nft' },
@@ -25,9 +30,13 @@ test.each<{ name: string; rule: Rule; want: object }>([
   {
     name: "iptables' comment",
     rule: { statements: [commentMatch, counter(), accept] },
-    want: { comment: 'from iptables' },
+    want: { comment: 'from iptables', counter: { packets: 0n, bytes: 0n } },
   },
-  { name: 'a jump', rule: { statements: [counter(), jump('A')] }, want: { target: 'A' } },
+  {
+    name: 'a jump',
+    rule: { statements: [counter(), jump('A')] },
+    want: { target: 'A', counter: { packets: 0n, bytes: 0n } },
+  },
   {
     name: 'a goto with a comment',
     rule: { statements: [commentMatch, goTo('B')] },

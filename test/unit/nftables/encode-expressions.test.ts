@@ -41,6 +41,7 @@ import {
   match,
   matchBits,
   matchCidr,
+  notrack,
   reject,
   returnVerdict,
   type Statement,
@@ -321,6 +322,16 @@ describe('actions', () => {
     ['counter', counter(), ['counter 1 0000000000000000, 2 0000000000000000']],
     ['masquerade', masquerade(), ['masq']],
     ['masquerade fully-random', masquerade({ isFullyRandom: true }), ['masq 1 00000010']],
+    [
+      'masquerade to :10000-65535 fully-random',
+      masquerade({ isFullyRandom: true, ports: { first: 10_000, last: 65_535 } }),
+      [
+        'immediate 1 00000001, 2 [1 2710]',
+        'immediate 1 00000002, 2 [1 ffff]',
+        'masq 1 00000012, 2 00000001, 3 00000002',
+      ],
+    ],
+    ['notrack', notrack, ['notrack']],
     [
       'meta mark set meta mark or 0x4000',
       setMark({ mask: ~0x4000, xor: 0x4000 }),
