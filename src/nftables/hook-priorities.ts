@@ -8,6 +8,8 @@ export const hookPriority = {
   filter: 0,
   /** NF_IP_PRI_NAT_SRC */
   sourceNat: 100,
+  /** Behind those who choose a source by the Service that a connection went to. */
+  afterSourceNat: 105,
   /** NF_BR_PRI_NAT_DST_BRIDGED: before anything else in a bridge looks at the frame. */
   bridgedDestinationNat: -300,
 } as const;

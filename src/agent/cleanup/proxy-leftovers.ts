@@ -1,3 +1,4 @@
+import { FABRIC_TABLE } from '../../fabric/table/definition.ts';
 import type { Table } from '../../nftables/model.ts';
 import { tableText } from '../../nftables/text.ts';
 import { supportedFamilies } from '../proxy/modes/open.ts';
@@ -34,7 +35,7 @@ export function leftoversOfProxy(options: CleanupOptions): readonly Leftover[] {
   const { components, runDir, stateDir, isForced } = options;
   if (!components.includes('proxy')) return [];
   const kinds = [...readRulesRecord(runDir)];
-  const tables = ownNamespaceTables().filter((table) => isOurs(table) && !isCniTable(table));
+  const tables = ownNamespaceTables().filter(isOurs);
   const inIptables = kinds.filter((kind) => kind !== 'nftables');
   const rules = [
     ...inIptables.flatMap((kind) => rulesOf(kind, kinds)),
@@ -79,6 +80,7 @@ function nounOf(kind: RulesKind): string {
     : `chains of Services in ${kind}`;
 }
 
-function isOurs({ family, name }: Table): boolean {
-  return OUR_FAMILIES.includes(family) && name.startsWith(TABLE_PREFIX);
+function isOurs(table: Table): boolean {
+  const isWefts = OUR_FAMILIES.includes(table.family) && table.name.startsWith(TABLE_PREFIX);
+  return isWefts && !isCniTable(table) && tableText(table) !== tableText(FABRIC_TABLE);
 }

@@ -1,0 +1,22 @@
+import type { Cidr } from '../../net/cidr.ts';
+import type { IP, IPFamily } from '../../net/ip.ts';
+
+/** What the table is made of: it is a function of these values and of nothing else. */
+export interface FabricTableFacts {
+  /** The port that carries the tunnel, and who may send to it; undefined without a tunnel. */
+  readonly tunnel: { readonly port: number; readonly peers: readonly IP[] } | undefined;
+  /** This node's. */
+  readonly podCIDRs: readonly Cidr[];
+  /**
+   * Names of the links by which this node's pods send (see podLinks): what comes in there is a pod's,
+   * whatever its source address says. Absent: pods are known by their addresses alone.
+   */
+  readonly podLinks?: readonly string[];
+  /**
+   * Undefined: nobody is masqueraded. `direct` are the destinations that see a pod's own address,
+   * multicast and link-local ones not among them, which always do.
+   */
+  readonly masquerade:
+    | { readonly direct: readonly Cidr[]; readonly families: readonly IPFamily[] }
+    | undefined;
+}
