@@ -12,6 +12,7 @@ import type { AgentContext, ClusterContext } from './context.ts';
 import { startDebug } from './debug/component.ts';
 import { DescriptorBudget, openFilesLimit } from './descriptors.ts';
 import { startFabric } from './fabric/component.ts';
+import { openPodMasquerade } from './fabric/pod-masquerade.ts';
 import { assessProxyHealth } from './http/health.ts';
 import { startServers } from './http/servers.ts';
 import { Lifecycle } from './lifecycle.ts';
@@ -66,6 +67,7 @@ export async function runAgent(config: AgentConfig, file: ConfigSource | undefin
     descriptors: new DescriptorBudget(openFilesLimit(), log),
     nodeEvents,
     problems: new Problems(),
+    podMasquerade: openPodMasquerade(config.components.has('fabric')),
   };
   await startComponents(context);
   const trimming = trimProgramPages(systemClock, wire.dropProgramPages);

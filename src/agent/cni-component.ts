@@ -19,7 +19,12 @@ export function startCni(context: AgentContext): CniComponent {
   const { runDir: runDirectory } = config;
   const log = context.log.child({ component: 'cni' });
   for (const doubt of configDoubts(readNetworkConfigs(config.cni.confDirectory))) log.warn(doubt);
-  const node = openLocalNode({ runDirectory, isLongLived: true, version: WEFT_VERSION });
+  const node = openLocalNode({
+    runDirectory,
+    isLongLived: true,
+    version: WEFT_VERSION,
+    isMasqueradedElsewhere: context.podMasquerade.isFabrics,
+  });
   const server = CniServer.listen({
     path: join(runDirectory, 'cni.sock'),
     node,
@@ -39,6 +44,7 @@ export function startCni(context: AgentContext): CniComponent {
     metrics: metrics.upkeep,
   });
   metrics.upkeep.differed(0);
+  context.podMasquerade.serve(upkeep);
   lifecycle.onShutdown('cni upkeep', () => upkeep.close());
   return { audits: () => (upkeep.audited === undefined ? [] : [upkeep.audited]) };
 }

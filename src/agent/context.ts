@@ -3,6 +3,7 @@ import type { Clock } from '../util/clock.ts';
 import type { Logger, LogLevel } from '../util/log.ts';
 import type { AgentConfig } from './config/agent-config.ts';
 import type { DescriptorBudget } from './descriptors.ts';
+import type { PodMasquerade } from './fabric/pod-masquerade.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { LiveConfig } from './live-config.ts';
 import type { AgentMetrics } from './metrics/metrics.ts';
@@ -24,6 +25,8 @@ export interface AgentContext {
   readonly nodeEvents: NodeEvents;
   /** For `weft status`. */
   readonly problems: Problems;
+  /** Who masquerades the pods: the fabric changes its table by way of this. */
+  readonly podMasquerade: PodMasquerade;
 }
 
 /** The same for components that follow what the cluster says. */

@@ -4,6 +4,7 @@ import { openConntrack } from '../kernel/conntrack.ts';
 import { netnses } from '../kernel/netns.ts';
 import { openRtnl } from '../kernel/rtnl.ts';
 import { sysctls } from '../kernel/sysctls.ts';
+import type { IP } from '../net/ip.ts';
 import { wire } from '../netlink/wire.ts';
 import { NftablesConnection } from '../nftables/connection.ts';
 import { systemClock } from '../util/clock.ts';
@@ -37,6 +38,7 @@ export interface LocalNodeOptions {
   /** The process serves many calls: it remembers reservations between them and executes nothing. */
   readonly isLongLived: boolean;
   readonly version: string;
+  readonly isMasqueradedElsewhere?: (address: IP) => boolean;
 }
 
 /** How long a released address rests when there are others. */
@@ -44,7 +46,7 @@ const QUARANTINE_MS = 30_000;
 
 /** The machine this process runs on. */
 export function openLocalNode(options: LocalNodeOptions): UpkeepNode {
-  const { runDirectory, isLongLived, version } = options;
+  const { runDirectory, isLongLived, version, isMasqueradedElsewhere } = options;
   const shared = NftablesConnection.open({ isLazy: true, staysOpen: true });
   const { now } = systemClock;
   const kernel: CniKernel = {
@@ -83,6 +85,7 @@ export function openLocalNode(options: LocalNodeOptions): UpkeepNode {
     }),
     fabricGate: openFabricGate({ runDirectory, bootId: readBootId }),
     records: openRecords(`${runDirectory}/attachments`, { bootId: readBootId, now }),
+    ...(isMasqueradedElsewhere === undefined ? {} : { isMasqueradedElsewhere }),
     version,
     nodeId: readNodeId(),
   };

@@ -20,6 +20,16 @@ export function masqueradeEntry(
   return { address, subnet, ...(except.length === 0 ? {} : { except }) };
 }
 
+/** Those of the entries that are the CNI plugin's to masquerade. */
+export function ownEntries(
+  entries: readonly MasqueradeEntry[],
+  isElsewhere: ((address: IP) => boolean) | undefined,
+): readonly MasqueradeEntry[] {
+  return isElsewhere === undefined
+    ? entries
+    : entries.filter(({ address }) => !isElsewhere(address));
+}
+
 /** Where traffic keeps the pod's address, each network once. */
 export function exemptNetworks({ subnet, except = [] }: MasqueradeEntry): readonly Cidr[] {
   return [...new Set([subnet, ...except])];

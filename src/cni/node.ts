@@ -139,6 +139,11 @@ export interface CniNode {
    * new owners. Absent in a process that does not live on: it ends them at once.
    */
   readonly endFlowsSoon?: (addresses: readonly IP[]) => void;
+  /**
+   * Whether a pod's address is masqueraded by somebody else now: then ipMasq does nothing for it.
+   * Absent: by nobody.
+   */
+  readonly isMasqueradedElsewhere?: (address: IP) => boolean;
   /** Our release, for the about line. */
   readonly version: string;
   /** The machine id or another text that stays the same across restarts. */

@@ -11,6 +11,7 @@ export type AgentEvent = {
   readonly suspected?: number;
   readonly repaired?: string;
   readonly differed?: number;
+  readonly done?: string;
 };
 
 export interface AgentSettings {
@@ -19,6 +20,8 @@ export interface AgentSettings {
   readonly repairMs?: number;
   readonly criSocket?: string;
   readonly confDirectory?: string;
+  /** Another one than `agentProgram`. */
+  readonly program?: string;
 }
 
 export const agentProgram = new URL('./cni-upkeep-agent.ts', import.meta.url).pathname;
@@ -59,7 +62,7 @@ export class UpkeepNode extends CniTestNode {
 
   async startAgent(settings: AgentSettings = {}): Promise<void> {
     const { graceMs, sweepMs, repairMs, criSocket, confDirectory } = settings;
-    const agent = this.host.start(process.execPath, [agentProgram], {
+    const agent = this.host.start(process.execPath, [settings.program ?? agentProgram], {
       env: {
         ...process.env,
         WEFT_RUN_DIR: this.runDir,
@@ -78,6 +81,13 @@ export class UpkeepNode extends CniTestNode {
     const lines = createInterface({ input: agent.stdout! });
     lines.on('line', (line) => void this.events.push(JSON.parse(line)));
     await this.until(() => this.events.some(({ ready }) => ready === true), 10_000);
+  }
+
+  /** Has a program that reads its stdin do something, and waits until it has. */
+  async tellAgent(line: string): Promise<void> {
+    const before = this.count('done', line);
+    this.#agents.at(-1)?.stdin?.write(`${line}\n`);
+    await this.until(() => this.count('done', line) > before);
   }
 
   /** What the kernel calls the agent's process. */

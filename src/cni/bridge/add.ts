@@ -2,6 +2,7 @@ import type { NodeRtnl, Rtnl } from '../../kernel/types.ts';
 import { hostVethName } from '../attachment.ts';
 import { variantOf } from '../iptables/kernel-view.ts';
 import { addIptablesMasquerade } from '../iptables/masquerade.ts';
+import { ownEntries } from '../masquerade-entry.ts';
 import { type CniNode, withNftables, withRtnl } from '../node.ts';
 import type { NetnsCall } from '../plugin.ts';
 import { CNI_ERROR_CODE } from '../protocol/errors.ts';
@@ -117,10 +118,11 @@ function setNeighbours(
 }
 
 function masquerade(
-  { masquerade: entries, label }: AttachmentPlan,
-  { kernel }: CniNode,
+  { masquerade: all, label }: AttachmentPlan,
+  { kernel, isMasqueradedElsewhere }: CniNode,
   undo: UndoList,
 ): void {
+  const entries = ownEntries(all, isMasqueradedElsewhere);
   if (entries.length === 0) return;
   const addresses = entries.map(({ address }) => address);
   requiringNftables('ipMasq', () =>

@@ -11,6 +11,7 @@ import {
 import { addressBits, ipFamily } from '../../net/ip.ts';
 import { attachmentLabel, hostVethName } from '../attachment.ts';
 import { findMissingRule } from '../iptables/masquerade.ts';
+import { ownEntries } from '../masquerade-entry.ts';
 import { withNftables, withRtnl } from '../node.ts';
 import type { NetnsCall } from '../plugin.ts';
 import { requirePreviousResult } from '../protocol/previous-result.ts';
@@ -211,9 +212,10 @@ function checkRoute(pod: Rtnl, wanted: PodRoute, end: Link): void {
 
 function checkNftables({ node }: NetnsCall, plan: AttachmentPlan): void {
   const { name, allowedMac: mac } = plan.host;
-  if (plan.masquerade.length === 0 && mac === undefined) return;
+  const entries = ownEntries(plan.masquerade, node.isMasqueradedElsewhere);
+  if (entries.length === 0 && mac === undefined) return;
   withNftables(node.kernel, (nft) => {
-    for (const entry of plan.masquerade) {
+    for (const entry of entries) {
       const { address } = entry;
       const chain = entryChainName(entry);
       const isThere = masqueraded(nft, ipFamily(address)).some((present) => {

@@ -39,9 +39,9 @@ export function delMany(calls: readonly DelCall[]): readonly (Error | undefined)
     for (const teardown of teardowns) teardown.attempt(() => teardown.find(host));
     withNftables(kernel, (nft) => {
       for (const isExpected of [true, false]) {
-        const some = teardowns.filter(({ config }) => config.isMasqueraded === isExpected);
-        const masqueraded = some.flatMap(({ addresses }) => addresses);
-        attemptAll(some, () => removeMasquerade(nft, masqueraded, isExpected));
+        const addressesOf = (each: Teardown) => each.masqueradedAddresses(isExpected);
+        const some = teardowns.filter((each) => addressesOf(each).length > 0);
+        attemptAll(some, () => removeMasquerade(nft, some.flatMap(addressesOf), isExpected));
       }
       const ports = teardowns.map(({ portName }) => portName);
       attemptAll(teardowns, () => unguardPorts(nft, ports));
@@ -111,6 +111,14 @@ class Teardown {
     this.#isOurs = this.link !== undefined;
     if (this.call.netns === undefined || (this.link !== undefined && held.length > 0)) return;
     withRtnl(this.call.node.kernel, this.call.netns, (pod) => this.#findInPod(host, pod));
+  }
+
+  /** Those that ipMasq has an element for, or those that it should have none for. */
+  masqueradedAddresses(isExpected: boolean): readonly IP[] {
+    const { isMasqueradedElsewhere: isElsewhere = () => false } = this.call.node;
+    return this.addresses.filter((address) => {
+      return (this.config.isMasqueraded && !isElsewhere(address)) === isExpected;
+    });
   }
 
   /**

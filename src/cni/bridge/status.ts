@@ -27,7 +27,9 @@ export function status(call: StatusCall): void {
   const owners = ownersOf(call, config);
   if (owners.length === 0) return;
   checkForwarding(call, config, owners);
-  if (config.ipMasq && config.ipMasqBackend === undefined) checkMasquerade(call);
+  const isElsewhere = call.node.isMasqueradedElsewhere ?? (() => false);
+  const isOurs = owners.some(({ address }) => !isElsewhere(address));
+  if (isOurs && config.ipMasq && config.ipMasqBackend === undefined) checkMasquerade(call);
 }
 
 function checkAddresses({ request, node }: StatusCall, config: BridgeConfig): void {

@@ -7,10 +7,11 @@ import { withRtnl } from '../node.ts';
 import { hostPortDifferences } from '../portmap/repair.ts';
 import { forwardDifferences, isolationOf } from './forward-repair.ts';
 import { decideLinkRepairs, type NodeLinks } from './links.ts';
+import { masqueradeDifferences } from './masquerade.ts';
 import type { AttachmentRecord, NodePlan } from './records.ts';
 import { wrongForwarding } from './repair.ts';
 import { livingRecords, plansOf, type RepairOptions } from './repair-model.ts';
-import { guardsOf, masqueradeOf } from './tables.ts';
+import { guardsOf } from './tables.ts';
 
 /** Reading one takes up to 0.15 ms. */
 const RECORDS_PER_LOOK = 32;
@@ -20,10 +21,7 @@ type Look = (options: RepairOptions, records: readonly AttachmentRecord[]) => nu
 const LOOKS: readonly (readonly [what: string, look: Look])[] = [
   ['bridges, ports and their addresses', lookAtLinks],
   ['forwarding', ({ node }, records) => wrongForwarding(node.kernel, plansOf(records)).length],
-  [
-    'masquerading',
-    ({ connection }, records) => tableDifferences(connection, masqueradeOf(plansOf(records))),
-  ],
+  ['masquerading', masqueradeDifferences],
   [
     'checks of senders',
     ({ connection }, records) => tableDifferences(connection, guardsOf(plansOf(records))),

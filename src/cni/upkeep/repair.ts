@@ -1,6 +1,7 @@
 import type { LinkEvent } from '../../kernel/link-monitor.ts';
 import type { Link, NodeRtnl } from '../../kernel/types.ts';
-import { healTable, type WantedTable } from '../../nftables/heal-table.ts';
+import { healTable } from '../../nftables/heal-table.ts';
+import { tableText } from '../../nftables/text.ts';
 import { assertNever, joinErrors } from '../../util/errors.ts';
 import { ensureBridge } from '../bridge/ensure-bridge.ts';
 import { linkAddress } from '../bridge/gateway-addresses.ts';
@@ -10,15 +11,10 @@ import { type CniNode, withRtnl } from '../node.ts';
 import { repairHostPorts } from '../portmap/repair.ts';
 import { repairForward, repairIsolation } from './forward-repair.ts';
 import { decideLinkRepairs, type LinkRepair } from './links.ts';
+import { repairMasquerade } from './masquerade.ts';
 import type { NodePlan } from './records.ts';
-import {
-  livingRecords,
-  plansOf,
-  type Repair,
-  type RepairKind,
-  type RepairOptions,
-} from './repair-model.ts';
-import { guardsOf, masqueradeOf } from './tables.ts';
+import { livingRecords, plansOf, type Repair, type RepairOptions } from './repair-model.ts';
+import { guardsOf } from './tables.ts';
 
 /**
  * Brings back what ADDs have made on the node and somebody has changed since, as the records of this
@@ -43,8 +39,8 @@ export function repair(options: RepairOptions): {
     }
   };
   attempt(() => repairForwarding(node, plans));
-  attempt(() => repairTable(options, 'masquerade', masqueradeOf));
-  attempt(() => repairTable(options, 'guard', guardsOf));
+  attempt(() => repairMasquerade(options));
+  attempt(() => repairGuards(options));
   attempt(() => repairForward(options));
   attempt(() => repairIsolation(options));
   attempt(() => repairPorts(options));
@@ -103,15 +99,10 @@ function repairForwarding({ kernel }: CniNode, plans: readonly NodePlan[]): read
   });
 }
 
-function repairTable(
-  options: RepairOptions,
-  kind: RepairKind,
-  wantedBy: (plans: readonly NodePlan[]) => WantedTable | undefined,
-): readonly Repair[] {
-  const healed = healTable(options.connection, () => wantedBy(plansOf(livingRecords(options))));
+function repairGuards(options: RepairOptions): readonly Repair[] {
+  const healed = healTable(options.connection, () => guardsOf(plansOf(livingRecords(options))));
   if (healed === undefined) return [];
-  const { family, name } = healed.definition.table;
-  return [{ kind, what: `${family} ${name}` }];
+  return [{ kind: 'guard', what: tableText(healed.definition.table) }];
 }
 
 function repairPorts({ node, connection }: RepairOptions): readonly Repair[] {

@@ -1,5 +1,6 @@
 /** Tables of ours, with what records say is in them, brought back after somebody changed them. */
 import { cidrFamily } from '../../net/cidr.ts';
+import type { IP } from '../../net/ip.ts';
 import { ifnameBytes, ipBytes, macBytes } from '../../nftables/bytes.ts';
 import type { WantedTable } from '../../nftables/heal-table.ts';
 import type { Element } from '../../nftables/model.ts';
@@ -11,12 +12,16 @@ import {
   MASQUERADE_TABLE,
 } from '../bridge/masquerade.ts';
 import { ALLOWED_SENDERS, GUARDED_PORTS, SPOOF_TABLE } from '../bridge/spoof.ts';
+import { ownEntries } from '../masquerade-entry.ts';
 import type { NodePlan } from './records.ts';
 
-/** The masquerading of these pods: none needs no table. */
-export function masqueradeOf(plans: readonly NodePlan[]): WantedTable | undefined {
+/** The masquerading of these pods, of those that nobody else masquerades: none needs no table. */
+export function masqueradeOf(
+  plans: readonly NodePlan[],
+  isElsewhere?: (address: IP) => boolean,
+): WantedTable | undefined {
   const entries = plans.flatMap(({ masquerade, label }) =>
-    masquerade.map((entry) => ({ ...entry, label })),
+    ownEntries(masquerade, isElsewhere).map((entry) => ({ ...entry, label })),
   );
   if (entries.length === 0) return undefined;
   const elementsOf = (family: 4 | 6): readonly Element[] =>

@@ -20,6 +20,7 @@ import { FALLBACK } from '../registry.ts';
 import { auditedParts } from './audited-parts.ts';
 import { listSandboxes } from './cri.ts';
 import { type FactSources, findLost, sweepSources } from './facts.ts';
+import { repairMasquerade } from './masquerade.ts';
 import type { AttachmentRecord } from './records.ts';
 import { fieldsOf, remove } from './removal.ts';
 import { repair } from './repair.ts';
@@ -160,6 +161,17 @@ export class Upkeep {
   /** What was found without being told of; undefined while there is nothing to compare. */
   get audited(): AuditReport | undefined {
     return this.#audit.hasParts ? this.#audit.report : undefined;
+  }
+
+  /**
+   * Has ipMasq do what is its own to do now, no more and no less: for when others begin or cease to
+   * masquerade pods. Done when it returns. Throws NftablesError.
+   */
+  settleMasquerade(): void {
+    const settled = repairMasquerade(this.#repairOptions());
+    if (settled.length > 0) {
+      this.#options.log.info({ what: settled.map(({ what }) => what) }, 'ipMasq settled');
+    }
   }
 
   /** What is in the kernel stays. */
