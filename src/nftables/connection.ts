@@ -24,6 +24,7 @@ import {
   type ObservedSet,
 } from './decode.ts';
 import { ElementReader } from './decode-elements.ts';
+import { decodeNatRule, type NatRule } from './decode-nat.ts';
 import { decodeRule, type ObservedRule } from './decode-rules.ts';
 import { encodeChainName, encodeRulesOf, encodeSetName, familyHeader } from './encode-objects.ts';
 import type { Chain, NamedSet, ObservedElement, Table, TableFamily } from './model.ts';
@@ -177,6 +178,14 @@ export class NftablesConnection {
     return this.#dump(MSG.GETRULE, encodeRulesOf(table, chain), object)
       .filter(({ payload }) => decodeRuleChain(payload) === chain)
       .map(({ payload }) => decodeRule(payload));
+  }
+
+  /** Rules of all chains of a table of anybody, by chain, in order; see decode-nat.ts. */
+  natRules(table: Table): ReadonlyMap<string, readonly NatRule[]> {
+    const object = `rules of table ${tableText(table)}`;
+    const listed = this.#dump(MSG.GETRULE, encodeRulesOf(table), object);
+    const rules = listed.map(({ payload }) => decodeNatRule(payload));
+    return Map.groupBy(rules, ({ chain }) => chain);
   }
 
   /** Whether the rules of a chain are those it shall have; `false` as well without such a chain. */
