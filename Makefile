@@ -18,7 +18,7 @@ NATIVE_SOURCES := $(wildcard native/*.cc native/*.h native/Makefile)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build bundle dist/root demo test test-one test-unit test-netns test-runtime test-uml test-faults test-faults-proxy \
-  test-soak fuzz judge-policy manifests test-sanitized verify format golden settings-page bench-proxy bench-ipvs bench-cni install clean
+  test-soak fuzz judge-policy manifests image test-sanitized verify format golden settings-page bench-proxy bench-ipvs bench-cni install clean
 
 help: ## list the targets
 	@echo 'weft: targets (all of them set up what they need first)'
@@ -59,8 +59,11 @@ test-unit: build ## unit tests only (no root)
 test-netns: dist/root ## tests in network namespaces (root)
 	@scripts/alone.sh vitest run --project netns
 
-test-runtime: setup dist/root ## containerd and podman from Debian (root)
+DEBIAN_ARCH := $(if $(filter arm64,$(ARCH)),arm64,amd64)
+test-runtime: setup dist/root ## containerd and podman from Debian, and the images (root)
 	@scripts/setup-runtimes.sh
+	@scripts/image.sh $(DEBIAN_ARCH)
+	@$(if $(filter amd64,$(DEBIAN_ARCH)),scripts/image.sh arm64)
 	@scripts/test.sh runtime
 
 test-uml: setup build ## what this kernel may lack (IPVS, bridge VLANs), under user-mode Linux (root)
@@ -127,6 +130,10 @@ dist/root: bundle
 export API_SERVER POD_CIDRS SERVICE_CIDRS BACKEND PROXY_MODE IMAGE
 manifests: node_modules/.package-lock.json ## dist/weft.yaml and others; API_SERVER, POD_CIDRS, SERVICE_CIDRS, BACKEND, PROXY_MODE, IMAGE
 	@$(NODE) scripts/manifests.ts dist
+
+IMAGE_ARCH ?= $(DEBIAN_ARCH)
+image: bundle ## dist/weft-image-<arch>.tar for `ctr images import`, and what is in it; IMAGE_ARCH=amd64|arm64
+	@scripts/image.sh '$(IMAGE_ARCH)'
 
 install: bundle ## self-contained tree below DESTDIR: opt/weft and opt/cni/bin/weft
 	@scripts/install.sh '$(DESTDIR)'

@@ -7,7 +7,7 @@ const HEAD = '# Made by `make settings-page` from the tables in src/agent/config
 const IN_A_POD = {
   components: ['cni', 'proxy', 'fabric'],
   // The pods are those of the Node's podCIDRs. The score is what the kubelet gives a node-critical pod; to lower it takes CAP_SYS_RESOURCE.
-  proxy: { detectLocalMode: 'NodeCIDR', oomScoreAdj: -997 },
+  proxy: { detectLocalMode: 'NodeCIDR', nodePortAddresses: ['primary'], oomScoreAdj: -997 },
 } as const;
 
 export function configMap(): string {

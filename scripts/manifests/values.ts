@@ -31,9 +31,15 @@ export function patchesFor(values: ManifestValues): readonly Patch[] {
     ...(BACKEND ? [setting('BACKEND', 'backend', { fabric: { backend: BACKEND } })] : []),
     ...(podCIDRs.length > 0 ? [podNetworks(podCIDRs)] : []),
     ...(PROXY_MODE ? [setting('PROXY_MODE', 'proxy-mode', { proxy: { mode: PROXY_MODE } })] : []),
-    ...(API_SERVER ? [apiServer(API_SERVER)] : []),
+    ...(API_SERVER ? [apiServers(API_SERVER)] : []),
     ...(image ? [imageReference(image)] : []),
   ];
+}
+
+function apiServers(text: string): Patch {
+  return setting('API_SERVER', 'api-server', {
+    apiServers: text.split(',').map((url) => url.trim()),
+  });
 }
 
 function podNetworks(podCIDRs: readonly Cidr[]): Patch {
@@ -47,25 +53,10 @@ function podNetworks(podCIDRs: readonly Cidr[]): Patch {
 function setting(variable: string, name: string, settings: object): Patch {
   const text = stringify(settings);
   // The agent's own judgement, with the variable in the place of the file's name.
-  const base = { path: variable, text: 'manifests: /unused\n' };
-  resolveAgentConfig({}, [base, { path: variable, text }], { hostname: 'node', environment: {} });
+  const environment = { KUBERNETES_SERVICE_HOST: 'unused' };
+  resolveAgentConfig({}, [{ path: variable, text }], { hostname: 'node', environment });
   const operation: Operation = { op: 'add', path: `/data/50-${name}.yaml`, value: text };
   return { target: CONFIG_MAP, operations: [operation] };
-}
-
-/** Kubernetes' own variables, in the place of those for the API server's Service. */
-function apiServer(text: string): Patch {
-  const url = URL.parse(text);
-  if (url === null || url.protocol !== 'https:' || url.href !== `${url.origin}/`) {
-    const found = JSON.stringify(text);
-    throw new ConfigError('API_SERVER', `API_SERVER: expected https://HOST:PORT, found ${found}`);
-  }
-  const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
-  const variables = { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: url.port || '443' };
-  const operations = Object.entries(variables).map(([name, value]): Operation => {
-    return { op: 'add', path: `${CONTAINERS[1]}/env/-`, value: { name, value } };
-  });
-  return { target: DAEMON_SET, operations };
 }
 
 function imageReference(image: string): Patch {

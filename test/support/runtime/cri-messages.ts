@@ -29,6 +29,10 @@ export interface SandboxConfig {
   readonly annotations?: Readonly<Record<string, string>>;
   /** In cgroupfs syntax. */
   readonly cgroupParent?: string;
+  /** hostNetwork of a pod. */
+  readonly usesNodeNetwork?: boolean;
+  /** It may have privileged containers. */
+  readonly isPrivileged?: boolean;
 }
 
 export type SandboxState = 'ready' | 'notReady';
@@ -135,7 +139,7 @@ export function decodeVersionResponse(bytes: Buffer): { name: string; version: s
   return { name: response.string(2), version: response.string(3) };
 }
 
-function writeSandboxConfig(writer: MessageWriter, config: SandboxConfig): void {
+export function writeSandboxConfig(writer: MessageWriter, config: SandboxConfig): void {
   const { metadata } = config;
   writer.message(1, (inner) =>
     inner
@@ -155,7 +159,15 @@ function writeSandboxConfig(writer: MessageWriter, config: SandboxConfig): void 
     );
   }
   writer.map(6, config.labels).map(7, config.annotations);
-  writer.message(8, (linux) => linux.string(1, config.cgroupParent));
+  writer.message(8, (linux) => {
+    linux.string(1, config.cgroupParent);
+    if (config.usesNodeNetwork !== true && config.isPrivileged !== true) return;
+    linux.message(2, (security) => {
+      // NamespaceMode NODE.
+      security.message(1, (namespaces) => namespaces.varint(1, config.usesNodeNetwork ? 2 : 0));
+      security.varint(6, config.isPrivileged === true);
+    });
+  });
 }
 
 function readMetadata(metadata: MessageReader): SandboxMetadata {

@@ -1,4 +1,12 @@
-/** A client of a container runtime's CRI socket, for the life of sandboxes. */
+/** A client of a container runtime's CRI socket, for the life of sandboxes and containers. */
+import {
+  type ContainerConfig,
+  type ContainerStatus,
+  decodeContainerId,
+  decodeContainerStatusResponse,
+  encodeContainerRequest,
+  encodeCreateContainerRequest,
+} from './cri-container-messages.ts';
 import {
   decodeListPodSandboxResponse,
   decodePodSandboxStatusResponse,
@@ -61,6 +69,30 @@ export class CriClient {
 
   async removePodSandbox(sandboxId: string): Promise<void> {
     await this.#call('RemovePodSandbox', encodeSandboxRequest(sandboxId));
+  }
+
+  /** Gives the container id. */
+  async createContainer(
+    sandboxId: string,
+    config: ContainerConfig,
+    sandbox: SandboxConfig,
+  ): Promise<string> {
+    const request = encodeCreateContainerRequest(sandboxId, config, sandbox);
+    return decodeContainerId(await this.#call('CreateContainer', request));
+  }
+
+  async startContainer(containerId: string): Promise<void> {
+    await this.#call('StartContainer', encodeContainerRequest(containerId));
+  }
+
+  /** SIGTERM, and after the time SIGKILL. */
+  async stopContainer(containerId: string, timeoutSeconds: number): Promise<void> {
+    await this.#call('StopContainer', encodeContainerRequest(containerId, timeoutSeconds));
+  }
+
+  async containerStatus(containerId: string): Promise<ContainerStatus> {
+    const response = await this.#call('ContainerStatus', encodeContainerRequest(containerId));
+    return decodeContainerStatusResponse(response);
   }
 
   close(): void {

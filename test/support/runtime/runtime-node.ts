@@ -236,6 +236,8 @@ set -e
 directory=$1 installed=$2 pause=$3
 shift 3
 exec 3<&0
+# The machine's own would stay in mountinfo, hidden below the node's /run, where containerd finds it.
+while umount -l /run/netns 2>/dev/null; do :; done
 for path; do mount --bind "$directory$path" "$path"; done
 mount --bind "$installed" /opt/weft
 (cat <&3 >/dev/null; kill -TERM 1) &

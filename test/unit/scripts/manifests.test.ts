@@ -15,7 +15,7 @@ const ROOT = new URL('../../..', import.meta.url).pathname;
 const KUSTOMIZE = join(ROOT, 'cni-conf/kustomize');
 const NAMES = Object.keys(MANIFESTS) as ManifestName[];
 const ALL_VALUES: ManifestValues = {
-  API_SERVER: 'https://api.example.net:6443',
+  API_SERVER: 'https://api.example.net:6443, https://[fd00::1]:6443',
   POD_CIDRS: '10.244.0.0/16,fd00:10:244::/48',
   SERVICE_CIDRS: '10.96.0.0/12',
   BACKEND: 'vxlan',
@@ -86,12 +86,12 @@ describe('make manifests', () => {
       '      clusterCIDR: 10.244.0.0/16,fd00:10:244::/48',
       '  50-proxy-mode.yaml: |',
       '      mode: iptables',
+      '  50-api-server.yaml: |',
+      '    apiServers:',
+      '      - https://api.example.net:6443',
+      '      - https://[fd00::1]:6443',
       '          image: registry.example.net:5000/weft:1',
       '          image: registry.example.net:5000/weft:1',
-      '            - name: KUBERNETES_SERVICE_HOST',
-      '              value: api.example.net',
-      '            - name: KUBERNETES_SERVICE_PORT',
-      '              value: "6443"',
     ]);
     const { fabric, proxy } = configOf(objectsOf(given ?? ''));
     expect([fabric.backend, fabric.clusterCIDRs, proxy.mode, proxy.clusterCIDRs]).toEqual([
@@ -109,8 +109,8 @@ describe('make manifests', () => {
     ['POD_CIDRS', '10.244.0.0/33', /^POD_CIDRS: .*"10\.244\.0\.0\/33" is no CIDR/],
     ['POD_CIDRS', '10.0.0.0/16,10.1.0.0/16', /^POD_CIDRS:\d: proxy\.clusterCIDR/],
     ['SERVICE_CIDRS', '10.96.0.0', /^SERVICE_CIDRS: .*no CIDR/],
-    ['API_SERVER', 'api.example.net:6443', /^API_SERVER: expected https:\/\/HOST:PORT/],
-    ['API_SERVER', 'https://api.example.net/path', /^API_SERVER: /],
+    ['API_SERVER', 'not a server', /^API_SERVER:\d: apiServers/],
+    ['API_SERVER', 'https://a,ftp://b', /^API_SERVER:\d: apiServers/],
     ['IMAGE', 'weft image', /^IMAGE: expected REGISTRY\/NAME:TAG/],
   ])('%s=%s is refused', (key, value, message) => {
     expect(() => patchesFor({ [key]: value })).toThrow(message);
@@ -120,12 +120,6 @@ describe('make manifests', () => {
   test('networks of pods and Services that overlap are refused', () => {
     const values = { POD_CIDRS: '10.0.0.0/8', SERVICE_CIDRS: '10.96.0.0/12' };
     expect(() => patchesFor(values)).toThrow(/^SERVICE_CIDRS: 10\.96\.0\.0\/12 overlaps/);
-  });
-
-  test('an IPv6 API server', () => {
-    const text = renderManifest('weft.yaml', { API_SERVER: 'https://[fd00::1]' });
-    expect(text).toContain('value: fd00::1\n');
-    expect(text).toContain('value: "443"\n');
   });
 });
 

@@ -1,0 +1,149 @@
+/** The pod of a manifest on a node with containerd, run as the kubelet would, and its API server. */
+import type { ChildProcess } from 'node:child_process';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseAllDocuments } from 'yaml';
+import { until } from '../until.ts';
+import type { Containerd } from './containerd.ts';
+import type { ContainerStatus } from './cri-container-messages.ts';
+import {
+  containerConfig,
+  missingPaths,
+  type PodContainer,
+  type PodSpec,
+  type PodSurroundings,
+} from './pod-spec.ts';
+
+const API_SERVER = new URL('../workloads/api-server.ts', import.meta.url).pathname;
+const SECRETS = '/run/secrets';
+const CONFIG = '/run/config';
+
+export interface ManifestObject {
+  readonly kind: string;
+  readonly data?: Readonly<Record<string, string>>;
+  readonly spec?: { readonly template?: { readonly spec: PodSpec } };
+}
+
+export class WeftPod {
+  readonly #containerd: Containerd;
+  readonly #spec: PodSpec;
+  readonly #surroundings: PodSurroundings;
+  readonly #sandbox: ReturnType<Containerd['sandboxConfig']>;
+  #sandboxId = '';
+
+  /** Of the DaemonSet and ConfigMap in `manifest`. */
+  constructor(containerd: Containerd, manifest: string, server: string) {
+    const objects = parseAllDocuments(manifest).map((each) => each.toJS() as ManifestObject);
+    const spec = objects.find(({ kind }) => kind === 'DaemonSet')?.spec?.template?.spec;
+    if (spec === undefined) throw new Error('no DaemonSet');
+    this.#containerd = containerd;
+    this.#spec = spec;
+    const { node } = containerd;
+    mkdirSync(node.path(CONFIG), { recursive: true });
+    const files = objects.find(({ kind }) => kind === 'ConfigMap')?.data ?? {};
+    for (const [name, text] of Object.entries(files))
+      writeFileSync(node.path(`${CONFIG}/${name}`), text);
+    for (const command of missingPaths(spec)) node.run('sh', '-c', command);
+    const { hostname, port } = new URL(server);
+    this.#surroundings = {
+      nodeName: 'node-a',
+      configMaps: { weft: CONFIG },
+      serviceAccount: SECRETS,
+      environment: { KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port },
+    };
+    this.#sandbox = containerd.sandboxConfig('weft', {
+      // The node's own name goes with its network.
+      ...(spec.hostNetwork === true ? { hostname: '' } : {}),
+      usesNodeNetwork: spec.hostNetwork === true,
+      isPrivileged: spec.initContainers.some((each) => each.securityContext.privileged),
+    });
+  }
+
+  /** Runs the init containers to their ends, and starts the agent. Gives its container's id. */
+  async start(change: (container: PodContainer) => PodContainer = (same) => same): Promise<string> {
+    const { cri } = this.#containerd;
+    this.#sandboxId = await cri.runPodSandbox(this.#sandbox);
+    for (const container of this.#spec.initContainers) {
+      const id = await this.#run(container);
+      const { exitCode } = await until(`${container.name} ends`, async () => {
+        const status = await cri.containerStatus(id);
+        return status.state === 'exited' ? status : undefined;
+      });
+      if (exitCode !== 0) throw new Error(`${container.name}: ${this.log(container.name)}`);
+    }
+    const [main] = this.#spec.containers;
+    if (main === undefined) throw new Error('no container');
+    return this.#run(change(main));
+  }
+
+  /** As the kubelet ends a pod: SIGTERM, and SIGKILL when the grace period is over. */
+  async stop(containerId: string): Promise<ContainerStatus> {
+    const { cri } = this.#containerd;
+    await cri.stopContainer(containerId, this.#spec.terminationGracePeriodSeconds);
+    return cri.containerStatus(containerId);
+  }
+
+  async remove(): Promise<void> {
+    const { cri } = this.#containerd;
+    await cri.stopPodSandbox(this.#sandboxId);
+    await cri.removePodSandbox(this.#sandboxId);
+  }
+
+  /** What a container has printed, each line with the runtime's time and stream before it. */
+  log(name: string): string {
+    return readFileSync(this.#containerd.node.path(`/run/logs/${name}.log`), 'utf8');
+  }
+
+  async #run(container: PodContainer): Promise<string> {
+    const { cri } = this.#containerd;
+    const config = containerConfig(container, this.#spec, this.#surroundings);
+    const id = await cri.createContainer(this.#sandboxId, config, this.#sandbox);
+    await cri.startContainer(id);
+    return id;
+  }
+}
+
+/** A fake API server on the node's loopback, whose authority and token a pod is given. */
+export class NodeApiServer {
+  readonly url: string;
+  readonly #process: ChildProcess;
+  #output = '';
+
+  private constructor(process: ChildProcess, url: string) {
+    this.#process = process;
+    this.url = url;
+    process.stdout?.on('data', (chunk) => {
+      this.#output += chunk;
+    });
+  }
+
+  static async start({ node }: Containerd): Promise<NodeApiServer> {
+    const kubeconfig = join(node.directory, 'kubeconfig');
+    const child = node.netns.start(process.execPath, [API_SERVER, kubeconfig]);
+    let output = '';
+    child.stdout?.on('data', (chunk) => {
+      output += chunk;
+    });
+    await until('the API server listens', () => output.includes('ready'));
+    const { clusters } = JSON.parse(readFileSync(kubeconfig, 'utf8'));
+    const { server, 'certificate-authority-data': authority } = clusters[0].cluster;
+    mkdirSync(node.path(SECRETS), { recursive: true });
+    writeFileSync(node.path(`${SECRETS}/ca.crt`), Buffer.from(authority, 'base64'));
+    writeFileSync(node.path(`${SECRETS}/token`), 'token');
+    return new NodeApiServer(child, server);
+  }
+
+  put(plural: string, object: object): void {
+    this.#process.stdin?.write(`${JSON.stringify({ put: [plural, object] })}\n`);
+  }
+
+  /** The object as clients have left it. */
+  async show(plural: string, key: string): Promise<unknown> {
+    this.#output = '';
+    this.#process.stdin?.write(`${JSON.stringify({ show: [plural, key] })}\n`);
+    const line = await until('the API server answers', () => {
+      return this.#output.split('\n').find((text) => text.startsWith('{'));
+    });
+    return JSON.parse(line);
+  }
+}
