@@ -79,7 +79,7 @@ rm -rf "$work/tree" "$work/base"
 scripts/install.sh "$work/tree" >/dev/null
 install -m 0755 scripts/weft-node-init.sh "$work/tree/opt/weft/bin/weft-node-init"
 # Where a pod's mounts go; the root file system is read-only.
-mkdir -p "$work"/tree/{etc/weft,etc/cni/net.d,run/weft,run/netns,var/lib/weft,var/lib/cni,host/opt/cni/bin,host/proc/sys/net,tmp}
+mkdir -p "$work"/tree/{etc/weft,etc/cni/net.d,run/weft,run/netns,var/lib/weft,var/lib/cni,host/opt/cni/bin,host/etc/kubernetes,host/proc/sys/net,tmp}
 touch "$work/tree/run/xtables.lock"
 
 cp -a "$work/debian/root" "$work/base"

@@ -6,7 +6,8 @@ const HEAD = '# Made by `make settings-page` from the tables in src/agent/config
 /** What an agent in a pod has besides the defaults. */
 const IN_A_POD = {
   components: ['cni', 'proxy', 'fabric'],
-  // The pods are those of the Node's podCIDRs. The score is what the kubelet gives a node-critical pod; to lower it takes CAP_SYS_RESOURCE.
+  // Where the init container leaves what it may read and the agent may not. The pods are those of the Node's podCIDRs. The score is what the kubelet gives a node-critical pod; to lower it takes CAP_SYS_RESOURCE.
+  kubelet: { hostRoot: '/run/weft/host' },
   proxy: { detectLocalMode: 'NodeCIDR', nodePortAddresses: ['primary'], oomScoreAdj: -997 },
 } as const;
 

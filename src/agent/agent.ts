@@ -19,6 +19,7 @@ import { Lifecycle } from './lifecycle.ts';
 import { followConfigFile, LiveConfig } from './live-config.ts';
 import { createAgentMetrics } from './metrics/metrics.ts';
 import { NO_EVENTS } from './objects/events.ts';
+import { handOverKubeletServer } from './objects/kubelet-server.ts';
 import { openObjectSource } from './objects/open.ts';
 import { Problems } from './problems.ts';
 import { logProcessWarnings } from './process-warnings.ts';
@@ -96,6 +97,10 @@ async function startComponents(context: AgentContext): Promise<void> {
     live.follow((changed) => prepareNode(changed, context.log));
   }
   if (config.isInitOnly) {
+    const root = process.env['WEFT_HOST_ROOT'];
+    if (root && config.source.kind === 'apiServer') {
+      await handOverKubeletServer(context, config.source.kubelet, root);
+    }
     lifecycle.shutdown('--init-only');
     return;
   }

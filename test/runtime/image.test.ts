@@ -35,7 +35,7 @@ beforeAll(async () => {
     spec: { podCIDRs: ['10.70.0.0/24', 'fd00:10:70::/64'] },
     status: { addresses: [{ type: 'InternalIP', address: nodeAddress }] },
   });
-  pod = new WeftPod(containerd, renderManifest('weft.yaml', {}), server.url);
+  pod = new WeftPod(containerd, renderManifest('weft.yaml', {}));
 });
 afterAll(() => containerd?.remove());
 
@@ -61,6 +61,9 @@ test('the pod of the manifest makes a node of a bare one: healthy, pods with add
   expect(existsSync(node.path('/opt/cni/bin/loopback'))).toBe(true);
 
   await untilReady();
+  expect(pod.log('weft')).toContain(
+    "the kubelet's kubeconfig /run/weft/host/etc/kubernetes/kubelet.conf",
+  );
   expect(probe('/livez')).toMatch(/200 OK$/);
   await until('the runtime has a network', async () => {
     return (await cri.status()).conditions['NetworkReady']?.isMet;

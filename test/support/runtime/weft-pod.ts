@@ -1,6 +1,6 @@
 /** The pod of a manifest on a node with containerd, run as the kubelet would, and its API server. */
 import type { ChildProcess } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
 import { until } from '../until.ts';
@@ -17,6 +17,8 @@ import {
 const API_SERVER = new URL('../workloads/api-server.ts', import.meta.url).pathname;
 const SECRETS = '/run/secrets';
 const CONFIG = '/run/config';
+/** The machine's own is not for tests. */
+const KUBERNETES = { of: '/etc/kubernetes', here: '/run/etc-kubernetes' } as const;
 
 export interface ManifestObject {
   readonly kind: string;
@@ -32,10 +34,11 @@ export class WeftPod {
   #sandboxId = '';
 
   /** Of the DaemonSet and ConfigMap in `manifest`. */
-  constructor(containerd: Containerd, manifest: string, server: string) {
+  constructor(containerd: Containerd, manifest: string) {
     const objects = parseAllDocuments(manifest).map((each) => each.toJS() as ManifestObject);
-    const spec = objects.find(({ kind }) => kind === 'DaemonSet')?.spec?.template?.spec;
-    if (spec === undefined) throw new Error('no DaemonSet');
+    const template = objects.find(({ kind }) => kind === 'DaemonSet')?.spec?.template;
+    if (template === undefined) throw new Error('no DaemonSet');
+    const spec = moved(template.spec);
     this.#containerd = containerd;
     this.#spec = spec;
     const { node } = containerd;
@@ -44,12 +47,12 @@ export class WeftPod {
     for (const [name, text] of Object.entries(files))
       writeFileSync(node.path(`${CONFIG}/${name}`), text);
     for (const command of missingPaths(spec)) node.run('sh', '-c', command);
-    const { hostname, port } = new URL(server);
     this.#surroundings = {
       nodeName: 'node-a',
       configMaps: { weft: CONFIG },
       serviceAccount: SECRETS,
-      environment: { KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port },
+      // Nobody serves it yet.
+      environment: { KUBERNETES_SERVICE_HOST: '10.96.0.1', KUBERNETES_SERVICE_PORT: '443' },
     };
     this.#sandbox = containerd.sandboxConfig('weft', {
       // The node's own name goes with its network.
@@ -103,7 +106,17 @@ export class WeftPod {
   }
 }
 
-/** A fake API server on the node's loopback, whose authority and token a pod is given. */
+function moved(spec: PodSpec): PodSpec {
+  const volumes = spec.volumes.map((volume) => {
+    const isElsewhere = volume.hostPath?.path === KUBERNETES.of;
+    return isElsewhere
+      ? { ...volume, hostPath: { ...volume.hostPath, path: KUBERNETES.here } }
+      : volume;
+  });
+  return { ...spec, volumes };
+}
+
+/** A fake API server on the node's loopback, which the kubelet's kubeconfig names. */
 export class NodeApiServer {
   readonly url: string;
   readonly #process: ChildProcess;
@@ -130,6 +143,9 @@ export class NodeApiServer {
     mkdirSync(node.path(SECRETS), { recursive: true });
     writeFileSync(node.path(`${SECRETS}/ca.crt`), Buffer.from(authority, 'base64'));
     writeFileSync(node.path(`${SECRETS}/token`), 'token');
+    // What kubeadm leaves on a node.
+    mkdirSync(node.path(KUBERNETES.here), { recursive: true });
+    copyFileSync(kubeconfig, node.path(`${KUBERNETES.here}/kubelet.conf`));
     return new NodeApiServer(child, server);
   }
 
