@@ -8,7 +8,7 @@ import type { HostLocalConfig, LeasedAddress } from './address-config.ts';
 import type { Attachment, NetnsPlace } from './attachment.ts';
 import type { FabricGate } from './fabric-gate.ts';
 import type { Firewalld } from './firewall/firewalld.ts';
-import type { HostPortStore } from './portmap/store.ts';
+import type { HostPortStore } from './host-ports.ts';
 import type { Request } from './protocol/request.ts';
 import type { Dns, ResultRoute } from './protocol/result.ts';
 import type { SpecVersion } from './protocol/versions.ts';

@@ -2,7 +2,7 @@
  * portmap-claimant.ts DIRECTORY ID PORT ROUNDS: publishes a port in a store and takes it back, again
  * and again, beside other processes; prints how often it had the port while somebody else had it.
  */
-import type { HostPortRecord } from '../../src/cni/portmap/record.ts';
+import type { HostPortRecord } from '../../src/cni/host-ports.ts';
 import { openHostPortStore } from '../../src/cni/portmap/store.ts';
 import { parseIP } from '../../src/net/ip.ts';
 import { wire } from '../../src/netlink/wire.ts';

@@ -1,19 +1,11 @@
 /** Which back end a configuration asks for, and what it says of the rules there. */
+
 import type { IPFamily } from '../../net/ip.ts';
 import { ConfigError } from '../../util/errors.ts';
 import { isChainName } from '../firewall/config.ts';
+import type { IptablesOptions } from '../host-ports.ts';
 import { isJsonObject, memberOf } from '../protocol/json.ts';
 import { conditionText, parseCondition } from './conditions.ts';
-
-/** How host ports become rules of iptables. */
-export interface IptablesOptions {
-  /** Packets whose source is to be replaced go there; absent: to a chain that sets the mark. */
-  readonly setMarkChain?: string;
-  /** Of the mark that is set, counted from 0. */
-  readonly markBit: number;
-  /** Words of a match that a packet must meet before its port is looked at. */
-  readonly conditions: Readonly<Record<IPFamily, readonly string[]>>;
-}
 
 type Members = Readonly<Record<string, unknown>>;
 

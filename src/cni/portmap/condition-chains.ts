@@ -1,12 +1,13 @@
 /** Conditions as rules: they lead to the ports that are published under them. */
+
 import { createHash } from 'node:crypto';
 import type { IPFamily } from '../../net/ip.ts';
 import type { Chain, Rule } from '../../nftables/model.ts';
 import { numgenRandom } from '../../nftables/selectors.ts';
 import { dnatToMap } from '../../nftables/statements.ts';
+import type { HostPortRecord } from '../host-ports.ts';
 import { parseCondition } from './conditions.ts';
 import { FAMILIES, isFamily, MAPS, type PortMapName, rule, SUFFIX } from './maps.ts';
-import type { HostPortRecord } from './record.ts';
 
 /**
  * One chain per family; its rules are as many as there are different conditions. Where several hold for

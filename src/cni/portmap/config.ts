@@ -1,4 +1,5 @@
 /** The configuration of host ports: what the network asks for and what the runtime adds to it. */
+
 import {
   type IP,
   type IPFamily,
@@ -8,11 +9,10 @@ import {
   tryParseIP,
 } from '../../net/ip.ts';
 import { ConfigError } from '../../util/errors.ts';
+import type { MasqueradeScope, PortProtocol } from '../host-ports.ts';
 import { unsupportedField } from '../protocol/errors.ts';
 import { isJsonObject, memberOf } from '../protocol/json.ts';
 import { type Backend, parseBackend } from './backend.ts';
-
-export type PortProtocol = 'tcp' | 'udp' | 'sctp';
 
 /** One entry of runtimeConfig.portMappings. */
 export interface PortMapping {
@@ -24,13 +24,6 @@ export interface PortMapping {
   /** Absent: on every address of the node. */
   readonly hostIP?: IP;
 }
-
-/**
- * Whose source address is replaced by the node's: nobody's, that of connections whose answers would
- * otherwise not come back (from the node's loopback, the pod itself and its neighbours on the
- * subnet), or everybody's.
- */
-export type MasqueradeScope = 'none' | 'subnet' | 'all';
 
 export interface PortmapConfig extends Backend {
   readonly mappings: readonly PortMapping[];

@@ -7,9 +7,8 @@ import type { Conntrack, Flow } from '../../kernel/types.ts';
 import { containsIP, parseCidr } from '../../net/cidr.ts';
 import type { IP } from '../../net/ip.ts';
 import { errorCode } from '../../util/errors.ts';
+import type { HostPort, HostPortRecord, PortProtocol } from '../host-ports.ts';
 import { type CniKernel, withRtnl } from '../node.ts';
-import type { PortProtocol } from './config.ts';
-import type { HostPort, HostPortRecord } from './record.ts';
 
 /** Protocols without a handshake that would begin a new flow, by number. */
 const PROTOCOL_NUMBERS: ReadonlyMap<PortProtocol, number> = new Map([

@@ -1,8 +1,9 @@
 /** Whether the owner of a host port lives: a DEL may have been lost with its pod. */
+
 import { hostVethName } from '../attachment.ts';
+import type { HostPortRecord } from '../host-ports.ts';
 import { findNetnses, isNetnsGone, netnsIdAt, readUsedAddresses } from '../machine.ts';
 import { type CniNode, withRtnl } from '../node.ts';
-import type { HostPortRecord } from './record.ts';
 
 /**
  * True only with proof that nothing can answer there any more. Of a pod whose interface we made: its

@@ -8,13 +8,14 @@
  *                           a port                           -> DNAT
  *     POSTROUTING           marked                           -> CNI-HOSTPORT-MASQ, which masquerades
  */
+
 import { type ListedTable, targetOf } from '../../iptables/listing.ts';
 import type { Iptables } from '../../iptables/programs-sync.ts';
 import { hostCidr } from '../../net/cidr.ts';
 import { type IPFamily, ipFamily, parseIP } from '../../net/ip.ts';
+import type { HostPort, HostPortRecord } from '../host-ports.ts';
 import { hostPortChain } from '../iptables/chains.ts';
 import { appendsOf, changeTable, deletionOf, listTable, quoted } from '../iptables/change.ts';
-import type { HostPort, HostPortRecord } from './record.ts';
 
 /** A record whose ports are rules of iptables. */
 export type IptablesRecord = HostPortRecord & Required<Pick<HostPortRecord, 'iptables'>>;

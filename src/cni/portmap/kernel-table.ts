@@ -1,13 +1,14 @@
 /** Brings elements into the kernel's table and out of it; callers hold the lock of the store. */
+
 import { hasTable, WITHOUT_NFTABLES } from '../../nftables/absence.ts';
 import { tableReplacement } from '../../nftables/applier.ts';
 import type { Element, NamedSet } from '../../nftables/model.ts';
 import { Transaction } from '../../nftables/transaction.ts';
 import { succeedsUnless } from '../../util/errno.ts';
+import type { HostPortRecord } from '../host-ports.ts';
 import type { Nftables } from '../node.ts';
 import { conditionChains } from './condition-chains.ts';
 import { HOST_PORT_MAPS, HOST_PORT_TABLE, recordChains, recordElements } from './layout.ts';
-import type { HostPortRecord } from './record.ts';
 
 /** Something the elements need is missing, or is there with another content. */
 const TABLE_DIFFERS: readonly string[] = ['ENOENT', 'EEXIST', 'EBUSY'];

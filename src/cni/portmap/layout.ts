@@ -19,6 +19,7 @@
  * wins over a host port of the same number, and host ports of another plugin over ours: what a dead
  * pod left never shadows a successor's, also where nobody of ours runs any more to remove it.
  */
+
 import { type Cidr, cidrFamily, hostCidr, parseCidr } from '../../net/cidr.ts';
 import { type IPFamily, ipFamily, parseIP } from '../../net/ip.ts';
 import { ipBytes, portBytes, protocolBytes, u32Bytes } from '../../nftables/bytes.ts';
@@ -38,9 +39,9 @@ import {
   verdictMap,
 } from '../../nftables/statements.ts';
 import { attachmentLabel } from '../attachment.ts';
+import type { HostPortRecord, PodAddress } from '../host-ports.ts';
 import { conditionChainName, conditionChains, conditionNumber } from './condition-chains.ts';
 import { FAMILIES, FIELDS, isFamily, MAPS, type MapName, rule, SUFFIX } from './maps.ts';
-import type { HostPortRecord, PodAddress } from './record.ts';
 
 /** Elements of one map. */
 export interface MapElements {

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Iptables } from '../../iptables/programs-sync.ts';
 import { IoError, joinErrors } from '../../util/errors.ts';
 import { type Attachment, attachmentKey, attachmentLabel } from '../attachment.ts';
+import type { HostPortConflict, HostPortLedger, HostPortRecord } from '../host-ports.ts';
 import { hostPortChains } from '../iptables/chains.ts';
 import { hostPortRules } from '../iptables/reference.ts';
 import { type ForeignRules, hasForeignRules, removeForeignRules } from '../iptables/remove.ts';
@@ -18,8 +19,8 @@ import { publishByIptables, requireByIptables, usesIptables } from './iptables.t
 import { publish, replaceTable, withdraw } from './kernel-table.ts';
 import { HOST_PORT_TABLE, recordElements } from './layout.ts';
 import { enableRouteLocalnet, findLoopbackLink } from './loopback.ts';
-import { buildRecord, type HostPortRecord, ownerText, portText, usesLoopback } from './record.ts';
-import { type HostPortConflict, type HostPortLedger, ownedRecords } from './store.ts';
+import { buildRecord, ownerText, portText, usesLoopback } from './record.ts';
+import { ownedRecords } from './store.ts';
 
 const TABLE_NAME = `${HOST_PORT_TABLE.table.family} ${HOST_PORT_TABLE.table.name}`;
 

@@ -4,11 +4,16 @@ import { type Cidr, tryParseCidr } from '../../net/cidr.ts';
 import { type IP, type IPFamily, ipFamily, tryParseIP } from '../../net/ip.ts';
 import { isText, parseJson } from '../../util/json.ts';
 import { decodeNetnsPlace } from '../attachment.ts';
+import type {
+  HostPort,
+  HostPortRecord,
+  IptablesOptions,
+  MasqueradeScope,
+  PodAddress,
+  PortProtocol,
+} from '../host-ports.ts';
 import { isJsonObject } from '../protocol/json.ts';
-import type { IptablesOptions } from './backend.ts';
 import { parseCondition } from './conditions.ts';
-import type { MasqueradeScope, PortProtocol } from './config.ts';
-import type { HostPort, HostPortRecord, PodAddress } from './record.ts';
 
 /** That an attachment has a port or a pod address. */
 export interface Claim {

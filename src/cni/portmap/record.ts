@@ -1,46 +1,12 @@
 /** What an attachment publishes on its node, as a value that outlives the call that made it. */
-import { addressOf, type Cidr, cidrFamily, networkOf } from '../../net/cidr.ts';
-import { type IP, type IPFamily, isLoopback } from '../../net/ip.ts';
+
+import { addressOf, cidrFamily, networkOf } from '../../net/cidr.ts';
+import { isLoopback } from '../../net/ip.ts';
 import { ConfigError } from '../../util/errors.ts';
 import { type Attachment, attachmentLabel, type NetnsPlace } from '../attachment.ts';
+import type { HostPort, HostPortRecord, PodAddress } from '../host-ports.ts';
 import type { Result, ResultIP } from '../protocol/result.ts';
-import type { IptablesOptions } from './backend.ts';
-import type { MasqueradeScope, PortMapping, PortmapConfig, PortProtocol } from './config.ts';
-
-/** One port of the node that leads to a pod. */
-export interface HostPort {
-  readonly family: IPFamily;
-  readonly protocol: PortProtocol;
-  readonly port: number;
-  /** Absent: on every address of the node. */
-  readonly address?: IP;
-  /** What a packet must meet besides, in the syntax of its back end; absent: nothing. */
-  readonly condition?: string;
-  readonly target: IP;
-  readonly targetPort: number;
-}
-
-/** An address of the pod and the network it shares with its neighbours. */
-export interface PodAddress {
-  readonly address: IP;
-  readonly subnet: Cidr;
-}
-
-export interface HostPortRecord {
-  readonly attachment: Attachment;
-  /** The pod's; absent in records of earlier releases. */
-  readonly netns?: NetnsPlace;
-  /** `<namespace>/<name>`, when the runtime told. */
-  readonly pod?: string;
-  readonly ports: readonly HostPort[];
-  /** The addresses that ports lead to: at most one of each family. */
-  readonly pods: readonly PodAddress[];
-  readonly masquerade: MasqueradeScope;
-  /** Present: its ports are rules of iptables, not elements. */
-  readonly iptables?: IptablesOptions;
-  /** Link of the node towards the pod on which 127.0.0.0/8 is routed. */
-  readonly loopbackLink?: string;
-}
+import type { PortMapping, PortmapConfig } from './config.ts';
 
 /** What a record is made from. */
 export interface RecordInput {

@@ -2,11 +2,11 @@ import type { Sysctls } from '../../kernel/types.ts';
 import { TableApplier } from '../../nftables/applier.ts';
 import type { NftablesConnection } from '../../nftables/connection.ts';
 import type { Element, ObservedElement } from '../../nftables/model.ts';
+import type { HostPortRecord, HostPortStore } from '../host-ports.ts';
 import { elementsOf, replaceTable } from './kernel-table.ts';
 import { HOST_PORT_TABLE, recordChains } from './layout.ts';
 import { enableRouteLocalnet, hasRouteLocalnet } from './loopback.ts';
-import type { HostPortRecord } from './record.ts';
-import { type HostPortStore, ownedRecords } from './store.ts';
+import { ownedRecords } from './store.ts';
 
 export interface HostPortRepair {
   /** The table was missing, changed or made by another release, and has been replaced. */

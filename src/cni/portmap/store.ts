@@ -4,13 +4,21 @@ import { withDirectoryLock } from '../../ipam/lock.ts';
 import { IoError, toError } from '../../util/errors.ts';
 import { namesIn, readIfReadable, replaceFile } from '../../util/files.ts';
 import type { FlockOptions } from '../../util/wait.ts';
-import { type Attachment, attachmentKey } from '../attachment.ts';
-import { type HostPort, type HostPortRecord, overlaps, type PodAddress } from './record.ts';
+import { attachmentKey } from '../attachment.ts';
+import type {
+  HostPort,
+  HostPortConflict,
+  HostPortLedger,
+  HostPortRecord,
+  HostPortStore,
+  PodAddress,
+} from '../host-ports.ts';
+import { overlaps } from './record.ts';
 import { type Claim, decodeClaims, decodeRecord } from './record-json.ts';
 
 /**
- * What all attachments publish, on a tmpfs: after a reboot neither the pods nor the kernel's tables
- * are there. It says what the kernel's table shall hold, so DEL, GC and repair need nothing else.
+ * Opens the store in `directory`, which need not exist. It is on a tmpfs: after a reboot neither the pods
+ * nor the kernel's tables are there. DEL, GC and repair need nothing else.
  *
  *     records/<attachment key>      one HostPortRecord
  *     claims/4-tcp-8080             who publishes that port, and on which address
@@ -23,44 +31,6 @@ import { type Claim, decodeClaims, decodeRecord } from './record-json.ts';
  * nothing that the removal of the record does not find; what it was writing goes with the next
  * lock.
  */
-export interface HostPortStore {
-  /** What the attachment publishes. Needs no lock. */
-  record(attachment: Attachment): HostPortRecord | undefined;
-  /** There is a record of the attachment that cannot be understood. Needs no lock. */
-  isSpoilt(attachment: Attachment): boolean;
-  /** Somebody is writing, or was killed while writing: `locked` clears that. Needs no lock. */
-  isUnfinished(): boolean;
-  /** All records; files that cannot be understood are left out. */
-  records(): readonly HostPortRecord[];
-  /**
-   * Runs `job` while no other process changes the store or the table. Throws BusyError when the
-   * lock is not to be had in time, IoError when the store cannot be written.
-   */
-  locked<T>(job: (ledger: HostPortLedger) => T): T;
-}
-
-export interface HostPortConflict {
-  readonly port: HostPort;
-  readonly owner: HostPortRecord;
-}
-
-/** Changes to the store, for the holder of its lock. */
-export interface HostPortLedger {
-  /** The first port of the record that another record has already. */
-  conflict(record: HostPortRecord): HostPortConflict | undefined;
-  /** Pod addresses are taken over from whoever had them before. */
-  add(record: HostPortRecord): void;
-  /**
-   * The record with only those ports and addresses that nobody else has claimed since. What a dead
-   * attachment left may be in use by another one: only this part may be taken out of the kernel.
-   */
-  owned(record: HostPortRecord): HostPortRecord;
-  remove(record: HostPortRecord): void;
-  /** Removes a spoilt record, with the claims that cannot be understood either. */
-  discard(attachment: Attachment): void;
-}
-
-/** Opens the store in `directory`, which need not exist. */
 export function openHostPortStore(directory: string, lock: FlockOptions): HostPortStore {
   const files: Files = {
     records: join(directory, 'records'),

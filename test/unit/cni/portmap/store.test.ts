@@ -6,10 +6,10 @@ import { promisify } from 'node:util';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { attachmentKey } from '../../../../src/cni/attachment.ts';
-import type { HostPort, HostPortRecord } from '../../../../src/cni/portmap/record.ts';
+import type { HostPort, HostPortRecord, HostPortStore } from '../../../../src/cni/host-ports.ts';
 import { overlaps } from '../../../../src/cni/portmap/record.ts';
 import { decodeRecord } from '../../../../src/cni/portmap/record-json.ts';
-import { type HostPortStore, openHostPortStore } from '../../../../src/cni/portmap/store.ts';
+import { openHostPortStore } from '../../../../src/cni/portmap/store.ts';
 import { parseCidr } from '../../../../src/net/cidr.ts';
 import { parseIP } from '../../../../src/net/ip.ts';
 
