@@ -6,13 +6,12 @@ import type { IP } from '../net/ip.ts';
 import type { NftablesConnection } from '../nftables/connection.ts';
 import type { HostLocalConfig, LeasedAddress } from './address-config.ts';
 import type { Attachment, NetnsPlace } from './attachment.ts';
+import type { AttachmentRecords } from './attachment-records.ts';
 import type { FabricGate } from './fabric-gate.ts';
-import type { Firewalld } from './firewall/firewalld.ts';
 import type { HostPortStore } from './host-ports.ts';
 import type { Request } from './protocol/request.ts';
 import type { Dns, ResultRoute } from './protocol/result.ts';
 import type { SpecVersion } from './protocol/versions.ts';
-import type { AttachmentRecords } from './upkeep/records.ts';
 
 /** The part of NftablesConnection that is needed. */
 export type Nftables = Pick<
@@ -29,6 +28,18 @@ export type Nftables = Pick<
   | 'elements'
   | 'close'
 >;
+
+/** The firewalld of one node. Each call holds up the thread for milliseconds and is bounded. */
+export interface Firewalld {
+  /** False also where nobody can be asked. Starts nothing. */
+  isRunning(): boolean;
+  /** A source that a zone has already stays there. Throws IoError. */
+  addSource(zone: string, address: IP): void;
+  /** One that is not in the zone is no error. Throws IoError. */
+  removeSource(zone: string, address: IP): void;
+  /** Throws IoError. */
+  hasSource(zone: string, address: IP): boolean;
+}
 
 export interface CniKernel {
   readonly netnses: Netnses;

@@ -1,11 +1,11 @@
 /** Pods in a zone of Debian's firewalld, which rejects what it forwards of others. */
 import { execFileSync } from 'node:child_process';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { AttachmentRecord } from '../../src/cni/attachment-records.ts';
 import { firewallWith } from '../../src/cni/firewall/firewall.ts';
 import { mayAskFirewalld } from '../../src/cni/firewall/zone.ts';
 import type { CniNode } from '../../src/cni/node.ts';
 import { forwardDifferences } from '../../src/cni/upkeep/forward-repair.ts';
-import type { AttachmentRecord } from '../../src/cni/upkeep/records.ts';
 import { openIptables } from '../../src/iptables/programs-sync.ts';
 import { parseIP } from '../../src/net/ip.ts';
 import { NftablesConnection } from '../../src/nftables/connection.ts';

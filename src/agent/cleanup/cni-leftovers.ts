@@ -1,4 +1,5 @@
 import { attachmentLabel } from '../../cni/attachment.ts';
+import type { AttachmentRecord } from '../../cni/attachment-records.ts';
 import { openExecPlugin } from '../../cni/exec-plugin.ts';
 import { FABRIC_GATE_FILES } from '../../cni/fabric-gate.ts';
 import { openForeignIpam } from '../../cni/foreign-ipam.ts';
@@ -8,7 +9,6 @@ import { CNI_TABLES } from '../../cni/own-tables.ts';
 import { FALLBACK } from '../../cni/registry.ts';
 import { sweepSources } from '../../cni/upkeep/facts.ts';
 import { handOverMasquerade } from '../../cni/upkeep/hand-over.ts';
-import type { AttachmentRecord } from '../../cni/upkeep/records.ts';
 import { type RemovalTools, remove } from '../../cni/upkeep/removal.ts';
 import { storesOf } from '../../cni/upkeep/stores.ts';
 import { surveyNode } from '../../cni/upkeep/survey.ts';

@@ -1,5 +1,5 @@
 import { exemptNetworks } from '../../cni/masquerade-entry.ts';
-import type { NodePlan } from '../../cni/upkeep/records.ts';
+import type { NodePlan } from '../../cni/node-plan.ts';
 import type { Cidr } from '../../net/cidr.ts';
 import type { IP } from '../../net/ip.ts';
 

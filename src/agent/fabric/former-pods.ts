@@ -1,5 +1,5 @@
 /** Pods from before a change of podCIDRs or of the MTU: they are told of, and never changed. */
-import type { AttachmentRecord } from '../../cni/upkeep/records.ts';
+import type { AttachmentRecord } from '../../cni/attachment-records.ts';
 import { containsIP } from '../../net/cidr.ts';
 import type { IP } from '../../net/ip.ts';
 import { summarized } from '../../util/complaints.ts';

@@ -1,5 +1,6 @@
 import type { NodeRtnl, Rtnl } from '../../kernel/types.ts';
 import { hostVethName } from '../attachment.ts';
+import type { RecordedIpam } from '../attachment-records.ts';
 import { variantOf } from '../iptables/kernel-view.ts';
 import { addIptablesMasquerade } from '../iptables/masquerade.ts';
 import { ownEntries } from '../masquerade-entry.ts';
@@ -10,7 +11,6 @@ import type { Request } from '../protocol/request.ts';
 import type { Result } from '../protocol/result.ts';
 import { requiringNftables } from '../requires-nftables.ts';
 import type { UndoList } from '../undo.ts';
-import type { RecordedIpam } from '../upkeep/records.ts';
 import { remember } from '../upkeep/remember.ts';
 import { type BridgeConfig, parseBridgeConfig } from './config.ts';
 import { ensureBridge } from './ensure-bridge.ts';

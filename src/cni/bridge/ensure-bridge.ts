@@ -3,8 +3,8 @@ import type { Link, NodeRtnl, Sysctls } from '../../kernel/types.ts';
 import { prefixLength } from '../../net/cidr.ts';
 import type { IPFamily } from '../../net/ip.ts';
 import { errorCode } from '../../util/errors.ts';
+import type { BridgePlan } from '../node-plan.ts';
 import { ensureAddresses } from './gateway-addresses.ts';
-import type { BridgePlan } from './plan.ts';
 import { applySysctls } from './sysctls.ts';
 
 /** What a bridge has whose last port is gone. */

@@ -9,7 +9,7 @@ import {
   prefixLength,
 } from '../../net/cidr.ts';
 import { errorCode } from '../../util/errors.ts';
-import type { GatewayAddresses } from './plan.ts';
+import type { GatewayAddresses } from '../node-plan.ts';
 
 /**
  * Gives the link the gateways' addresses. In the way is another address of IPv4, or one of IPv6 whose

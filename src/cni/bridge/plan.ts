@@ -18,57 +18,20 @@ import {
   hostVethName,
   vethMacs,
 } from '../attachment.ts';
-import type { IptablesMasquerade } from '../iptables/masquerade.ts';
-import { type MasqueradeEntry, masqueradeEntry } from '../masquerade-entry.ts';
+import { masqueradeEntry } from '../masquerade-entry.ts';
+import type {
+  BridgePlan,
+  GatewayAddresses,
+  NodePlan,
+  PlannedMtu,
+  PortPlan,
+  SysctlSetting,
+} from '../node-plan.ts';
 import type { Dns, ResultIP, ResultRoute } from '../protocol/result.ts';
 import type { BridgeConfig } from './config.ts';
 import { buildPodRoute, familiesOf, type PodRoute, withDefaultRoutes } from './routes.ts';
-import {
-  acceptNoRouterAdvertisements,
-  forwardingSysctls,
-  podSysctls,
-  type SysctlSetting,
-} from './sysctls.ts';
-import { type VlanGatewayPlan, vlanGateway } from './vlan-gateway.ts';
-
-/** Bytes, or that of the bridge, which a new one takes from the uplink. */
-export type PlannedMtu = number | 'auto';
-
-/** Addresses of gateways, which a link of the node answers for. */
-export interface GatewayAddresses {
-  /** With the prefix of the pods' network. */
-  readonly addresses: readonly IPWithPrefix[];
-  /** Addresses in the way are removed instead of being an error. */
-  readonly mayReplaceAddresses: boolean;
-  /** IPv4 addresses of other networks stay beside them: pods from before a change of podCIDRs. */
-  readonly keepsOthers?: boolean;
-}
-
-export interface BridgePlan extends GatewayAddresses {
-  readonly name: string;
-  /** Given at creation only; an existing bridge keeps its own. */
-  readonly mac: Mac;
-  /** Given at creation only. */
-  readonly mtu?: PlannedMtu;
-  readonly isPromiscuous: boolean;
-  /** Its ports are in VLANs; an existing bridge is switched, and never back. */
-  readonly filtersVlans: boolean;
-  readonly sysctls: readonly SysctlSetting[];
-}
-
-/** The node's end of the pair. */
-export interface PortPlan {
-  readonly name: string;
-  readonly mac: Mac;
-  readonly hairpin: boolean;
-  readonly isolated: boolean;
-  /** None leaves the port in the bridge's default VLAN. */
-  readonly vlans: readonly PortVlanRange[];
-  readonly keepsDefaultVlan: boolean;
-  /** Frames from any other hardware address are dropped. */
-  readonly allowedMac?: Mac;
-  readonly sysctls: readonly SysctlSetting[];
-}
+import { acceptNoRouterAdvertisements, forwardingSysctls, podSysctls } from './sysctls.ts';
+import { vlanGateway } from './vlan-gateway.ts';
 
 /** The pod's end of the pair. */
 export interface PodPlan {
@@ -81,24 +44,14 @@ export interface PodPlan {
   readonly sysctls: readonly SysctlSetting[];
 }
 
-export interface AttachmentPlan {
-  readonly label: string;
-  readonly bridge: BridgePlan;
-  /** Holds the gateway addresses instead of the bridge when the pod is in a VLAN. */
-  readonly vlanGateway?: VlanGatewayPlan;
+export interface AttachmentPlan extends NodePlan {
   /** Port that carries the VLANs to the outside. */
   readonly uplink?: { readonly name: string; readonly vlans: readonly PortVlanRange[] };
-  readonly host: PortPlan;
   readonly pod: PodPlan;
   /** Of both ends. */
   readonly mtu?: PlannedMtu;
-  /** Written on the node before the addresses go live. */
-  readonly forwarding: readonly SysctlSetting[];
   /** Pod addresses whose hardware address the node is told, so that it forgets former owners. */
   readonly neighbours: readonly IP[];
-  readonly masquerade: readonly MasqueradeEntry[];
-  /** Instead of `masquerade`. */
-  readonly iptablesMasquerade?: IptablesMasquerade;
   readonly result: { readonly ips: readonly ResultIP[]; readonly routes: readonly ResultRoute[] };
   readonly dns: Dns;
 }

@@ -1,11 +1,11 @@
 /** Ports of the bridge: the pod's, that of a VLAN's gateway, and the uplink's VLANs. */
 import type { Link, Netns, Netnses, NodeRtnl, PortVlanRange, Sysctls } from '../../kernel/types.ts';
 import { ConfigError, errorCode } from '../../util/errors.ts';
+import type { PortPlan, VlanGatewayPlan } from '../node-plan.ts';
 import { mtuOfPair } from './ensure-bridge.ts';
 import { ensureAddresses } from './gateway-addresses.ts';
-import type { AttachmentPlan, PortPlan } from './plan.ts';
+import type { AttachmentPlan } from './plan.ts';
 import { applySysctls } from './sysctls.ts';
-import type { VlanGatewayPlan } from './vlan-gateway.ts';
 
 /** Node's end of a pair; `peerIndex` is the pod's end in the pod's namespace. */
 export type Port = Link & { readonly peerIndex: number };

@@ -2,13 +2,7 @@
 import type { Netns, Sysctls } from '../../kernel/types.ts';
 import type { IPFamily } from '../../net/ip.ts';
 import { errorCode, toError } from '../../util/errors.ts';
-
-/** A value below /proc/sys; `isOptional` ones are written where that is possible. */
-export interface SysctlSetting {
-  readonly path: string;
-  readonly value: string;
-  readonly isOptional?: boolean;
-}
+import type { SysctlSetting } from '../node-plan.ts';
 
 /** What it takes to be a router of these families. */
 export function forwardingSysctls(families: readonly IPFamily[]): readonly SysctlSetting[] {

@@ -1,23 +1,10 @@
 /** The node's foot in a VLAN of a bridge: a veth pair between the node and an access port. */
-import type { IPWithPrefix } from '../../net/cidr.ts';
-import type { Mac } from '../../net/mac.ts';
 import { ConfigError } from '../../util/errors.ts';
 import { hostVethName, vethMacs } from '../attachment.ts';
+import type { VlanGatewayPlan } from '../node-plan.ts';
 import { interfaceNameProblem } from '../protocol/request.ts';
 import type { BridgeConfig } from './config.ts';
-import { acceptNoRouterAdvertisements, type SysctlSetting } from './sysctls.ts';
-
-export interface VlanGatewayPlan {
-  /** `<bridge>.<vlan>`, as the reference plugin calls it. */
-  readonly name: string;
-  readonly mac: Mac;
-  readonly port: { readonly name: string; readonly mac: Mac };
-  readonly vlan: number;
-  readonly keepsDefaultVlan: boolean;
-  readonly addresses: readonly IPWithPrefix[];
-  readonly mayReplaceAddresses: boolean;
-  readonly sysctls: readonly SysctlSetting[];
-}
+import { acceptNoRouterAdvertisements } from './sysctls.ts';
 
 /** Name of the link that holds the gateway addresses of a VLAN. */
 export function vlanGatewayName(bridge: string, vlan: number): string {

@@ -1,5 +1,6 @@
 /** The configuration of the reference's firewall plugin. */
 import { ConfigError } from '../../util/errors.ts';
+import type { Isolation } from '../attachment-records.ts';
 import { isJsonObject, memberOf } from '../protocol/json.ts';
 
 export interface FirewallConfig {
@@ -13,13 +14,7 @@ export interface FirewallConfig {
 }
 
 /** Whether pods are reached from other bridges, and from their own. */
-export type IngressPolicy = 'open' | 'same-bridge' | 'isolated';
-
-/** A bridge and what its pods may be sent. */
-export interface Isolation {
-  readonly bridge: string;
-  readonly policy: Exclude<IngressPolicy, 'open'>;
-}
+export type IngressPolicy = 'open' | Isolation['policy'];
 
 type Members = Readonly<Record<string, unknown>>;
 

@@ -6,18 +6,7 @@ import { type CommandPrefix, runCommandSync } from '../../iptables/command.ts';
 import { hostCidr } from '../../net/cidr.ts';
 import type { IP } from '../../net/ip.ts';
 import { IoError, toError } from '../../util/errors.ts';
-
-/** The firewalld of one node. Each call holds up the thread for milliseconds and is bounded. */
-export interface Firewalld {
-  /** False also where nobody can be asked. Starts nothing. */
-  isRunning(): boolean;
-  /** A source that a zone has already stays there. Throws IoError. */
-  addSource(zone: string, address: IP): void;
-  /** One that is not in the zone is no error. Throws IoError. */
-  removeSource(zone: string, address: IP): void;
-  /** Throws IoError. */
-  hasSource(zone: string, address: IP): boolean;
-}
+import type { Firewalld } from '../node.ts';
 
 const NAME = 'org.fedoraproject.FirewallD1';
 const ZONE_METHODS = [NAME, '/org/fedoraproject/FirewallD1', `${NAME}.zone`] as const;

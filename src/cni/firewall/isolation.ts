@@ -15,8 +15,8 @@ import { hookPriority } from '../../nftables/hook-priorities.ts';
 import type { Element, NamedSet, TableDefinition } from '../../nftables/model.ts';
 import { meta } from '../../nftables/selectors.ts';
 import { drop, lookup, returnVerdict } from '../../nftables/statements.ts';
+import type { Isolation } from '../attachment-records.ts';
 import type { Result } from '../protocol/result.ts';
-import type { Isolation } from './config.ts';
 
 /** The part of NftablesConnection that is needed. */
 export type IsolationTables = HealingConnection;

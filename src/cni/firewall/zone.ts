@@ -3,9 +3,9 @@ import type { IP } from '../../net/ip.ts';
 import { hasTable } from '../../nftables/absence.ts';
 import { IoError } from '../../util/errors.ts';
 import { type Attachment, attachmentKey } from '../attachment.ts';
+import type { Firewalld } from '../node.ts';
 import { type CniNode, type Nftables, withNftables } from '../node.ts';
 import { type FirewallConfig, parseFirewallConfig } from './config.ts';
-import type { Firewalld } from './firewalld.ts';
 
 /** An attachment's addresses in a zone. */
 export interface ZoneSources {

@@ -4,8 +4,9 @@ import type { IPFamily } from '../../net/ip.ts';
 import { listTables } from '../../nftables/absence.ts';
 import type { Table } from '../../nftables/model.ts';
 import type { Nftables } from '../node.ts';
+import type { IptablesMasquerade } from '../node-plan.ts';
 import { masqueradeChain } from './chains.ts';
-import { familiesOf, type IptablesMasquerade, POSTROUTING, rulesOf } from './masquerade.ts';
+import { familiesOf, POSTROUTING, rulesOf } from './masquerade.ts';
 
 /** Where iptables-nft keeps table `nat`. */
 export const NAT_TABLES: Readonly<Record<IPFamily, Table>> = {

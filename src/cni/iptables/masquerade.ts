@@ -9,15 +9,9 @@ import { settleSync } from '../../iptables/settle.ts';
 import { cidrFamily, hostCidr } from '../../net/cidr.ts';
 import { type IPFamily, ipFamily } from '../../net/ip.ts';
 import { IoError } from '../../util/errors.ts';
-import type { Attachment } from '../attachment.ts';
-import { exemptNetworks, type MasqueradeEntry } from '../masquerade-entry.ts';
+import { exemptNetworks } from '../masquerade-entry.ts';
+import type { IptablesMasquerade } from '../node-plan.ts';
 import { masqueradeChain } from './chains.ts';
-
-/** The rules of one attachment. */
-export interface IptablesMasquerade {
-  readonly owner: Pick<Attachment, 'network' | 'containerId'>;
-  readonly entries: readonly MasqueradeEntry[];
-}
 
 /** The chain of table `nat` from which packets of pods are led to theirs. */
 export const POSTROUTING = 'POSTROUTING';

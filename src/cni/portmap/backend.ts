@@ -1,5 +1,4 @@
 /** Which back end a configuration asks for, and what it says of the rules there. */
-
 import type { IPFamily } from '../../net/ip.ts';
 import { ConfigError } from '../../util/errors.ts';
 import { isChainName } from '../firewall/config.ts';

@@ -1,5 +1,4 @@
 /** Conditions as rules: they lead to the ports that are published under them. */
-
 import { createHash } from 'node:crypto';
 import type { IPFamily } from '../../net/ip.ts';
 import type { Chain, Rule } from '../../nftables/model.ts';

@@ -1,5 +1,4 @@
 /** The configuration of host ports: what the network asks for and what the runtime adds to it. */
-
 import {
   type IP,
   type IPFamily,

@@ -1,5 +1,4 @@
 /** Whether the owner of a host port lives: a DEL may have been lost with its pod. */
-
 import { hostVethName } from '../attachment.ts';
 import type { HostPortRecord } from '../host-ports.ts';
 import { findNetnses, isNetnsGone, netnsIdAt, readUsedAddresses } from '../machine.ts';

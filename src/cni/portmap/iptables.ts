@@ -8,7 +8,6 @@
  *                           a port                           -> DNAT
  *     POSTROUTING           marked                           -> CNI-HOSTPORT-MASQ, which masquerades
  */
-
 import { type ListedTable, targetOf } from '../../iptables/listing.ts';
 import type { Iptables } from '../../iptables/programs-sync.ts';
 import { hostCidr } from '../../net/cidr.ts';

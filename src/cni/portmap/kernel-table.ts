@@ -1,5 +1,4 @@
 /** Brings elements into the kernel's table and out of it; callers hold the lock of the store. */
-
 import { hasTable, WITHOUT_NFTABLES } from '../../nftables/absence.ts';
 import { tableReplacement } from '../../nftables/applier.ts';
 import type { Element, NamedSet } from '../../nftables/model.ts';

@@ -19,7 +19,6 @@
  * wins over a host port of the same number, and host ports of another plugin over ours: what a dead
  * pod left never shadows a successor's, also where nobody of ours runs any more to remove it.
  */
-
 import { type Cidr, cidrFamily, hostCidr, parseCidr } from '../../net/cidr.ts';
 import { type IPFamily, ipFamily, parseIP } from '../../net/ip.ts';
 import { ipBytes, portBytes, protocolBytes, u32Bytes } from '../../nftables/bytes.ts';

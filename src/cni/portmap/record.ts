@@ -1,5 +1,4 @@
 /** What an attachment publishes on its node, as a value that outlives the call that made it. */
-
 import { addressOf, cidrFamily, networkOf } from '../../net/cidr.ts';
 import { isLoopback } from '../../net/ip.ts';
 import { ConfigError } from '../../util/errors.ts';

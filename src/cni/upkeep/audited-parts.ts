@@ -2,13 +2,13 @@
 import type { Rtnl } from '../../kernel/types.ts';
 import { tableDifferences } from '../../nftables/heal-table.ts';
 import type { AuditedPart } from '../../util/audit.ts';
-import type { VlanGatewayPlan } from '../bridge/vlan-gateway.ts';
+import type { AttachmentRecord } from '../attachment-records.ts';
 import { withRtnl } from '../node.ts';
+import type { NodePlan, VlanGatewayPlan } from '../node-plan.ts';
 import { hostPortDifferences } from '../portmap/repair.ts';
 import { forwardDifferences, isolationOf } from './forward-repair.ts';
 import { decideLinkRepairs, type NodeLinks } from './links.ts';
 import { masqueradeDifferences } from './masquerade.ts';
-import type { AttachmentRecord, NodePlan } from './records.ts';
 import { wrongForwarding } from './repair.ts';
 import { livingRecords, plansOf, type RepairOptions } from './repair-model.ts';
 import { guardsOf } from './tables.ts';

@@ -4,6 +4,7 @@ import type { StoreOptions } from '../../ipam/store.ts';
 import type { Link } from '../../kernel/types.ts';
 import { wire } from '../../netlink/wire.ts';
 import { attachmentKey, hostVethName } from '../attachment.ts';
+import type { AttachmentRecord } from '../attachment-records.ts';
 import { masqueraded } from '../bridge/masquerade.ts';
 import { guardedLabels } from '../bridge/spoof.ts';
 import {
@@ -15,7 +16,6 @@ import {
   readUsedAddresses,
 } from '../machine.ts';
 import { type CniNode, type Nftables, type UpkeepNode, withNftables, withRtnl } from '../node.ts';
-import type { AttachmentRecord } from './records.ts';
 import { configuredDataDirs, listReservations } from './stores.ts';
 import { decideSweep } from './sweep.ts';
 import type {

@@ -1,6 +1,7 @@
 /** What `firewall` has let through, brought back. */
 
 import { healTable, type WantedTable } from '../../nftables/heal-table.ts';
+import type { AttachmentRecord, Forwarded } from '../attachment-records.ts';
 import {
   ensureForward,
   FAMILIES,
@@ -13,7 +14,6 @@ import {
 } from '../firewall/forward.ts';
 import { ISOLATION_TABLE, isolationElements } from '../firewall/isolation.ts';
 import { commentPrefix } from '../firewall/layout.ts';
-import type { AttachmentRecord, Forwarded } from './records.ts';
 import { livingRecords, type Repair, type RepairOptions } from './repair-model.ts';
 
 /**

@@ -1,11 +1,12 @@
 /** Masquerading of a living pod, left to whoever comes after us. */
 
+import type { AttachmentRecord } from '../attachment-records.ts';
 import { requireIptables } from '../bridge/iptables-masquerade.ts';
 import { removeMasquerade } from '../bridge/masquerade.ts';
 import { variantOf } from '../iptables/kernel-view.ts';
-import { addIptablesMasquerade, type IptablesMasquerade } from '../iptables/masquerade.ts';
+import { addIptablesMasquerade } from '../iptables/masquerade.ts';
 import { type UpkeepNode, withNftables } from '../node.ts';
-import type { AttachmentRecord } from './records.ts';
+import type { IptablesMasquerade } from '../node-plan.ts';
 
 /**
  * Puts the reference bridge's rules of iptables in the place of our elements, without a moment between.

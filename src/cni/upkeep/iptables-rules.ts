@@ -4,7 +4,8 @@ import { settle } from '../../iptables/settle.ts';
 import type { IP, IPFamily } from '../../net/ip.ts';
 import { BusyError, IoError } from '../../util/errors.ts';
 import { masqueradeChain, removalOf } from '../iptables/chains.ts';
-import { additionsTo, type IptablesMasquerade } from '../iptables/masquerade.ts';
+import { additionsTo } from '../iptables/masquerade.ts';
+import type { IptablesMasquerade } from '../node-plan.ts';
 
 type Owner = IptablesMasquerade['owner'];
 

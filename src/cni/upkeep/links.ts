@@ -1,9 +1,8 @@
 /** What repair does to links: a decision on what is there and what records say. */
 import type { Link, LinkAddress } from '../../kernel/types.ts';
 import { addressOf, type IPWithPrefix } from '../../net/cidr.ts';
-import type { BridgePlan, PortPlan } from '../bridge/plan.ts';
-import type { VlanGatewayPlan } from '../bridge/vlan-gateway.ts';
-import type { AttachmentRecord, NodePlan } from './records.ts';
+import type { AttachmentRecord } from '../attachment-records.ts';
+import type { BridgePlan, NodePlan, PortPlan, VlanGatewayPlan } from '../node-plan.ts';
 
 export type LinkRepair =
   | { readonly kind: 'bridge'; readonly plan: BridgePlan }

@@ -2,8 +2,8 @@
 import type { IP } from '../../net/ip.ts';
 import { healTable, tableDifferences } from '../../nftables/heal-table.ts';
 import { tableText } from '../../nftables/text.ts';
+import type { AttachmentRecord } from '../attachment-records.ts';
 import { masqueraded, removeMasquerade } from '../bridge/masquerade.ts';
-import type { AttachmentRecord } from './records.ts';
 import { livingRecords, plansOf, type Repair, type RepairOptions } from './repair-model.ts';
 import { masqueradeOf } from './tables.ts';
 

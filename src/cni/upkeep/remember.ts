@@ -1,9 +1,10 @@
 import { addressOf } from '../../net/cidr.ts';
+import type { RecordedIpam } from '../attachment-records.ts';
 import type { AttachmentPlan } from '../bridge/plan.ts';
 import type { NetnsCall } from '../plugin.ts';
 import { podOf } from '../protocol/args.ts';
 import type { UndoList } from '../undo.ts';
-import { nodePlanOf, type RecordedIpam } from './records.ts';
+import { nodePlanOf } from './records.ts';
 
 /** Writes the record of an attachment that is about to be made. Throws IoError. */
 export function remember(

@@ -2,6 +2,7 @@ import type { StoreOptions } from '../../ipam/store.ts';
 import type { IP } from '../../net/ip.ts';
 import { assertNever } from '../../util/errors.ts';
 import type { Attachment } from '../attachment.ts';
+import type { AttachmentRecord } from '../attachment-records.ts';
 import { removeMasquerade } from '../bridge/masquerade.ts';
 import { unguardPorts } from '../bridge/spoof.ts';
 import { type ForeignIpam, type UpkeepNode, withNftables } from '../node.ts';
@@ -9,7 +10,6 @@ import type { Plugin } from '../plugin.ts';
 import { removeHostPorts } from '../portmap/portmap.ts';
 import type { Request } from '../protocol/request.ts';
 import { endFlowsOf } from './flows.ts';
-import type { AttachmentRecord } from './records.ts';
 import { releaseReservation } from './stores.ts';
 import type { Removal } from './sweep-model.ts';
 

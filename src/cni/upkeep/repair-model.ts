@@ -1,8 +1,9 @@
 /** What repair works on and what it tells. */
 import type { NftablesConnection } from '../../nftables/connection.ts';
 import { attachmentKey } from '../attachment.ts';
+import type { AttachmentRecord } from '../attachment-records.ts';
 import type { UpkeepNode } from '../node.ts';
-import type { AttachmentRecord, NodePlan } from './records.ts';
+import type { NodePlan } from '../node-plan.ts';
 
 /** What can be put right, for logs and metrics. */
 export type RepairKind =

@@ -6,13 +6,13 @@ import { assertNever, joinErrors } from '../../util/errors.ts';
 import { ensureBridge } from '../bridge/ensure-bridge.ts';
 import { linkAddress } from '../bridge/gateway-addresses.ts';
 import { configurePort, ensureVlanGateway } from '../bridge/port.ts';
-import { applySysctls, type SysctlSetting } from '../bridge/sysctls.ts';
+import { applySysctls } from '../bridge/sysctls.ts';
 import { type CniNode, withRtnl } from '../node.ts';
+import type { NodePlan, SysctlSetting } from '../node-plan.ts';
 import { repairHostPorts } from '../portmap/repair.ts';
 import { repairForward, repairIsolation } from './forward-repair.ts';
 import { decideLinkRepairs, type LinkRepair } from './links.ts';
 import { repairMasquerade } from './masquerade.ts';
-import type { NodePlan } from './records.ts';
 import { livingRecords, plansOf, type Repair, type RepairOptions } from './repair-model.ts';
 import { guardsOf } from './tables.ts';
 

@@ -12,12 +12,13 @@ import type { Clock } from '../../util/clock.ts';
 import { IoError, joinErrors } from '../../util/errors.ts';
 import type { Logger } from '../../util/log.ts';
 import { BoundedFrequencyRunner, type RunnerIntervals } from '../../util/runner.ts';
+import type { AttachmentRecord } from '../attachment-records.ts';
 import { masqueradeChain } from '../iptables/chains.ts';
 import { hasAsManyRules } from '../iptables/kernel-view.ts';
-import { familiesOf, type IptablesMasquerade } from '../iptables/masquerade.ts';
+import { familiesOf } from '../iptables/masquerade.ts';
 import type { UpkeepNode } from '../node.ts';
+import type { IptablesMasquerade } from '../node-plan.ts';
 import { healRules } from './iptables-rules.ts';
-import type { AttachmentRecord } from './records.ts';
 import { livingRecords, type Repair } from './repair-model.ts';
 
 export interface RulesUpkeepOptions {

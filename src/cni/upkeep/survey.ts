@@ -1,10 +1,9 @@
 /** What the CNI side has on this node, for whoever takes it out: of nobody, and of pods that live. */
-
 import { type Attachment, attachmentKey, attachmentLabel } from '../attachment.ts';
+import type { AttachmentRecord } from '../attachment-records.ts';
 import type { HostPortRecord } from '../host-ports.ts';
 import { ownerText, portText } from '../portmap/record.ts';
 import { type FactSources, findLost } from './facts.ts';
-import type { AttachmentRecord } from './records.ts';
 import type { Removal, SweepFacts } from './sweep-model.ts';
 
 export interface Survey {

@@ -1,7 +1,7 @@
 /** What a sweep decides on, and what it decides: values. */
 import type { IP } from '../../net/ip.ts';
 import type { Attachment } from '../attachment.ts';
-import type { AttachmentRecord } from './records.ts';
+import type { AttachmentRecord } from '../attachment-records.ts';
 
 /** Facts are gathered in the order of these fields, so that an ADD in between is never half seen. */
 export interface SweepFacts {

@@ -13,7 +13,7 @@ import {
 } from '../bridge/masquerade.ts';
 import { ALLOWED_SENDERS, GUARDED_PORTS, SPOOF_TABLE } from '../bridge/spoof.ts';
 import { ownEntries } from '../masquerade-entry.ts';
-import type { NodePlan } from './records.ts';
+import type { NodePlan } from '../node-plan.ts';
 
 /** The masquerading of these pods, of those that nobody else masquerades: none needs no table. */
 export function masqueradeOf(

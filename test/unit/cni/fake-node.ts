@@ -1,9 +1,9 @@
 /** A node in memory: links, addresses, nft elements, reservations. Any call can be made to fail. */
 import { attachmentKey } from '../../../src/cni/attachment.ts';
+import type { AttachmentRecord, AttachmentRecords } from '../../../src/cni/attachment-records.ts';
 import { MASQUERADE_TABLE } from '../../../src/cni/bridge/masquerade.ts';
 import { openForeignIpam } from '../../../src/cni/foreign-ipam.ts';
 import type { CniNode, Ipam, Journal, Nftables, ReservationOwner } from '../../../src/cni/node.ts';
-import type { AttachmentRecord, AttachmentRecords } from '../../../src/cni/upkeep/records.ts';
 import type { Link, LinkAddress, Netns, NodeRtnl, Sysctls } from '../../../src/kernel/types.ts';
 import { parseIPWithPrefix } from '../../../src/net/cidr.ts';
 import { type IP, ipFamily, parseIP } from '../../../src/net/ip.ts';

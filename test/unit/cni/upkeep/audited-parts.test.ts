@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { type Attachment, attachmentKey, hostVethName } from '../../../../src/cni/attachment.ts';
+import type { AttachmentRecord } from '../../../../src/cni/attachment-records.ts';
 import type { UpkeepNode } from '../../../../src/cni/node.ts';
 import { auditedParts } from '../../../../src/cni/upkeep/audited-parts.ts';
-import type { AttachmentRecord } from '../../../../src/cni/upkeep/records.ts';
 import { parseIP } from '../../../../src/net/ip.ts';
 import type { NftablesConnection } from '../../../../src/nftables/connection.ts';
 import { recordOf } from './builders.ts';

@@ -1,5 +1,6 @@
 import { type Attachment, attachmentLabel, hostVethName } from '../../../../src/cni/attachment.ts';
-import type { AttachmentRecord, NodePlan } from '../../../../src/cni/upkeep/records.ts';
+import type { AttachmentRecord } from '../../../../src/cni/attachment-records.ts';
+import type { NodePlan } from '../../../../src/cni/node-plan.ts';
 import { parseCidr, parseIPWithPrefix } from '../../../../src/net/cidr.ts';
 import { parseIP } from '../../../../src/net/ip.ts';
 import { parseMac } from '../../../../src/net/mac.ts';

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { masqueradeChain } from '../../../../src/cni/iptables/chains.ts';
-import type { IptablesMasquerade } from '../../../../src/cni/iptables/masquerade.ts';
+import type { IptablesMasquerade } from '../../../../src/cni/node-plan.ts';
 import { healRules, type RulesToHeal } from '../../../../src/cni/upkeep/iptables-rules.ts';
 import { masqueradesOf } from '../../../../src/cni/upkeep/rules-upkeep.ts';
 import { parseCidr } from '../../../../src/net/cidr.ts';

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { hostVethName } from '../../../../src/cni/attachment.ts';
+import type { AttachmentRecord } from '../../../../src/cni/attachment-records.ts';
+import type { NodePlan } from '../../../../src/cni/node-plan.ts';
 import { decideLinkRepairs, type NodeLinks } from '../../../../src/cni/upkeep/links.ts';
-import type { AttachmentRecord, NodePlan } from '../../../../src/cni/upkeep/records.ts';
 import { mayNeedRepair } from '../../../../src/cni/upkeep/repair.ts';
 import type { LinkEvent } from '../../../../src/kernel/link-monitor.ts';
 import type { Link } from '../../../../src/kernel/types.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { NodePlan } from '../../../../src/cni/upkeep/records.ts';
+import type { NodePlan } from '../../../../src/cni/node-plan.ts';
 import { guardsOf } from '../../../../src/cni/upkeep/tables.ts';
 import { parseMac } from '../../../../src/net/mac.ts';
 import { type HealingConnection, healTable } from '../../../../src/nftables/heal-table.ts';

@@ -1,0 +1,84 @@
+/** What of a plan concerns the node and not the inside of the pod: it outlives the call. */
+import type { PortVlanRange } from '../kernel/types.ts';
+import type { IPWithPrefix } from '../net/cidr.ts';
+import type { Mac } from '../net/mac.ts';
+import type { Attachment } from './attachment.ts';
+import type { MasqueradeEntry } from './masquerade-entry.ts';
+
+/** A value below /proc/sys; `isOptional` ones are written where that is possible. */
+export interface SysctlSetting {
+  readonly path: string;
+  readonly value: string;
+  readonly isOptional?: boolean;
+}
+
+/** Bytes, or that of the bridge, which a new one takes from the uplink. */
+export type PlannedMtu = number | 'auto';
+
+/** Addresses of gateways, which a link of the node answers for. */
+export interface GatewayAddresses {
+  /** With the prefix of the pods' network. */
+  readonly addresses: readonly IPWithPrefix[];
+  /** Addresses in the way are removed instead of being an error. */
+  readonly mayReplaceAddresses: boolean;
+  /** IPv4 addresses of other networks stay beside them: pods from before a change of podCIDRs. */
+  readonly keepsOthers?: boolean;
+}
+
+export interface BridgePlan extends GatewayAddresses {
+  readonly name: string;
+  /** Given at creation only; an existing bridge keeps its own. */
+  readonly mac: Mac;
+  /** Given at creation only. */
+  readonly mtu?: PlannedMtu;
+  readonly isPromiscuous: boolean;
+  /** Its ports are in VLANs; an existing bridge is switched, and never back. */
+  readonly filtersVlans: boolean;
+  readonly sysctls: readonly SysctlSetting[];
+}
+
+/** The node's end of the pair. */
+export interface PortPlan {
+  readonly name: string;
+  readonly mac: Mac;
+  readonly hairpin: boolean;
+  readonly isolated: boolean;
+  /** None leaves the port in the bridge's default VLAN. */
+  readonly vlans: readonly PortVlanRange[];
+  readonly keepsDefaultVlan: boolean;
+  /** Frames from any other hardware address are dropped. */
+  readonly allowedMac?: Mac;
+  readonly sysctls: readonly SysctlSetting[];
+}
+
+export interface VlanGatewayPlan {
+  /** `<bridge>.<vlan>`, as the reference plugin calls it. */
+  readonly name: string;
+  readonly mac: Mac;
+  readonly port: { readonly name: string; readonly mac: Mac };
+  readonly vlan: number;
+  readonly keepsDefaultVlan: boolean;
+  readonly addresses: readonly IPWithPrefix[];
+  readonly mayReplaceAddresses: boolean;
+  readonly sysctls: readonly SysctlSetting[];
+}
+
+/** The rules of one attachment. */
+export interface IptablesMasquerade {
+  readonly owner: Pick<Attachment, 'network' | 'containerId'>;
+  readonly entries: readonly MasqueradeEntry[];
+}
+
+/** What an attachment needs of the node. */
+export interface NodePlan {
+  readonly label: string;
+  readonly bridge: BridgePlan;
+  /** Holds the gateway addresses instead of the bridge when the pod is in a VLAN. */
+  readonly vlanGateway?: VlanGatewayPlan;
+  readonly host: PortPlan;
+  /** Written on the node before the addresses go live. */
+  readonly forwarding: readonly SysctlSetting[];
+  readonly masquerade: readonly MasqueradeEntry[];
+  /** Instead of `masquerade`. */
+  readonly iptablesMasquerade?: IptablesMasquerade;
+}
