@@ -1,5 +1,5 @@
 /** Where a base chain stands among those of its hook (uapi/linux/netfilter_ipv4.h, netfilter_bridge.h). */
-export const hookPriority = {
+export const HOOK_PRIORITY = {
   /** NF_IP_PRI_RAW: before connection tracking. */
   raw: -300,
   /** NF_IP_PRI_NAT_DST */

@@ -12,7 +12,7 @@ import {
   u32Bytes,
 } from '../../src/nftables/bytes.ts';
 import { NftablesConnection } from '../../src/nftables/connection.ts';
-import { hookPriority } from '../../src/nftables/hook-priorities.ts';
+import { HOOK_PRIORITY } from '../../src/nftables/hook-priorities.ts';
 import type { Chain, Element, NamedSet, Table } from '../../src/nftables/model.ts';
 import {
   ct,
@@ -174,7 +174,7 @@ test('statements in an ip table', () => {
   };
   const raw: Chain = {
     name: 'raw',
-    base: { type: 'filter', hook: 'prerouting', priority: hookPriority.raw },
+    base: { type: 'filter', hook: 'prerouting', priority: HOOK_PRIORITY.raw },
     rules: [rule(match(meta.l4proto, '==', tcp), counter(), notrack)],
   };
   const other: Chain = { name: 'other', comment: 'regular chain', rules: [rule(reject())] };

@@ -5,7 +5,7 @@
 import { type Cidr, cidrFamily, parseCidr } from '../../net/cidr.ts';
 import { type IP, type IPFamily, ipFamily } from '../../net/ip.ts';
 import { ipBytes, readIPBytes } from '../../nftables/bytes.ts';
-import { hookPriority } from '../../nftables/hook-priorities.ts';
+import { HOOK_PRIORITY } from '../../nftables/hook-priorities.ts';
 import type { Chain, NamedSet, Rule } from '../../nftables/model.ts';
 import { ip, ip6, meta } from '../../nftables/selectors.ts';
 import { SharedTable } from '../../nftables/shared-table.ts';
@@ -42,7 +42,7 @@ const SOURCE = { 4: ip.saddr, 6: ip6.saddr } as const;
 /** Looks a pod up once per connection, whatever the number of pods. */
 const BASE_CHAIN: Chain = {
   name: 'postrouting',
-  base: { type: 'nat', hook: 'postrouting', priority: hookPriority.sourceNat },
+  base: { type: 'nat', hook: 'postrouting', priority: HOOK_PRIORITY.sourceNat },
   rules: ([4, 6] as const).map((family) => ({
     statements: [
       match(meta.nfproto, '==', NFPROTO[family]),

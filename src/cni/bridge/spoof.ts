@@ -4,7 +4,7 @@
  */
 import type { Mac } from '../../net/mac.ts';
 import { ifnameBytes, macBytes } from '../../nftables/bytes.ts';
-import { hookPriority } from '../../nftables/hook-priorities.ts';
+import { HOOK_PRIORITY } from '../../nftables/hook-priorities.ts';
 import type { Chain, NamedSet } from '../../nftables/model.ts';
 import { ether, meta } from '../../nftables/selectors.ts';
 import { SharedTable } from '../../nftables/shared-table.ts';
@@ -28,7 +28,7 @@ export const ALLOWED_SENDERS: NamedSet = {
 
 const SPOOF_CHAIN: Chain = {
   name: 'prerouting',
-  base: { type: 'filter', hook: 'prerouting', priority: hookPriority.bridgedDestinationNat },
+  base: { type: 'filter', hook: 'prerouting', priority: HOOK_PRIORITY.bridgedDestinationNat },
   rules: [
     {
       statements: [

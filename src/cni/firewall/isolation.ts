@@ -11,7 +11,7 @@
  */
 import { ifnameBytes } from '../../nftables/bytes.ts';
 import { type HealingConnection, healTable, type WantedTable } from '../../nftables/heal-table.ts';
-import { hookPriority } from '../../nftables/hook-priorities.ts';
+import { HOOK_PRIORITY } from '../../nftables/hook-priorities.ts';
 import type { Element, NamedSet, TableDefinition } from '../../nftables/model.ts';
 import { meta } from '../../nftables/selectors.ts';
 import { drop, lookup, returnVerdict } from '../../nftables/statements.ts';
@@ -32,7 +32,7 @@ export const ISOLATION_TABLE: TableDefinition = {
   chains: [
     {
       name: 'forward',
-      base: { type: 'filter', hook: 'forward', priority: hookPriority.filter },
+      base: { type: 'filter', hook: 'forward', priority: HOOK_PRIORITY.filter },
       rules: [
         { statements: [lookup(WAY, ISOLATED.name), drop] },
         { statements: [lookup(WAY, SAME_BRIDGE.name), returnVerdict] },

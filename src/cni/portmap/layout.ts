@@ -22,7 +22,7 @@
 import { type Cidr, cidrFamily, hostCidr, parseCidr } from '../../net/cidr.ts';
 import { type IPFamily, ipFamily, parseIP } from '../../net/ip.ts';
 import { ipBytes, portBytes, protocolBytes, u32Bytes } from '../../nftables/bytes.ts';
-import { hookPriority } from '../../nftables/hook-priorities.ts';
+import { HOOK_PRIORITY } from '../../nftables/hook-priorities.ts';
 import type { Chain, Element, NamedSet, Rule, TableDefinition } from '../../nftables/model.ts';
 import { ct, fib, ip, ip6, meta, th } from '../../nftables/selectors.ts';
 import {
@@ -58,7 +58,7 @@ const LOOPBACK6 = hostCidr(parseIP('::1'));
 const LOCAL_ADDRESS_TIMEOUT_MS = 60_000;
 const MOST_LOCAL_ADDRESSES = 65_535;
 
-const PRIORITY_BEHIND_DESTINATION_NAT = hookPriority.destinationNat + 1;
+const PRIORITY_BEHIND_DESTINATION_NAT = HOOK_PRIORITY.destinationNat + 1;
 
 const MASQUERADE_ALL_CHAIN = 'masquerade-all';
 
@@ -75,7 +75,7 @@ export const HOST_PORT_TABLE: TableDefinition = {
     natChain('output'),
     {
       name: 'postrouting',
-      base: { type: 'nat', hook: 'postrouting', priority: hookPriority.sourceNat },
+      base: { type: 'nat', hook: 'postrouting', priority: HOOK_PRIORITY.sourceNat },
       rules: [rule([matchBits(ct.status, CT_STATUS_DNAT, '!=', 0), jump('masquerading')])],
     },
   ],
@@ -218,7 +218,7 @@ function loopbackGuard(): Chain {
   const isOutside = match(meta.iif, '!=', u32Bytes(LOOPBACK_INDEX));
   return {
     name: 'loopback-guard',
-    base: { type: 'filter', hook: 'prerouting', priority: hookPriority.raw },
+    base: { type: 'filter', hook: 'prerouting', priority: HOOK_PRIORITY.raw },
     rules: [ip.daddr, ip.saddr].map((address) =>
       rule([isFamily(4), isOutside, matchCidr(address, '==', LOOPBACK), drop]),
     ),

@@ -17,7 +17,7 @@
  */
 import type { IPFamily } from '../../net/ip.ts';
 import { protocolBytes, u8Bytes, u32Bytes } from '../../nftables/bytes.ts';
-import { hookPriority } from '../../nftables/hook-priorities.ts';
+import { HOOK_PRIORITY } from '../../nftables/hook-priorities.ts';
 import type {
   BaseChain,
   Chain,
@@ -176,8 +176,8 @@ function receivingChains(): readonly Chain[] {
         rule(goTo(DROPPED.fromStrangers)),
       ],
     },
-    tunnelChain('prerouting', hookPriority.raw, 'tunnel-untracked'),
-    tunnelChain('input', hookPriority.filter, 'tunnel-received'),
+    tunnelChain('prerouting', HOOK_PRIORITY.raw, 'tunnel-untracked'),
+    tunnelChain('input', HOOK_PRIORITY.filter, 'tunnel-received'),
   ];
 }
 
@@ -195,8 +195,8 @@ function sendingChains(): readonly Chain[] {
       name: 'tunnel-to-peer',
       rules: [...perFamily((family) => [isFromPod(family), goTo(DROPPED.fromPods)]), rule(notrack)],
     },
-    tunnelChain('forward', hookPriority.filter, 'tunnel-forwarded'),
-    tunnelChain('output', hookPriority.raw, 'tunnel-sent'),
+    tunnelChain('forward', HOOK_PRIORITY.filter, 'tunnel-forwarded'),
+    tunnelChain('output', HOOK_PRIORITY.raw, 'tunnel-sent'),
   ];
 }
 
@@ -215,7 +215,7 @@ function masqueradingChains(ports: PortRange): readonly Chain[] {
     },
     {
       name: 'postrouting',
-      base: { type: 'nat', hook: 'postrouting', priority: hookPriority.afterSourceNat },
+      base: { type: 'nat', hook: 'postrouting', priority: HOOK_PRIORITY.afterSourceNat },
       rules: [
         rule(isServices, returnVerdict),
         ...perFamily((family) => {

@@ -1,5 +1,5 @@
 import type { IPFamily } from '../../../net/ip.ts';
-import { hookPriority } from '../../../nftables/hook-priorities.ts';
+import { HOOK_PRIORITY } from '../../../nftables/hook-priorities.ts';
 import type { Table } from '../../../nftables/model.ts';
 import { ct } from '../../../nftables/selectors.ts';
 import { accept, matchBits } from '../../../nftables/statements.ts';
@@ -19,7 +19,7 @@ export function keptTranslationsTable(family: IPFamily): Table {
  * last it stops (nf_nat_unregister_fn in net/netfilter/nf_nat_core.c, nf_ct_netns_put).
  */
 export function keepTranslations(family: IPFamily): Transaction {
-  const base = { type: 'nat', hook: 'prerouting', priority: hookPriority.destinationNat } as const;
+  const base = { type: 'nat', hook: 'prerouting', priority: HOOK_PRIORITY.destinationNat } as const;
   const rule = { statements: [matchBits(ct.status, IPS_DST_NAT, '!=', 0), accept] };
   return new Transaction(keptTranslationsTable(family))
     .addTable()

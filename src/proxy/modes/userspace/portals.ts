@@ -7,7 +7,7 @@
 import { type IPFamily, ipFamily } from '../../../net/ip.ts';
 import { tableReplacement } from '../../../nftables/applier.ts';
 import { ipBytes, portBytes, protocolBytes } from '../../../nftables/bytes.ts';
-import { hookPriority } from '../../../nftables/hook-priorities.ts';
+import { HOOK_PRIORITY } from '../../../nftables/hook-priorities.ts';
 import type { NamedSet, Table } from '../../../nftables/model.ts';
 import { ip, ip6, meta, th } from '../../../nftables/selectors.ts';
 import { dnatToMap } from '../../../nftables/statements.ts';
@@ -40,7 +40,7 @@ function replacePortals(family: IPFamily, portals: readonly Portal[]): Transacti
   const table = portalTable(family);
   const rules = [{ statements: [dnatToMap(table.family === 'ip' ? 'ip' : 'ip6', key, map.name)] }];
   const chains = (['prerouting', 'output'] as const).map((hook) => {
-    const base = { type: 'nat', hook, priority: hookPriority.destinationNat } as const;
+    const base = { type: 'nat', hook, priority: HOOK_PRIORITY.destinationNat } as const;
     return { name: hook, base, rules };
   });
   const add = portals.map(({ place: { address, protocol, port }, port: own }) => ({
