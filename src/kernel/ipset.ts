@@ -47,7 +47,7 @@ export function openIpSets(options: { readonly netns?: Netns } = {}): IpSets {
     return new IpSetSocket(socket, open);
   } catch (error) {
     socket?.close();
-    // Of netfilter's netlink without a subsystem, and of a kernel without that protocol.
+    // EINVAL: nfnetlink has no such subsystem. EPROTONOSUPPORT: the kernel has no nfnetlink.
     const isMissing = ['EINVAL', 'EPROTONOSUPPORT'].includes(errorCode(error) ?? '');
     throw isMissing ? noIpSet(error) : error;
   }
@@ -84,7 +84,7 @@ class IpSetSocket implements IpSets {
     const revision = this.#revision(type, spec.type === 'bitmap:port' ? 4 : spec.family);
     const what = `create set ${name}`;
     this.#request(COMMAND.create, encodeCreate(spec, revision), { what, set: name });
-    // The kernel takes a set of the other family for an equal one.
+    // The kernel also reports success when the set is there with the other family.
     const family = spec.type === 'bitmap:port' ? undefined : spec.family;
     if (this.set(name)?.family !== family) throw setExists({ what, set: name });
   }
@@ -139,7 +139,7 @@ class IpSetSocket implements IpSets {
     this.#socket.close();
   }
 
-  /** Without NLM_F_EXCL the kernel calls it success when there is nothing to do. */
+  /** Without NLM_F_EXCL it is a success when there is nothing to do. */
   #request(command: number, payload: Buffer, refused: Refused, flags = 0): void {
     try {
       this.#socket.request(command, flags, payload, refused.what);

@@ -59,7 +59,7 @@ class OpenNetns implements Netns {
     this.id = `${dev}:${ino}`;
   }
 
-  /** The number may be another file's once this one is closed: it is not given out then. */
+  /** Throws once it is closed: the number may belong to another file by then. */
   get fd(): number {
     if (this.#fd === undefined) throw new Error(`network namespace ${this.id} is closed`);
     return this.#fd;

@@ -30,7 +30,7 @@ const MIN_DEFAULT_BURST_BYTES = 128 * 1024;
 
 /**
  * The bucket for a limit: at most 25 ms wait in the queue on top of the burst. A burst nobody chose
- * is 100 ms worth of the rate, because taken at its word half a gigabyte would pass unlimited.
+ * becomes 100 ms worth of the rate: the default that runtimes fill in would let half a gigabyte pass.
  */
 export function bucketOf({ rateBits, burstBits }: RateLimit): TokenBucket {
   const rate = Math.max(1, Math.floor(rateBits / 8));

@@ -2,7 +2,7 @@ import { closeSync } from 'node:fs';
 import { type WatchHandle, wire } from '../netlink/wire.ts';
 
 const WRITE_RETRY_MS = 5;
-/** Who takes nothing of an answer for so long has left. */
+/** A peer that reads nothing of its answer for so long is taken for gone. */
 const WRITE_TIMEOUT_MS = 10_000;
 
 /** Who is at the other end, as the kernel says (SO_PEERCRED). */
@@ -18,7 +18,7 @@ export interface UnixConnection {
   onData(listener: (bytes: Buffer) => void): void;
   /** Called before `onData` and owns what it is given; without it, descriptors are closed. */
   onDescriptors(listener: (fds: readonly number[]) => void): void;
-  /** Its request is whole: from here to `end` it gives its seat to nobody. */
+  /** Its request is whole: until `end` it keeps its seat. */
   beginWork(): void;
   /** Whether the peer has closed its end, asked of the kernel. */
   isPeerGone(): boolean;

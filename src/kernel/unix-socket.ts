@@ -103,7 +103,7 @@ export class UnixServer {
     }
   }
 
-  /** Nothing can be accepted: who waits is turned away, and the others are served on. */
+  /** Nothing can be accepted: closes the connections that wait and goes on serving the others. */
   #refuseWaiting(cause: Error): void {
     this.#report(cause.message);
     let isNobodyWaiting = false;

@@ -1,4 +1,4 @@
-/** Beyond this many different texts the collection starts over; a cluster has fewer nodes. */
+/** With more different texts than this the collection starts over; clusters have fewer nodes. */
 const MAX_TEXTS = 20_000;
 const texts = new Map<string, string>();
 

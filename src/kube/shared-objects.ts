@@ -4,10 +4,9 @@ import type { ObjectHandlers, ObjectSource, Subscription } from './source.ts';
 import type { KubernetesObject } from './types.ts';
 
 /**
- * One source for many listeners. A resource is read once, however many follow it; one that lies
- * within another that somebody follows is taken from that. So listeners of the wider choice have to
- * be there before the start: later ones get a reading of their own. Remembers when it last told of
- * something.
+ * One source for many listeners: a resource is read once, however many follow it. This node's Node is
+ * taken from all Nodes where somebody follows those (`within`). For that, who follows all of them has
+ * to ask before the start; later they are read beside it. Remembers when it last told of something.
  */
 export class SharedObjects implements ObjectSource {
   readonly #source: ObjectSource;
@@ -142,7 +141,7 @@ class Feed<T extends KubernetesObject> implements AnyFeed {
     return { ...rest, objects: () => objects().filter(isSelected) };
   }
 
-  /** Who begins to listen meanwhile has found the object already. */
+  /** A listener that is added by another one's handler is not called: `add` has told it already. */
   #tell(call: (listener: ObjectHandlers<T>) => void): void {
     this.#note();
     for (const listener of this.#listeners) call(listener);

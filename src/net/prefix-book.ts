@@ -90,7 +90,7 @@ class FamilyBook<T> {
     return inside === undefined ? undefined : this.get(inside);
   }
 
-  /** A length that is new has to learn what is inside its networks. */
+  /** For a new length, what is inside its networks is collected from the values there are. */
   #networksOf(length: number): Map<IP, T> {
     const known = this.#byLength.get(length);
     if (known !== undefined) return known;

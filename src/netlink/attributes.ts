@@ -26,7 +26,7 @@ export class AttributeWriter {
   }
 
   u8(type: number, value: number): this {
-    // In two steps: the buffer may be another one after #begin.
+    // Not in one expression: #begin may replace the buffer.
     const at = this.#begin(type, 1);
     this.#buffer[at] = value;
     return this;

@@ -28,8 +28,8 @@ export interface AuditOptions {
   /** Asked at the start of each walk. */
   readonly parts: () => readonly AuditedPart[];
   /**
-   * Nothing explains the difference; to be repaired. `isNews`: none was told as news in the ten minutes
-   * before; a fault that comes back with every repair is no more than one line in so much time.
+   * Nothing explains the difference, so it is to be repaired. `isNews` at most once in ten minutes: a
+   * fault that comes back after every repair must not fill the log.
    */
   readonly onDifference: (finding: AuditFinding, isNews: boolean) => void;
   /** A look failed; the walk goes on. */
@@ -42,11 +42,11 @@ const DEFAULT_WALK_MS = 240_000;
 const QUIET_MS = 600_000;
 /** There is nothing to compare yet. */
 const EMPTY_MS = 5_000;
-/** However many parts there are, others have this long between two looks. */
+/** Between two looks, however many parts there are: other work needs time too. */
 const MIN_PAUSE_MS = 200;
-/** A change by somebody else is notified, and its repair has begun, before the second look. */
+/** Until the second look: long enough to be notified of somebody's change and to begin the repair. */
 const CONFIRM_MS = 2_000;
-/** A part that is busy each time is left to the next walk. */
+/** A part that is unsettled at every look is left to the next walk. */
 const MOST_LOOKS = 4;
 
 /**

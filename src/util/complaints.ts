@@ -1,6 +1,6 @@
 import type { Clock } from './clock.ts';
 
-/** So many of a long list say enough. */
+/** Of a long list, the first few say enough. */
 const MOST_NAMED = 5;
 
 /** The first few of what is wrong, and how many more there are: one object can have 100,000 mistakes. */
@@ -28,14 +28,14 @@ export class Complaints {
   }
 }
 
-/** Kinds that are remembered; beyond it all begin anew. */
+/** Kinds that are counted. When there are more, counting starts over for all of them. */
 const MOST_KINDS = 10_000;
 
 /** Lets the first few complaints of a kind through: one Service can have 65,535 ports that fail. */
 export class FirstFew {
   readonly #counts = new Map<string, number>();
 
-  /** `last`: those that follow are not said any more, and this may be said. */
+  /** `last`: say this one, and that further ones will not be said. */
   pass(kind: string): 'said' | 'last' | 'unsaid' {
     const count = (this.#counts.get(kind) ?? 0) + 1;
     if (count > MOST_NAMED) return 'unsaid';

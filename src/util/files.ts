@@ -109,7 +109,7 @@ function writeUnfinished(path: string, text: string, options: WriteOptions): voi
     writeFileSync(fd, text);
     if (isDurable) fsyncSync(fd);
   } catch (thrown) {
-    // A full disk: the part that had room is nobody's, and takes it from others.
+    // On a full disk the part that was written helps nobody and takes up space.
     rmSync(path, { force: true });
     throw thrown;
   } finally {

@@ -26,7 +26,7 @@ export class LogSink {
   readonly #clock: Clock;
   readonly #maxWaitingBytes: number;
   #writer: { readonly fd: number } | undefined;
-  /** The first one may be the rest of a line whose beginning is written. */
+  /** Lines that wait. Of the first one the beginning may be written already. */
   #waiting: Buffer[] = [];
   #waitingBytes = 0;
   #dropped = 0;

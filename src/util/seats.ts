@@ -10,14 +10,14 @@ interface Seat {
   isWorkedFor: boolean;
 }
 
-/** Of all seats, what one source can have at most: others always find some. */
+/** The most of all seats that one source can have, so that others always find some. */
 const SHARE_OF_A_SOURCE = 3 / 4;
 
 /**
- * A bounded number of connections of whoever likes to connect. A connection is worked for from its
- * whole request until its answer is there; every other waits for its client and gives way when a seat is
- * wanted: of the source with the most seats, the one that has waited for longest. So neither silent nor
- * slow clients keep others out, whether they come from one address or from many.
+ * Bounds how many connections there are. A connection whose request is whole keeps its seat until its
+ * answer is there. All others wait for their client. When a seat is wanted, the source with the most
+ * seats loses the connection that has waited for longest. So neither silent nor slow clients keep others
+ * out, whether they come from one address or from many.
  */
 export class Seats<T> {
   readonly #options: SeatsOptions<T>;
@@ -68,7 +68,7 @@ export class Seats<T> {
     else this.#countBySource.set(seat.source, left);
   }
 
-  /** Nobody gives way to a source that has more than they. */
+  /** The connection to end; never one of a source that has fewer seats than the one that asks. */
   #nextToGo(onlyOf: string | undefined, leastCount: number): T | undefined {
     let chosen: T | undefined;
     let most = leastCount - 1;

@@ -7,7 +7,7 @@ import { RTM_DELLINK, RTM_GETLINK, RTM_SETLINK } from '../../netlink/rtnetlink/l
 import type { PortVlan, PortVlanOptions, PortVlanRange } from '../types.ts';
 import type { Requests } from './named-links.ts';
 
-/** The kernel lists all ports or none, so this costs what the bridge is big. */
+/** The kernel lists all ports or none, so the cost grows with the bridge. */
 export function portVlans(socket: Requests, index: number): readonly PortVlan[] {
   return socket
     .dump(RTM_GETLINK, encodePortVlanFilter(), 'list port VLANs')

@@ -5,7 +5,7 @@ import { errorCode, toError } from '../../util/errors.ts';
 /** The part of a netlink socket that requests are made with. */
 export type Requests = Pick<NetlinkSocket, 'request' | 'dump' | 'exchange' | 'nextSequence'>;
 
-/** Often expected, and then nobody reads the text. */
+/** Callers often expect these, and then nobody reads the text: no name is looked up for it. */
 const EXPECTED: readonly (string | undefined)[] = [
   'EADDRNOTAVAIL',
   'EEXIST',

@@ -44,7 +44,7 @@ export class Replica<T extends KubernetesObject> {
   /** Newest version the server told of; undefined before the first list. */
   #position: string | undefined;
   #withheldSince = new Map<string, number>();
-  /** Ends when nothing replaces the contents. */
+  /** Resolves when no replacement of the contents is in progress. */
   #replacing: Promise<void> = Promise.resolve();
 
   constructor(options: ReplicaOptions<T>) {

@@ -16,7 +16,7 @@ import { Http1Connection } from './http1.ts';
 import { Http2Connection } from './http2.ts';
 
 const TCP_KEEP_ALIVE_MS = 30_000;
-/** Until a server has to be connected that is the only one. */
+/** Time to connect where there is no other server to try. */
 export const HANDSHAKE_TIMEOUT_MS = 10_000;
 
 interface Opened {

@@ -7,7 +7,7 @@ export interface YamlList {
 
 /** Below this a document is parsed as fast as it is cut. */
 const MIN_CHARACTERS = 16 << 10;
-/** Names of other places, and tabs: either may tie items together in ways only a parser sees. */
+/** Anchors, aliases and tabs: only a parser can tell which items they connect. */
 const UNCLEAR = /\t|(?:^|[\s,[{])[&*][^\s&*]/m;
 
 /**

@@ -25,7 +25,7 @@ export interface Snapshot {
 
 const FILE_NAME = 'last-known-objects.jsonl';
 const SAVE_EVERY_MS = 30_000;
-/** Writing may take at most one part in this many of the time. */
+/** Between two writes passes this many times what the last one took. */
 const SAVE_COST_FACTOR = 50;
 
 /** The objects of the last run, in a file: what a node can start from without an API server. */

@@ -72,7 +72,7 @@ export function encodeEntries(name: string, entries: readonly IpSetEntry[]): Buf
       });
     });
   });
-  // The kernel overwrites it in the request that it sends back with its refusal.
+  // In its refusal the kernel sends the request back, with the line of the refused entry here.
   return message.u32(ATTR.line, 0).finish();
 }
 
