@@ -129,8 +129,8 @@ export interface RunningFabric {
 
 /** The fabric of a node in this process, knowing these Nodes. */
 export function startLabFabric(
-  node: LabNode,
-  nodes: readonly LabNode[],
+  node: Pick<LabNode, 'netns' | 'name'>,
+  nodes: readonly Pick<LabNode, 'object'>[],
   settings: Partial<FabricSettings> = {},
   {
     isConfirmed = true,
