@@ -18,7 +18,7 @@ NATIVE_SOURCES := $(wildcard native/*.cc native/*.h native/Makefile)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build bundle dist/root demo test test-one test-unit test-netns test-runtime test-uml test-faults test-faults-proxy \
-  test-soak fuzz judge-policy manifests image test-sanitized verify format golden settings-page bench-proxy bench-ipvs bench-cni install clean
+  test-soak fuzz judge-policy manifests image test-sanitized verify format golden settings-page bench-proxy bench-ipvs bench-cni bench-fabric install clean
 
 help: ## list the targets
 	@echo 'weft: targets (all of them set up what they need first)'
@@ -118,6 +118,9 @@ bench-ipvs: setup dist/root ## the IPVS mode against iptables-legacy, under user
 
 bench-cni: setup dist/root ## ADD and DEL: agent, standalone, reference plugins; bursts; beside a busy proxy
 	@$(NODE) test/bench/cni.ts
+
+bench-fabric: setup build ## the fabric against ip and bridge: start, events, repairs, pod to pod (QUICK=1: 2 min)
+	@$(NODE) test/bench/fabric.ts $(if $(QUICK),1)
 
 bundle: build
 	@$(NODE) scripts/bundle.ts dist

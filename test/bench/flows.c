@@ -1,4 +1,5 @@
-// flows serve PORT: takes TCP connections on all addresses and throws away what they send.
+// flows serve PORT [::]: takes TCP connections on all IPv4 or IPv6 addresses and throws away what
+//   they send.
 // flows connect HOST PORT MS: opens and resets connections one after the other. Prints "<count>
 //   <wall ns> <median ns> <p99 ns> <max ns>", the last three of connect() alone.
 // flows stream HOST PORT MS: sends as fast as one connection takes it. Prints "<bytes> <wall ns>".
@@ -31,9 +32,22 @@ static long long nowNs(void) {
   return now.tv_sec * 1000000000LL + now.tv_nsec;
 }
 
-static struct sockaddr_in addressOf(const char* host, const char* port) {
-  struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(atoi(port))};
-  if (inet_pton(AF_INET, host, &address.sin_addr) != 1) die("address");
+typedef struct {
+  socklen_t length;
+  union {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+  };
+} Address;
+
+static Address addressOf(const char* host, const char* port) {
+  Address address = {.length = sizeof(address.v4),
+                     .v4 = {.sin_family = AF_INET, .sin_port = htons(atoi(port))}};
+  if (inet_pton(AF_INET, host, &address.v4.sin_addr) == 1) return address;
+  address.length = sizeof(address.v6);
+  address.v6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons(atoi(port))};
+  if (inet_pton(AF_INET6, host, &address.v6.sin6_addr) != 1) die("address");
   return address;
 }
 
@@ -61,13 +75,12 @@ static void acceptAll(int listener, int poll) {
 
 // The kernel completes handshakes by itself. A server that waited for each of them would have to be
 // woken each time or not, by chance, which is a third of what a connection costs.
-static _Noreturn void serve(const char* port) {
-  int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+static _Noreturn void serve(Address address) {
+  int listener = socket(address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK, 0);
   int poll = epoll_create1(0);
   int on = 1;
-  struct sockaddr_in address = addressOf("0.0.0.0", port);
   setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-  if (bind(listener, (struct sockaddr*)&address, sizeof(address)) != 0) die("bind");
+  if (bind(listener, &address.any, address.length) != 0) die("bind");
   if (listen(listener, kBacklog) != 0) die("listen");
   puts("ready");
   fflush(stdout);
@@ -86,17 +99,17 @@ static int compareSamples(const void* a, const void* b) {
 }
 
 // A reset instead of a handshake at the end: no TIME_WAIT that would run out of ports.
-static int connectMany(struct sockaddr_in address, long long ms) {
+static int connectMany(Address address, long long ms) {
   struct linger reset = {.l_onoff = 1, .l_linger = 0};
   size_t count = 0;
   long long startedAt = nowNs();
   long long until = startedAt + ms * 1000000LL;
   while (count < kMaxSamples) {
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    int fd = socket(address.any.sa_family, SOCK_STREAM, 0);
     if (fd < 0) die("socket");
     long long openedAt = nowNs();
     if (openedAt >= until) break;
-    if (connect(fd, (struct sockaddr*)&address, sizeof(address)) != 0) die("connect");
+    if (connect(fd, &address.any, address.length) != 0) die("connect");
     samples[count++] = (uint32_t)(nowNs() - openedAt);
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
     close(fd);
@@ -109,9 +122,9 @@ static int connectMany(struct sockaddr_in address, long long ms) {
   return 0;
 }
 
-static int stream(struct sockaddr_in address, long long ms) {
-  int fd = socket(AF_INET, SOCK_STREAM, 0);
-  if (fd < 0 || connect(fd, (struct sockaddr*)&address, sizeof(address)) != 0) die("connect");
+static int stream(Address address, long long ms) {
+  int fd = socket(address.any.sa_family, SOCK_STREAM, 0);
+  if (fd < 0 || connect(fd, &address.any, address.length) != 0) die("connect");
   long long bytes = 0;
   long long startedAt = nowNs();
   while (nowNs() - startedAt < ms * 1000000LL) {
@@ -124,9 +137,11 @@ static int stream(struct sockaddr_in address, long long ms) {
 }
 
 int main(int argc, char** argv) {
-  if (argc == 3 && strcmp(argv[1], "serve") == 0) serve(argv[2]);
+  if (argc >= 3 && strcmp(argv[1], "serve") == 0) {
+    serve(addressOf(argc > 3 ? argv[3] : "0.0.0.0", argv[2]));
+  }
   if (argc != 5) return 2;
-  struct sockaddr_in address = addressOf(argv[2], argv[3]);
+  Address address = addressOf(argv[2], argv[3]);
   if (strcmp(argv[1], "connect") == 0) return connectMany(address, atoll(argv[4]));
   if (strcmp(argv[1], "stream") == 0) return stream(address, atoll(argv[4]));
   return 2;
