@@ -1,14 +1,23 @@
 /** The installed tree as a node runs it: agent, shim and standalone together, with real traffic. */
+import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Cluster, type ClusterNode, type Pod } from '../support/cluster.ts';
 import { nodeManifest, serviceManifest, sliceManifests } from '../support/manifests.ts';
 import { until } from '../support/until.ts';
-import { probe, type RunningProgram, startIn, startServer, total } from '../support/workloads.ts';
+import {
+  probe,
+  type RunningProgram,
+  repeatedSyns,
+  startIn,
+  startServer,
+  total,
+} from '../support/workloads.ts';
 
 const PORT = 8080;
 const WEB = { name: 'web', clusterIPs: ['172.30.0.10', 'fd00:172:30::10'], port: 80 };
+const PATIENT_MS = 20_000;
 const STREAM = new URL('../support/workloads/stream.ts', import.meta.url).pathname;
 
 let cluster: Cluster;
@@ -28,7 +37,12 @@ function publish(names: readonly string[]): void {
   ]);
 }
 
-const web = (count = 40) => probe(client.netnsPath, { host: '172.30.0.10', port: 80, count });
+const web = (count = 40, timeoutMs = 2_000) =>
+  probe(client.netnsPath, { host: '172.30.0.10', port: 80, count, timeoutMs });
+const inClient = {
+  run: (...words: readonly string[]) =>
+    execFileSync('nsenter', [`--net=${client.netnsPath}`, ...words], { encoding: 'utf8' }),
+};
 
 beforeAll(async () => {
   cluster = new Cluster(2, 'e2e');
@@ -87,16 +101,19 @@ describe('restart', () => {
       const command = [process.execPath, STREAM, '172.30.0.10', '80'];
       const stream = await startIn(client.netnsPath, command, 'ready\n');
       await node1.stopAgent(signal);
-      const down = await web(100);
-      const [during] = await Promise.all([web(600), node1.startAgent()]);
-      const after = await web(100);
+      // A connection that is lost shows by its repeated SYN; a busy machine only takes its time.
+      const repeated = repeatedSyns(inClient);
+      const down = await web(100, PATIENT_MS);
+      const [during] = await Promise.all([web(600, PATIENT_MS), node1.startAgent()]);
+      const after = await web(100, PATIENT_MS);
+      expect(repeatedSyns(inClient) - repeated).toBe(0);
       await stream.end('SIGTERM');
       expect(stream.output()).not.toContain('lost');
       expect(stream.output()).toMatch(/returned (\d+) of \1\n/);
       for (const result of [down, during, after]) expect(result.errors).toEqual({});
       expect(total(down.servers)).toBe(100);
     },
-    60_000,
+    120_000,
   );
 
   test('an adopting agent leaves elements as they are, counters included', async () => {

@@ -20,6 +20,7 @@ import {
   verdictMap,
 } from '../../src/nftables/statements.ts';
 import { Transaction } from '../../src/nftables/transaction.ts';
+import { cpuTimeOf } from '../support/cpu-time.ts';
 import { createNetns } from '../support/netns.ts';
 
 const netns = createNetns('nft');
@@ -450,7 +451,7 @@ describe('monitor', () => {
     const monitor = watchTables({ fd }, (event) => events.push(event));
     try {
       connection.commit(new Transaction(table).addElements(endpoints, manyEndpoints(10_000)));
-      await vi.waitFor(() => expect(events.length).toBeGreaterThan(0), 5000);
+      await vi.waitFor(() => expect(events.length).toBeGreaterThan(0), 20_000);
     } finally {
       monitor.close();
     }
@@ -470,29 +471,27 @@ function manyEndpoints(count: number) {
   });
 }
 
-test('50,000 elements are added, listed and changed quickly', () => {
+test('50,000 elements are added, listed and changed quickly', async () => {
   makeTable();
   const elements = manyEndpoints(10_000);
   const [first] = elements;
   if (first === undefined) throw new Error('no elements');
-  const timed = (run: () => unknown) => {
-    const start = performance.now();
-    run();
-    return Math.round((performance.now() - start) * 100) / 100;
-  };
+  const cpuMsOf = async (work: () => unknown) => (await cpuTimeOf(work)).cpuMs;
   const measured = {
-    addMs: timed(() => connection.commit(new Transaction(table).addElements(endpoints, elements))),
-    listMs: timed(() => expect(connection.elements(table, endpoints)).toHaveLength(50_002)),
-    changeOneMs: timed(() =>
+    addMs: await cpuMsOf(() =>
+      connection.commit(new Transaction(table).addElements(endpoints, elements)),
+    ),
+    listMs: await cpuMsOf(() => expect(connection.elements(table, endpoints)).toHaveLength(50_002)),
+    changeOneMs: await cpuMsOf(() =>
       connection.commit(
         new Transaction(table).deleteElements(endpoints, [first]).addElements(endpoints, [first]),
       ),
     ),
-    deleteMs: timed(() =>
+    deleteMs: await cpuMsOf(() =>
       connection.commit(new Transaction(table).deleteElements(endpoints, elements)),
     ),
   };
-  console.log('nftables, 50,000 elements:', measured);
+  console.log('nftables, 50,000 elements, CPU time:', measured);
   expect(measured.addMs).toBeLessThan(3000);
   expect(measured.listMs).toBeLessThan(3000);
   expect(measured.changeOneMs).toBeLessThan(200);

@@ -1,13 +1,13 @@
 /**
- * opener.ts HOST PORT [MS [udp|tcp [TIMEOUT]]]: opens a new connection every 10 (MS) ms, or asks over UDP
- * from a new port, and waits for the server's line, 5000 (TIMEOUT) ms at most; prints `ready` at the first
- * answer and `failed CODE` at each failure; on SIGTERM, once none is under way, prints how many were
- * answered.
+ * opener.ts HOST PORT [MS [udp|tcp [TIMEOUT [MANY]]]]: opens a new connection every 10 (MS) ms, or asks
+ * over UDP from a new port, and waits for the server's line, 5000 (TIMEOUT) ms at most; prints `ready` at
+ * the first answer, `many` at the MANYth and `failed CODE` at each failure; on SIGTERM, once none is under
+ * way, prints how many were answered.
  */
 import { createSocket } from 'node:dgram';
 import { connect } from 'node:net';
 
-const [host = '', port = '', interval = '10', protocol = 'tcp', limit = '5000'] =
+const [host = '', port = '', interval = '10', protocol = 'tcp', limit = '5000', many = '0'] =
   process.argv.slice(2);
 const timeoutMs = Number(limit);
 let answered = 0;
@@ -16,6 +16,7 @@ let underWay = 0;
 function note(error: string | undefined): void {
   if (error !== undefined) process.stdout.write(`failed ${error}\n`);
   else if (answered++ === 0) process.stdout.write('ready\n');
+  if (answered === Number(many)) process.stdout.write('many\n');
   underWay -= 1;
 }
 

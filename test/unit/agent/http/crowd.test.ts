@@ -1,4 +1,5 @@
-import { connect, type Socket } from 'node:net';
+import { once } from 'node:events';
+import { connect, createServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { plainText, type RunningHttpServer, serveHttp } from '../../../../src/agent/http/http.ts';
@@ -10,6 +11,9 @@ import { until } from '../../../support/until.ts';
 
 const LOOPBACK = parseIP('127.0.0.1');
 const BIG = 'x'.repeat(3 << 20);
+/** Who has no seat is refused at once: this waits for nothing but a busy machine. */
+const PROBE_MS = 10_000;
+const LONG = { timeout: 60_000 };
 const ONE = ['127.0.0.1'];
 const SEVERAL = ['127.0.0.2', '127.0.0.3', '127.0.0.4', '127.0.0.5', '127.0.0.6'];
 const CROWDS = [
@@ -60,6 +64,17 @@ afterEach(async () => {
   await server.close();
 });
 
+/** A port of the loopback that was free a moment ago. */
+async function freePort(): Promise<number> {
+  const holder = createServer().listen(0, '127.0.0.1');
+  await once(holder, 'listening');
+  const address = holder.address();
+  holder.close();
+  await once(holder, 'close');
+  if (typeof address !== 'object' || address === null) throw new Error('not bound');
+  return address.port;
+}
+
 /** Connections that stay as long as the server leaves them. */
 async function crowd(count: number, sources: readonly string[], sends: string, to = port) {
   const connected = Array.from({ length: count }, async (_, i) => {
@@ -78,7 +93,7 @@ async function crowd(count: number, sources: readonly string[], sends: string, t
 async function probes(path: string, to = port): Promise<number> {
   let answered = 0;
   for (let i = 0; i < 50; i++) {
-    const signal = AbortSignal.timeout(3000);
+    const signal = AbortSignal.timeout(PROBE_MS);
     const headers = { Connection: 'close' };
     const reply = fetch(`http://127.0.0.1:${to}${path}`, { signal, headers });
     if ((await reply.catch(() => undefined))?.ok === true) answered++;
@@ -86,12 +101,16 @@ async function probes(path: string, to = port): Promise<number> {
   return answered;
 }
 
-test.each(CROWDS)('50 of 50 probes are answered beside 130 $name', async ({ sources, sends }) => {
-  await crowd(130, sources, sends);
-  expect(await probes('/healthz')).toBe(50);
-});
+test.each(CROWDS)(
+  '50 of 50 probes are answered beside 130 $name',
+  LONG,
+  async ({ sources, sends }) => {
+    await crowd(130, sources, sends);
+    expect(await probes('/healthz')).toBe(50);
+  },
+);
 
-test('a client that sends a byte now and then gives way too', async () => {
+test('a client that sends a byte now and then gives way too', LONG, async () => {
   await crowd(130, SEVERAL, 'G');
   const drip = setInterval(() => {
     for (const client of clients) if (!client.destroyed) client.write('E');
@@ -100,7 +119,7 @@ test('a client that sends a byte now and then gives way too', async () => {
   clearInterval(drip);
 });
 
-test('connections that come again and again keep nobody out', async () => {
+test('connections that come again and again keep nobody out', LONG, async () => {
   let isOver = false;
   const again = Array.from({ length: 120 }, async () => {
     while (!isOver) {
@@ -122,8 +141,8 @@ test('connections that come again and again keep nobody out', async () => {
 });
 
 describe('health ports of Services', () => {
-  test('share their seats, and probes of each are answered', async () => {
-    const ports = [18_731, 18_732, 18_733];
+  test('share their seats, and probes of each are answered', LONG, async () => {
+    const ports = await Promise.all([freePort(), freePort(), freePort()]);
     const log = createLogger('silent');
     const servers = new ServiceHealthServers({
       isProxyHealthy: () => true,
