@@ -28,7 +28,9 @@ export interface ProberOptions {
 const ROUND_MS = 60_000;
 /** Between two questions, however many peers there are. */
 const PAUSE_MS = 20;
-const ANSWER_MS = 1_000;
+/** How long an answer is awaited: this, or once the path has answered, some of its round trips. */
+const ANSWER_MS = { least: 200, most: 1_000 } as const;
+const ROUND_TRIPS = 8;
 /** One lost packet says nothing of its size. */
 const TRIES = 3;
 /** Answers in a second, whoever asks. */
@@ -103,7 +105,8 @@ export class Prober {
     this.#lookedAtMs.set(next, clock.now());
     const finding = await this.#look(path);
     this.#isLooking = false;
-    if (this.#paths.get(next) === path && finding.wanted === this.#wanted) onFinding(finding);
+    // It may be another way by now, or another size, and then it is looked at anew.
+    if (this.#paths.has(next) && finding.wanted === this.#wanted) onFinding(finding);
     this.#after(PAUSE_MS);
   }
 
@@ -115,7 +118,7 @@ export class Prober {
     for (let size = nextSize(search); size !== undefined; size = nextSize(search)) {
       if (this.#isStopped) break;
       search = noteLimit(search, knownMtu(path.target));
-      const took = await this.#try(path, Math.min(size, search.most));
+      const took = await this.#try(path, Math.min(size, search.most), roundTripMs);
       roundTripMs ??= took;
       const tried = noteSize(search, Math.min(size, search.most), took !== undefined);
       search = noteLimit(tried, knownMtu(path.target));
@@ -123,20 +126,29 @@ export class Prober {
     return { path, wanted, mtu: foundSize(search), roundTripMs, atMs: clock.now() };
   }
 
-  async #try(path: ProbedPath, size: number): Promise<number | undefined> {
+  async #try(
+    path: ProbedPath,
+    size: number,
+    roundTripMs: number | undefined,
+  ): Promise<number | undefined> {
+    const { least, most } = ANSWER_MS;
+    const waitMs =
+      roundTripMs === undefined
+        ? most
+        : Math.min(most, Math.max(least, Math.ceil(ROUND_TRIPS * roundTripMs)));
     for (let count = 0; count < TRIES && !this.#isStopped; count += 1) {
-      const took = await this.#ask(path, size - HEADER_BYTES[path.family]);
+      const took = await this.#ask(path, size - HEADER_BYTES[path.family], waitMs);
       if (took !== undefined) return took;
     }
     return undefined;
   }
 
-  async #ask({ target }: ProbedPath, bytes: number): Promise<number | undefined> {
+  async #ask({ target }: ProbedPath, bytes: number, waitMs: number): Promise<number | undefined> {
     const { socket, port, clock, randomId } = this.#options;
     const id = randomId();
     const { promise, resolve } = Promise.withResolvers<number | undefined>();
     this.#questions.set(id, { resolve, askedAtMs: clock.now() });
-    const cancel = clock.schedule(ANSWER_MS, () => resolve(undefined));
+    const cancel = clock.schedule(waitMs, () => resolve(undefined));
     socket.send(target, port, encodeProbe({ kind: 'ask', id, bytes }));
     const took = await promise;
     cancel();

@@ -103,6 +103,16 @@ describe('what a path carries', () => {
   });
 });
 
+test('a path that is told of again while it is looked at keeps what was found', async () => {
+  const { clock, prober, found } = probing(1400, unknown);
+  const startedAtMs = clock.now();
+  const finding = found();
+  await Promise.resolve();
+  prober.follow([{ ...PATH }], 1450, ALLOWED);
+  expect(await finding).toMatchObject({ wanted: 1450 });
+  expect(clock.now() - startedAtMs).toBeLessThan(30_000);
+});
+
 describe('answers', () => {
   const question = encodeProbe({ kind: 'ask', id: 7n, bytes: 1400 });
 
