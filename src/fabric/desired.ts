@@ -6,7 +6,7 @@ import type { Reserved } from './claims.ts';
 import type { FabricNode } from './nodes.ts';
 import type { Backend, Peer } from './plan.ts';
 import type { TunnelSettings } from './tunnel.ts';
-import { readUnderlay, type Underlay, type UnderlayFacts, underlayNetworks } from './underlay.ts';
+import { type Underlay, type UnderlayFacts, underlayReader } from './underlay.ts';
 
 export interface FabricSettings extends TunnelSettings {
   readonly backend: Backend;
@@ -39,13 +39,13 @@ const NO_ADDRESSES: FabricNode['addresses'] = {};
 
 /** A pure function that remembers its last answer, and of the next looks only at what changed. */
 export function neighbourhoodReader(): ReadNeighbourhood {
-  const underlayOf = withLastResult(readUnderlay);
+  const underlayOf = withLastResult(underlayReader());
   const reservedOf = withLastResult(readReserved);
   const keeper = new ClaimKeeper();
   return (nodeName, nodes, facts, settings) => {
     const own = nodes.get(nodeName);
     const underlay = underlayOf(facts, own?.addresses ?? NO_ADDRESSES);
-    const { owned, refused } = keeper.claim(nodes, reservedOf(facts, underlay, settings));
+    const { owned, refused } = keeper.claim(nodes, reservedOf(underlay, settings));
     const others = [...nodes.values()].filter(({ name }) => name !== nodeName);
     return {
       underlay,
@@ -60,12 +60,11 @@ export function neighbourhoodReader(): ReadNeighbourhood {
 }
 
 function readReserved(
-  facts: UnderlayFacts,
-  underlay: Underlay,
+  { networks }: Underlay,
   { clusterCIDRs, serviceCIDRs }: FabricSettings,
 ): Reserved {
   const ofServices = serviceCIDRs.map((cidr) => ({ cidr, what: 'the addresses of Services' }));
-  return { clusterCIDRs, taken: [...underlayNetworks(facts, underlay), ...ofServices] };
+  return { clusterCIDRs, taken: [...networks, ...ofServices] };
 }
 
 /** Addresses that tunnel packets may come from: those of all Nodes. */

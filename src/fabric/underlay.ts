@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Link, LinkAddress, Route } from '../kernel/types.ts';
 import { type Cidr, prefixLength } from '../net/cidr.ts';
 import { type IP, type IPFamily, ipFamily } from '../net/ip.ts';
@@ -23,6 +24,8 @@ export interface Hop {
 export interface Underlay {
   /** Own addresses among the Node's, that there are. */
   readonly own: Partial<Readonly<Record<IPFamily, OwnAddress>>>;
+  /** Those on the links of these addresses, with what they are. */
+  readonly networks: readonly { readonly cidr: Cidr; readonly what: string }[];
   /** Undefined where no route leads. */
   hopTo(address: IP): Hop | undefined;
 }
@@ -55,6 +58,7 @@ export function readUnderlay(
   }
   return {
     own,
+    networks: networksOf(foreign, own),
     hopTo(address) {
       const route = hops.longestMatch(address);
       if (route?.link === undefined) return undefined;
@@ -68,16 +72,26 @@ function metricOf({ priority = 0 }: Route): number {
   return priority;
 }
 
-/** Networks on the links that Nodes reach each other by. */
-export function underlayNetworks(
-  { routes }: UnderlayFacts,
-  { own }: Underlay,
-): readonly { readonly cidr: Cidr; readonly what: string }[] {
+function networksOf(foreign: readonly Route[], own: Underlay['own']): Underlay['networks'] {
   const names = new Map(Object.values(own).map(({ link }) => [link.index, link.name]));
-  return routes.flatMap(({ destination, gateway, link = 0, protocol }) => {
+  return foreign.flatMap(({ destination, gateway, link = 0 }) => {
     const name = names.get(link);
-    const isConnected = gateway === undefined && protocol !== FABRIC_PROTOCOL;
-    if (name === undefined || !isConnected || prefixLength(destination) === 0) return [];
+    const isConnected = gateway === undefined && prefixLength(destination) > 0;
+    if (name === undefined || !isConnected) return [];
     return [{ cidr: destination, what: `the network of link ${name}` }];
   });
+}
+
+/** `readUnderlay` again and again: the same value as long as nothing that it says is another. */
+export function underlayReader(): typeof readUnderlay {
+  let last: { readonly routes: readonly Route[]; readonly underlay: Underlay } | undefined;
+  return (facts, nodeAddresses) => {
+    const underlay = readUnderlay(facts, nodeAddresses);
+    const { routes } = facts;
+    const isSame =
+      isDeepStrictEqual(last?.underlay.own, underlay.own) &&
+      isDeepStrictEqual(last?.routes, routes);
+    if (last === undefined || !isSame) last = { routes, underlay };
+    return last.underlay;
+  };
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { readUnderlay, underlayNetworks } from '../../../src/fabric/underlay.ts';
+import { readUnderlay, underlayReader } from '../../../src/fabric/underlay.ts';
 import { parseIP } from '../../../src/net/ip.ts';
 import { link, route, underlayFacts } from '../../support/fabric-objects.ts';
 
@@ -54,8 +54,23 @@ test('networks of the links with own addresses are named, not those of others', 
     links: [link(2, 'eth0'), link(7, 'docker0')],
     routes: [...routes, route('172.17.0.0/16', 7)],
   });
-  expect(underlayNetworks(facts, readUnderlay(facts, OWN))).toEqual([
+  expect(readUnderlay(facts, OWN).networks).toEqual([
     { cidr: '192.0.2.0/24', what: 'the network of link eth0' },
     { cidr: '2001:db8::/64', what: 'the network of link eth0' },
   ]);
+});
+
+test('an underlay read again is the same value unless something it says is another', () => {
+  const read = underlayReader();
+  const first = read(underlayFacts(), OWN);
+  expect(read(underlayFacts(), OWN)).toBe(first);
+  const pod = link(9, 'veth9');
+  expect(read(underlayFacts({ links: [...underlayFacts().links, pod] }), OWN)).toBe(first);
+  const others = [
+    read(underlayFacts({ links: [link(1, 'lo'), link(2, 'eth0', { mtu: 9000 })] }), OWN),
+    read(underlayFacts({ routes: [] }), OWN),
+    read(underlayFacts(), { 4: OWN[4] }),
+  ];
+  expect(new Set([first, ...others]).size).toBe(4);
+  expect(others.map(({ own }) => own[4]?.link.mtu)).toEqual([9000, 1500, 1500]);
 });
