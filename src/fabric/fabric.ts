@@ -29,8 +29,15 @@ export interface FabricOptions {
   readonly settings: FabricSettings;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Called before routes lead anywhere new, with who may send here. */
-  readonly guard: (hood: Neighbourhood) => void;
+  /**
+   * Called before routes lead anywhere new, when there may be more nodes than these (`isPartial`), and
+   * again when nothing leads anywhere else any more. Gives what went wrong, in words.
+   */
+  readonly guard: (
+    hood: Neighbourhood,
+    facts: UnderlayFacts,
+    isPartial: boolean,
+  ) => string | undefined;
   /** Called after each look at the whole. */
   readonly onReport: (report: FabricReport) => void;
 }
@@ -155,14 +162,16 @@ export class Fabric {
     const { tunnel, problem } = this.#openTunnel(hood, settings);
     const { backend } = settings;
     const plan = this.#planner.plan({ ...hood, backend, tunnel });
-    guard(hood);
+    const unguarded = guard(hood, facts, true);
     const changes = entryChanges(this.#book.entries, plan.entries).filter(
       ({ action }) => this.#isConfirmed || action === 'put',
     );
     const failed = await this.#book.apply(kernel.rtnl, changes);
     if (failed.length === 0 && facts !== known) this.#book.settle(plan.entries);
     if (backend === 'none') this.#removeTunnel();
-    const failures = [...(problem === undefined ? [] : [problem]), ...failed];
+    const isWhole = failed.length === 0 && this.#isConfirmed;
+    const unsettled = isWhole ? guard(hood, facts, false) : unguarded;
+    const failures = [problem, unsettled, ...failed].filter((each) => each !== undefined);
     this.#tell({ hood, plan, why: why ?? failures[0] ?? '', failures });
     if (failures.length > 0) throw new WeftError('EFABRIC', failures.join('; '));
     this.#lastError = '';

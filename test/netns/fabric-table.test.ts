@@ -146,6 +146,26 @@ describe('the table', () => {
     expect(first.table.sync(FACTS)).toBe(false);
   });
 
+  test('keeps what it has while there may be more, and is whole when there is not', () => {
+    const facts = { ...FACTS, tunnel: { port: TUNNEL_PORT, peers: [parseIP('192.0.2.3')] } };
+    first.table.sync({ ...facts, isPartial: true });
+    expect(list()).toContain('elements = { 192.0.2.2, 192.0.2.3 }');
+    first.table.resync();
+    expect(first.table.sync({ ...facts, isPartial: true })).toBe(false);
+    first.table.sync(facts);
+    expect(list()).toContain('elements = { 192.0.2.3 }');
+    expect(list()).not.toContain('2001:db8::2');
+  });
+
+  test('of another make serves until all is known', () => {
+    nft('add chain inet weft-fabric mine { type filter hook input priority 5; }');
+    first.table.resync();
+    expect(first.table.sync({ ...FACTS, isPartial: true })).toBe(false);
+    expect(list()).toContain('mine');
+    expect(first.table.sync(FACTS)).toBe(true);
+    expect(list()).not.toContain('mine');
+  });
+
   test('is adopted with its counters', async () => {
     send(lab.outside, OUTSIDE, NODES[0], TUNNEL_PORT);
     await untilDropped({ fromPods: 0n, fromStrangers: 3n });

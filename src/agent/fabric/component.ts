@@ -16,6 +16,7 @@ import { nodeOf } from '../objects/events.ts';
 import { watchServiceCIDRs } from '../objects/service-cidrs.ts';
 import type { FabricFacts, FabricReadiness } from './facts.ts';
 import { removeFormerGateways } from './former-gateways.ts';
+import { openFabricGuard } from './guard.ts';
 import { NodeCondition } from './node-condition.ts';
 import { NodeLife } from './node-life.ts';
 import { startPathProbes } from './path-probes.ts';
@@ -41,13 +42,14 @@ export function startFabric(
   const rtnl = openRtnl();
   lifecycle.onShutdown('routes', () => rtnl.close());
   const readiness = new Readiness();
+  const guard = openFabricGuard(context);
   const fabric = new Fabric({
     nodeName: config.nodeName,
     kernel: { rtnl, sysctls, netns: undefined },
     settings: settingsOf(config, []),
     clock: context.clock,
     log,
-    guard: () => undefined,
+    guard: guard.put,
     onReport: (report) => {
       readiness.tell(report);
       probes.follow(report);
@@ -58,11 +60,17 @@ export function startFabric(
   lifecycle.onShutdown('fabric', async () => {
     watch.close();
     await fabric.stop();
+    await guard.close();
   });
   feedFabric(context, fabric);
   const life = startNodeLife(context, { readiness, rtnl, isProxyServing });
   context.metrics.observeFabric(() => {
-    return { report: fabric.report, life: life.state(), findings: probes.findings() };
+    return {
+      report: fabric.report,
+      life: life.state(),
+      findings: probes.findings(),
+      guard: { repairs: guard.repairs(), dropped: guard.dropped() },
+    };
   });
   return {
     status: () => {

@@ -1,5 +1,5 @@
 /** What iptables-save prints of table nat, as rules that can be asked whom they masquerade. Pure. */
-import { parseListing } from '../../iptables/listing.ts';
+import { type ListedTable, targetOf } from '../../iptables/listing.ts';
 import { tryParseCidr } from '../../net/cidr.ts';
 import type { IPFamily } from '../../net/ip.ts';
 import type { NatAction, NatCondition } from '../../nftables/decode-nat.ts';
@@ -18,17 +18,20 @@ const SILENT: readonly string[] = ['-m', '--comment', '-c'];
 /** The chain that sees packets on their way out. */
 const HOOK = 'POSTROUTING';
 
-/** The table of one variant and family, as iptables-save printed it. */
-export function natTableOf(saved: string, program: string, family: IPFamily): NatTable {
-  const chains = [...parseListing(saved).nat].map(([chain, rules]) => {
-    return [chain, rules.map((rule) => describe(chain, rule))] as const;
-  });
-  return {
-    name: `table nat of ${program}`,
-    families: [family],
-    chains: new Map(chains),
-    bases: [HOOK],
-  };
+/** The table of one variant and family. Chains that no packet on its way out meets are left out. */
+export function natTableOf(listed: ListedTable, program: string, family: IPFamily): NatTable {
+  const chains = new Map<string, readonly DescribedRule[]>();
+  const waiting = [HOOK];
+  for (let name = waiting.pop(); name !== undefined; name = waiting.pop()) {
+    const rules = listed.get(name);
+    if (rules === undefined || chains.has(name)) continue;
+    chains.set(
+      name,
+      rules.map((rule) => describe(name, rule)),
+    );
+    waiting.push(...rules.map(targetOf));
+  }
+  return { name: `table nat of ${program}`, families: [family], chains, bases: [HOOK] };
 }
 
 function describe(chain: string, rule: string): DescribedRule {

@@ -1,4 +1,5 @@
 import type { CommandPrefix } from '../../iptables/command.ts';
+import { parseListingInTurns } from '../../iptables/listing.ts';
 import { findIptables, openIptablesPrograms } from '../../iptables/programs.ts';
 import type { Netns } from '../../kernel/types.ts';
 import { listTables } from '../../nftables/absence.ts';
@@ -37,7 +38,8 @@ async function readIptables({ prefix = [] }: Inside): Promise<readonly NatTable[
   return await Promise.all(
     places.map(async ({ variant, family }) => {
       const saved = await openIptablesPrograms(installed, variant, family, prefix).save('nat');
-      return natTableOf(saved, `${family === 4 ? 'iptables' : 'ip6tables'}-${variant}`, family);
+      const { nat } = await parseListingInTurns(saved);
+      return natTableOf(nat, `${family === 4 ? 'iptables' : 'ip6tables'}-${variant}`, family);
     }),
   );
 }

@@ -1,6 +1,7 @@
 /** Metrics of the fabric, and of how far the node is on its way to pods. */
 import { countFindings, type PathFinding } from '../../fabric/probe/path.ts';
 import type { FabricReport } from '../../fabric/report.ts';
+import type { DroppedPackets } from '../../fabric/table/fabric-table.ts';
 import type { NodeLifeState } from '../fabric/node-life.ts';
 import type { MetricFactory } from './factory.ts';
 
@@ -8,6 +9,7 @@ export interface ObservedFabric {
   readonly report: FabricReport;
   readonly life: NodeLifeState;
   readonly findings: readonly PathFinding[];
+  readonly guard: { readonly repairs: number; readonly dropped: DroppedPackets };
 }
 
 type Value = (observed: ObservedFabric) => number;
@@ -58,6 +60,11 @@ const COUNTERS: readonly (readonly [name: string, help: string, value: Value])[]
     'Entries that somebody else had changed',
     ({ report }) => report.repairs,
   ],
+  [
+    'weft_fabric_table_repairs_total',
+    'Changes of table inet weft-fabric by somebody else that were undone',
+    ({ guard }) => guard.repairs,
+  ],
 ];
 
 /** Registers them; `read` is asked at each scrape. */
@@ -73,6 +80,17 @@ export function observeFabric(metrics: MetricFactory, read: () => ObservedFabric
       this.inc(value(read()));
     });
   }
+  metrics.counter(
+    'weft_fabric_dropped_packets_total',
+    'Packets to the port of the tunnel that were dropped, by who sent them: pods of this node, or others than nodes',
+    ['source'],
+    function () {
+      const { fromPods, fromStrangers } = read().guard.dropped;
+      this.reset();
+      this.inc({ source: 'pods' }, Number(fromPods));
+      this.inc({ source: 'strangers' }, Number(fromStrangers));
+    },
+  );
   metrics.gauge(
     'weft_fabric_peers',
     'Other nodes, by the way to their pods',

@@ -4,7 +4,7 @@ import { ifnameBytes, ipBytes, portBytes } from '../../nftables/bytes.ts';
 import type { Element, NamedSet } from '../../nftables/model.ts';
 import { FAMILIES, POD_LINKS, SETS, TUNNEL_PORTS } from './definition.ts';
 import type { FabricTableFacts } from './facts.ts';
-import { ALWAYS_DIRECT, masqueradedNetworks, rangesOf } from './networks.ts';
+import { ALWAYS_DIRECT, masqueradedNetworks, outermost, rangesOf } from './networks.ts';
 
 /** Elements by the name of their set; sets without any may be left out. */
 export type TableContent = ReadonlyMap<string, readonly Element[]>;
@@ -72,6 +72,16 @@ export function contentDifference(
     const [remove, add] = [without(had, wanted), without(wanted, had)];
     return remove.length + add.length === 0 ? [] : [{ set, remove, add }];
   });
+}
+
+/** What is in either of them. Pure. */
+export function contentUnion(one: TableContent, other: TableContent): TableContent {
+  return new Map(
+    [...new Set([...one.keys(), ...other.keys()])].map((set) => {
+      const [a, b] = [one.get(set) ?? [], other.get(set) ?? []];
+      return [set, a === b ? a : outermost([...a, ...b])] as const;
+    }),
+  );
 }
 
 /** Those that are not among others with the same end. Within a set nothing begins twice. */

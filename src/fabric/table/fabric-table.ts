@@ -10,7 +10,7 @@ import type { Clock } from '../../util/clock.ts';
 import { succeedsUnless } from '../../util/errno.ts';
 import type { Logger } from '../../util/log.ts';
 import { BoundedFrequencyRunner } from '../../util/runner.ts';
-import { ContentMaker, contentDifference, type TableContent, tableContent } from './content.ts';
+import { ContentMaker, contentDifference, contentUnion, type TableContent } from './content.ts';
 import { DROPPED, FABRIC_TABLE, tableDefinition } from './definition.ts';
 import type { FabricTableFacts } from './facts.ts';
 
@@ -31,6 +31,21 @@ export interface DroppedPackets {
   readonly fromStrangers: bigint;
 }
 
+/** What the kernel has. */
+interface Held {
+  readonly tunnelPort: number | undefined;
+  readonly content: TableContent;
+}
+
+interface Wanted extends Held {
+  readonly isPartial: boolean;
+}
+
+interface Changed {
+  readonly held: Held | undefined;
+  readonly isWritten: boolean;
+}
+
 /** Repair within a second, and no fight with who undoes it. */
 const REPAIR_INTERVALS = { minIntervalMs: 250, retryIntervalMs: 1_000 };
 
@@ -45,7 +60,7 @@ export class FabricTable {
   readonly #maker = new ContentMaker();
   #facts: FabricTableFacts | undefined;
   /** What the kernel holds; undefined when it has to be read. */
-  #held: { readonly tunnelPort: number | undefined; readonly content: TableContent } | undefined;
+  #held: Held | undefined;
   /** Processes that changed the table since it was last read; undefined when nobody did. */
   #suspects: ReadonlySet<string> | undefined;
 
@@ -66,19 +81,16 @@ export class FabricTable {
    */
   sync(facts: FabricTableFacts): boolean {
     this.#facts = facts;
-    const tunnelPort = facts.tunnel?.port;
-    const content = this.#maker.make(facts);
     const held = this.#held;
     this.#held = undefined;
-    const isKnown = held !== undefined && held.tunnelPort === tunnelPort;
+    const wanted = this.#wantedOf(facts);
+    const isKnown = held !== undefined && held.tunnelPort === wanted.tunnelPort;
     // Somebody may have taken away what the change is about.
-    const wasChanged =
-      (isKnown ? this.#change(tunnelPort, held.content, content) : undefined) ??
-      this.#adopt(tunnelPort, content);
-    this.#held = { tunnelPort, content };
-    if (wasChanged) this.#noteRepair();
+    const changed = (isKnown ? this.#change(held, wanted) : undefined) ?? this.#adopt(wanted);
+    this.#held = changed.held;
+    if (changed.isWritten) this.#noteRepair();
     this.#suspects = undefined;
-    return wasChanged;
+    return changed.isWritten;
   }
 
   /** Takes the table away, with all that it does. */
@@ -107,7 +119,8 @@ export class FabricTable {
     if (facts === undefined) return [];
     const look = async () => {
       if (this.#facts !== facts || this.#held === undefined) return 'unsettled';
-      return this.#differences(facts);
+      const wanted = this.#wantedOf(facts);
+      return wanted.isPartial ? 'unsettled' : this.#differences(wanted);
     };
     return [{ what: `table ${tableText(FABRIC_TABLE)}`, look }];
   }
@@ -125,42 +138,53 @@ export class FabricTable {
     this.#options.connection.close();
   }
 
+  #wantedOf(facts: FabricTableFacts): Wanted {
+    const { tunnel, isPartial = false } = facts;
+    return { tunnelPort: tunnel?.port, content: this.#maker.make(facts), isPartial };
+  }
+
   #applier(tunnelPort: number | undefined): TableApplier {
     return new TableApplier(this.#options.connection, tableDefinition(tunnelPort));
   }
 
   /** Undefined when the kernel does not hold what it is thought to hold. */
-  #change(
-    tunnelPort: number | undefined,
-    from: TableContent,
-    to: TableContent,
-  ): boolean | undefined {
-    const elements = contentDifference(from, to);
-    if (elements.length === 0) return false;
+  #change(held: Held, wanted: Wanted): Changed | undefined {
+    const { tunnelPort } = wanted;
+    const content = contentFrom(held.content, wanted);
+    const elements = contentDifference(held.content, content);
+    if (elements.length === 0) return { held, isWritten: false };
     const apply = () => this.#applier(tunnelPort).apply({ elements });
-    return succeedsUnless(['ENOENT', 'EEXIST'], apply) ? true : undefined;
+    if (!succeedsUnless(['ENOENT', 'EEXIST'], apply)) return undefined;
+    return { held: { tunnelPort, content }, isWritten: true };
   }
 
-  /** A table that is not there, or is another one, comes with its whole content. */
-  #adopt(tunnelPort: number | undefined, content: TableContent): boolean {
+  /**
+   * A table that is not there, or is another one, comes with its whole content. One that serves waits
+   * until that is known.
+   */
+  #adopt(wanted: Wanted): Changed {
+    const { tunnelPort, isPartial } = wanted;
     const applier = this.#applier(tunnelPort);
     const observed = applier.observe();
     if (!observed.isAsDefined) {
-      applier.replace({ elements: contentDifference(new Map(), content) });
-      return true;
+      if (isPartial && observed.isHooked && !observed.isDormant) {
+        return { held: undefined, isWritten: false };
+      }
+      applier.replace({ elements: contentDifference(new Map(), wanted.content) });
+      return { held: wanted, isWritten: true };
     }
+    const content = contentFrom(observed.elements, wanted);
     const change = changeOf(observed, tunnelPort, content);
     const isRight = sizeOf(change) === 0;
     if (!isRight) applier.apply(change);
     if (observed.isDormant) applier.wake();
-    return !isRight || observed.isDormant;
+    return { held: { tunnelPort, content }, isWritten: !isRight || observed.isDormant };
   }
 
-  #differences(facts: FabricTableFacts): number {
-    const tunnelPort = facts.tunnel?.port;
+  #differences({ tunnelPort, content }: Wanted): number {
     const observed = this.#applier(tunnelPort).observe();
     if (!observed.isAsDefined || observed.isDormant) return 1;
-    return sizeOf(changeOf(observed, tunnelPort, tableContent(facts)));
+    return sizeOf(changeOf(observed, tunnelPort, content));
   }
 
   #readAgain(): void {
@@ -184,6 +208,10 @@ export class FabricTable {
     }
     this.resync();
   }
+}
+
+function contentFrom(held: TableContent, { content, isPartial }: Wanted): TableContent {
+  return isPartial ? contentUnion(held, content) : content;
 }
 
 /** What makes a table that is as defined hold this content and nothing else. */

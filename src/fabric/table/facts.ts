@@ -1,8 +1,13 @@
 import type { Cidr } from '../../net/cidr.ts';
 import type { IP, IPFamily } from '../../net/ip.ts';
 
-/** What the table is made of: it is a function of these values and of nothing else. */
+/** What the table is made of. */
 export interface FabricTableFacts {
+  /**
+   * There may be more: what the table has besides stays. So a peer is let in before anything is sent to
+   * it and until nothing is, and is not shut out because it is not known yet. Absent: this is all.
+   */
+  readonly isPartial?: boolean;
   /** The port that carries the tunnel, and who may send to it; undefined without a tunnel. */
   readonly tunnel: { readonly port: number; readonly peers: readonly IP[] } | undefined;
   /** This node's. */

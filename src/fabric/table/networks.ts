@@ -41,36 +41,40 @@ export function masqueradedNetworks({ podCIDRs, masquerade }: FabricTableFacts):
   return podCIDRs.filter((cidr) => masquerade.families.includes(cidrFamily(cidr)));
 }
 
-/**
- * Elements of a set of ranges for the networks of a family, in order. Networks inside another one are left
- * out, as such a set would refuse them (EEXIST); two networks overlap in no other way.
- */
+/** Elements of a set of ranges for the networks of a family; see outermost. */
 export function rangesOf(cidrs: readonly Cidr[], family: IPFamily): readonly Element[] {
-  const ranges = cidrs.filter((cidr) => cidrFamily(cidr) === family).map(rangeOf);
+  return outermost(cidrs.filter((cidr) => cidrFamily(cidr) === family).map(rangeOf));
+}
+
+/**
+ * The same keys without ranges that are inside another one, which a set would refuse (EEXIST); in order.
+ * Two networks overlap in no other way.
+ */
+export function outermost(elements: readonly Element[]): readonly Element[] {
   const kept: Element[] = [];
   let end = '';
-  for (const [first, last] of ranges.toSorted(compareRanges)) {
-    if (last <= end) continue;
-    end = last;
-    kept.push(first === last ? { key: first } : { key: first, keyEnd: last });
+  for (const element of elements.toSorted(compareRanges)) {
+    const { key, keyEnd = key } = element;
+    if (keyEnd <= end) continue;
+    end = keyEnd;
+    kept.push(element);
   }
   return kept;
 }
 
-type Range = readonly [first: string, last: string];
-
 /** In network order, so that they compare as the addresses do. */
-function rangeOf(cidr: Cidr): Range {
-  const first = networkBytes(cidr);
+function rangeOf(cidr: Cidr): Element {
+  const key = networkBytes(cidr);
   const length = prefixLength(cidr);
   const at = length >>> 3;
-  if (at === first.length) return [first, first];
-  const byte = String.fromCharCode(first.charCodeAt(at) | (0xff >>> (length & 7)));
-  return [first, first.slice(0, at) + byte + '\xff'.repeat(first.length - at - 1)];
+  if (at === key.length) return { key };
+  const byte = String.fromCharCode(key.charCodeAt(at) | (0xff >>> (length & 7)));
+  return { key, keyEnd: key.slice(0, at) + byte + '\xff'.repeat(key.length - at - 1) };
 }
 
 /** By first address, the larger network first. */
-function compareRanges([a, aEnd]: Range, [b, bEnd]: Range): number {
-  if (a !== b) return a < b ? -1 : 1;
+function compareRanges(a: Element, b: Element): number {
+  if (a.key !== b.key) return a.key < b.key ? -1 : 1;
+  const [aEnd, bEnd] = [a.keyEnd ?? a.key, b.keyEnd ?? b.key];
   return Number(aEnd < bEnd) - Number(aEnd > bEnd);
 }

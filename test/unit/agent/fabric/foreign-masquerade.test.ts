@@ -5,6 +5,7 @@ import {
   type PodTraffic,
 } from '../../../../src/agent/fabric/foreign-masquerade.ts';
 import { natTableOf } from '../../../../src/agent/fabric/iptables-nat.ts';
+import { parseListing } from '../../../../src/iptables/listing.ts';
 import { parseCidr } from '../../../../src/net/cidr.ts';
 
 const TRAFFIC: PodTraffic = {
@@ -28,7 +29,7 @@ function saved(...rules: readonly string[]): string {
 }
 
 function blamed(rules: readonly string[], traffic = TRAFFIC, family: 4 | 6 = 4): string[] {
-  const table = natTableOf(saved(...rules), 'iptables-legacy', family);
+  const table = natTableOf(parseListing(saved(...rules)).nat, 'iptables-legacy', family);
   return foreignMasquerades([table], traffic).map(({ rule }) =>
     rule.replace(/^rule "-A (.*)"$/, '$1'),
   );
@@ -174,7 +175,7 @@ test('each family is asked for itself', () => {
 });
 
 test('what is told names table, chain and rule', () => {
-  const table = natTableOf(saved('POSTROUTING -j MASQUERADE'), 'iptables-nft', 4);
+  const table = natTableOf(parseListing(saved('POSTROUTING -j MASQUERADE')).nat, 'iptables-nft', 4);
   expect(foreignMasquerades([table], TRAFFIC).map(foreignMasqueradeText)).toEqual([
     'table nat of iptables-nft, chain POSTROUTING: rule "-A POSTROUTING -j MASQUERADE" masquerades ' +
       'what pods send to pods of other nodes; delete it, or have its owner leave out the networks of pods',

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import {
   ContentMaker,
   contentDifference,
+  contentUnion,
   tableContent,
 } from '../../../../src/fabric/table/content.ts';
 import { tableDefinition } from '../../../../src/fabric/table/definition.ts';
@@ -94,6 +95,29 @@ describe('differences', () => {
       ['direct-ip', 1, 1],
     ]);
   });
+});
+
+test('what is in either, without what lies in something else', () => {
+  const masquerade = {
+    direct: ['10.0.0.0/8', 'fd00:245::/32'].map(parseCidr),
+    families: [4] as const,
+  };
+  const peers = ['192.0.2.2', '192.0.2.9'].map(parseIP);
+  const other: FabricTableFacts = { ...FACTS, tunnel: { port: 4789, peers }, masquerade };
+  const union = contentUnion(tableContent(FACTS), tableContent(other));
+  const texts = (name: string) => {
+    const set = tableDefinition(8472).sets.find((each) => each.name === name);
+    return set && union.get(name)?.map((element) => elementText(set, element));
+  };
+  expect(texts('tunnel-ports')).toEqual(['4789', '8472']);
+  expect(texts('peers-ip')).toEqual(['192.0.2.2', '192.0.2.9']);
+  expect(texts('peers-ip6')).toEqual(['2001:db8::2']);
+  expect(texts('direct-ip')?.[0]).toBe('10.0.0.0-10.255.255.255');
+  expect(texts('direct-ip6')?.slice(0, 2)).toEqual([
+    'fd00:244::-fd00:244:ffff:ffff:ffff:ffff:ffff:ffff',
+    'fd00:245::-fd00:245:ffff:ffff:ffff:ffff:ffff:ffff',
+  ]);
+  expect(texts('masqueraded-ip6')).toHaveLength(1);
 });
 
 test('5,000 nodes of two families: one more is an element each, the others are as they were', () => {

@@ -1,0 +1,68 @@
+import type { Neighbourhood } from '../../fabric/desired.ts';
+import { TUNNEL_NAME } from '../../fabric/names.ts';
+import type { Clock } from '../../util/clock.ts';
+import type { Logger } from '../../util/log.ts';
+import { BoundedFrequencyRunner } from '../../util/runner.ts';
+import {
+  foreignMasquerades,
+  foreignMasqueradeText,
+  type NatTable,
+  type PodTraffic,
+} from './foreign-masquerade.ts';
+
+/** Listing the rules of a node with many Services takes iptables a while. */
+const INTERVALS = { minIntervalMs: 60_000, retryIntervalMs: 60_000, maxIntervalMs: 300_000 };
+/** As many nodes stand for all: rules are about networks. */
+const MOST_PEERS = 16;
+/** In words; one is enough to be put right. */
+const MOST_PROBLEMS = 10;
+
+/** Looks now and then whether rules of others masquerade what pods send to pods of other nodes. */
+export class ForeignMasqueradeWatch {
+  readonly #runner: BoundedFrequencyRunner;
+  #traffic: PodTraffic | undefined;
+  #problems: readonly string[] = [];
+
+  constructor(options: {
+    readonly clock: Clock;
+    readonly log: Logger;
+    readonly read: () => Promise<readonly NatTable[]>;
+  }) {
+    const { clock, log, read } = options;
+    const look = async () => {
+      if (this.#traffic === undefined) return;
+      const found = foreignMasquerades(await read(), this.#traffic);
+      this.#note(found.map(foreignMasqueradeText), log);
+    };
+    const onError = (err: Error) => log.debug({ err }, 'rules of others not read');
+    this.#runner = new BoundedFrequencyRunner(look, { ...INTERVALS, clock, onError });
+  }
+
+  /** What was found by the last look, in words with the cure. */
+  get problems(): readonly string[] {
+    return this.#problems;
+  }
+
+  /** Says which packets it is about; the first time is a reason to look. */
+  follow({ podCIDRs, peers, underlay }: Neighbourhood): void {
+    const isFirst = this.#traffic === undefined;
+    const links = Object.values(underlay.own).map(({ link }) => link.name);
+    this.#traffic = {
+      podCIDRs,
+      clusterCIDRs: peers.slice(0, MOST_PEERS).flatMap((peer) => peer.podCIDRs),
+      underlays: [...new Set([...links, TUNNEL_NAME])],
+    };
+    if (isFirst) this.#runner.trigger();
+  }
+
+  async close(): Promise<void> {
+    await this.#runner.stop();
+  }
+
+  #note(found: readonly string[], log: Logger): void {
+    const problems = found.slice(0, MOST_PROBLEMS);
+    const isNews = problems.some((problem) => !this.#problems.includes(problem));
+    if (isNews) log.warn({ problems }, 'others masquerade what pods send to each other');
+    this.#problems = problems;
+  }
+}

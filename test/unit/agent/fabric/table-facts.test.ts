@@ -1,0 +1,52 @@
+import { expect, test } from 'vitest';
+import { resolveFabricSettings } from '../../../../src/agent/config/fabric-settings.ts';
+import { tableFacts } from '../../../../src/agent/fabric/table-facts.ts';
+import { readFabricNode } from '../../../../src/fabric/nodes.ts';
+import type { UnderlayFacts } from '../../../../src/fabric/underlay.ts';
+import { parseCidr } from '../../../../src/net/cidr.ts';
+import { parseIP } from '../../../../src/net/ip.ts';
+
+const NODE: UnderlayFacts = { links: [], addresses: [], routes: [] };
+
+const peer = {
+  node: {
+    ...readFabricNode({
+      metadata: { name: 'n2', uid: 'u2', labels: {}, annotations: {} },
+    } as never),
+    addresses: { 4: parseIP('192.0.2.2'), 6: parseIP('2001:db8::2') },
+  },
+  podCIDRs: ['10.244.2.0/24', 'fd00:244:2::/64'].map(parseCidr),
+};
+const hood = { podCIDRs: ['10.244.1.0/24', 'fd00:244:1::/64'].map(parseCidr), peers: [peer] };
+
+function facts(file: Parameters<typeof resolveFabricSettings>[0]) {
+  const settings = resolveFabricSettings(file, () => 'here');
+  return tableFacts(hood, NODE, settings, false);
+}
+
+test('defaults: tunnel for the nodes, masquerade for what leaves the pods', () => {
+  expect(facts({})).toEqual({
+    isPartial: false,
+    tunnel: { port: 8472, peers: ['192.0.2.2', '2001:db8::2'] },
+    podCIDRs: hood.podCIDRs,
+    podLinks: [],
+    masquerade: { direct: [...hood.podCIDRs, ...peer.podCIDRs], families: [4, 6] },
+  });
+});
+
+test('settings', () => {
+  expect(facts({ masquerade: false }).masquerade).toBeUndefined();
+  expect(facts({ backend: 'none' }).tunnel).toBeUndefined();
+  expect(facts({ backend: 'host-gw', tunnelPort: 4789 }).tunnel?.port).toBe(4789);
+  expect(facts({ masqueradeIPv6: 'none' }).masquerade?.families).toEqual([4]);
+  const { masquerade } = facts({
+    clusterCIDRs: ['10.244.0.0/16'],
+    masqueradeExceptions: ['192.168.0.0/16'],
+  });
+  expect(masquerade?.direct).toEqual([
+    '10.244.0.0/16',
+    ...hood.podCIDRs,
+    ...peer.podCIDRs,
+    '192.168.0.0/16',
+  ]);
+});
