@@ -39,7 +39,7 @@ export function startDebug(context: AgentContext, subjects: DebugSubjects): void
 }
 
 function listen(
-  { config, clock, log, descriptors }: AgentContext,
+  { config, clock, log, descriptors, podMasquerade }: AgentContext,
   subjects: DebugSubjects,
 ): DebugServer {
   const records = openRecords(join(config.runDir, 'attachments'), {
@@ -62,7 +62,7 @@ function listen(
             snapshots: proxy.snapshots,
             openRtnl: () => openRtnl(),
             mode: proxy.choice.mode,
-            podMasquerades: () => podMasqueradesOf(records.list()),
+            podMasquerades: () => podMasqueradesOf(records.list(), podMasquerade),
             tracePacket: (packet, timeoutMs, stop) =>
               tracePacket(packet, { clock, timeoutMs, signal: stop }),
           } satisfies Parameters<typeof explain>[1];

@@ -1,6 +1,6 @@
 import type { FabricTableFacts } from '../../fabric/table/facts.ts';
 import { readMasqueraded } from '../../fabric/table/kernel-view.ts';
-import { masqueradedNetworks } from '../../fabric/table/networks.ts';
+import { ALWAYS_DIRECT, masqueradedNetworks } from '../../fabric/table/networks.ts';
 import { type Cidr, containsIP } from '../../net/cidr.ts';
 import type { IP } from '../../net/ip.ts';
 import { NftablesConnection } from '../../nftables/connection.ts';
@@ -24,11 +24,17 @@ export class PodMasquerade {
   #isFabrics: (address: IP) => boolean;
   /** Those of the last `sync`; undefined before. */
   #networks: readonly Cidr[] | undefined;
+  #direct: readonly Cidr[] = [];
   #ipMasq: PodMasqueraders | undefined;
 
   /** `isServed` tells what a table serves that a former agent has left. */
   constructor(isServed: (address: IP) => boolean) {
     this.#isFabrics = isServed;
+  }
+
+  /** Destinations that see addresses of pods whoever masquerades them; none before the first `sync`. */
+  get direct(): readonly Cidr[] {
+    return this.#direct;
   }
 
   /** Whether ipMasq has nothing to do for an address. */
@@ -45,6 +51,7 @@ export class PodMasquerade {
    */
   sync(table: MasqueradingTable, facts: FabricTableFacts): boolean {
     const networks = masqueradedNetworks(facts);
+    this.#direct = [...(facts.masquerade?.direct ?? []), ...ALWAYS_DIRECT];
     if (this.#networks?.join() === networks.join()) return table.sync(facts);
     this.#networks = undefined;
     const isNext = (address: IP) => networks.some((cidr) => containsIP(cidr, address));

@@ -1,11 +1,11 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type ExplainSources, explain } from '../../../../src/agent/debug/explain.ts';
 import {
-  type MasqueradePlan,
+  type FabricMasquerade,
   podMasqueradesOf,
 } from '../../../../src/agent/debug/pod-masquerades.ts';
 import type { NodeRtnl } from '../../../../src/kernel/types.ts';
-import { type Cidr, parseCidr } from '../../../../src/net/cidr.ts';
+import { parseCidr } from '../../../../src/net/cidr.ts';
 import { parseIP } from '../../../../src/net/ip.ts';
 import type { LocalDetection } from '../../../../src/proxy/node-addresses.ts';
 import { ServiceProxy } from '../../../../src/proxy/service-proxy.ts';
@@ -152,29 +152,55 @@ test('a family that is not served', async () => {
   ).rejects.toThrow(/no Services over IPv6/);
 });
 
-test('a pod with ipMasq is seen under the address of the node', async () => {
-  const podMasquerades = podMasqueradesOf([
-    { plan: planOf('10.1.0.2', [parseCidr('10.1.2.0/24')]) },
-    { plan: planOf('10.1.0.4', [parseCidr('10.1.0.0/24')]) },
-  ]);
+const NO_FABRIC: FabricMasquerade = { isFabrics: () => false, direct: [] };
+
+test.each<{ name: string; fabric: FabricMasquerade; want: readonly string[] }>([
+  { name: 'ipMasq', fabric: NO_FABRIC, want: ['ipMasq', 'fromPod', 'fromPod'] },
+  {
+    name: 'the fabric that does not know the endpoint',
+    fabric: { isFabrics: () => true, direct: [parseCidr('10.1.2.0/24')] },
+    want: ['ipMasq', 'ipMasq', 'ipMasq'],
+  },
+  {
+    name: 'the fabric, to pods',
+    fabric: { isFabrics: () => true, direct: [parseCidr('10.1.0.0/16')] },
+    want: ['fromPod', 'fromPod', 'fromPod'],
+  },
+])('a pod is seen under the address of the node by $name', async ({ fabric, want }) => {
+  const records = [
+    recordOf('10.1.0.2', ['10.1.2.0/24']),
+    recordOf('10.1.0.4', ['10.1.0.0/24']),
+    { addresses: [parseIP('10.1.0.5')] },
+  ];
+  const podMasquerades = podMasqueradesOf(records, fabric);
   const cidrs = { kind: 'cidrs', cidrs: [parseCidr('10.0.0.0/8')] } as const;
   const sources = { ...start(cidrs), podMasquerades: () => podMasquerades };
   const reasonFor = async (source: string) => {
     const { verdict } = (await ask(sources, source)).explanation;
     return verdict.kind === 'dnat' ? verdict.candidates.map(({ because }) => because) : verdict;
   };
-  expect(await reasonFor('10.1.0.2')).toEqual(['ipMasq']);
-  expect(await reasonFor('10.1.0.4')).toEqual(['fromPod']);
-  expect(await reasonFor('10.1.0.5')).toEqual(['fromPod']);
+  const reasons = await Promise.all(['10.1.0.2', '10.1.0.4', '10.1.0.5'].map(reasonFor));
+  expect(reasons).toEqual(want.map((reason) => [reason]));
+});
+
+test('rules of iptables come before the fabric', () => {
+  const entry = {
+    address: parseIP('10.1.0.2'),
+    subnet: parseCidr('10.1.0.0/24'),
+  };
+  const owner = { network: 'net', containerId: 'a' };
+  const plan = { masquerade: [], iptablesMasquerade: { owner, entries: [entry] } };
+  const fabric = { isFabrics: () => true, direct: [parseCidr('10.0.0.0/8')] };
+  const found = podMasqueradesOf([{ plan, addresses: [entry.address] }], fabric);
+  expect(found).toEqual(new Map([[entry.address, ['10.1.0.0/24']]]));
 });
 
 /** A pod in a network of its own, and the networks where it keeps its address besides. */
-function planOf(address: string, except: readonly Cidr[]): MasqueradePlan {
-  const subnet = parseCidr(`${address}/32`);
-  const owner = { network: 'net', containerId: address };
-  const entry = { address: parseIP(address), subnet, except };
-  return {
-    masquerade: [],
-    iptablesMasquerade: { owner, entries: [entry] },
+function recordOf(address: string, except: readonly string[]) {
+  const entry = {
+    address: parseIP(address),
+    subnet: parseCidr(`${address}/32`),
+    except: except.map(parseCidr),
   };
+  return { plan: { masquerade: [entry] }, addresses: [entry.address] };
 }
