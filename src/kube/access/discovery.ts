@@ -3,8 +3,9 @@
  * before somebody serves Services, and that may be us: so a configured server goes before it, and the one
  * that the kubelet of this node uses.
  */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { IoError, toError } from '../../util/errors.ts';
+import { ConfigError, IoError, toError } from '../../util/errors.ts';
 import { isMissing } from '../../util/files.ts';
 import type { ClusterAccess } from './access.ts';
 import type { AccessOptions } from './credentials.ts';
@@ -61,9 +62,17 @@ export async function findApiServers(
     return { servers: [{ access, foundBy: `kubeconfig ${kubeconfig}` }], notes: [] };
   }
   if (servers.length > 0) {
+    requireServiceAccount(directory);
     return configured((server) => serviceAccountAccess(server, options, directory));
   }
   return findFromPod(settings, options, directory);
+}
+
+function requireServiceAccount(directory: string): void {
+  const token = join(directory, 'token');
+  if (existsSync(token)) return;
+  const cure = 'give --kubeconfig, or run in a pod with a service account';
+  throw new ConfigError('kubeconfig', `no credentials for the API servers: no ${token}; ${cure}`);
 }
 
 /** The Service's address stays the last resort: it leads to every server, once it is served. */

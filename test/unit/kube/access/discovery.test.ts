@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
@@ -108,6 +108,12 @@ describe('where the API server is', () => {
 
   test('none at all is an error', async () => {
     await expect(find({}, {})).rejects.toMatchObject({ code: 'CONFIG' });
+  });
+
+  test('configured servers need credentials', async () => {
+    rmSync(path('token'));
+    const found = find({ servers: [new URL('https://a')] });
+    await expect(found).rejects.toThrow(/no credentials for the API servers.*--kubeconfig/);
   });
 
   test('a broken file is passed over and told, without what it holds', async () => {
