@@ -18,7 +18,7 @@ NATIVE_SOURCES := $(wildcard native/*.cc native/*.h native/Makefile)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build bundle dist/root demo test test-one test-unit test-netns test-runtime test-uml test-faults test-faults-proxy \
-  test-soak fuzz judge-policy manifests image test-sanitized verify format golden settings-page bench-proxy bench-ipvs bench-cni bench-fabric install clean
+  test-soak fuzz judge-policy manifests image test-sanitized verify format golden settings-page reference-pages bench-proxy bench-ipvs bench-cni bench-fabric install clean
 
 help: ## list the targets
 	@echo 'weft: targets (all of them set up what they need first)'
@@ -102,6 +102,9 @@ verify: build ## format, lint, types, import rules, native warnings as errors
 
 format: build ## rewrite sources in the project's format
 	@$(BIOME) check --write
+
+reference-pages: settings-page ## rewrite docs/commands.md and docs/metrics.md too, from what the code says of itself
+	@UPDATE_GOLDEN=1 $(BIN)/vitest run --project unit --update=true test/unit/scripts/reference-pages.test.ts
 
 settings-page: build ## rewrite docs/settings.md and the ConfigMap from the tables of settings
 	@UPDATE_GOLDEN=1 $(BIN)/vitest run --project unit --update=true test/unit/agent/config/settings-page.test.ts \

@@ -79,7 +79,9 @@ const COMMANDS: readonly Command[] = [
   },
   { name: 'version', describe: 'Print the version', declare: (parser) => parser },
 ];
-const COMMAND_NAMES = COMMANDS.map((command) => command.name);
+
+/** All commands, without `weft` before them. */
+export const COMMAND_NAMES = COMMANDS.map((command) => command.name);
 
 /**
  * Reads the arguments after the program's name. As in Kubernetes components, `_` in a flag's name
