@@ -1,4 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { renderConflist } from '../../src/agent/fabric/conflist.ts';
+import { markFabricReady } from '../../src/cni/fabric-gate.ts';
+import { readBootId } from '../../src/cni/machine.ts';
+import { parseCidr } from '../../src/net/cidr.ts';
 import { type RunningAgent, startAgent } from '../support/runtime/agent.ts';
 import { Containerd } from '../support/runtime/containerd.ts';
 import type { SandboxConfig } from '../support/runtime/cri-messages.ts';
@@ -154,4 +158,18 @@ test('what the CRI tells of a sandbox is what it was given', async () => {
   ]);
   await containerd.cri.stopPodSandbox(id);
   expect(await containerd.cri.listPodSandbox({ id })).toMatchObject([{ id, state: 'notReady' }]);
+});
+
+test('what the agent writes for a node with the fabric: pods wait for it, and then start', async () => {
+  const { node } = containerd;
+  const podCIDRs = ['10.11.1.0/24', 'fd00:10:11:1::/64'].map((text) => parseCidr(text));
+  await containerd.useNetwork(JSON.parse(renderConflist({ podCIDRs, mtu: 1450 })));
+  await expect(runSandbox()).rejects.toThrow(/the fabric of this node is not ready yet/);
+  expect(node.footprint()).toEqual(nothing);
+  markFabricReady({ runDirectory: node.path('/run/weft'), bootId: readBootId });
+  const { id, ips } = await runSandbox();
+  expect(ips).toEqual(['10.11.1.2', 'fd00:10:11:1::2']);
+  expect(node.run('ip', '-o', 'link', 'show', 'type', 'veth')).toContain('mtu 1450');
+  await discard(id);
+  expect(node.footprint()).toEqual(nothing);
 });
