@@ -114,7 +114,7 @@ async function startComponents(context: AgentContext): Promise<void> {
   const parts: RunningParts = { startedAtMs, proxy, cni, fabric, objects };
   startDebug(context, { proxy, status: () => agentStatus(context, parts) });
   objects?.source.start(lifecycle.signal);
-  await startServers(context, proxy, objects?.events ?? NO_EVENTS);
+  await startServers(context, { proxy, fabric }, objects?.events ?? NO_EVENTS);
 }
 
 /** Undefined where no component follows the cluster. */

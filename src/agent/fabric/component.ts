@@ -25,6 +25,8 @@ import { fabricStatus } from './status.ts';
 /** What others ask the fabric. */
 export interface FabricComponent {
   readonly status: () => FabricStatus;
+  /** Why pods of this node are not served in full; empty when they are. */
+  readonly whyNotReady: () => string;
   /** What is wrong, in words with the cure. */
   readonly problems: () => readonly string[];
 }
@@ -76,6 +78,10 @@ export function startFabric(
     status: () => {
       const { backend } = context.live.current.fabric;
       return fabricStatus(fabric.report, backend, probes.findings());
+    },
+    whyNotReady: () => {
+      const { isReady, reason } = fabric.report;
+      return isReady && !life.state().isOpen ? 'pods do not start yet' : reason;
     },
     problems: () => [...life.problems(), ...probes.problems()],
   };

@@ -88,6 +88,20 @@ export function answerHealthz(facts: HealthFacts): ProbeAnswer {
   };
 }
 
+/**
+ * `/readyz`: 200 when what pods of this node need is in place: Services as for `/healthz`, whatever
+ * becomes of the Node, and the fabric. `whyNoFabric` is empty when there is nothing to wait for.
+ */
+export function answerReadyz(facts: HealthFacts, whyNoFabric: string): ProbeAnswer {
+  const { isServing } = assessProxyHealth(facts);
+  const awaited = [
+    ...(isServing ? [] : ['Services are not in the kernel']),
+    ...(whyNoFabric === '' ? [] : [`fabric: ${whyNoFabric}`]),
+  ];
+  const ready = awaited.length === 0;
+  return { status: ready ? 200 : 503, body: JSON.stringify({ ready, awaited }) };
+}
+
 /** `/livez`: 503 only for a proxy that is stuck. A starting proxy and a drained Node are alive. */
 export function answerLivez(facts: HealthFacts): ProbeAnswer {
   const health = assessProxyHealth(facts);

@@ -1,26 +1,34 @@
 import type { AgentConfig } from '../config/agent-config.ts';
 import type { AgentMetrics } from '../metrics/metrics.ts';
-import { answerHealthz, answerLivez, type HealthFacts, type ProbeAnswer } from './health.ts';
+import {
+  answerHealthz,
+  answerLivez,
+  answerReadyz,
+  type HealthFacts,
+  type ProbeAnswer,
+} from './health.ts';
 import { type HttpQuestion, type HttpReply, type HttpRoutes, plainText } from './http.ts';
 import { flagzText, type ProcessFacts, statuszText } from './zpages.ts';
 
 /**
  * Routes of the health server: `/healthz` and `/livez`, each answer counted by its code and as a
- * health check named `proxy`.
+ * health check named `proxy`, and `/readyz`, which kube-proxy does not have.
  */
 export function healthRoutes(
   facts: () => HealthFacts,
+  whyNoFabric: () => string,
   metrics: Pick<AgentMetrics, 'healthzAnswered' | 'livezAnswered' | 'healthChecks'>,
 ): HttpRoutes {
   const { healthChecks, healthzAnswered, livezAnswered } = metrics;
   const counted = (answer: ProbeAnswer, type: 'healthz' | 'livez') => {
     (type === 'healthz' ? healthzAnswered : livezAnswered)(answer.status);
     healthChecks.observe('proxy', type, answer.status === 200);
-    return json(answer.status, answer.body);
+    return answered(answer);
   };
   return new Map([
     ['/healthz', () => counted(answerHealthz(facts()), 'healthz')],
     ['/livez', () => counted(answerLivez(facts()), 'livez')],
+    ['/readyz', () => answered(answerReadyz(facts(), whyNoFabric()))],
   ]);
 }
 
@@ -87,6 +95,10 @@ function zpages(
     ...(featureGates['ComponentStatusz'] === false ? [] : [['/statusz', statusz] as const]),
     ...(featureGates['ComponentFlagz'] === false ? [] : [['/flagz', flagz] as const]),
   ];
+}
+
+function answered({ status, body }: ProbeAnswer): HttpReply {
+  return json(status, body);
 }
 
 function exposition(contentType: string, body: string): HttpReply {

@@ -1,5 +1,6 @@
 import { errorCode } from '../../util/errors.ts';
 import type { AgentContext } from '../context.ts';
+import type { FabricComponent } from '../fabric/component.ts';
 import { type EventSink, nodeOf } from '../objects/events.ts';
 import type { ProxyComponent } from '../proxy/component.ts';
 import { findKubeProxy, seesNodeProcesses, stopAdvice } from '../proxy/kube-proxy-process.ts';
@@ -9,13 +10,19 @@ import { serveHttp } from './http.ts';
 import { profilingRoutes } from './profiling.ts';
 import { healthRoutes, metricsRoutes } from './routes.ts';
 
+/** Whose health is asked for, as far as they run. */
+export interface ServedComponents {
+  readonly proxy: ProxyComponent | undefined;
+  readonly fabric: FabricComponent | undefined;
+}
+
 /**
  * Starts the health and the metrics server. Throws IoError for a port that is taken only with
  * bindAddressHardFail; else it is tried again, and an Event tells the Node.
  */
 export async function startServers(
   context: AgentContext,
-  proxy: ProxyComponent | undefined,
+  { proxy, fabric }: ServedComponents,
   events: EventSink,
 ): Promise<void> {
   const { config, log, clock, lifecycle, descriptors, problems } = context;
@@ -25,7 +32,7 @@ export async function startServers(
       name: 'health',
       most: descriptors.limits.health,
       address: healthzBindAddress,
-      routes: routesOfHealth(context, proxy),
+      routes: routesOfHealth(context, { proxy, fabric }),
       reason: 'FailedToStartProxierHealthcheck',
     },
     {
@@ -74,7 +81,7 @@ function explainBindFailure({ cause }: Error): object | undefined {
 
 function routesOfHealth(
   { config, clock, metrics }: AgentContext,
-  proxy: ProxyComponent | undefined,
+  { proxy, fabric }: ServedComponents,
 ) {
   const withoutProxy = (): HealthFacts => ({
     families: new Map(),
@@ -82,7 +89,7 @@ function routesOfHealth(
     syncPeriodMs: config.proxy.syncPeriodMs,
     nowMs: clock.now(),
   });
-  return healthRoutes(proxy?.health ?? withoutProxy, metrics);
+  return healthRoutes(proxy?.health ?? withoutProxy, () => fabric?.whyNotReady() ?? '', metrics);
 }
 
 function routesOfMetrics(

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import {
   answerHealthz,
   answerLivez,
+  answerReadyz,
   type FamilySyncTimes,
   type HealthFacts,
   isNodeEligible,
@@ -89,6 +90,22 @@ describe('status codes (90)', () => {
       healthz,
       livez,
     });
+  });
+});
+
+describe('readyz', () => {
+  const serving = facts({ IPv4: family(ago(1)) });
+
+  test.each([
+    ['Services and fabric', serving, '', 200, []],
+    ['a drained Node is ready for its pods', facts({ IPv4: family(ago(1)) }, false), '', 200, []],
+    ['no rules yet', facts({ IPv4: family() }), '', 503, ['Services are not in the kernel']],
+    ['no podCIDRs yet', serving, 'no podCIDRs', 503, ['fabric: no podCIDRs']],
+    ['neither component', facts({}), '', 200, []],
+  ])('%s', (_, of, whyNoFabric, status, awaited) => {
+    const answer = answerReadyz(of, whyNoFabric);
+    expect(answer.status).toBe(status);
+    expect(JSON.parse(answer.body)).toEqual({ ready: status === 200, awaited });
   });
 });
 

@@ -177,7 +177,13 @@ describe('routes', () => {
   });
 
   test('health: drained node, and both answers are counted', async () => {
-    const url = await start({ routes: healthRoutes(() => synced, metrics) });
+    const url = await start({
+      routes: healthRoutes(
+        () => synced,
+        () => '',
+        metrics,
+      ),
+    });
     const healthz = await fetch(`${url}/healthz`);
     const livez = await fetch(`${url}/livez`);
     expect([healthz.status, livez.status, healthz.headers.get('content-type')]).toEqual([
@@ -237,7 +243,13 @@ describe('routes', () => {
     const own = createAgentMetrics({ version: '1', nodeVersion: 'v1', hasProcessMetrics: false });
     const config = () => ({ kubeProxy });
     const url = await start({ routes: metricsRoutes({ ...options, metrics: own, config }) });
-    const health = await start({ routes: healthRoutes(() => synced, own) });
+    const health = await start({
+      routes: healthRoutes(
+        () => synced,
+        () => '',
+        own,
+      ),
+    });
     const series = async () => {
       const text = await (await fetch(`${url}/metrics/slis`)).text();
       return text.split('\n').filter((line) => line.startsWith('kubernetes_'));
