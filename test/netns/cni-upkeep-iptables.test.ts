@@ -128,6 +128,40 @@ describe.each([
   });
 });
 
+describe.each([
+  { variant: 'nft', settings: {} },
+  { variant: 'legacy', settings: { repairMs: 500 } },
+] as const)('host ports of iptables-$variant', ({ variant, settings }) => {
+  const publishing = {
+    backend: 'iptables',
+    runtimeConfig: { portMappings: [{ hostPort: 8080, containerPort: 80, protocol: 'tcp' }] },
+  };
+
+  test('come back after a flush, and go with their pods', options, async () => {
+    const path = process.env['PATH'];
+    const PATH = pathOf(variant);
+    const call = (command: string, id: string, netns: TestNetns) =>
+      node.result({ command, id, netns, stdin: node.conf(publishing), env: { PATH } });
+    call('ADD', 'one', one);
+    const before = nat(variant);
+    expect(before).toContain('--to-destination 10.22.0.2:80');
+    process.env['PATH'] = PATH;
+    try {
+      await node.startAgent(settings);
+    } finally {
+      process.env['PATH'] = path;
+    }
+    flush(variant);
+    await node.until(() => node.count('repaired', 'hostPorts') === 1, 2 * promisedMs);
+    expect(sorted(nat(variant))).toBe(sorted(before));
+    node.host.run(`iptables-${variant}`, '-t', 'nat', '-D', 'PREROUTING', '1');
+    await node.until(() => node.count('repaired', 'hostPorts') === 2, 2 * promisedMs);
+    expect(sorted(nat(variant))).toBe(sorted(before));
+    call('DEL', 'one', one);
+    expect(nat(variant)).not.toContain('8080');
+  });
+});
+
 test('no program is executed for a table in which nothing is missing', options, async () => {
   call('ADD', 'one', one, pathOf('nft'));
   node.host.run('iptables', '-t', 'nat', '-N', 'OTHERS');

@@ -15,6 +15,8 @@ import { type IPFamily, ipFamily, parseIP } from '../../net/ip.ts';
 import type { HostPort, HostPortRecord } from '../host-ports.ts';
 import { hostPortChain } from '../iptables/chains.ts';
 import { appendsOf, changeTable, deletionOf, listTable, quoted } from '../iptables/change.ts';
+import { NAT_TABLES } from '../iptables/kernel-view.ts';
+import type { Nftables } from '../node.ts';
 
 /** A record whose ports are rules of iptables. */
 export type IptablesRecord = HostPortRecord & Required<Pick<HostPortRecord, 'iptables'>>;
@@ -45,17 +47,43 @@ export function publishByIptables(iptables: Iptables, record: IptablesRecord): v
 
 /** Throws when a rule is missing. */
 export function requireByIptables(iptables: Iptables, record: IptablesRecord): void {
-  const chain = hostPortChain(record.attachment);
   for (const family of familiesOf(record)) {
-    const listed = listTable(iptables, { family, table: TABLE });
-    const present = new Set(appendsOf(listed));
-    const [missing] = [
-      ...sharedLines(listed, record),
-      ...portRules(chain, family, record).filter((rule) => !present.has(rule)),
-      ...(waysTo(listed, chain).length < entryRules(chain, family, record).length ? [chain] : []),
-    ];
+    const missing = missingRule(listTable(iptables, { family, table: TABLE }), family, record);
     if (missing !== undefined) throw new Error(`table nat of iptables lacks "${missing}"`);
   }
+}
+
+/** The first rule that table `nat` lacks, or the chain that too few ways lead to. Pure. */
+export function missingRule(
+  listed: ListedTable,
+  family: IPFamily,
+  record: IptablesRecord,
+): string | undefined {
+  const chain = hostPortChain(record.attachment);
+  const present = new Set(appendsOf(listed));
+  const [missing] = [
+    ...sharedLines(listed, record),
+    ...portRules(chain, family, record).filter((rule) => !present.has(rule)),
+    ...(waysTo(listed, chain).length < entryRules(chain, family, record).length ? [chain] : []),
+  ];
+  return missing;
+}
+
+/** Whether nf_tables shows as many rules as there ought to be; those of iptables-legacy it never shows. */
+export function hasAsManyRules(
+  nft: Pick<Nftables, 'rules'>,
+  family: IPFamily,
+  record: IptablesRecord,
+): boolean {
+  const chain = hostPortChain(record.attachment);
+  const rulesIn = (name: string) => nft.rules(NAT_TABLES[family], name);
+  const leading = (from: string, to: string) =>
+    rulesIn(from).filter(({ target }) => target === to).length;
+  return (
+    rulesIn(chain).length >= portRules(chain, family, record).length &&
+    leading(DNAT_CHAIN, chain) >= entryRules(chain, family, record).length &&
+    ['PREROUTING', 'OUTPUT'].every((hook) => leading(hook, DNAT_CHAIN) > 0)
+  );
 }
 
 /** Nothing that a rule of ours could be confused with: lines as iptables-save prints them. */
@@ -179,7 +207,7 @@ function waysTo(listed: ListedTable, chain: string): readonly string[] {
   return appendsOf(listed).filter((rule) => targetOf(rule) === chain);
 }
 
-function familiesOf({ ports }: HostPortRecord): readonly IPFamily[] {
+export function familiesOf({ ports }: HostPortRecord): readonly IPFamily[] {
   return [...new Set(ports.map(({ family }) => family))];
 }
 

@@ -18,6 +18,7 @@ import { hasAsManyRules } from '../iptables/kernel-view.ts';
 import { familiesOf } from '../iptables/masquerade.ts';
 import type { UpkeepNode } from '../node.ts';
 import type { IptablesMasquerade } from '../node-plan.ts';
+import { repairIptablesHostPorts } from '../portmap/iptables-repair.ts';
 import { healRules } from './iptables-rules.ts';
 import { livingRecords, type Repair } from './repair-model.ts';
 
@@ -47,7 +48,7 @@ const PLACES: readonly Place[] = [
 ];
 
 /**
- * Brings back the rules of `ipMasqBackend: iptables`. The programs are waited for without holding up
+ * Brings back the rules of `ipMasqBackend: iptables`, and of host ports of that back end. The programs are waited for without holding up
  * the thread, and not executed at all while nobody has such rules, or nf_tables has as many as it shall.
  */
 export class RulesUpkeep {
@@ -90,6 +91,11 @@ export class RulesUpkeep {
         errors.push(thrown);
       }
     }
+    try {
+      await this.#healHostPorts(by);
+    } catch (thrown) {
+      errors.push(thrown);
+    }
     const error = joinErrors(errors, 'repair of rules of iptables was not complete');
     if (error !== undefined) throw error;
     this.#lastProblem = '';
@@ -120,6 +126,18 @@ export class RulesUpkeep {
     const program = `${family === 4 ? 'iptables' : 'ip6tables'}-${variant}`;
     const what = `table nat of ${program}, pods: ${healed.length}`;
     onRepair({ kind: 'masqueradeRules', what }, by);
+  }
+
+  async #healHostPorts(by: readonly string[]): Promise<void> {
+    const { node, connection, onRepair } = this.#options;
+    const { hostPorts: store, kernel } = node;
+    if (kernel.iptables === undefined) return;
+    const pods = await repairIptablesHostPorts({
+      nft: connection(),
+      iptables: kernel.iptables,
+      store,
+    });
+    if (pods > 0) onRepair({ kind: 'hostPorts', what: `table nat of iptables, pods: ${pods}` }, by);
   }
 
   async #open({ variant, family }: Place): Promise<IptablesPrograms> {
