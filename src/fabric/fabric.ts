@@ -167,7 +167,8 @@ export class Fabric {
       ({ action }) => this.#isConfirmed || action === 'put',
     );
     const failed = await this.#book.apply(kernel.rtnl, changes);
-    if (failed.length === 0 && facts !== known) this.#book.settle(plan.entries);
+    const isSettled = this.#isConfirmed && failed.length === 0;
+    if (isSettled && facts !== known) this.#book.settle(plan.entries);
     if (backend === 'none') this.#removeTunnel();
     const isWhole = failed.length === 0 && this.#isConfirmed;
     const unsettled = isWhole ? guard(hood, facts, false) : unguarded;
