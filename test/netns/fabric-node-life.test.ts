@@ -178,6 +178,24 @@ test('one that gets them starts pods, with both families, and says that it can',
   await until('the agent is healthy', () => status().problems.join() === '');
 }, 60_000);
 
+test('another MTU of the underlay is that of new pods, and of their bridge', async () => {
+  const mtus = () => {
+    const [bridge] = netns.ip<{ mtu: number }[]>('link', 'show', 'weft0');
+    return [JSON.parse(conflist()).plugins[0].mtu, bridge?.mtu];
+  };
+  const [before] = mtus();
+  expect(mtus()).toEqual([before, before]);
+  netns.run('ip', 'link', 'set', 'eth0', 'mtu', '1400');
+  await until('it is lower by as much', () => mtus().join() === `${before - 100},${before - 100}`);
+  await until('the pod of before is told of', () => {
+    return status()
+      .problems.join()
+      .includes(`MTU above ${before - 100}`);
+  });
+  netns.run('ip', 'link', 'set', 'eth0', 'mtu', '1500');
+  await until('it is as before', () => mtus().join() === `${before},${before}`);
+}, 60_000);
+
 test('pods start while the agent is gone, and the conflist stays', async () => {
   const before = conflist();
   await endAgent('SIGKILL');

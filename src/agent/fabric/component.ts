@@ -14,6 +14,7 @@ import type { ClusterContext } from '../context.ts';
 import type { FabricStatus } from '../debug/status.ts';
 import { nodeOf } from '../objects/events.ts';
 import { watchServiceCIDRs } from '../objects/service-cidrs.ts';
+import { followMtu } from './bridge-mtu.ts';
 import type { FabricFacts, FabricReadiness } from './facts.ts';
 import { removeFormerGateways } from './former-gateways.ts';
 import { openFabricGuard } from './guard.ts';
@@ -142,6 +143,7 @@ function startNodeLife(
         }),
     records: () => records.list(),
     removeFormerGateways: (facts, present) => removeFormerGateways(parts.rtnl, facts, present),
+    followMtu: (facts) => followMtu(parts.rtnl, facts),
     report: (event) =>
       objects.events.send({ about: nodeOf(config), action: 'PrepareNode', ...event }),
     clock,

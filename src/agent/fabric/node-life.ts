@@ -38,6 +38,8 @@ export interface NodeLifeOptions {
     facts: FabricFacts,
     records: readonly PodRecord[],
   ) => readonly string[];
+  /** Gives the bridge the MTU of the fabric where it can; the one before if it did. */
+  readonly followMtu: (facts: FabricFacts) => number | undefined;
   /** An event about the Node. */
   readonly report: (event: NodeLifeEvent) => void;
   readonly clock: Clock;
@@ -194,6 +196,8 @@ export class NodeLife {
       this.#conditionDueAtMs = clock.now() + CONDITION_EVERY_MS;
       condition?.set();
     }
+    const formerMtu = this.#options.followMtu(facts);
+    if (formerMtu !== undefined) log.info({ mtu, formerMtu }, 'MTU of the bridge changed');
     this.#compare(facts);
   }
 

@@ -52,6 +52,7 @@ function startLife(
       set: () => order.push(`condition, conflist ${existsSync(join(root, CONFLIST))}`),
     },
     records: () => change.records ?? [],
+    followMtu: () => undefined,
     removeFormerGateways: () => {
       order.push('former gateways');
       return [];
