@@ -214,6 +214,10 @@ test('other podCIDRs: new pods get addresses of them, running ones are told of a
   await until('running pods are told of', () => {
     return /outside of podCIDRs 10\.244\.7\.0\/24/.test(status().problems.join());
   });
+  const listing = () => netns.run('nft', 'list', 'set', 'inet', 'weft-fabric', 'masqueraded-ip');
+  await until('and go on reaching the outside', () => {
+    return /10\.244\.1\.\d+[,\s]/.test(listing()) && listing().includes('10.244.7.0/24');
+  });
   const old = pods.at(1);
   expect(old?.attempt('ping', ['-c1', '-W2', '192.168.0.1']).status).toBe(0);
 }, 60_000);

@@ -1,12 +1,22 @@
+import { join } from 'node:path';
+import type { AttachmentRecords } from '../../cni/attachment-records.ts';
+import { readBootId } from '../../cni/machine.ts';
+import { openRecords } from '../../cni/upkeep/records.ts';
 import type { FabricOptions } from '../../fabric/fabric.ts';
 import { type DroppedPackets, FabricTable } from '../../fabric/table/fabric-table.ts';
+import { type Cidr, containsIP } from '../../net/cidr.ts';
+import type { IP } from '../../net/ip.ts';
 import { NftablesConnection } from '../../nftables/connection.ts';
 import { Audit } from '../../util/audit.ts';
+import type { Clock } from '../../util/clock.ts';
 import { toError } from '../../util/errors.ts';
 import type { AgentContext } from '../context.ts';
 import { ForeignMasqueradeWatch } from './foreign-watch.ts';
+import { findFormerPods } from './former-pods.ts';
 import { readNatTables } from './read-nat-tables.ts';
 import { tableFacts } from './table-facts.ts';
+
+const FORMER_ADDRESSES_MS = 60_000;
 
 export interface FabricGuard {
   readonly put: FabricOptions['guard'];
@@ -19,6 +29,7 @@ export interface FabricGuard {
 
 /** Table `inet weft-fabric` of this node, by way of who masquerades its pods; compared now and then. */
 export function openFabricGuard({
+  config,
   live,
   clock,
   log,
@@ -46,13 +57,15 @@ export function openFabricGuard({
     onError: (what, err) => log.debug({ what, err }, 'kernel not compared'),
   });
   audit.start();
+  const former = new FormerAddresses(config.runDir, clock);
   const foreign = new ForeignMasqueradeWatch({ clock, log, read: () => readNatTables() });
   problems.add(() => foreign.problems);
   return {
     put: (hood, facts, isPartial) => {
       foreign.follow(hood);
       try {
-        podMasquerade.sync(table, tableFacts(hood, facts, live.current.fabric, isPartial));
+        const node = { ...facts, former: former.of(hood.podCIDRs) };
+        podMasquerade.sync(table, tableFacts(hood, node, live.current.fabric, isPartial));
         return undefined;
       } catch (thrown) {
         return `tunnel and masquerade: ${toError(thrown).message}`;
@@ -65,4 +78,33 @@ export function openFabricGuard({
       await table.close();
     },
   };
+}
+
+/** Addresses of pods that no podCIDR holds, read when podCIDRs change and, while there are any, each minute. */
+class FormerAddresses {
+  readonly #records: AttachmentRecords;
+  readonly #clock: Clock;
+  #of: string | undefined;
+  #readAtMs = 0;
+  #addresses: readonly IP[] = [];
+
+  constructor(runDirectory: string, clock: Clock) {
+    const path = join(runDirectory, 'attachments');
+    this.#records = openRecords(path, { bootId: readBootId, now: () => clock.now() });
+    this.#clock = clock;
+  }
+
+  of(podCIDRs: readonly Cidr[]): readonly IP[] {
+    const text = podCIDRs.join();
+    const isStale =
+      this.#addresses.length > 0 && this.#clock.now() - this.#readAtMs >= FORMER_ADDRESSES_MS;
+    if (text === this.#of && !isStale) return this.#addresses;
+    const { outside } = findFormerPods(this.#records.list(), { podCIDRs, mtu: 0 });
+    this.#of = text;
+    this.#readAtMs = this.#clock.now();
+    this.#addresses = outside
+      .flatMap(({ addresses }) => addresses)
+      .filter((address) => !podCIDRs.some((cidr) => containsIP(cidr, address)));
+    return this.#addresses;
+  }
 }

@@ -3,15 +3,21 @@ import type { FabricTableFacts } from '../../fabric/table/facts.ts';
 import { masqueradedFamilies } from '../../fabric/table/networks.ts';
 import { podLinks } from '../../fabric/table/pod-links.ts';
 import type { UnderlayFacts } from '../../fabric/underlay.ts';
+import { hostCidr } from '../../net/cidr.ts';
+import type { IP } from '../../net/ip.ts';
 import type { FabricSettings } from '../config/fabric-settings.ts';
 
-/** What of nodes and settings concerns the table. Pure. */
+/**
+ * What of nodes and settings concerns the table. `former` are addresses of pods from before a change of
+ * podCIDRs: other nodes do not reach them any more, the outside shall. Pure.
+ */
 export function tableFacts(
-  { podCIDRs, peers }: Pick<Neighbourhood, 'podCIDRs' | 'peers'>,
-  node: UnderlayFacts,
+  { podCIDRs: own, peers }: Pick<Neighbourhood, 'podCIDRs' | 'peers'>,
+  node: UnderlayFacts & { readonly former: readonly IP[] },
   settings: FabricSettings,
   isPartial: boolean,
 ): FabricTableFacts {
+  const podCIDRs = [...own, ...node.former.map(hostCidr)];
   const { backend, tunnelPort: port, clusterCIDRs, masquerade } = settings;
   const direct = [
     ...clusterCIDRs,

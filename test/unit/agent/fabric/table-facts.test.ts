@@ -2,11 +2,10 @@ import { expect, test } from 'vitest';
 import { resolveFabricSettings } from '../../../../src/agent/config/fabric-settings.ts';
 import { tableFacts } from '../../../../src/agent/fabric/table-facts.ts';
 import { readFabricNode } from '../../../../src/fabric/nodes.ts';
-import type { UnderlayFacts } from '../../../../src/fabric/underlay.ts';
 import { parseCidr } from '../../../../src/net/cidr.ts';
 import { parseIP } from '../../../../src/net/ip.ts';
 
-const NODE: UnderlayFacts = { links: [], addresses: [], routes: [] };
+const NODE = { links: [], addresses: [], routes: [], former: [] };
 
 const peer = {
   node: {
@@ -49,4 +48,12 @@ test('settings', () => {
     ...peer.podCIDRs,
     '192.168.0.0/16',
   ]);
+});
+
+test('pods from before a change of podCIDRs are guarded and masqueraded like others', () => {
+  const node = { ...NODE, former: ['10.9.1.7', 'fd00:9::7'].map(parseIP) };
+  const settings = resolveFabricSettings({}, () => 'here');
+  const { podCIDRs, masquerade } = tableFacts({ podCIDRs: [], peers: [] }, node, settings, false);
+  expect(podCIDRs).toEqual(['10.9.1.7/32', 'fd00:9::7/128']);
+  expect(masquerade?.families).toEqual([4, 6]);
 });
