@@ -66,13 +66,9 @@ async function seen(
   from: TestNetns,
   host: string,
   protocol: 'tcp' | 'udp' = 'tcp',
+  timeoutMs = 10_000,
 ): Promise<string | undefined> {
-  const { peers, errors } = await probe(from.path, {
-    host,
-    port: PORT,
-    protocol,
-    timeoutMs: 1_000,
-  });
+  const { peers, errors } = await probe(from.path, { host, port: PORT, protocol, timeoutMs });
   return Object.keys(peers)[0] ?? Object.keys(errors)[0];
 }
 
@@ -330,7 +326,7 @@ describe('the tunnel', () => {
   test('is closed to strangers, and open to peers from the moment that they are one', async () => {
     const peers = [parseIP('2001:db8::2')];
     first.table.sync({ ...FACTS, tunnel: { port: TUNNEL_PORT, peers } });
-    expect(await seen(lab.p2, '10.244.1.10')).toBe('TIMEOUT');
+    expect(await seen(lab.p2, '10.244.1.10', 'tcp', 1_000)).toBe('TIMEOUT');
     const { fromStrangers, fromPods } = first.table.dropped();
     expect(fromStrangers).toBeGreaterThan(0n);
     expect(fromPods).toBe(0n);

@@ -1,5 +1,5 @@
 import type { NodeEvents } from '../../kernel/node-events.ts';
-import { hasTable } from '../../nftables/absence.ts';
+import { hasTable, WITHOUT_NFTABLES } from '../../nftables/absence.ts';
 import { type ObservedTable, TableApplier, type TableChange } from '../../nftables/applier.ts';
 import type { NftablesConnection } from '../../nftables/connection.ts';
 import type { TableEvent } from '../../nftables/monitor.ts';
@@ -7,7 +7,7 @@ import { tableText } from '../../nftables/text.ts';
 import { Transaction } from '../../nftables/transaction.ts';
 import type { AuditedPart } from '../../util/audit.ts';
 import type { Clock } from '../../util/clock.ts';
-import { succeedsUnless } from '../../util/errno.ts';
+import { succeedsUnless, unlessErrno } from '../../util/errno.ts';
 import type { Logger } from '../../util/log.ts';
 import { BoundedFrequencyRunner } from '../../util/runner.ts';
 import { ContentMaker, contentDifference, contentUnion, type TableContent } from './content.ts';
@@ -103,10 +103,13 @@ export class FabricTable {
     succeedsUnless(['ENOENT'], () => connection.commit(removal));
   }
 
-  /** Zero as long as there is no table. */
+  /** Zero as long as there is no table, or no nf_tables. */
   dropped(): DroppedPackets {
-    const packetsOf = (chain: string) =>
-      this.#options.connection.rules(FABRIC_TABLE, chain)[0]?.counter?.packets ?? 0n;
+    const { connection } = this.#options;
+    const packetsOf = (chain: string) => {
+      const rules = unlessErrno(WITHOUT_NFTABLES, () => connection.rules(FABRIC_TABLE, chain));
+      return rules?.[0]?.counter?.packets ?? 0n;
+    };
     return {
       fromPods: packetsOf(DROPPED.fromPods),
       fromStrangers: packetsOf(DROPPED.fromStrangers),
