@@ -18,7 +18,7 @@ NATIVE_SOURCES := $(wildcard native/*.cc native/*.h native/Makefile)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build bundle dist/root demo test test-one test-unit test-netns test-runtime test-uml test-faults test-faults-proxy \
-  test-soak fuzz judge-policy manifests image test-sanitized verify format golden settings-page reference-pages bench-proxy bench-ipvs bench-cni bench-fabric install clean
+  test-soak fuzz judge-policy manifests image release test-sanitized verify format golden settings-page reference-pages bench-proxy bench-ipvs bench-cni bench-fabric install clean
 
 help: ## list the targets
 	@echo 'weft: targets (all of them set up what they need first)'
@@ -63,6 +63,7 @@ DEBIAN_ARCH := $(if $(filter arm64,$(ARCH)),arm64,amd64)
 test-runtime: setup dist/root ## containerd and podman from Debian, and the images (root)
 	@scripts/setup-runtimes.sh
 	@scripts/image.sh $(DEBIAN_ARCH)
+	@scripts/release.sh $(DEBIAN_ARCH)
 	@$(if $(filter amd64,$(DEBIAN_ARCH)),scripts/image.sh arm64)
 	@scripts/test.sh runtime
 
@@ -140,6 +141,9 @@ manifests: node_modules/.package-lock.json ## dist/weft.yaml and others; API_SER
 IMAGE_ARCH ?= $(DEBIAN_ARCH)
 image: bundle ## dist/weft-image-<arch>.tar for `ctr images import`, and what is in it; IMAGE_ARCH=amd64|arm64
 	@scripts/image.sh '$(IMAGE_ARCH)'
+
+release: bundle ## dist/weft-<version>-linux-<arch>.tar.gz for nodes without pods: install.sh, unit, uninstall; IMAGE_ARCH
+	@scripts/release.sh '$(IMAGE_ARCH)'
 
 install: bundle ## self-contained tree below DESTDIR: opt/weft and opt/cni/bin/weft
 	@scripts/install.sh '$(DESTDIR)'

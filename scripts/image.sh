@@ -77,7 +77,9 @@ if [ "$arch" != "$own" ]; then
 fi
 rm -rf "$work/tree" "$work/base"
 scripts/install.sh "$work/tree" >/dev/null
-install -m 0755 scripts/weft-node-init.sh "$work/tree/opt/weft/bin/weft-node-init"
+for script in weft-node-init weft-node-clean; do
+  install -m 0755 "scripts/$script.sh" "$work/tree/opt/weft/bin/$script"
+done
 # Where a pod's mounts go; the root file system is read-only.
 mkdir -p "$work"/tree/{etc/weft,etc/cni/net.d,run/weft,run/netns,var/lib/weft,var/lib/cni,host/opt/cni/bin,host/etc/kubernetes,host/proc/sys/net,tmp}
 touch "$work/tree/run/xtables.lock"

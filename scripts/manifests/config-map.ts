@@ -3,6 +3,7 @@ import { Document, Scalar } from 'yaml';
 import { settingsFile } from './settings-file.ts';
 
 const HEAD = '# Made by `make settings-page` from the tables in src/agent/config; a test compares.';
+const RESTART = 'kubectl -n weft rollout restart daemonset/weft';
 /** What an agent in a pod has besides the defaults. */
 const IN_A_POD = {
   components: ['cni', 'proxy', 'fabric'],
@@ -18,7 +19,7 @@ export function configMap(): string {
     metadata: { name: 'weft', namespace: 'weft', labels: { 'app.kubernetes.io/name': 'weft' } },
     data: { '10-weft.yaml': '' },
   });
-  const text = new Scalar(settingsFile(IN_A_POD));
+  const text = new Scalar(settingsFile(IN_A_POD, RESTART));
   text.type = Scalar.BLOCK_LITERAL;
   document.setIn(['data', '10-weft.yaml'], text);
   return `${HEAD}\n${document.toString({ lineWidth: 0 })}`;

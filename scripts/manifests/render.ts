@@ -9,6 +9,7 @@ export const MANIFESTS = {
   'weft.yaml': 'weft',
   'weft-cni-only.yaml': 'cni-only',
   'weft-proxy-only.yaml': 'proxy-only',
+  'weft-uninstall.yaml': 'uninstall',
 } as const;
 
 export type ManifestName = keyof typeof MANIFESTS;
@@ -16,6 +17,10 @@ export type ManifestName = keyof typeof MANIFESTS;
 /** One file of objects, with the values laid over as a kustomization would. Throws ConfigError. */
 export function renderManifest(name: ManifestName, values: ManifestValues): string {
   const documents = build(join(FOLDER, MANIFESTS[name]));
-  for (const patch of patchesFor(values)) applyPatch(documents, patch);
+  for (const patch of patchesFor(values)) {
+    // What takes weft off a node has no configuration.
+    if (name === 'weft-uninstall.yaml' && patch.target.kind === 'ConfigMap') continue;
+    applyPatch(documents, patch);
+  }
   return textOf(documents);
 }

@@ -9,10 +9,12 @@ import {
   shownDefault,
 } from '../../src/agent/config/setting.ts';
 
-const HEAD = `# Every setting with its default, as a comment; docs/settings.md has the same as a table. Set what
+const head = (
+  restart: string,
+) => `# Every setting with its default, as a comment; docs/settings.md has the same as a table. Set what
 # differs here, or in a file of its own beside this one: later names go over earlier ones. What is
 # marked "live" is taken over by running agents within a minute or two; for the others restart them:
-#   kubectl -n weft rollout restart daemonset/weft
+#   ${restart}
 `;
 
 const FLOW = { collectionStyle: 'flow', flowCollectionPadding: false, lineWidth: 0 } as const;
@@ -23,9 +25,9 @@ export interface GivenSettings {
 }
 
 /** YAML in which all but `given` is commented out with `#` alone, and prose with `# `. */
-export function settingsFile(given: GivenSettings): string {
+export function settingsFile(given: GivenSettings, restart: string): string {
   const table: SettingTable = { ...AGENT_SETTINGS, proxy: KUBE_PROXY_SETTINGS };
-  return HEAD + sectionLines(table, given, '').join('\n').concat('\n');
+  return head(restart) + sectionLines(table, given, '').join('\n').concat('\n');
 }
 
 function sectionLines(

@@ -206,10 +206,14 @@ function declareCleanupFlags(parser: Argv): Argv {
   const text = (name: string, describe: string) =>
     parser.option(name, { type: 'string', requiresArg: true, describe });
   parser.usage('weft cleanup [flags]').epilogue(CLEANUP_EPILOGUE);
-  text('component', 'What to take out: cni or proxy [default: both]');
+  text('component', 'What to take out: cni, proxy or fabric [default: all three]');
   text('run-dir', 'Where records are [default: $WEFT_RUN_DIR, else /run/weft]');
   text('state-dir', 'Where the last known objects are [default: /var/lib/weft]');
   text('cni-conf-dir', 'Where our network configuration is [default: /etc/cni/net.d]');
+  parser.option('all', {
+    type: 'boolean',
+    describe: 'Also the bridge and directories, once nothing is in them',
+  });
   parser.option('dry-run', { type: 'boolean', describe: 'Only print what would become of what' });
   return parser.option('force', {
     type: 'boolean',

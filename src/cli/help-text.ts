@@ -96,7 +96,8 @@ Exit codes: 0 no difference, 1 some, 2 failure.`;
 
 export const CLEANUP_EPILOGUE = `Removes weft's nftables tables, the chains of Services in iptables if an agent of this run
 directory made them, the network configuration that an agent wrote, its files in the run directory and
-the last known objects, and prints each thing it removed. What living pods need stays, with their names: host ports, masquerade, checks of senders;
+the last known objects, the routes and the tunnel to other nodes, and prints each thing it removed. What
+living pods need stays, with their names: host ports, masquerade, checks of senders, ways to other nodes;
 so do Services where no other proxy has rules. Other programs' rules are not touched, and neither are
 pods' links and addresses: they go with the runtime's DEL. Stop the agent before: it would put
 everything back.`;

@@ -1,4 +1,9 @@
-import type { CleanedComponent, CleanupOptions, CleanupReport } from '../agent/cleanup/leftover.ts';
+import {
+  CLEANED_COMPONENTS,
+  type CleanedComponent,
+  type CleanupOptions,
+  type CleanupReport,
+} from '../agent/cleanup/leftover.ts';
 import {
   type AgentConfig,
   type AgentFlags,
@@ -166,6 +171,7 @@ async function runCleanup(
     stateDir: lastText(flags['state-dir']) ?? DEFAULT_STATE_DIR,
     confDirectory: lastText(flags['cni-conf-dir']) ?? DEFAULT_CNI.confDirectory,
     components,
+    isWhole: flags['all'] === true,
     isDryRun,
     isForced: flags['force'] === true,
   });
@@ -177,9 +183,12 @@ async function runCleanup(
 
 function componentsOf(flags: FlagValues): readonly CleanedComponent[] {
   const component = lastText(flags['component']);
-  if (component === undefined) return ['cni', 'proxy'];
-  if (component === 'cni' || component === 'proxy') return [component];
-  throw new UsageError(`--component: expected cni or proxy, found "${component}"`);
+  if (component === undefined) return CLEANED_COMPONENTS;
+  if (flags['all'] === true)
+    throw new UsageError('--all is every component: leave out --component');
+  const found = CLEANED_COMPONENTS.find((name) => name === component);
+  if (found !== undefined) return [found];
+  throw new UsageError(`--component: expected cni, proxy or fabric, found "${component}"`);
 }
 
 function configOfAgent(values: FlagValues, effects: CommandEffects): AgentConfig {

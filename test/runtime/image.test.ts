@@ -46,16 +46,42 @@ function probe(path: string): string {
   return containerd.node.netns.attempt('timeout', ['2', 'bash', '-c', read]).stdout.trim();
 }
 
+/** What a network agent may leave on a node. */
+function traces() {
+  const { node } = containerd;
+  const list = (...args: string[]) =>
+    node.netns
+      .run('ip', ...args)
+      .split('\n')
+      .sort();
+  return {
+    links: list('-brief', 'link').map((line) => line.split(/\s+/)[0]),
+    // Of table main: that of local addresses is the kernel's, and changes with forwarding, which stays.
+    routes: [...list('route'), ...list('-6', 'route')],
+    rules: [...list('rule'), ...list('-6', 'rule')],
+    neighbours: list('neigh', 'show', 'nud', 'permanent'),
+    ruleset: node.netns.run('nft', 'list', 'ruleset'),
+    files: [
+      '/etc/cni/net.d',
+      '/opt/cni/bin',
+      '/run/weft',
+      '/var/lib/weft',
+      '/var/lib/cni/networks',
+    ].map((path) => node.run('sh', '-c', `find ${path} 2>/dev/null | sort`)),
+  };
+}
+
 async function untilReady(): Promise<void> {
   try {
-    await until('the agent is ready', () => probe('/healthz').endsWith('200 OK'));
+    await until('the agent is ready', () => probe('/readyz').endsWith('200 OK'));
   } catch (cause) {
     throw new Error(`the agent is not ready:\n${pod.log('weft')}`, { cause });
   }
 }
 
-test('the pod of the manifest makes a node of a bare one: healthy, pods with addresses, a clean end', async () => {
+test('the pod of the manifest makes a node of a bare one, and that of the removal a bare one of it', async () => {
   const { cri, node } = containerd;
+  const before = traces();
   const agent = await pod.start();
   expect(existsSync(node.path('/opt/cni/bin/weft'))).toBe(true);
   expect(existsSync(node.path('/opt/cni/bin/loopback'))).toBe(true);
@@ -100,7 +126,22 @@ test('the pod of the manifest makes a node of a bare one: healthy, pods with add
   expect(node.footprint()).toMatchObject({ addresses: [], links: [] });
   await pod.stop(again);
   await pod.remove();
+
+  // Services that nobody else serves are not taken away, unless somebody says so.
+  expect(await takeOff((manifest) => manifest)).toMatch(
+    /removed bridge weft0.*kept table ip weft-proxy/s,
+  );
+  await takeOff((manifest) => manifest.replace('args: []', 'args: [--force]'));
+  expect(traces()).toEqual(before);
 });
+
+/** Runs the pod of the removal to its end, and gives what it says. */
+async function takeOff(changed: (manifest: string) => string): Promise<string> {
+  const removal = new WeftPod(containerd, changed(renderManifest('weft-uninstall.yaml', {})));
+  await removal.start();
+  await removal.remove();
+  return removal.log('node-clean');
+}
 
 /** The kubelet gives the score, and a machine in a sandbox its own limit of open files. */
 const OF_THE_TEST = /oom score not set|few open files are allowed/;

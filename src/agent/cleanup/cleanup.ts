@@ -1,9 +1,17 @@
-import { existsSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { wire } from '../../netlink/wire.ts';
+import { DEFAULT_CNI } from '../config/agent-config.ts';
+import { NETWORK_NAME } from '../fabric/conflist.ts';
 import { lockRunDir } from '../run-dir.ts';
 import { leftoversOfCni } from './cni-leftovers.ts';
-import type { CleanupOptions, CleanupReport } from './leftover.ts';
+import { bridgeLeftovers, leftoversOfFabric } from './fabric-leftovers.ts';
+import {
+  CLEANED_COMPONENTS,
+  type CleanupOptions,
+  type CleanupReport,
+  type Leftover,
+} from './leftover.ts';
 import { leftoversOfProxy } from './proxy-leftovers.ts';
 
 /**
@@ -25,17 +33,59 @@ export async function cleanup(options: CleanupOptions): Promise<CleanupReport> {
 }
 
 async function cleanUnlocked(options: CleanupOptions): Promise<CleanupReport> {
-  const { components, isDryRun, isForced, runDir } = options;
+  const { components, isWhole, isDryRun, isForced, runDir } = options;
   const removed: string[] = [];
   const kept: string[] = [];
-  // The CNI side needs nothing of the proxy's and the other way round: each is settled alone.
-  for (const find of [leftoversOfProxy, leftoversOfCni]) {
+  // No side needs anything of another: each is settled alone. What is left empty comes last.
+  const sides = [leftoversOfProxy, leftoversOfFabric, leftoversOfCni];
+  for (const find of isWhole ? [...sides, leftoversOfAll] : sides) {
     for (const { text, isNeeded, remove } of find(options)) {
       if (isNeeded && !isForced) kept.push(text);
       else if (isDryRun || (await remove())) removed.push(text);
     }
   }
-  const isAll = components.length === 2 && kept.length === 0;
+  const isAll = components.length === CLEANED_COMPONENTS.length && kept.length === 0;
   if (isAll && !isDryRun) rmSync(join(runDir, 'agent.lock'), { force: true });
   return { removed, kept };
+}
+
+/** The bridge without pods, and directories that nothing is in. */
+function leftoversOfAll({ runDir, stateDir }: CleanupOptions): readonly Leftover[] {
+  const store = join(DEFAULT_CNI.ipamDirectory, NETWORK_NAME);
+  return [
+    ...bridgeLeftovers(),
+    ...emptyStore(store),
+    ...[stateDir, runDir].flatMap(emptyDirectory),
+  ];
+}
+
+/** Addresses of pods keep the store; its lock and where it went on counting do not. */
+function emptyStore(path: string): readonly Leftover[] {
+  if (!existsSync(path)) return [];
+  const isNeeded = readdirSync(path).some((name) => !/^(?:lock|last_reserved_ip\.\d+)$/.test(name));
+  const remove = () => {
+    rmSync(path, { recursive: true, force: true });
+    removeIfEmpty(dirname(path));
+    return true;
+  };
+  return [{ text: `addresses ${path}`, isNeeded, remove }];
+}
+
+function emptyDirectory(path: string): readonly Leftover[] {
+  if (!existsSync(path) || readdirSync(path).some((name) => name !== 'agent.lock')) return [];
+  const remove = () => {
+    rmSync(join(path, 'agent.lock'), { force: true });
+    return removeIfEmpty(path);
+  };
+  return [{ text: path, isNeeded: false, remove }];
+}
+
+/** A mount point stays, and so does what somebody has put there meanwhile. */
+function removeIfEmpty(path: string): boolean {
+  try {
+    rmdirSync(path);
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -2,7 +2,8 @@
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
-export type CleanedComponent = 'cni' | 'proxy';
+export const CLEANED_COMPONENTS = ['cni', 'proxy', 'fabric'] as const;
+export type CleanedComponent = (typeof CLEANED_COMPONENTS)[number];
 
 export interface CleanupOptions {
   readonly runDir: string;
@@ -10,6 +11,8 @@ export interface CleanupOptions {
   /** The runtime's network configurations. */
   readonly confDirectory: string;
   readonly components: readonly CleanedComponent[];
+  /** Also what is empty once all else is gone: the bridge, directories. */
+  readonly isWhole: boolean;
   /** Only tells what would be done. */
   readonly isDryRun: boolean;
   /** Also what living pods need, and Services that nobody else serves. */

@@ -72,7 +72,7 @@ describe('parseCommandLine', () => {
     ['agent --run-dir --config x', '--run-dir needs a value; see weft agent --help'],
     ['proxy -v', '-v needs a value; see weft proxy --help'],
     ['agent cni', 'unexpected argument "cni"; see weft agent --help'],
-    ['cleanup --all', 'unknown flag --all; see weft cleanup --help'],
+    ['cleanup --everything', 'unknown flag --everything; see weft cleanup --help'],
     ['proxy --profiling=maybe', '--profiling: expected true or false, found "maybe"'],
   ])('%s is refused', (line, message) => {
     const attempt = () => parseCommandLine(words(line));

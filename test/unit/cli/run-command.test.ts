@@ -195,10 +195,11 @@ describe('proxy', () => {
   });
 });
 
-const both = ['cni', 'proxy'] as const;
+const every = ['cni', 'proxy', 'fabric'] as const;
 test.each<[string, Partial<CleanupOptions>]>([
-  ['cleanup', { components: both, isDryRun: false, isForced: false, stateDir: '/var/lib/weft' }],
+  ['cleanup', { components: every, isWhole: false, isDryRun: false, isForced: false }],
   ['cleanup --state-dir /state --run-dir /r', { stateDir: '/state', runDir: '/r' }],
+  ['cleanup --all', { components: every, isWhole: true, stateDir: '/var/lib/weft' }],
   ['cleanup', { confDirectory: '/etc/cni/net.d' }],
   ['cleanup --cni-conf-dir /conf', { confDirectory: '/conf' }],
   ['cleanup --component cni --dry-run', { components: ['cni'], isDryRun: true }],
@@ -218,9 +219,12 @@ test.each<[string, Partial<CleanupOptions>]>([
   expect(asked).toEqual([expect.objectContaining(want)]);
 });
 
-test('cleanup of something else is a usage error', async () => {
-  const { code, err } = await run('cleanup --component fabric');
-  expect([code, err]).toEqual([2, 'weft: --component: expected cni or proxy, found "fabric"\n']);
+test.each([
+  ['cleanup --component dns', '--component: expected cni, proxy or fabric, found "dns"'],
+  ['cleanup --all --component cni', '--all is every component: leave out --component'],
+])('%s is a usage error', async (line, message) => {
+  const { code, err } = await run(line);
+  expect([code, err]).toEqual([2, `weft: ${message}\n`]);
 });
 
 test('cleanup tells what is kept', async () => {
