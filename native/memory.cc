@@ -1,11 +1,10 @@
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <climits>
 #include <cstdio>
 #include <cstring>
-
-#include <unistd.h>
 
 #include "bindings.h"
 #include "environment.h"

@@ -74,8 +74,8 @@ Napi::Value writeSysctl(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   std::string file = sysctlFile(info[1]);
   std::string value = info[2].As<Napi::String>().Utf8Value();
-  int error = runInNetns(info[0].As<Napi::Number>().Int32Value(),
-                         [&] { return writeWhole(file, value); });
+  int error =
+      runInNetns(info[0].As<Napi::Number>().Int32Value(), [&] { return writeWhole(file, value); });
   if (error != 0) return throwErrno(env, error, "write", file.c_str());
   return env.Undefined();
 }

@@ -114,6 +114,8 @@ class Watch : public Napi::ObjectWrap<Watch> {
 
 }  // namespace
 
-void exportWatch(Napi::Env env, Napi::Object exports) { Watch::define(env, exports); }
+void exportWatch(Napi::Env env, Napi::Object exports) {
+  Watch::define(env, exports);
+}
 
 }  // namespace weft

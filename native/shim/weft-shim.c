@@ -1,7 +1,7 @@
 // The CNI executable a runtime runs: hands the call to the weft agent over a unix socket, together
-// with the open network namespace, and prints the answer. If no agent listens, it dies before it has
-// answered, or it says so, the standalone takes over with the same environment and stdin: the Node of
-// the installed tree, executed directly because a node need not have a shell.
+// with the open network namespace, and prints the answer. If no agent listens, it dies before it
+// has answered, or it says so, the standalone takes over with the same environment and stdin: the
+// Node of the installed tree, executed directly because a node need not have a shell.
 //
 // The frame format is described in src/cni/protocol/frame.ts, its other speaker.
 
@@ -145,8 +145,8 @@ static void readStdin(Buffer* buffer) {
 }
 
 static bool isForwarded(const char* name, size_t length) {
-  static const char* const kNames[] = {"TRACEPARENT", "TRACESTATE", "BAGGAGE", "WEFT_RUN_DIR",
-                                       "WEFT_ARGV0",  "WEFT_CALL"};
+  static const char* const kNames[] = {"TRACEPARENT",  "TRACESTATE", "BAGGAGE",
+                                       "WEFT_RUN_DIR", "WEFT_ARGV0", "WEFT_CALL"};
   if (length > 4 && strncmp(name, "CNI_", 4) == 0) return true;
   for (size_t i = 0; i < sizeof(kNames) / sizeof(kNames[0]); i++) {
     if (strlen(kNames[i]) == length && strncmp(name, kNames[i], length) == 0) return true;
@@ -183,7 +183,9 @@ static bool armTimeout(int fd, int option, long long deadline) {
   return setsockopt(fd, SOL_SOCKET, option, &left, sizeof(left)) == 0;
 }
 
-static bool isTimeout(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
+static bool isTimeout(int error) {
+  return error == EAGAIN || error == EWOULDBLOCK;
+}
 
 // Whoever answers decides what happens to a pod: the socket and its owner must be root's.
 static bool isTrusted(int fd, const char* path) {
