@@ -167,10 +167,9 @@ export class Fabric {
       ({ action }) => this.#isConfirmed || action === 'put',
     );
     const failed = await this.#book.apply(kernel.rtnl, changes);
-    const isSettled = this.#isConfirmed && failed.length === 0;
-    if (isSettled && facts !== known) this.#book.settle(plan.entries);
-    if (backend === 'none') this.#removeTunnel();
     const isWhole = failed.length === 0 && this.#isConfirmed;
+    if (isWhole && facts !== known) this.#book.settle(plan.entries);
+    if (backend === 'none') this.#removeTunnel();
     const unsettled = isWhole ? guard(hood, facts, false) : unguarded;
     const failures = [problem, unsettled, ...failed].filter((each) => each !== undefined);
     this.#tell({ hood, plan, why: why ?? failures[0] ?? '', failures });

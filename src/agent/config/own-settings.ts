@@ -23,7 +23,7 @@ export const OWN_SETTINGS = {
   }),
   allowMassDeletion: boolean(
     false,
-    'Believe at once a list that drops more than half of the endpoints',
+    'Believe at once a list that drops more than half of the endpoints, or of the Nodes',
     { flag: 'allow-mass-deletion' },
   ),
   conntrackKillTCP: boolean(false, 'Forget TCP connections to endpoints that are gone', {
