@@ -91,7 +91,7 @@ describe.each([{}, { speaksOnlyHttp1: true }])('of several servers %j', (options
     const [silent, other] = [await startServer(options), await startServer(options)];
     silent.isSilent = true;
     const { count, chosen } = connect([accessTo(silent), accessTo(other)], {
-      requestTimeoutMs: 300,
+      requestTimeoutMs: 1_500,
     });
     expect([await count(), chosen]).toEqual([1, [other.url]]);
   });
