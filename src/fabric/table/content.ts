@@ -1,10 +1,10 @@
-import type { Cidr } from '../../net/cidr.ts';
-import { type IP, type IPFamily, ipFamily } from '../../net/ip.ts';
+import { type Cidr, cidrFamily } from '../../net/cidr.ts';
+import { type IPFamily, ipFamily } from '../../net/ip.ts';
 import { ifnameBytes, ipBytes, portBytes } from '../../nftables/bytes.ts';
 import type { Element, NamedSet } from '../../nftables/model.ts';
 import { FAMILIES, POD_LINKS, SETS, TUNNEL_PORTS } from './definition.ts';
 import type { FabricTableFacts } from './facts.ts';
-import { ALWAYS_DIRECT, masqueradedNetworks, outermost, rangesOf } from './networks.ts';
+import { ALWAYS_DIRECT, masqueradedNetworks, outermost, rangeOf } from './networks.ts';
 
 /** Elements by the name of their set; sets without any may be left out. */
 export type TableContent = ReadonlyMap<string, readonly Element[]>;
@@ -15,46 +15,59 @@ export function tableContent(facts: FabricTableFacts): TableContent {
 }
 
 /**
- * The same, made again and again. Most sets are made of what they were made of the last time, and then
- * their elements are the same value: thousands of networks are looked at and not made anew.
+ * The same, made again and again. What was an element the last time is the same value again, and so are
+ * the elements of a set that is made of the same: thousands of networks are looked at and not made anew.
  */
 export class ContentMaker {
-  readonly #last = new Map<
-    string,
-    { readonly input: readonly unknown[]; made: readonly Element[] }
-  >();
+  readonly #last = new Map<string, Made>();
 
   make(facts: FabricTableFacts): TableContent {
     const { tunnel, podCIDRs, podLinks = [], masquerade } = facts;
     const port = tunnel === undefined ? [] : [tunnel.port];
     const outside = masquerade === undefined ? [] : [...masquerade.direct, ...ALWAYS_DIRECT];
     return new Map([
-      this.#entry(TUNNEL_PORTS, port, (ports) => keysOf(ports, portBytes)),
-      this.#entry(POD_LINKS, podLinks, (names) => keysOf(names, ifnameBytes)),
+      this.#keys(TUNNEL_PORTS, port, portBytes),
+      this.#keys(POD_LINKS, podLinks, ifnameBytes),
       ...FAMILIES.flatMap((family) => {
         const { peers, pods, masqueraded, direct } = SETS[family];
-        const ranges = (cidrs: readonly Cidr[]) => rangesOf(cidrs, family);
+        const ranges = (set: NamedSet, cidrs: readonly Cidr[]) =>
+          this.#entry(set, ofFamily(cidrs, cidrFamily, family), rangeOf, outermost);
         return [
-          this.#entry(peers, tunnel?.peers ?? [], (all) => keysOf(ofFamily(all, family), ipBytes)),
-          this.#entry(pods, podCIDRs, ranges),
-          this.#entry(masqueraded, masqueradedNetworks(facts), ranges),
-          this.#entry(direct, outside, ranges),
+          this.#keys(peers, ofFamily(tunnel?.peers ?? [], ipFamily, family), ipBytes),
+          ranges(pods, podCIDRs),
+          ranges(masqueraded, masqueradedNetworks(facts)),
+          ranges(direct, outside),
         ];
       }),
     ]);
   }
 
+  #keys<T>(set: NamedSet, values: readonly T[], bytesOf: (value: T) => string) {
+    const elementOf = (value: T) => ({ key: bytesOf(value) });
+    return this.#entry(set, values, elementOf, (elements) => elements);
+  }
+
   #entry<T>(
     { name }: NamedSet,
     input: readonly T[],
-    make: (input: readonly T[]) => readonly Element[],
+    elementOf: (value: T) => Element,
+    arrange: (elements: readonly Element[]) => readonly Element[],
   ): readonly [string, readonly Element[]] {
     const last = this.#last.get(name);
     if (last !== undefined && isSame(last.input, input)) return [name, last.made];
-    const made = make(input);
-    this.#last.set(name, { input, made });
+    const elements = new Map<unknown, Element>();
+    for (const value of input) elements.set(value, last?.elements.get(value) ?? elementOf(value));
+    const made = arrange([...elements.values()]);
+    this.#last.set(name, { input, elements, made });
     return [name, made];
   }
+}
+
+interface Made {
+  readonly input: readonly unknown[];
+  /** By what they were made of. */
+  readonly elements: ReadonlyMap<unknown, Element>;
+  readonly made: readonly Element[];
 }
 
 /** What makes the one out of the other, set by set; empty when they are the same. Pure. */
@@ -69,7 +82,8 @@ export function contentDifference(
   return [...new Set([...from.keys(), ...to.keys()])].flatMap((set) => {
     const [had, wanted] = [from.get(set) ?? [], to.get(set) ?? []];
     if (had === wanted) return [];
-    const [remove, add] = [without(had, wanted), without(wanted, had)];
+    const [gone, come] = [others(had, wanted), others(wanted, had)];
+    const [remove, add] = [without(gone, come), without(come, gone)];
     return remove.length + add.length === 0 ? [] : [{ set, remove, add }];
   });
 }
@@ -79,9 +93,17 @@ export function contentUnion(one: TableContent, other: TableContent): TableConte
   return new Map(
     [...new Set([...one.keys(), ...other.keys()])].map((set) => {
       const [a, b] = [one.get(set) ?? [], other.get(set) ?? []];
-      return [set, a === b ? a : outermost([...a, ...b])] as const;
+      const more = others(b, a);
+      return [set, more.length === 0 ? a : outermost([...a, ...more])] as const;
     }),
   );
+}
+
+/** Those of one that are no values of the other; equal ones may be among them. */
+function others(one: readonly Element[], other: readonly Element[]): readonly Element[] {
+  if (one === other) return [];
+  const known = new Set(other);
+  return one.filter((element) => !known.has(element));
 }
 
 /** Those that are not among others with the same end. Within a set nothing begins twice. */
@@ -90,12 +112,12 @@ function without(elements: readonly Element[], others: readonly Element[]): read
   return elements.filter(({ key, keyEnd }) => ends.get(key) !== (keyEnd ?? key));
 }
 
-function keysOf<T>(values: readonly T[], bytesOf: (value: T) => string): readonly Element[] {
-  return [...new Set(values)].map((value) => ({ key: bytesOf(value) }));
-}
-
-function ofFamily(addresses: readonly IP[], family: IPFamily): readonly IP[] {
-  return addresses.filter((address) => ipFamily(address) === family);
+function ofFamily<T>(
+  values: readonly T[],
+  familyOf: (value: T) => IPFamily,
+  family: IPFamily,
+): readonly T[] {
+  return values.filter((value) => familyOf(value) === family);
 }
 
 function isSame(a: readonly unknown[], b: readonly unknown[]): boolean {

@@ -41,11 +41,6 @@ export function masqueradedNetworks({ podCIDRs, masquerade }: FabricTableFacts):
   return podCIDRs.filter((cidr) => masquerade.families.includes(cidrFamily(cidr)));
 }
 
-/** Elements of a set of ranges for the networks of a family; see outermost. */
-export function rangesOf(cidrs: readonly Cidr[], family: IPFamily): readonly Element[] {
-  return outermost(cidrs.filter((cidr) => cidrFamily(cidr) === family).map(rangeOf));
-}
-
 /**
  * The same keys without ranges that are inside another one, which a set would refuse (EEXIST); in order.
  * Two networks overlap in no other way.
@@ -62,8 +57,8 @@ export function outermost(elements: readonly Element[]): readonly Element[] {
   return kept;
 }
 
-/** In network order, so that they compare as the addresses do. */
-function rangeOf(cidr: Cidr): Element {
+/** The element of a set of ranges for a network: in network order, so that elements compare as addresses do. */
+export function rangeOf(cidr: Cidr): Element {
   const key = networkBytes(cidr);
   const length = prefixLength(cidr);
   const at = length >>> 3;
