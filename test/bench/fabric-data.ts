@@ -1,7 +1,12 @@
-/** Pods of two nodes: connections and throughput through the fabric and through what is made by hand. */
+/**
+ * Pods of two nodes: connections and throughput through the fabric, its table included, and through what
+ * is made by hand, without and with a rule that masquerades what leaves the cluster.
+ */
 import { TUNNEL_NAME, tunnelGateway, tunnelMac } from '../../src/fabric/names.ts';
 import { openConntrack } from '../../src/kernel/conntrack.ts';
 import { netnses } from '../../src/kernel/netns.ts';
+import { openNodeEvents } from '../../src/kernel/node-events.ts';
+import { openGuard } from '../support/fabric-guard.ts';
 import {
   createFabricLab,
   type FabricLab,
@@ -18,14 +23,17 @@ export interface FabricDataRow {
   readonly connectionsPerSecond: number;
   /** Against both lanes by hand of the same way and family, slice by slice. */
   readonly ofByHand: number;
+  /** The same against the lane with a rule. */
+  readonly ofMasquerade: number;
   readonly gigabitsPerSecond: number;
   readonly streamOfByHand: number;
+  readonly streamOfMasquerade: number;
 }
 
 export interface FabricData {
   readonly rows: readonly FabricDataRow[];
-  /** Entries of connection tracking on the fabric's nodes for packets of the tunnel, after all that. */
-  readonly trackedTunnelFlows: number;
+  /** Entries of connection tracking for packets of the tunnel, after all that, on nodes by maker. */
+  readonly trackedTunnelFlows: Readonly<Record<string, number>>;
 }
 
 type Way = 'host-gw' | 'vxlan';
@@ -33,7 +41,8 @@ type Way = 'host-gw' | 'vxlan';
 const WAYS: readonly Way[] = ['host-gw', 'vxlan'];
 /** The same twice: how far they are apart is how far equals may be. */
 const BY_HAND = ['by hand', 'by hand, again'];
-const MAKERS = [...BY_HAND, 'weft'];
+const WITH_RULE = 'by hand and masquerade';
+const MAKERS = [...BY_HAND, WITH_RULE, 'weft'];
 const TUNNEL_PORT = 8472;
 const TUNNEL_MTU = 1450;
 const UDP = 17;
@@ -65,10 +74,12 @@ export async function measureFabricData(flows: string, rounds: number): Promise<
       connects: rounds,
       streams: STREAM_ROUNDS,
     });
-    const ofWeft = open.filter(({ maker }) => maker === 'weft');
+    const tracked = open
+      .filter(({ way }) => way === 'vxlan')
+      .map(({ maker, lab }) => [maker, trackedTunnelFlows(lab)]);
     return {
       rows: lanes.map(({ name }) => summarize(name, measured)),
-      trackedTunnelFlows: ofWeft.reduce((sum, { lab }) => sum + trackedTunnelFlows(lab), 0),
+      trackedTunnelFlows: Object.fromEntries(tracked),
     };
   } finally {
     for (const { lab, programs } of open) {
@@ -86,6 +97,7 @@ async function openWay(flows: string, maker: string, way: Way): Promise<OpenWay>
     if (a === undefined || b === undefined) throw new Error('a lab of two nodes');
     if (maker === 'weft') await programWeft(lab, way);
     else programByHand(a, b, way);
+    if (maker === WITH_RULE) for (const node of lab.nodes) masqueradeByHand(node);
     if (way === 'vxlan') for (const node of lab.nodes) setPodMtu(node, TUNNEL_MTU);
     a.pod.run('sysctl', '-qw', ...CLIENT_SYSCTLS);
     b.pod.run('sysctl', '-qw', ...SERVER_SYSCTLS);
@@ -112,10 +124,27 @@ async function openWay(flows: string, maker: string, way: Way): Promise<OpenWay>
 /** What it has put in the kernel stays when it ends. */
 async function programWeft(lab: FabricLab, backend: Way): Promise<void> {
   for (const node of lab.nodes) {
-    const { fabric, stop } = startLabFabric(node, lab.nodes, { backend });
+    const netns = netnses.open(node.netns.path);
+    const events = openNodeEvents(netns);
+    const guard = openGuard(events, netns);
+    const { fabric, stop } = startLabFabric(node, lab.nodes, { backend }, { guard: guard.put });
     await until('the fabric is ready', () => fabric.report.isReady);
     await stop();
+    await guard.close();
+    events.close();
+    netns.close();
   }
+}
+
+function masqueradeByHand({ netns, object }: LabNode): void {
+  const [v4 = '', v6 = ''] = object.spec?.podCIDRs ?? [];
+  const rules = [
+    'add table inet hand',
+    'add chain inet hand postrouting { type nat hook postrouting priority 100; }',
+    `add rule inet hand postrouting ip saddr ${v4} ip daddr != 10.244.0.0/16 masquerade`,
+    `add rule inet hand postrouting ip6 saddr ${v6} ip6 daddr != fd00::/16 masquerade`,
+  ];
+  netns.run('nft', rules.join('; '));
 }
 
 function programByHand(a: LabNode, b: LabNode, way: Way): void {
@@ -186,11 +215,15 @@ function trackedTunnelFlows(lab: FabricLab): number {
 function summarize(lane: string, measured: ReadonlyMap<string, LaneRounds>): FabricDataRow {
   const own = measured.get(lane);
   const [title] = lane.split(', ');
-  const others = BY_HAND.map((maker) => measured.get(`${title}, ${maker}`));
-  const against = (valuesOf: (rounds: LaneRounds | undefined) => readonly number[]) =>
+  const against = (
+    makers: readonly string[],
+    valuesOf: (rounds: LaneRounds | undefined) => readonly number[],
+  ) =>
     median(
       valuesOf(own).map((value, i) => {
-        const values = others.map((other) => valuesOf(other)[i] ?? Number.NaN);
+        const values = makers.map((maker) => {
+          return valuesOf(measured.get(`${title}, ${maker}`))[i] ?? Number.NaN;
+        });
         return (value * values.length) / values.reduce((sum, each) => sum + each, 0);
       }),
     );
@@ -199,8 +232,10 @@ function summarize(lane: string, measured: ReadonlyMap<string, LaneRounds>): Fab
   return {
     lane,
     connectionsPerSecond: median(rates(own)),
-    ofByHand: against(rates),
+    ofByHand: against(BY_HAND, rates),
+    ofMasquerade: against([WITH_RULE], rates),
     gigabitsPerSecond: median(streams(own)),
-    streamOfByHand: against(streams),
+    streamOfByHand: against(BY_HAND, streams),
+    streamOfMasquerade: against([WITH_RULE], streams),
   };
 }

@@ -9,6 +9,7 @@ import type { Netns, NodeRtnl } from '../../src/kernel/types.ts';
 import type { Node } from '../../src/kube/types.ts';
 import { systemClock } from '../../src/util/clock.ts';
 import { createLogger } from '../../src/util/log.ts';
+import { openGuard } from '../support/fabric-guard.ts';
 import { BENCH_NODE, BENCH_SETTINGS } from './fabric-nodes.ts';
 
 const TIMEOUT_MS = 60_000;
@@ -35,6 +36,7 @@ export function startFabric(options: {
 }): RunningFabric {
   const { events, netns, nodeName = BENCH_NODE, backend = 'auto' } = options;
   const rtnl = openRtnl(netns);
+  const guard = openGuard(events, netns);
   let onReport: (report: FabricReport) => void = () => undefined;
   const fabric = new Fabric({
     nodeName,
@@ -42,7 +44,7 @@ export function startFabric(options: {
     settings: { ...BENCH_SETTINGS, backend },
     clock: systemClock,
     log: createLogger('error', { write: (line) => console.error(line.trim()) }),
-    guard: () => undefined,
+    guard: guard.put,
     onReport: (report) => onReport(report),
   });
   const watch = watchKernel(events, fabric);
@@ -65,6 +67,7 @@ export function startFabric(options: {
     async stop() {
       watch.close();
       await fabric.stop();
+      await guard.close();
       rtnl.close();
     },
   };

@@ -48,14 +48,18 @@ export function repairTable(rows: readonly RepairRow[]): string {
 }
 
 export function fabricDataTable({ rows, trackedTunnelFlows }: FabricData): string {
+  const against = ['of by hand', 'with rule'];
   const text = table(
-    ['Pod to pod', 'connections/s', 'of by hand', 'Gbit/s', 'of by hand'],
+    ['Pod to pod', 'connections/s', ...against, 'Gbit/s', ...against],
     rows.map((row) => [
-      ...[row.lane, count(Math.round(row.connectionsPerSecond)), fixed(row.ofByHand, 3)],
-      ...[fixed(row.gigabitsPerSecond, 1), fixed(row.streamOfByHand, 3)],
+      ...[row.lane, count(Math.round(row.connectionsPerSecond))],
+      ...[row.ofByHand, row.ofMasquerade].map((ratio) => fixed(ratio, 3)),
+      fixed(row.gigabitsPerSecond, 1),
+      ...[row.streamOfByHand, row.streamOfMasquerade].map((ratio) => fixed(ratio, 3)),
     ]),
   );
-  return `${text}\ntracked packets of the tunnel: ${trackedTunnelFlows}`;
+  const tracked = Object.entries(trackedTunnelFlows).map(([maker, flows]) => `${maker} ${flows}`);
+  return `${text}\ntracked flows of the tunnel: ${tracked.join(', ')}`;
 }
 
 function count(value: number): string {
