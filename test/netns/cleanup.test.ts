@@ -81,6 +81,28 @@ test('cleanup refuses beside an agent, removes our tables and no others, spares 
   expect(cleanup().output).toBe('nothing of weft is left on this node\n');
 }, 60_000);
 
+test('host ports in iptables stay with their pod, and go where that is forced', async () => {
+  const [node] = cluster.nodes;
+  if (node === undefined) throw new Error('no node');
+  const sandbox = { name: 'published', ...(await node.createSandbox('published')) };
+  const portMappings = [{ hostPort: 8_088, containerPort: 80, protocol: 'tcp' }];
+  const conf = node.networkConfiguration({ backend: 'iptables', runtimeConfig: { portMappings } });
+  expect(node.cni('ADD', sandbox, conf)).toMatchObject({ status: 0 });
+  const rules = () =>
+    ['iptables-save', 'ip6tables-save'].flatMap(
+      (program) => node.netns.run(program, '-t', 'nat').match(/^.*8088.*$/gm) ?? [],
+    );
+  const before = rules();
+  expect(before).not.toEqual([]);
+  expect(cleanup().output).toMatch(/^kept host ports 8088\/tcp, 8088\/tcp of .*published/m);
+  expect(rules()).toEqual(before);
+  const forced = cleanup('--component', 'cni', '--force').output;
+  expect(forced).toContain(
+    'removed rules of iptables for host ports of pods/published-sandbox/eth0',
+  );
+  expect(rules()).toEqual([]);
+}, 60_000);
+
 test('cleanup leaves alone what keeps bridges of living pods apart', async () => {
   const [node] = cluster.nodes;
   if (node === undefined) throw new Error('no node');

@@ -6,6 +6,7 @@ import { openForeignIpam } from '../../cni/foreign-ipam.ts';
 import { openLocalNode } from '../../cni/local-node.ts';
 import type { UpkeepNode } from '../../cni/node.ts';
 import { CNI_TABLES } from '../../cni/own-tables.ts';
+import { removeHostPorts } from '../../cni/portmap/portmap.ts';
 import { FALLBACK } from '../../cni/registry.ts';
 import { sweepSources } from '../../cni/upkeep/facts.ts';
 import { handOverMasquerade } from '../../cni/upkeep/hand-over.ts';
@@ -76,6 +77,7 @@ export function leftoversOfCni(options: CleanupOptions): readonly Leftover[] {
     ...masqueraded.map((record) => masqueradeOf(record, node, isForced)),
     // Gone with the tables below.
     ...needed.map((text) => ({ text, isNeeded: true, remove: () => true })),
+    ...(isForced ? hostPortRules(node) : []),
   ];
   if (items.some(({ isNeeded }) => isNeeded) && !isForced) return items;
   const tables = ownNamespaceTables().filter(isCniTable);
@@ -90,6 +92,19 @@ export function leftoversOfCni(options: CleanupOptions): readonly Leftover[] {
     }),
     ...filesIn(runDir, (entry) => CNI_ENTRIES.includes(entry)),
   ];
+}
+
+/** Host ports that are rules of iptables, of living pods too: they do not go with our tables. */
+function hostPortRules(node: UpkeepNode): readonly Leftover[] {
+  return node.hostPorts.records().flatMap(({ attachment, iptables }) => {
+    if (iptables === undefined) return [];
+    const remove = () => {
+      removeHostPorts(node, attachment);
+      return true;
+    };
+    const text = `rules of iptables for host ports of ${attachmentLabel(attachment)}`;
+    return [{ text, isNeeded: false, remove }];
+  });
 }
 
 /** Of a living pod: where there is iptables, its rules take the place. */
