@@ -152,6 +152,21 @@ function problemsIn(log: string): readonly string[] {
   return lines.filter((line) => !OF_THE_TEST.test(line));
 }
 
+test.each(['nft', 'legacy'] as const)('mode iptables has its programs: %s', async (variant) => {
+  const { node } = containerd;
+  const manifest = renderManifest('weft.yaml', { PROXY_MODE: 'iptables' });
+  const setting = `iptablesVariant: ${variant}`;
+  pod = new WeftPod(containerd, manifest.replace('#iptablesVariant: auto', setting));
+  const agent = await pod.start();
+  await untilReady();
+  expect(node.netns.run(`iptables-${variant}-save`)).toContain(':KUBE-SERVICES');
+  expect(problemsIn(pod.log('weft'))).toEqual([]);
+  await pod.stop(agent);
+  await pod.remove();
+  await takeOff((uninstall) => uninstall.replace('args: []', 'args: [--force]'));
+  expect(node.netns.run(`iptables-${variant}-save`)).not.toContain('KUBE-SERVICES');
+});
+
 test('is small, and says what is in it', () => {
   expect(statSync(IMAGE).size).toBeLessThan(60_000_000);
   const bill = JSON.parse(readFileSync(IMAGE.replace(/tar$/, 'cdx.json'), 'utf8'));
