@@ -1,5 +1,3 @@
-import type { Neighbourhood } from '../../fabric/desired.ts';
-import { TUNNEL_NAME } from '../../fabric/names.ts';
 import type { Clock } from '../../util/clock.ts';
 import type { Logger } from '../../util/log.ts';
 import { BoundedFrequencyRunner } from '../../util/runner.ts';
@@ -12,8 +10,6 @@ import {
 
 /** Listing the rules of a node with many Services takes iptables a while. */
 const INTERVALS = { minIntervalMs: 60_000, retryIntervalMs: 60_000, maxIntervalMs: 300_000 };
-/** As many nodes stand for all: rules are about networks. */
-const MOST_PEERS = 16;
 /** In words; one is enough to be put right. */
 const MOST_PROBLEMS = 10;
 
@@ -43,16 +39,11 @@ export class ForeignMasqueradeWatch {
     return this.#problems;
   }
 
-  /** Says which packets it is about; the first time is a reason to look. */
-  follow({ podCIDRs, peers, underlay }: Neighbourhood): void {
-    const isFirst = this.#traffic === undefined;
-    const links = Object.values(underlay.own).map(({ link }) => link.name);
-    this.#traffic = {
-      podCIDRs,
-      clusterCIDRs: peers.slice(0, MOST_PEERS).flatMap((peer) => peer.podCIDRs),
-      underlays: [...new Set([...links, TUNNEL_NAME])],
-    };
-    if (isFirst) this.#runner.trigger();
+  /** Says which packets it is about; the first other nodes with pods are a reason to look. */
+  follow(traffic: PodTraffic): void {
+    const hadNone = (this.#traffic?.clusterCIDRs.length ?? 0) === 0;
+    this.#traffic = traffic;
+    if (hadNone && traffic.clusterCIDRs.length > 0) this.#runner.trigger();
   }
 
   async close(): Promise<void> {

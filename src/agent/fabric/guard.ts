@@ -13,6 +13,7 @@ import { toError } from '../../util/errors.ts';
 import type { AgentContext } from '../context.ts';
 import { ForeignMasqueradeWatch } from './foreign-watch.ts';
 import { findFormerPods } from './former-pods.ts';
+import { podTraffic } from './pod-traffic.ts';
 import { readNatTables } from './read-nat-tables.ts';
 import { tableFacts } from './table-facts.ts';
 
@@ -62,10 +63,11 @@ export function openFabricGuard({
   problems.add(() => foreign.problems);
   return {
     put: (hood, facts, isPartial) => {
-      foreign.follow(hood);
+      const { fabric: settings } = live.current;
+      if (!isPartial) foreign.follow(podTraffic(hood, facts, settings.backend));
       try {
         const node = { ...facts, former: former.of(hood.podCIDRs) };
-        podMasquerade.sync(table, tableFacts(hood, node, live.current.fabric, isPartial));
+        podMasquerade.sync(table, tableFacts(hood, node, settings, isPartial));
         return undefined;
       } catch (thrown) {
         return `tunnel and masquerade: ${toError(thrown).message}`;
