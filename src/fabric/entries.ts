@@ -9,7 +9,7 @@ export type Entry =
 /** Entries by what the kernel tells them apart by. */
 export type Entries = ReadonlyMap<string, Entry>;
 
-/** Two entries of one key cannot both be there. */
+/** What the kernel tells entries apart by. */
 export function entryKey({ kind, entry }: Entry): string {
   switch (kind) {
     case 'neighbour':
@@ -17,12 +17,22 @@ export function entryKey({ kind, entry }: Entry): string {
     case 'forwarding':
       return `forwarding ${entry.mac} ${entry.link}`;
     case 'route':
-      return `route ${entry.destination}`;
+      return `route ${entry.destination} ${entry.priority ?? 0}`;
   }
 }
 
+/**
+ * The first of a key counts, as in the kernel; those behind it, which somebody appended, have keys that
+ * nobody wants.
+ */
 export function entriesOf(entries: Iterable<Entry>): Entries {
-  return new Map(Array.from(entries, (entry) => [entryKey(entry), entry]));
+  const found = new Map<string, Entry>();
+  for (const entry of entries) {
+    let key = entryKey(entry);
+    while (found.has(key)) key += ' again';
+    found.set(key, entry);
+  }
+  return found;
 }
 
 export function isSameEntry(a: Entry, b: Entry): boolean {
@@ -39,7 +49,6 @@ function isSameRoute(a: Route, b: Route): boolean {
   return (
     a.gateway === b.gateway &&
     a.link === b.link &&
-    a.priority === b.priority &&
     (a.isOnlink ?? false) === (b.isOnlink ?? false) &&
     a.source === b.source
   );

@@ -23,9 +23,11 @@ export function contradictsRoutes(
 function isNewsOfEntry(event: RouteEvent, { entries, underlay }: Known): boolean {
   const { kind, isGone } = event;
   if (kind === 'route') {
-    if (!isOurs(event.route))
-      return isMain(event.route) && !isKnownRoute(event.route, isGone, underlay);
-    return contradicts({ kind, entry: event.route }, isGone, entries);
+    const entry: Entry = { kind, entry: event.route };
+    if (isOurs(event.route)) return contradicts(entry, isGone, entries);
+    // Of two routes of one key the later takes the place of the earlier without a word about that.
+    const isInPlaceOfOurs = entries.has(entryKey(entry));
+    return isMain(event.route) && (isInPlaceOfOurs || !isKnownRoute(event.route, isGone, underlay));
   }
   const tunnel = underlay.links.find(({ name }) => name === TUNNEL_NAME);
   // A tunnel made since was not read yet; then what is known of it has the link's number.

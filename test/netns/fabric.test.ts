@@ -132,6 +132,15 @@ describe('what somebody else changes is put right', () => {
       'a stray route of our protocol',
       ['ip', 'route', 'add', '10.9.0.0/16', 'dev', 'eth0', 'proto', '201', 'metric', '201'],
     ],
+    [
+      'one of our protocol that wins over ours',
+      ['ip', 'route', 'add', v4, 'dev', 'eth0', 'proto', '201', 'metric', '100'],
+    ],
+    [
+      'one behind ours',
+      ['ip', 'route', 'append', v4, 'via', '192.0.1.254', 'proto', '201', 'metric', '201'],
+    ],
+    ['a black hole for ours', ['ip', 'route', 'replace', 'blackhole', v4, 'metric', '201']],
     ['the device', ['ip', 'link', 'del', TUNNEL_NAME]],
     ['the device set down', ['ip', 'link', 'set', TUNNEL_NAME, 'down']],
     ['another MTU', ['ip', 'link', 'set', TUNNEL_NAME, 'mtu', '1300']],
