@@ -3,6 +3,7 @@
 #include <sys/un.h>
 
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 #include <string>
 
@@ -35,6 +36,30 @@ Napi::Value listenUnix(const Napi::CallbackInfo& info) {
     return throwErrno(env, errno, "listen", path.c_str());
   }
   return Napi::Number::New(env, fd.release());
+}
+
+// sendUnixDatagram(path, text): one datagram; a path that begins with @ is in the abstract namespace.
+Napi::Value sendUnixDatagram(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  std::string path = info[0].As<Napi::String>().Utf8Value();
+  std::string text = info[1].As<Napi::String>().Utf8Value();
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  if (path.empty() || path.size() >= sizeof address.sun_path) {
+    return throwErrno(env, ENAMETOOLONG, "sendto", path.c_str());
+  }
+  memcpy(address.sun_path, path.data(), path.size());
+  if (path[0] == '@') address.sun_path[0] = '\0';
+  socklen_t length = offsetof(sockaddr_un, sun_path) + path.size();
+  UniqueFd fd(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!fd.valid()) return throwErrno(env, errno, "socket");
+  ssize_t sent;
+  do {
+    sent = sendto(fd.get(), text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL,
+                  reinterpret_cast<sockaddr*>(&address), length);
+  } while (sent < 0 && errno == EINTR);
+  if (sent < 0) return throwErrno(env, errno, "sendto", path.c_str());
+  return env.Undefined();
 }
 
 // acceptUnix(fd) -> { fd, pid, uid, gid }, or null when nobody waits.
@@ -129,6 +154,7 @@ Napi::Value sendUnix(const Napi::CallbackInfo& info) {
 
 void exportUnixSocket(Napi::Env env, Napi::Object exports) {
   exports.Set("listenUnix", Napi::Function::New<listenUnix>(env));
+  exports.Set("sendUnixDatagram", Napi::Function::New<sendUnixDatagram>(env));
   exports.Set("acceptUnix", Napi::Function::New<acceptUnix>(env));
   exports.Set("receiveUnix", Napi::Function::New<receiveUnix>(env));
   exports.Set("isPeerGone", Napi::Function::New<isPeerGone>(env));

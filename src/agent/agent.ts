@@ -29,6 +29,7 @@ import { openMode, supportedFamilies } from './proxy/modes/open.ts';
 import { trimProgramPages } from './resident-memory.ts';
 import { ensureRunDir, lockRunDir } from './run-dir.ts';
 import { agentStatus, type RunningParts } from './status.ts';
+import { openSupervisor } from './supervisor.ts';
 import { WEFT_VERSION } from './version.ts';
 
 /**
@@ -78,6 +79,11 @@ export async function runAgent(config: AgentConfig, file: ConfigSource | undefin
     { version: WEFT_VERSION, node: config.nodeName, components: [...config.components] },
     'agent started',
   );
+  const supervisor = openSupervisor(process.env, {
+    ...{ pid: process.pid, clock: systemClock, log, send: wire.sendUnixDatagram },
+  });
+  lifecycle.onShutdown('supervisor', () => supervisor.close());
+  supervisor.ready();
   const code = await lifecycle.finished;
   if (code !== 0) throw new WeftError('SHUTDOWN', 'the agent did not shut down cleanly');
 }

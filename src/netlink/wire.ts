@@ -56,6 +56,8 @@ export interface Wire {
    */
   dropProgramPages(): void;
   listenUnix(path: string, backlog: number): number;
+  /** Never blocks. A path that begins with `@` is in the abstract namespace. */
+  sendUnixDatagram(path: string, text: string): void;
   acceptUnix(fd: number): {
     readonly fd: number;
     readonly pid: number;
