@@ -4,7 +4,7 @@ import type { Node } from '../../src/kube/types.ts';
 
 export const BENCH_NODE = 'node-0';
 export const BENCH_SETTINGS: FabricSettings = {
-  ...{ backend: 'auto', tunnelPort: 8472, vni: 1, mtu: 0, clusterCIDRs: [], serviceCIDRs: [] },
+  ...{ backend: 'auto', tunnelPort: 8472, vni: 201, mtu: 0, clusterCIDRs: [], serviceCIDRs: [] },
 };
 /** The nodes' network; each has a network behind a router of its own. */
 export const OWN_ADDRESSES = ['192.0.2.1/24', '2001:db8::1/64'] as const;

@@ -226,7 +226,7 @@ test('nothing is lost when the back end changes under pings', async () => {
   for (const backend of ['host-gw', 'vxlan', 'auto'] as const) {
     for (const { fabric } of running) {
       fabric.reconfigure({
-        ...{ backend, tunnelPort: 8472, vni: 1, mtu: 0, clusterCIDRs: [], serviceCIDRs: [] },
+        ...{ backend, tunnelPort: 8472, vni: 201, mtu: 0, clusterCIDRs: [], serviceCIDRs: [] },
       });
     }
     const device = backend === 'vxlan' ? TUNNEL_NAME : 'eth0';

@@ -17,7 +17,7 @@ import { recordingLog } from './kube.ts';
 import { connect, createNetns, type TestNetns } from './netns.ts';
 
 export const LAB_SETTINGS: FabricSettings = {
-  ...{ backend: 'auto', tunnelPort: 8472, vni: 1, mtu: 0, clusterCIDRs: [], serviceCIDRs: [] },
+  ...{ backend: 'auto', tunnelPort: 8472, vni: 201, mtu: 0, clusterCIDRs: [], serviceCIDRs: [] },
 };
 
 export interface LabNode {

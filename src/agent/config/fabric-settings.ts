@@ -20,7 +20,8 @@ export const FABRIC_SETTINGS = {
   tunnelPort: integer(8_472, 'UDP port of the tunnel, the same on all nodes', {
     ...{ min: 1, max: 65_535 },
   }),
-  vni: integer(1, 'VXLAN network identifier, the same on all nodes', {
+  // Flannel has 1 and Calico 4096: while one of them is replaced both are there.
+  vni: integer(201, 'VXLAN network identifier, the same on all nodes', {
     ...{ min: 1, max: 16_777_215 },
   }),
   probePort: integer(8_473, 'UDP port at which nodes ask each other what arrives; 0 for never', {

@@ -14,7 +14,7 @@ test('a file without the section has the defaults', () => {
   expect(config('').fabric).toEqual({
     backend: 'auto',
     tunnelPort: 8472,
-    vni: 1,
+    vni: 201,
     probePort: 8473,
     mtu: 0,
     clusterCIDRs: [],
@@ -71,5 +71,5 @@ test('a running agent takes over what routes can follow, and names what it keeps
   const plan = planReload(config(''), config(changed));
   expect(plan.applied).toEqual(['fabric.mtu', 'fabric.clusterCIDRs']);
   expect(plan.kept).toEqual(['fabric.vni', 'fabric.conflistName']);
-  expect(plan.config.fabric).toMatchObject({ mtu: 1400, clusterCIDRs: ['10.0.0.0/8'], vni: 1 });
+  expect(plan.config.fabric).toMatchObject({ mtu: 1400, clusterCIDRs: ['10.0.0.0/8'], vni: 201 });
 });
