@@ -122,8 +122,10 @@ function expandEllipsis(
   if (count === 8) return ellipsis < 0 ? groups : undefined;
   if (ellipsis < 0) return undefined;
   const tailStart = 8 - (count - ellipsis);
-  groups.copyWithin(tailStart, ellipsis, count);
-  groups.fill(0, ellipsis, tailStart);
+  // By hand: copyWithin and fill cost more than all the rest on so few.
+  for (let at = 7; at >= ellipsis; at--) {
+    groups[at] = at < tailStart ? 0 : (groups[at - tailStart + ellipsis] ?? 0);
+  }
   return groups;
 }
 
