@@ -222,6 +222,23 @@ test('other podCIDRs: new pods get addresses of them, running ones are told of a
   expect(old?.attempt('ping', ['-c1', '-W2', '192.168.0.1']).status).toBe(0);
 }, 60_000);
 
+test('the gateway of before goes with the last pod that needs it', async () => {
+  const gateways = () => {
+    const [bridge] = netns.ip<{ addr_info: { local: string }[] }[]>('addr', 'show', 'weft0');
+    return (bridge?.addr_info ?? [])
+      .map(({ local }) => local)
+      .filter((ip) => !ip.startsWith('fe80'));
+  };
+  const former = ['10.244.1.1', 'fd00:10:244:1::1'];
+  const current = ['10.244.7.1', 'fd00:10:244:7::1'];
+  expect(gateways().sort()).toEqual([...former, ...current].sort());
+  for (const pod of pods.slice(0, -1)) expect(cni('DEL', conflist(), pod)).toEqual({});
+  await endAgent('SIGTERM');
+  startAgent();
+  await until('it is gone', () => gateways().sort().join() === current.join());
+  expect(pods.at(-1)?.attempt('ping', ['-c1', '-W2', '192.168.0.1']).status).toBe(0);
+}, 60_000);
+
 test('after a reboot pods wait with the conflist of before, until the fabric is there again', async () => {
   await endAgent('SIGKILL');
   // What a reboot takes: processes, what is in memory, and links.
