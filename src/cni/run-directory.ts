@@ -1,7 +1,8 @@
 /** Where journal, records, host ports and the agent's socket are: a tmpfs. */
-import { accessSync, constants, readFileSync } from 'node:fs';
+import { accessSync, constants, lstatSync, readFileSync } from 'node:fs';
 import { dirname, isAbsolute, join } from 'node:path';
 import { errorCode } from '../util/errors.ts';
+import { ifThere } from '../util/files.ts';
 import { ensurePrivateDirectory } from '../util/private-directory.ts';
 import type { Environment } from './protocol/request.ts';
 
@@ -9,6 +10,9 @@ export const DEFAULT_RUN_DIRECTORY = '/run/weft';
 
 /** Writable for everybody, as /tmp is, but on a tmpfs, and nothing there goes by its age. */
 const SHARED_MEMORY = '/dev/shm';
+
+/** Names that are tried there, each of which another user may have taken. */
+const MOST_NAMES = 16;
 
 export interface RunDirectoryOptions {
   readonly env: Environment;
@@ -31,9 +35,26 @@ export function chooseRunDirectory(options: RunDirectoryOptions): string {
   if (!isForbidden(defaultDirectory)) return defaultDirectory;
   const runtime = env['XDG_RUNTIME_DIR'] ?? '';
   // The XDG specification: a path that is not absolute is not to be used.
-  const own = isAbsolute(runtime) ? join(runtime, 'weft') : join(shared, `weft-${outerUid(uid)}`);
+  const own = isAbsolute(runtime)
+    ? join(runtime, 'weft')
+    : ownDirectoryIn(shared, `weft-${outerUid(uid)}`, uid);
   ensurePrivateDirectory('run directory', own, uid);
   return own;
+}
+
+/**
+ * Where a user has a directory among everybody's: `name`, or `name-1` and so on where somebody else was
+ * there before, so that nobody keeps a user from having one. The user's own that is there comes first:
+ * all processes of the user have to find the same.
+ */
+export function ownDirectoryIn(shared: string, name: string, uid: number): string {
+  const numbered = Array.from({ length: MOST_NAMES }, (_, i) => (i === 0 ? name : `${name}-${i}`));
+  const found = numbered
+    .map((each) => join(shared, each))
+    .map((path) => ({ path, stat: ifThere(() => lstatSync(path)) }));
+  const own = found.find(({ stat }) => stat?.isDirectory() === true && stat.uid === uid);
+  const free = found.find(({ stat }) => stat === undefined);
+  return (own ?? free)?.path ?? join(shared, name);
 }
 
 /** Whether this process may not use a directory or, while there is none, make it. */

@@ -104,20 +104,17 @@ test('without XDG_RUNTIME_DIR there is one by the uid outside', () => {
 });
 
 test.each([
-  {
-    name: 'somebody else’s',
-    plant: `mkdir -m 777 /dev/shm/weft-${USER}`,
-    why: 'it belongs to uid',
-  },
-  {
-    name: 'a link',
-    plant: `ln -s ${tmpdir()} /dev/shm/weft-${USER}`,
-    why: 'it is a symbolic link',
-  },
-])('$name in its place is refused', ({ plant, why }) => {
-  const [add] = run(`${ROOTS}; ${plant}`, {});
-  expect(add).not.toMatch(/^ADD 0 /);
-  expect(add).toContain(why);
+  { name: 'somebody else’s', plant: 'mkdir -m 777', why: 'it belongs to uid' },
+  { name: 'a link', plant: `ln -s ${tmpdir()}`, why: 'it is a symbolic link' },
+])('$name in its place is passed by, and refused where no name is left', ({ plant, why }) => {
+  const name = `/dev/shm/weft-${USER}`;
+  const [add, ...rest] = run(`${ROOTS}; ${plant} ${name}`, {});
+  expect(add).toMatch(/^ADD 0 /);
+  expect(rest).toContain(`${name}-1 700`);
+  const all = `for i in "" $(seq -f -%g 20); do ${plant} ${name}$i; done`;
+  const [refused] = run(`${ROOTS}; ${all}`, {});
+  expect(refused).not.toMatch(/^ADD 0 /);
+  expect(refused).toContain(why);
 });
 
 test('WEFT_RUN_DIR given by hand is never replaced', () => {

@@ -1,7 +1,8 @@
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { chooseRunDirectory, mappedUid } from '../../../src/cni/run-directory.ts';
+import { chooseRunDirectory, mappedUid, ownDirectoryIn } from '../../../src/cni/run-directory.ts';
 
 const defaultDirectory = join(tmpdir(), 'nobody-made-this', 'weft');
 
@@ -13,6 +14,26 @@ describe('the run directory', () => {
   ])('with $env of somebody who can make the default one', ({ env, want }) => {
     expect(chooseRunDirectory({ env, uid: 0, defaultDirectory })).toBe(want);
   });
+});
+
+test('a name that somebody else has taken keeps nobody from a directory', () => {
+  const shared = mkdtempSync(join(tmpdir(), 'weft-shared-'));
+  const uid = process.getuid?.() ?? 0;
+  const chosen = (by: number) => ownDirectoryIn(shared, 'weft-7', by).slice(shared.length + 1);
+  try {
+    expect(chosen(uid)).toBe('weft-7');
+    mkdirSync(join(shared, 'weft-7'));
+    expect([chosen(uid), chosen(uid + 1)]).toEqual(['weft-7', 'weft-7-1']);
+    writeFileSync(join(shared, 'weft-7-1'), '');
+    symlinkSync('weft-7', join(shared, 'weft-7-2'));
+    expect(chosen(uid + 1)).toBe('weft-7-3');
+    // One's own comes first, also when a name before it is free again.
+    mkdirSync(join(shared, 'weft-7-3'));
+    rmSync(join(shared, 'weft-7'), { recursive: true });
+    expect([chosen(uid), chosen(uid + 1)]).toEqual(['weft-7-3', 'weft-7']);
+  } finally {
+    rmSync(shared, { recursive: true });
+  }
 });
 
 test.each([
