@@ -104,6 +104,11 @@ if [ "$arch" != "$own" ]; then
   foreign() { timeout 120 "qemu-${triplet%%-*}-static" -L "$work/base" "$@"; }
   node_there=$work/tree/opt/weft/bin/node
   foreign "$node_there" "$work/tree/opt/weft/lib/weft.mjs" version | grep -F "weft $version" >/dev/null
+  # V8 refuses the compiled form of another architecture: the standalone gets its own.
+  bundled="const b = fs.readFileSync('dist/weft-cni.bin'); fs.writeSync(1, b.subarray(8 + b.readUInt32LE(0)))"
+  node -e "$bundled" >"$work/weft-cni.js"
+  mapfile -t flags <native/shim/node-flags
+  foreign "$node_there" "${flags[@]}" scripts/code-cache.ts "$work/weft-cni.js" "$work/tree/opt/weft/lib/weft-cni.bin"
   addon="require('$work/tree/opt/weft/lib/weft.node').readSysctl(-1, 'kernel/ostype')"
   [ "$(foreign "$node_there" -p "$addon.trim()")" = Linux ]
   foreign "$work/base/usr/sbin/xtables-legacy-multi" iptables --version >/dev/null
