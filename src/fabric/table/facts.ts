@@ -19,7 +19,7 @@ export interface FabricTableFacts {
   readonly podLinks?: readonly string[];
   /**
    * Undefined: nobody is masqueraded. `direct` are the destinations that see a pod's own address,
-   * multicast and link-local ones not among them, which always do.
+   * multicast ones not among them, which always do.
    */
   readonly masquerade:
     | { readonly direct: readonly Cidr[]; readonly families: readonly IPFamily[] }

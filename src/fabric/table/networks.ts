@@ -8,13 +8,13 @@ import type { FabricTableFacts } from './facts.ts';
 /** For which IPv6 pods the node's address stands outside of the cluster. */
 export type MasqueradeIPv6 = 'ula' | 'all' | 'none';
 
-/** Destinations that nobody is masqueraded for: groups, and the link's own (RFC 5771, 3927, 4291). */
-export const ALWAYS_DIRECT: readonly Cidr[] = [
-  '224.0.0.0/4',
-  '169.254.0.0/16',
-  'ff00::/8',
-  'fe80::/10',
-].map(parseCidr);
+/**
+ * Destinations that nobody is masqueraded for: groups, and what no router passes on (RFC 5771, RFC
+ * 4291). IPv4's link-local network is not among them: a cloud answers nodes at 169.254.169.254, not pods.
+ */
+export const ALWAYS_DIRECT: readonly Cidr[] = ['224.0.0.0/4', 'ff00::/8', 'fe80::/10'].map(
+  parseCidr,
+);
 
 /** RFC 4193: no router outside knows the way back. */
 const UNIQUE_LOCAL = parseCidr('fc00::/7');
