@@ -105,6 +105,7 @@ export class Prober {
     this.#lookedAtMs.set(next, clock.now());
     const finding = await this.#look(path);
     this.#isLooking = false;
+    if (this.#isStopped) return;
     // It may be another way by now, or another size, and then it is looked at anew.
     if (this.#paths.has(next) && finding.wanted === this.#wanted) onFinding(finding);
     this.#after(PAUSE_MS);
@@ -116,9 +117,10 @@ export class Prober {
     let search = beginSearch(path.family, wanted);
     let roundTripMs: number | undefined;
     for (let size = nextSize(search); size !== undefined; size = nextSize(search)) {
-      if (this.#isStopped) break;
       search = noteLimit(search, knownMtu(path.target));
       const took = await this.#try(path, Math.min(size, search.most), roundTripMs);
+      // What is asked may be closed by now.
+      if (this.#isStopped) break;
       roundTripMs ??= took;
       const tried = noteSize(search, Math.min(size, search.most), took !== undefined);
       search = noteLimit(tried, knownMtu(path.target));

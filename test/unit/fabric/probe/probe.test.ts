@@ -113,6 +113,21 @@ test('a path that is told of again while it is looked at keeps what was found', 
   expect(clock.now() - startedAtMs).toBeLessThan(30_000);
 });
 
+test('after the end nothing is asked any more, of the kernel neither', async () => {
+  let isClosed = false;
+  let late = 0;
+  const { clock, path, prober, found } = probing(0, () => {
+    if (isClosed) late += 1;
+    return undefined;
+  });
+  await clock.advance(40);
+  expect(path.sizes).toEqual([1450]);
+  isClosed = true;
+  prober.close();
+  expect(await found()).toBeUndefined();
+  expect([path.sizes, late]).toEqual([[1450], 0]);
+});
+
 describe('answers', () => {
   const question = encodeProbe({ kind: 'ask', id: 7n, bytes: 1400 });
 
