@@ -1,6 +1,6 @@
 /** The agent beside an API server: what it tells the server, and a start without it. */
 import type { ChildProcess } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -66,7 +66,10 @@ function startAgent(name = 'node-a', state = stateDir()) {
   const flags = ['--components', 'proxy', '--node-name', name, '--log-level', 'debug'];
   const directories = ['--run-dir', join(directory, 'run'), '--state-dir', state];
   const source = ['--kubeconfig', join(directory, 'kubeconfig')];
-  const child = node.start(process.execPath, [WEFT, 'agent', ...flags, ...directories, ...source]);
+  return follow(node.start(process.execPath, [WEFT, 'agent', ...flags, ...directories, ...source]));
+}
+
+function follow(child: ChildProcess) {
   let log = '';
   child.stderr?.on('data', (chunk) => {
     log += chunk;
@@ -74,9 +77,21 @@ function startAgent(name = 'node-a', state = stateDir()) {
   const end = async () => {
     const ended = new Promise((resolve) => child.once('exit', resolve));
     child.kill('SIGTERM');
-    await ended;
+    expect(await ended).toBe(0);
   };
   return { end, log: () => log };
+}
+
+/** The fabric of node-a alone; it is to leave the runtime of this machine alone. */
+function startFabric() {
+  const file = join(directory, 'fabric.json');
+  const config = {
+    ...{ components: ['fabric'], nodeName: 'node-a', runDir: join(directory, 'run') },
+    ...{ kubeconfig: join(directory, 'kubeconfig'), stateDir: join(directory, 'fabric-state') },
+    fabric: { manageConflist: false },
+  };
+  writeFileSync(file, JSON.stringify(config));
+  return follow(node.start(process.execPath, [WEFT, 'agent', '--config', file]));
 }
 
 /** What `weft status` says is wrong. */
@@ -129,6 +144,30 @@ test('a name that no Node has is not healthy, and the nearest is named', async (
   await agent.end();
 }, 60_000);
 
+const routes = () => node.run('ip', 'route', 'show', 'proto', '201');
+
+test('routes lead to the pods of other Nodes', async () => {
+  node.batch([
+    'link add eth0 type veth peer name lan',
+    'link set lan up',
+    'link set eth0 up',
+    'addr add 192.168.0.1/24 dev eth0',
+  ]);
+  for (const [name, n] of [
+    ['node-a', 1],
+    ['node-b', 2],
+  ] as const) {
+    put('nodes', {
+      ...{ apiVersion: 'v1', kind: 'Node', metadata: { name, uid: name } },
+      spec: { podCIDRs: [`10.244.${n}.0/24`] },
+      status: { addresses: [{ type: 'InternalIP', address: `192.168.0.${n}` }] },
+    });
+  }
+  const agent = startFabric();
+  await expect.poll(routes, WAIT).toContain('10.244.2.0/24');
+  await agent.end();
+}, 60_000);
+
 test('a node that starts without the API server serves what it last knew', async () => {
   const file = join(stateDir(), 'last-known-objects.jsonl');
   expect(readFileSync(file, 'utf8')).toContain('172.30.0.10');
@@ -142,5 +181,15 @@ test('a node that starts without the API server serves what it last knew', async
   const want = /^API server 127\S+: connection refused, for \d+ s; what was last read is served; /;
   await expect.poll(() => problems()[0], WAIT).toMatch(want);
   expect(agent.log()).not.toContain('"stack"');
+  await agent.end();
+}, 60_000);
+
+test('and the fabric leads to the Nodes it last knew, and takes nothing away', async () => {
+  node.run('ip', 'route', 'flush', 'proto', '201');
+  const newer = ['10.244.9.0/24', 'via', '192.168.0.9', 'dev', 'eth0'];
+  node.run('ip', 'route', 'add', ...newer, 'proto', '201', 'metric', '201');
+  const agent = startFabric();
+  await expect.poll(routes, WAIT).toContain('10.244.2.0/24');
+  expect(routes()).toContain('10.244.9.0/24');
   await agent.end();
 }, 60_000);
