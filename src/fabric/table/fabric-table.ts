@@ -8,6 +8,7 @@ import { Transaction } from '../../nftables/transaction.ts';
 import type { AuditedPart } from '../../util/audit.ts';
 import type { Clock } from '../../util/clock.ts';
 import { succeedsUnless, unlessErrno } from '../../util/errno.ts';
+import { withLastResult } from '../../util/last-result.ts';
 import type { Logger } from '../../util/log.ts';
 import { BoundedFrequencyRunner } from '../../util/runner.ts';
 import { ContentMaker, contentDifference, contentUnion, type TableContent } from './content.ts';
@@ -57,6 +58,11 @@ export class FabricTable {
   readonly #options: FabricTableOptions;
   readonly #repairer: BoundedFrequencyRunner;
   readonly #watch: { close(): void };
+  /** Kept, as the digest of its definition costs more than most changes of elements. */
+  readonly #applier = withLastResult(
+    (tunnelPort: number | undefined) =>
+      new TableApplier(this.#options.connection, tableDefinition(tunnelPort)),
+  );
   readonly #maker = new ContentMaker();
   #facts: FabricTableFacts | undefined;
   /** What the kernel holds; undefined when it has to be read. */
@@ -144,10 +150,6 @@ export class FabricTable {
   #wantedOf(facts: FabricTableFacts): Wanted {
     const { tunnel, isPartial = false } = facts;
     return { tunnelPort: tunnel?.port, content: this.#maker.make(facts), isPartial };
-  }
-
-  #applier(tunnelPort: number | undefined): TableApplier {
-    return new TableApplier(this.#options.connection, tableDefinition(tunnelPort));
   }
 
   /** Undefined when the kernel does not hold what it is thought to hold. */
