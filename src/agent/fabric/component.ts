@@ -145,7 +145,9 @@ function startNodeLife(
     removeFormerGateways: (facts, present) => removeFormerGateways(parts.rtnl, facts, present),
     followMtu: (facts) => followMtu(parts.rtnl, facts),
     report: (event) =>
-      objects.events.send({ about: nodeOf(config), action: 'PrepareNode', ...event }),
+      objects.events.send({
+        ...{ about: nodeOf(config), controller: 'weft', action: 'PrepareNode', ...event },
+      }),
     clock,
     log,
   });

@@ -46,7 +46,8 @@ export function startPathProbes(context: ClusterContext, rtnl: RouteLookup): Pat
       log.warn({ problems: note }, 'packets of pods do not arrive at other nodes');
       const about = nodeOf(config);
       objects.events.send({
-        ...{ about, type: 'Warning', reason: 'PathMTU', action: 'ProbePath', note },
+        ...{ about, type: 'Warning', reason: 'PathMTU', controller: 'weft' },
+        ...{ action: 'ProbePath', note },
       });
     },
   });

@@ -17,6 +17,8 @@ export interface EventNote {
   readonly type: 'Normal' | 'Warning';
   /** One word, constant: `Starting`. */
   readonly reason: string;
+  /** Who tells it; absent: what dashboards select kube-proxy's events by. */
+  readonly controller?: string;
   /** What was being done: `StartKubeProxy`. */
   readonly action: string;
   readonly note: string;
@@ -43,8 +45,6 @@ export interface ApiEventsOptions {
   readonly signal: AbortSignal;
 }
 
-/** The name dashboards and alerts select kube-proxy's events by. */
-const CONTROLLER = 'kube-proxy';
 /** Events of cluster-scoped objects live there. */
 const DEFAULT_NAMESPACE = 'default';
 const MAX_NOTE_LENGTH = 1024;
@@ -102,7 +102,7 @@ export class ApiEvents implements EventSink {
 
 /** The object to create; `nowMs` also makes its name unique, as client-go's recorder does. */
 export function renderEvent(
-  { about, type, reason, action, note }: EventNote,
+  { about, type, reason, controller = 'kube-proxy', action, note }: EventNote,
   nodeName: string,
   nowMs: number,
 ) {
@@ -118,8 +118,8 @@ export function renderEvent(
     },
     // metav1.MicroTime.
     eventTime: new Date(nowMs).toISOString().replace('Z', '000Z'),
-    reportingController: CONTROLLER,
-    reportingInstance: `${CONTROLLER}-${nodeName}`,
+    reportingController: controller,
+    reportingInstance: `${controller}-${nodeName}`,
     action,
     reason,
     type,

@@ -62,6 +62,12 @@ describe('ApiEvents', () => {
     ]);
   });
 
+  test('what kube-proxy does not do is not told in its name', () => {
+    const event = renderEvent({ ...STARTING, controller: 'weft' }, 'node-a', 0);
+    expect(event.reportingController).toBe('weft');
+    expect(event.reportingInstance).toBe('weft-node-a');
+  });
+
   test('an event on a Service lives in its namespace', () => {
     const about = { kind: 'Service', namespace: 'ns', name: 'svc' } as const;
     const event = renderEvent({ ...STARTING, about, note: 'x'.repeat(2000) }, 'node-a', 0);
