@@ -31,10 +31,12 @@ const PAUSE_MS = 20;
 /** How long an answer is awaited: this, or once the path has answered, some of its round trips. */
 const ANSWER_MS = { least: 200, most: 1_000 } as const;
 const ROUND_TRIPS = 8;
+/** Paths looked at together, as those that answer nothing take seconds each. */
+const MOST_LOOKS = 128;
 /** One lost packet says nothing of its size. */
 const TRIES = 3;
-/** Answers in a second, whoever asks. */
-const MOST_ANSWERS = 1_000;
+/** Answers in a second, whoever asks, and to one of them: pods can write a peer's address on questions. */
+const MOST_ANSWERS = { toAll: 1_000, toOne: 50 } as const;
 
 interface Question {
   readonly resolve: (roundTripMs: number | undefined) => void;
@@ -42,7 +44,7 @@ interface Question {
 }
 
 /**
- * Asks peers, one path after the other, whether packets of the size that pods use arrive, and finds
+ * Asks peers, one path after the other and some at a time, whether packets of the size that pods use arrive, and finds
  * the size that does where they do not. Answers what peers ask, nobody else.
  */
 export class Prober {
@@ -50,12 +52,14 @@ export class Prober {
   readonly #questions = new Map<bigint, Question>();
   readonly #lookedAtMs = new Map<string, number>();
   #paths: ReadonlyMap<string, ProbedPath> = new Map();
-  #isLooking = false;
+  /** Paths that are being looked at. */
+  readonly #underway = new Set<string>();
   #wanted = 0;
   #allowed: ReadonlySet<IP> = new Set();
+  #turnAtMs = Number.POSITIVE_INFINITY;
   #cancel: (() => void) | undefined;
   #isStopped = false;
-  #answersIn = { second: 0, count: 0 };
+  #answersIn = { second: 0, count: 0, to: new Map<IP, number>() };
 
   constructor(options: ProberOptions) {
     this.#options = options;
@@ -71,7 +75,7 @@ export class Prober {
     for (const key of this.#lookedAtMs.keys()) {
       if (!this.#paths.has(key)) this.#lookedAtMs.delete(key);
     }
-    if (!this.#isLooking) this.#after(PAUSE_MS);
+    this.#after(PAUSE_MS);
   }
 
   close(): void {
@@ -81,33 +85,43 @@ export class Prober {
     this.#options.socket.close();
   }
 
+  /** The next turn is after this time, or before. */
   #after(ms: number): void {
+    const { clock } = this.#options;
+    const atMs = clock.now() + ms;
+    if (this.#isStopped || this.#turnAtMs <= atMs) return;
     this.#cancel?.();
-    if (!this.#isStopped) this.#cancel = this.#options.clock.schedule(ms, () => void this.#turn());
+    this.#turnAtMs = atMs;
+    this.#cancel = clock.schedule(ms, () => {
+      this.#turnAtMs = Number.POSITIVE_INFINITY;
+      this.#turn();
+    });
   }
 
-  /** One path at a time, of those that are due the one that has waited longest. */
-  async #turn(): Promise<void> {
-    const { clock, onFinding } = this.#options;
+  /** Of the paths that are due the one that has waited longest; who ends a look takes the next turn. */
+  #turn(): void {
+    if (this.#underway.size >= MOST_LOOKS) return;
     const lookedAtMs = (key: string) => this.#lookedAtMs.get(key) ?? Number.NEGATIVE_INFINITY;
     let next: string | undefined;
     for (const key of this.#paths.keys()) {
+      if (this.#underway.has(key)) continue;
       if (next === undefined || lookedAtMs(key) < lookedAtMs(next)) next = key;
     }
     const path = this.#paths.get(next ?? '');
     if (next === undefined || path === undefined) return;
-    const waitMs = lookedAtMs(next) + ROUND_MS - clock.now();
-    if (waitMs > 0) {
-      this.#after(waitMs);
-      return;
-    }
-    this.#isLooking = true;
-    this.#lookedAtMs.set(next, clock.now());
+    const waitMs = lookedAtMs(next) + ROUND_MS - this.#options.clock.now();
+    if (waitMs <= 0) void this.#lookAt(next, path);
+    this.#after(Math.max(waitMs, PAUSE_MS));
+  }
+
+  async #lookAt(key: string, path: ProbedPath): Promise<void> {
+    this.#underway.add(key);
+    this.#lookedAtMs.set(key, this.#options.clock.now());
     const finding = await this.#look(path);
-    this.#isLooking = false;
+    this.#underway.delete(key);
     if (this.#isStopped) return;
     // It may be another way by now, or another size, and then it is looked at anew.
-    if (this.#paths.has(next) && finding.wanted === this.#wanted) onFinding(finding);
+    if (this.#paths.has(key) && finding.wanted === this.#wanted) this.#options.onFinding(finding);
     this.#after(PAUSE_MS);
   }
 
@@ -167,14 +181,18 @@ export class Prober {
       question?.resolve(clock.now() - question.askedAtMs);
       return;
     }
-    if (!this.#allowed.has(from) || !this.#mayAnswer()) return;
+    if (!this.#allowed.has(from) || !this.#mayAnswer(from)) return;
     socket.send(from, port, encodeProbe({ ...message, kind: 'answer' }));
   }
 
-  #mayAnswer(): boolean {
+  #mayAnswer(from: IP): boolean {
     const second = Math.floor(this.#options.clock.now() / 1_000);
-    if (second !== this.#answersIn.second) this.#answersIn = { second, count: 0 };
+    if (second !== this.#answersIn.second) this.#answersIn = { second, count: 0, to: new Map() };
+    const { to } = this.#answersIn;
+    const toOne = to.get(from) ?? 0;
+    if (toOne >= MOST_ANSWERS.toOne || this.#answersIn.count >= MOST_ANSWERS.toAll) return false;
+    to.set(from, toOne + 1);
     this.#answersIn.count += 1;
-    return this.#answersIn.count <= MOST_ANSWERS;
+    return true;
   }
 }

@@ -10,7 +10,7 @@ import { FakeClock } from '../../../support/fake-clock.ts';
 const PORT = 8473;
 const TARGET = parseIP('10.244.2.0');
 const PATH: ProbedPath = { node: 'n2', family: 4, target: TARGET, way: 'vxlan' };
-const ALLOWED = new Set([parseIP('192.0.2.2')]);
+const ALLOWED = new Set(['192.0.2.2', '192.0.2.3'].map(parseIP));
 
 /** A path that carries packets up to `mtu` bytes, to a node that answers; `mtu` 0 carries nothing. */
 class FakePath implements ProbeSocket {
@@ -128,6 +128,29 @@ test('after the end nothing is asked any more, of the kernel neither', async () 
   expect([path.sizes, late]).toEqual([[1450], 0]);
 });
 
+test('a thousand peers that answer nothing hold nobody up', async () => {
+  const clock = new FakeClock();
+  const path = new FakePath(1400);
+  const send = path.send.bind(path);
+  path.send = (to, port, message) => {
+    if (to === TARGET) send(to, port, message);
+  };
+  const found = new Map<string, number>();
+  let id = 0n;
+  const prober = new Prober({
+    ...{ socket: path, port: PORT, clock, randomId: () => ++id, knownMtu: unknown },
+    onFinding: ({ path: { node }, mtu }) => found.set(node, mtu),
+  });
+  const silent = Array.from({ length: 1_000 }, (_, i) => {
+    return { ...PATH, node: `silent${i}`, target: parseIP(`10.200.${i >> 8}.${i & 255}`) };
+  });
+  prober.follow([...silent, PATH], 1450, ALLOWED);
+  const startedAtMs = clock.now();
+  while (!found.has('n2') && clock.now() - startedAtMs < 120_000) await clock.advance(20);
+  expect(found.get('n2')).toBeGreaterThan(1390);
+  prober.close();
+});
+
 describe('answers', () => {
   const question = encodeProbe({ kind: 'ask', id: 7n, bytes: 1400 });
 
@@ -149,9 +172,19 @@ describe('answers', () => {
     expect(path.answered).toEqual([]);
   });
 
-  test('at most a thousand in a second', () => {
+  test('who asks, or is said to ask, for too much leaves answers to others', () => {
     const { path } = probing(1450, unknown);
     for (let i = 0; i < 5_000; i += 1) path.arrive(question, parseIP('192.0.2.2'));
+    expect(path.answered).toHaveLength(50);
+    path.arrive(question, parseIP('192.0.2.3'));
+    expect(path.answered.at(-1)?.to).toBe('192.0.2.3');
+  });
+
+  test('at most a thousand in a second', () => {
+    const { path, prober } = probing(1450, unknown);
+    const peers = Array.from({ length: 100 }, (_, i) => parseIP(`192.0.2.${i}`));
+    prober.follow([PATH], 1450, new Set(peers));
+    for (const peer of peers) for (let i = 0; i < 50; i += 1) path.arrive(question, peer);
     expect(path.answered).toHaveLength(1_000);
   });
 
