@@ -19,7 +19,7 @@ export class ClaimKeeper {
     this.#known = undefined;
     if (known !== undefined && known.reserved === reserved && takeChanges(known, nodes)) {
       this.#known = known;
-      return { owned: known.owned, refused: new Map() };
+      return { owned: known.owned, misplaced: new Map(), refused: new Map() };
     }
     const claims = claimPodCIDRs(nodes.values(), reserved);
     if (claims.refused.size === 0) this.#known = knownOf(nodes, reserved);

@@ -1,5 +1,5 @@
-import type { Cidr } from '../net/cidr.ts';
-import type { IP } from '../net/ip.ts';
+import { type Cidr, parseCidr } from '../net/cidr.ts';
+import type { IP, IPFamily } from '../net/ip.ts';
 import { withLastResult } from '../util/last-result.ts';
 import { ClaimKeeper } from './claim-keeper.ts';
 import type { Reserved } from './claims.ts';
@@ -36,6 +36,13 @@ export type ReadNeighbourhood = (
 ) => Neighbourhood;
 
 const NO_ADDRESSES: FabricNode['addresses'] = {};
+const NO_STRAYS: ReadonlySet<IP> = new Set();
+
+/** Addresses of the host, of a link, of groups (RFC 6890): no other node has pods there. */
+const SPECIAL_NETWORKS = [
+  ...['0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/3'],
+  ...['::/127', 'fe80::/10', 'ff00::/8'],
+].map((text) => ({ cidr: parseCidr(text), what: `the special network ${text}` }));
 
 /** A pure function that remembers its last answer, and of the next looks only at what changed. */
 export function neighbourhoodReader(): ReadNeighbourhood {
@@ -45,13 +52,18 @@ export function neighbourhoodReader(): ReadNeighbourhood {
   return (nodeName, nodes, facts, settings) => {
     const own = nodes.get(nodeName);
     const underlay = underlayOf(facts, own?.addresses ?? NO_ADDRESSES);
-    const { owned, refused } = keeper.claim(nodes, reservedOf(underlay, settings));
+    const { owned, misplaced, refused } = keeper.claim(nodes, reservedOf(underlay, settings));
     const others = [...nodes.values()].filter(({ name }) => name !== nodeName);
+    const ownAddresses = new Set(Object.values(own?.addresses ?? NO_ADDRESSES));
+    const usable = ({ name, addresses }: FabricNode) =>
+      without(addresses, ownAddresses, misplaced.get(name) ?? NO_STRAYS);
     return {
       underlay,
       own,
       podCIDRs: owned.get(nodeName) ?? [],
-      peers: others.map((node) => ({ node, podCIDRs: owned.get(node.name) ?? [] })),
+      peers: others.map((node) => {
+        return { node, podCIDRs: owned.get(node.name) ?? [], addresses: usable(node) };
+      }),
       problems: [...nodes.values()].flatMap(({ name, problems }) =>
         [...problems, ...(refused.get(name) ?? [])].map((problem) => `node ${name}: ${problem}`),
       ),
@@ -59,17 +71,32 @@ export function neighbourhoodReader(): ReadNeighbourhood {
   };
 }
 
+/** The same value where all are used, which nearly always is the case. */
+function without(
+  addresses: FabricNode['addresses'],
+  ...unusable: readonly ReadonlySet<IP>[]
+): FabricNode['addresses'] {
+  const isUsed = (ip: IP) => !unusable.some((each) => each.has(ip));
+  if (Object.values(addresses).every(isUsed)) return addresses;
+  const used: { -readonly [family in IPFamily]?: IP } = {};
+  for (const family of [4, 6] as const) {
+    const ip = addresses[family];
+    if (ip !== undefined && isUsed(ip)) used[family] = ip;
+  }
+  return used;
+}
+
 function readReserved(
   { networks }: Underlay,
   { clusterCIDRs, serviceCIDRs }: FabricSettings,
 ): Reserved {
   const ofServices = serviceCIDRs.map((cidr) => ({ cidr, what: 'the addresses of Services' }));
-  return { clusterCIDRs, taken: [...networks, ...ofServices] };
+  return { clusterCIDRs, taken: [...networks, ...ofServices, ...SPECIAL_NETWORKS] };
 }
 
 /** Addresses that tunnel packets may come from: those of all Nodes. */
 export function peerAddresses(peers: readonly Peer[]): readonly IP[] {
-  return peers.flatMap(({ node }) => Object.values(node.addresses));
+  return peers.flatMap(({ addresses }) => Object.values(addresses));
 }
 
 /** Why this node cannot have pods, with the cure; undefined when it can. */

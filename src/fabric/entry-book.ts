@@ -1,11 +1,22 @@
 import type { EntryChange, Tunnels } from '../kernel/types.ts';
+import { summarized } from '../util/complaints.ts';
 import { inParts } from '../util/turns.ts';
 import { type Entries, type Entry, entryKey, entryText, isSameEntry } from './entries.ts';
 
 /** As many as one datagram carries. */
 const PART = 256;
-/** A person reads a few. */
-const MOST_FAILURES = 5;
+/**
+ * The kernel's answers to what can never be: a gateway that is a broadcast address, this node's own, or
+ * on no link. What is behind it when a link is just going is told of by an event.
+ */
+const REFUSALS: readonly string[] = ['EINVAL', 'ENETUNREACH', 'EHOSTUNREACH'];
+
+/** What could not be changed, in words. */
+export interface Unapplied {
+  /** For what another node says of itself: nothing that trying again would change. */
+  readonly refused: readonly string[];
+  readonly failed: readonly string[];
+}
 
 /** What of the fabric is in the kernel, as far as is known: what was read, and what was written since. */
 export class EntryBook {
@@ -45,25 +56,30 @@ export class EntryBook {
     }
   }
 
-  /** Makes the changes in their order, others having their turn; gives what failed, in words. */
+  /** Makes the changes in their order, others having their turn; on `tunnel` nothing is a Node's word. */
   async apply(
     kernel: Pick<Tunnels, 'applyEntries'>,
     changes: readonly EntryChange[],
-  ): Promise<readonly string[]> {
-    const failures: string[] = [];
-    let failed = 0;
+    tunnel: number | undefined,
+  ): Promise<Unapplied> {
+    const refused: string[] = [];
+    const failed: string[] = [];
     for await (const part of inParts(changes, PART)) {
       const outcomes = kernel.applyEntries(part);
       for (const [i, change] of part.entries()) {
         const error = outcomes[i];
         if (error === undefined) this.#note(change);
-        else if (++failed <= MOST_FAILURES) {
-          failures.push(`${change.action} ${entryText(change)}: ${error.message}`);
+        else {
+          const isRefused =
+            change.action === 'put' &&
+            change.entry.link !== tunnel &&
+            REFUSALS.includes(error.code);
+          const text = `${change.action} ${entryText(change)}: ${error.message}`;
+          (isRefused ? refused : failed).push(text);
         }
       }
     }
-    const more = failed - failures.length;
-    return more === 0 ? failures : [...failures, `and ${more} more entries`];
+    return { refused: summarized(refused), failed: summarized(failed) };
   }
 
   #note(change: EntryChange): void {

@@ -1,6 +1,7 @@
 import type { Node } from '../kube/types.ts';
 import { cidrFamily } from '../net/cidr.ts';
 import type { Clock } from '../util/clock.ts';
+import { Reminder } from '../util/complaints.ts';
 import { toError, WeftError } from '../util/errors.ts';
 import type { Logger } from '../util/log.ts';
 import { BoundedFrequencyRunner } from '../util/runner.ts';
@@ -49,6 +50,9 @@ const RETRY_MS = 1_000;
 const READ_BACK_MS = 60_000;
 /** Two who undo each other's work do not spin. */
 const SUSPECT_INTERVAL_MS = 200;
+/** Nor do they fill the log: what was not said is counted with the next. */
+const REPAIRS_SAID_MS = 60_000;
+const ERRORS_SAID_MS = 10_000;
 
 /**
  * Keeps routes, neighbours and forwarding entries to the pods of all other nodes in the kernel: takes
@@ -72,11 +76,16 @@ export class Fabric {
   #cancelSuspicion: (() => void) | undefined;
   #report: FabricReport = NOTHING_YET;
   #lastError = '';
+  #unsaidRepairs = 0;
+  readonly #repairsSaid: Reminder;
+  readonly #errorSaid: Reminder;
 
   constructor(options: FabricOptions) {
     this.#options = options;
     this.#settings = options.settings;
     this.#log = options.log;
+    this.#repairsSaid = new Reminder(options.clock, REPAIRS_SAID_MS);
+    this.#errorSaid = new Reminder(options.clock, ERRORS_SAID_MS);
     this.#runner = new BoundedFrequencyRunner(() => this.#reconcile(), {
       ...{ minIntervalMs: MIN_INTERVAL_MS, retryIntervalMs: RETRY_MS, maxIntervalMs: READ_BACK_MS },
       clock: options.clock,
@@ -163,18 +172,24 @@ export class Fabric {
     const { backend } = settings;
     const plan = this.#planner.plan({ ...hood, backend, tunnel });
     const unguarded = guard(hood, facts, true);
-    const changes = entryChanges(this.#book.entries, plan.entries).filter(
-      ({ action }) => this.#isConfirmed || action === 'put',
+    // A device that only could not be changed goes on carrying what it carries.
+    const kept = problem === undefined ? undefined : tunnelIndex(facts);
+    const due = entryChanges(this.#book.entries, plan.entries);
+    const changes = due.filter(
+      ({ action, entry }) => action === 'put' || (this.#isConfirmed && entry.link !== kept),
     );
-    const failed = await this.#book.apply(kernel.rtnl, changes);
+    const { failed, refused } = await this.#book.apply(kernel.rtnl, changes, tunnel?.link);
     const isWhole = failed.length === 0 && this.#isConfirmed;
-    if (isWhole && facts !== known) this.#book.settle(plan.entries);
+    const isSettled = isWhole && refused.length === 0 && changes.length === due.length;
+    if (isSettled && facts !== known) this.#book.settle(plan.entries);
     if (backend === 'none') this.#removeTunnel();
     const unsettled = isWhole ? guard(hood, facts, false) : unguarded;
     const failures = [problem, unsettled, ...failed].filter((each) => each !== undefined);
-    this.#tell({ hood, plan, why: why ?? failures[0] ?? '', failures });
+    this.#tell({ hood, plan, why: why ?? failures[0] ?? '', failures: [...failures, ...refused] });
+    if (refused.length > 0)
+      this.#complain(refused.join('; '), 'the kernel refuses what Nodes ask for');
     if (failures.length > 0) throw new WeftError('EFABRIC', failures.join('; '));
-    this.#lastError = '';
+    if (refused.length === 0) this.#lastError = '';
   }
 
   #readBack(): UnderlayFacts {
@@ -182,8 +197,11 @@ export class Fabric {
     const { underlay, entries } = readKernelState(kernel.rtnl);
     const before = this.#book.repairs;
     this.#book.readBack(entries);
-    const repairs = this.#book.repairs - before;
-    if (repairs > 0) this.#log.warn({ repairs }, 'somebody changed entries of the fabric');
+    this.#unsaidRepairs += this.#book.repairs - before;
+    if (this.#unsaidRepairs > 0 && this.#repairsSaid.isDue('')) {
+      this.#log.warn({ repairs: this.#unsaidRepairs }, 'somebody changed entries of the fabric');
+      this.#unsaidRepairs = 0;
+    }
     this.#facts = underlay;
     this.#readAtMs = clock.now();
     return underlay;
@@ -249,8 +267,16 @@ export class Fabric {
   #noteError(err: Error): void {
     // What is there may be other than believed, as a change has failed.
     this.#facts = undefined;
-    if (err.message === this.#lastError) return;
-    this.#lastError = err.message;
-    this.#log.error({ err }, 'the fabric is not complete, trying again');
+    this.#complain(err.message, 'the fabric is not complete, trying again');
   }
+
+  #complain(reason: string, message: string): void {
+    if (reason === this.#lastError || !this.#errorSaid.isDue('')) return;
+    this.#lastError = reason;
+    this.#log.error({ reason }, message);
+  }
+}
+
+function tunnelIndex({ links }: UnderlayFacts): number | undefined {
+  return links.find(({ name }) => name === TUNNEL_NAME)?.index;
 }

@@ -16,6 +16,8 @@ export interface Peer {
   readonly node: FabricNode;
   /** Those of its podCIDRs that are its own. */
   readonly podCIDRs: readonly Cidr[];
+  /** Those of its InternalIPs that are used. */
+  readonly addresses: FabricNode['addresses'];
 }
 
 /** The device that tunnels end at. */
@@ -38,7 +40,7 @@ export interface PlanFacts {
 
 export interface PlannedPeer {
   readonly name: string;
-  /** InternalIPs of the node. */
+  /** InternalIPs of the node that are used. */
   readonly addresses: readonly IP[];
   readonly path: Path;
   readonly podCIDRs: readonly Cidr[];
@@ -102,6 +104,8 @@ function isSameGround(a: Ground | undefined, b: Ground): boolean {
 function isSamePeer(a: Peer, b: Peer): boolean {
   return (
     a.node === b.node &&
+    a.addresses[4] === b.addresses[4] &&
+    a.addresses[6] === b.addresses[6] &&
     a.podCIDRs.length === b.podCIDRs.length &&
     a.podCIDRs.every((cidr, i) => cidr === b.podCIDRs[i])
   );
@@ -110,7 +114,7 @@ function isSamePeer(a: Peer, b: Peer): boolean {
 function look(peer: Peer, facts: PlanFacts): Known {
   const { path, problems, entries } = planPeer(peer, facts);
   const { name } = peer.node;
-  const addresses = Object.values(peer.node.addresses);
+  const addresses = Object.values(peer.addresses);
   const planned = { name, addresses, podCIDRs: peer.podCIDRs, path, problems };
   return { peer, planned, entries: entries.map((entry) => [entryKey(entry), entry]) };
 }
@@ -139,11 +143,11 @@ function neighbours({ entries }: { readonly entries: readonly Entry[] }): readon
 }
 
 /** Routes over the link that both nodes are on. */
-function directRoutes({ node, podCIDRs }: Peer, underlay: Underlay) {
+function directRoutes({ addresses, podCIDRs }: Peer, underlay: Underlay) {
   const routes: Entry[] = [];
   const problems: string[] = [];
   for (const cidr of podCIDRs) {
-    const found = directGateway(node, cidrFamily(cidr), underlay);
+    const found = directGateway(addresses, cidrFamily(cidr), underlay);
     if (typeof found === 'string') problems.push(`${cidr}: ${found}`);
     else routes.push(routeTo(cidr, found));
   }
@@ -152,7 +156,7 @@ function directRoutes({ node, podCIDRs }: Peer, underlay: Underlay) {
 
 /** An address of either family will do: IPv4 can go by an IPv6 router (RFC 5549), not the reverse. */
 function directGateway(
-  { addresses }: FabricNode,
+  addresses: Peer['addresses'],
   family: IPFamily,
   underlay: Underlay,
 ): { readonly gateway: IP; readonly link: number } | string {
@@ -175,13 +179,13 @@ const NO_IPV6 =
 
 /** Who the peer's tunnel is, where it is, and what it is for. */
 function tunnelEntries(
-  { node, podCIDRs }: Peer,
+  { node, podCIDRs, addresses }: Peer,
   { tunnel, underlay }: PlanFacts,
 ): Omit<PeerPlan, 'path'> & { readonly isReached: boolean } {
   const nothing = { isReached: false, entries: [] };
   if (tunnel === undefined) return { ...nothing, problems: ['there is no tunnel device'] };
   const { link, family, hasIPv6 } = tunnel;
-  const remote = node.addresses[family];
+  const remote = addresses[family];
   if (remote === undefined) {
     const lacking = `the node has no IPv${family} InternalIP, which tunnels use here`;
     return { ...nothing, problems: [lacking] };

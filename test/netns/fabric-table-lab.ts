@@ -22,7 +22,11 @@ export const OUTSIDE = '192.0.2.254';
 export const OUTSIDE6 = '2001:db8::fe';
 
 export const FACTS: FabricTableFacts = {
-  tunnel: { port: TUNNEL_PORT, peers: ['192.0.2.2', '2001:db8::2'].map(parseIP) },
+  tunnel: {
+    port: TUNNEL_PORT,
+    peers: ['192.0.2.2', '2001:db8::2'].map(parseIP),
+    own: ['192.0.2.1', '2001:db8::1'].map(parseIP),
+  },
   podCIDRs: ['10.244.1.0/24', 'fd00:244:1::/64'].map(parseCidr),
   podLinks: ['cni0'],
   masquerade: { direct: ['10.244.0.0/16', 'fd00:244::/32'].map(parseCidr), families: [4, 6] },

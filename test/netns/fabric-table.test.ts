@@ -39,7 +39,11 @@ afterAll(() => lab.remove());
 
 const FACTS_OF_SECOND: FabricTableFacts = {
   ...FACTS,
-  tunnel: { port: TUNNEL_PORT, peers: ['192.0.2.1', '2001:db8::1'].map(parseIP) },
+  tunnel: {
+    port: TUNNEL_PORT,
+    peers: ['192.0.2.1', '2001:db8::1'].map(parseIP),
+    own: ['192.0.2.2', '2001:db8::2'].map(parseIP),
+  },
   podCIDRs: ['10.244.2.0/24', 'fd00:244:2::/64'].map(parseCidr),
 };
 
@@ -58,6 +62,7 @@ afterEach(async () => {
   lab.n1.run('conntrack', '-F');
 });
 
+const OWN = FACTS.tunnel?.own ?? [];
 const list = () => lab.n1.run('nft', 'list', 'table', 'inet', 'weft-fabric');
 const nft = (text: string) => lab.n1.run('nft', text);
 
@@ -126,7 +131,9 @@ describe('the table', () => {
     expect(first.table.sync({ ...FACTS })).toBe(false);
     expect(first.generation()).toBe(before);
     const peers = ['192.0.2.2', '192.0.2.3'].map(parseIP);
-    expect(first.table.sync({ ...FACTS, tunnel: { port: TUNNEL_PORT, peers } })).toBe(true);
+    expect(first.table.sync({ ...FACTS, tunnel: { port: TUNNEL_PORT, peers, own: OWN } })).toBe(
+      true,
+    );
     expect(first.generation()).toBe(before + 1);
     expect(list()).toContain('elements = { 192.0.2.2, 192.0.2.3 }');
   });
@@ -143,7 +150,10 @@ describe('the table', () => {
   });
 
   test('keeps what it has while there may be more, and is whole when there is not', () => {
-    const facts = { ...FACTS, tunnel: { port: TUNNEL_PORT, peers: [parseIP('192.0.2.3')] } };
+    const facts = {
+      ...FACTS,
+      tunnel: { port: TUNNEL_PORT, peers: [parseIP('192.0.2.3')], own: OWN },
+    };
     first.table.sync({ ...facts, isPartial: true });
     expect(list()).toContain('elements = { 192.0.2.2, 192.0.2.3 }');
     first.table.resync();
@@ -189,7 +199,7 @@ describe('the table', () => {
     const before = first.generation();
     first.table.sync({ ...FACTS, tunnel: undefined });
     expect(list()).not.toContain('192.0.2.2');
-    first.table.sync({ ...FACTS, tunnel: { port: 4789, peers: [] } });
+    first.table.sync({ ...FACTS, tunnel: { port: 4789, peers: [], own: OWN } });
     expect(list()).toContain('elements = { 4789 }');
     expect(first.generation()).toBe(before + 2);
   });
@@ -325,7 +335,7 @@ describe('the tunnel', () => {
 
   test('is closed to strangers, and open to peers from the moment that they are one', async () => {
     const peers = [parseIP('2001:db8::2')];
-    first.table.sync({ ...FACTS, tunnel: { port: TUNNEL_PORT, peers } });
+    first.table.sync({ ...FACTS, tunnel: { port: TUNNEL_PORT, peers, own: OWN } });
     expect(await seen(lab.p2, '10.244.1.10', 'tcp', 1_000)).toBe('TIMEOUT');
     const { fromStrangers, fromPods } = first.table.dropped();
     expect(fromStrangers).toBeGreaterThan(0n);
@@ -355,6 +365,16 @@ describe('the tunnel', () => {
     send(lab.p1, source, host, TUNNEL_PORT);
     lab.p1.run('ip', 'addr', 'del', `${source}/32`, 'dev', 'lo');
     await untilDropped({ fromPods: 3n, fromStrangers: 0n });
+  });
+
+  test('takes nothing from a pod of a peer that has the peer’s address', async () => {
+    lab.n2.run('ip', 'addr', 'add', '203.0.113.2/32', 'dev', 'lo');
+    lab.n1.run('ip', 'route', 'add', '203.0.113.2/32', 'via', NODES[1]);
+    const { fromStrangers } = second.table.dropped();
+    send(lab.p1, '10.244.1.10', '203.0.113.2', TUNNEL_PORT);
+    await until('it is dropped', () => second.table.dropped().fromStrangers >= fromStrangers + 3n);
+    lab.n1.run('ip', 'route', 'del', '203.0.113.2/32');
+    lab.n2.run('ip', 'addr', 'del', '203.0.113.2/32', 'dev', 'lo');
   });
 
   test('takes nothing from a pod by way of a Service', async () => {

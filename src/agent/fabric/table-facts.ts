@@ -12,7 +12,7 @@ import type { FabricSettings } from '../config/fabric-settings.ts';
  * podCIDRs: other nodes do not reach them any more, the outside shall. Pure.
  */
 export function tableFacts(
-  { podCIDRs: own, peers }: Pick<Neighbourhood, 'podCIDRs' | 'peers'>,
+  { own: ownNode, podCIDRs: own, peers }: Pick<Neighbourhood, 'own' | 'podCIDRs' | 'peers'>,
   node: UnderlayFacts & { readonly former: readonly IP[] },
   settings: FabricSettings,
   isPartial: boolean,
@@ -28,7 +28,10 @@ export function tableFacts(
   const families = masqueradedFamilies(podCIDRs, settings.masqueradeIPv6);
   return {
     isPartial,
-    tunnel: backend === 'none' ? undefined : { port, peers: peerAddresses(peers) },
+    tunnel:
+      backend === 'none'
+        ? undefined
+        : { port, peers: peerAddresses(peers), own: Object.values(ownNode?.addresses ?? {}) },
     podCIDRs,
     podLinks: podLinks(podCIDRs, node),
     masquerade: masquerade ? { direct, families } : undefined,

@@ -1,5 +1,5 @@
 import { type Cidr, cidrFamily } from '../../net/cidr.ts';
-import { type IPFamily, ipFamily } from '../../net/ip.ts';
+import { type IP, type IPFamily, ipFamily } from '../../net/ip.ts';
 import { ifnameBytes, ipBytes, portBytes } from '../../nftables/bytes.ts';
 import type { Element, NamedSet } from '../../nftables/model.ts';
 import { FAMILIES, POD_LINKS, SETS, TUNNEL_PORTS } from './definition.ts';
@@ -29,11 +29,14 @@ export class ContentMaker {
       this.#keys(TUNNEL_PORTS, port, portBytes),
       this.#keys(POD_LINKS, podLinks, ifnameBytes),
       ...FAMILIES.flatMap((family) => {
-        const { peers, pods, masqueraded, direct } = SETS[family];
+        const { peers, own, pods, masqueraded, direct } = SETS[family];
+        const addresses = (set: NamedSet, ips: readonly IP[]) =>
+          this.#keys(set, ofFamily(ips, ipFamily, family), ipBytes);
         const ranges = (set: NamedSet, cidrs: readonly Cidr[]) =>
           this.#entry(set, ofFamily(cidrs, cidrFamily, family), rangeOf, outermost);
         return [
-          this.#keys(peers, ofFamily(tunnel?.peers ?? [], ipFamily, family), ipBytes),
+          addresses(peers, tunnel?.peers ?? []),
+          addresses(own, tunnel?.own ?? []),
           ranges(pods, podCIDRs),
           ranges(masqueraded, masqueradedNetworks(facts)),
           ranges(direct, outside),

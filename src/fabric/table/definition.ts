@@ -5,7 +5,8 @@
  * Packets to the tunnel's port:
  * - Between this node and a peer they meet no connection tracking and so no NAT: the outer packet has
  *   the mark of the inner one and would else be masqueraded for it, with a wrong checksum on top.
- * - What reaches this node is a peer's, or it is dropped. That is decided at input, not before
+ * - What reaches this node is a peer's, for the address that the Node says, or it is dropped: a peer's pod
+ *   that sends to another address of this node may be masqueraded, and has the peer's address then. That is decided at input, not before
  *   connection tracking: a reply to a connection of a pod that was masqueraded with this very port is
  *   for the pod and passes.
  * - What a pod sends, under any address, reaches neither this node nor, under the node's own address
@@ -55,6 +56,8 @@ export const FAMILIES: readonly IPFamily[] = [4, 6];
 interface FamilySets {
   /** Addresses of nodes that may send to the tunnel's port. */
   readonly peers: NamedSet;
+  /** Addresses of this node that peers send to. */
+  readonly own: NamedSet;
   /** Networks of this node's pods. */
   readonly pods: NamedSet;
   /** Those of them whose connections to the outside have the node's address. */
@@ -112,6 +115,7 @@ function setsOf(family: IPFamily): FamilySets {
   const suffix = family === 4 ? 'ip' : 'ip6';
   return {
     peers: { name: `peers-${suffix}`, key: [saddr] },
+    own: { name: `own-${suffix}`, key: [daddr] },
     pods: { name: `pods-${suffix}`, key: [saddr], isInterval: true },
     masqueraded: { name: `masqueraded-${suffix}`, key: [saddr], isInterval: true },
     direct: { name: `direct-${suffix}`, key: [daddr], isInterval: true },
@@ -131,6 +135,7 @@ function perFamily(statementsOf: (family: IPFamily) => readonly Statement[]): re
 const isFromPodLink = lookup(POD_LINKS.key, POD_LINKS.name);
 const isFromPeer = (family: IPFamily) => lookup([FIELDS[family].saddr], SETS[family].peers.name);
 const isToPeer = (family: IPFamily) => lookup([FIELDS[family].daddr], SETS[family].peers.name);
+const isToOwn = (family: IPFamily) => lookup([FIELDS[family].daddr], SETS[family].own.name);
 const isFromPod = (family: IPFamily) => lookup([FIELDS[family].saddr], SETS[family].pods.name);
 
 /** A base chain of one rule, which most packets leave after two comparisons. */
@@ -171,7 +176,7 @@ function receivingChains(): readonly Chain[] {
       name: 'tunnel-received',
       rules: [
         rule(isFromPodLink, goTo(DROPPED.fromPods)),
-        ...perFamily((family) => [isFromPeer(family), returnVerdict]),
+        ...perFamily((family) => [isFromPeer(family), isToOwn(family), returnVerdict]),
         rule(jump('guarded-from-pods')),
         rule(goTo(DROPPED.fromStrangers)),
       ],

@@ -7,6 +7,7 @@ import { tableText } from '../../nftables/text.ts';
 import { Transaction } from '../../nftables/transaction.ts';
 import type { AuditedPart } from '../../util/audit.ts';
 import type { Clock } from '../../util/clock.ts';
+import { Reminder } from '../../util/complaints.ts';
 import { succeedsUnless, unlessErrno } from '../../util/errno.ts';
 import { withLastResult } from '../../util/last-result.ts';
 import type { Logger } from '../../util/log.ts';
@@ -49,6 +50,8 @@ interface Changed {
 
 /** Repair within a second, and no fight with who undoes it. */
 const REPAIR_INTERVALS = { minIntervalMs: 250, retryIntervalMs: 1_000 };
+/** All are counted, and some are told of. */
+const REPAIRS_SAID_MS = 10_000;
 
 /**
  * Keeps table `inet weft-fabric` as the last facts say, also after changes of others. What is in the
@@ -57,6 +60,7 @@ const REPAIR_INTERVALS = { minIntervalMs: 250, retryIntervalMs: 1_000 };
 export class FabricTable {
   readonly #options: FabricTableOptions;
   readonly #repairer: BoundedFrequencyRunner;
+  readonly #repairsSaid: Reminder;
   readonly #watch: { close(): void };
   /** Kept, as the digest of its definition costs more than most changes of elements. */
   readonly #applier = withLastResult(
@@ -73,6 +77,7 @@ export class FabricTable {
   constructor(options: FabricTableOptions) {
     const { clock, log, events } = options;
     this.#options = options;
+    this.#repairsSaid = new Reminder(clock, REPAIRS_SAID_MS);
     this.#repairer = new BoundedFrequencyRunner(async () => this.#readAgain(), {
       ...REPAIR_INTERVALS,
       clock,
@@ -199,7 +204,9 @@ export class FabricTable {
   #noteRepair(): void {
     if (this.#suspects === undefined) return;
     const by = [...this.#suspects];
-    this.#options.log.warn({ by }, 'fabric table changed by somebody else, put right');
+    if (this.#repairsSaid.isDue('')) {
+      this.#options.log.warn({ by }, 'fabric table changed by somebody else, put right');
+    }
     this.#options.onRepair(by);
   }
 

@@ -8,8 +8,13 @@ export interface FabricTableFacts {
    * it and until nothing is, and is not shut out because it is not known yet. Absent: this is all.
    */
   readonly isPartial?: boolean;
-  /** The port that carries the tunnel, and who may send to it; undefined without a tunnel. */
-  readonly tunnel: { readonly port: number; readonly peers: readonly IP[] } | undefined;
+  /**
+   * The port that carries the tunnel, who may send to it, and to which addresses of this node; undefined
+   * without a tunnel.
+   */
+  readonly tunnel:
+    | { readonly port: number; readonly peers: readonly IP[]; readonly own: readonly IP[] }
+    | undefined;
   /** This node's. */
   readonly podCIDRs: readonly Cidr[];
   /**

@@ -35,8 +35,10 @@ function answersAfter(change: (nodes: Map<string, FabricNode>) => void) {
   return kept;
 }
 
-const sorted = ({ owned, refused }: ReturnType<typeof claimPodCIDRs>) =>
-  [owned, refused].map((map) => Object.fromEntries([...map].toSorted()));
+const sorted = ({ owned, misplaced, refused }: ReturnType<typeof claimPodCIDRs>) =>
+  [owned, new Map<string, unknown>(misplaced), refused].map((map) =>
+    Object.fromEntries([...map].toSorted()),
+  );
 
 describe('one Node changes among many', () => {
   test.each<[string, FabricNode, string | undefined]>([
@@ -49,7 +51,11 @@ describe('one Node changes among many', () => {
     ['wants what is outside', fabricNode('new', ['11.0.0.0/24'], []), 'outside of clusterCIDRs'],
     ['wants it twice', fabricNode('new', ['10.4.0.0/24', '10.4.0.0/25'], []), 'another one of'],
     ['is in its own podCIDR', fabricNode('new', ['10.4.0.0/24'], ['10.4.0.1']), 'address of node'],
-    ['wants an address', fabricNode('new', ['10.5.0.0/16'], ['192.0.2.4']), undefined],
+    [
+      'wants an address',
+      fabricNode('new', ['10.5.0.0/16'], ['192.0.2.4']),
+      'is that of node n3 too',
+    ],
   ])('it %s', (_, node, why) => {
     const { refused } = answersAfter((nodes) => nodes.set(node.name, node));
     const reasons = refused.get('new')?.join() ?? '';

@@ -53,12 +53,14 @@ describe('what is nobody’s podCIDR', () => {
   test.each([
     ['the address of a Node', '192.0.2.2/32', 'overlaps the address of node other'],
     ['a network with the addresses of Nodes', '192.0.2.0/25', 'overlaps the address of node other'],
+    ['everything', '0.0.0.0/0', 'overlaps the addresses of Services'],
+    ['its own address', '198.51.100.0/24', 'overlaps the address of node greedy'],
     ['Services', '10.96.7.0/24', 'overlaps the addresses of Services'],
     ['outside of the cluster', '10.1.0.0/24', 'is outside of clusterCIDRs 10.244.0.0/16'],
   ])('%s', (_, cidr, reason) => {
     const nodes = [
-      fabricNode('greedy', [cidr], ['198.51.100.9'], OLD),
-      fabricNode('other', [], ['192.0.2.2'], YOUNG),
+      fabricNode('greedy', [cidr], ['198.51.100.9'], YOUNG),
+      fabricNode('other', [], ['192.0.2.2'], OLD),
     ];
     const isOutside = reason.includes('outside');
     const { owned, refused } = claimPodCIDRs(nodes, {
@@ -67,6 +69,42 @@ describe('what is nobody’s podCIDR', () => {
     });
     expect(owned.get('greedy')).toEqual([]);
     expect(refused.get('greedy')).toEqual([`podCIDR ${cidr} ${reason}`]);
+  });
+});
+
+describe('what a Node says of its own addresses', () => {
+  const victim = fabricNode('victim', ['10.244.1.0/24'], ['192.0.2.1'], OLD);
+
+  test('one in the podCIDR of an older Node is not used, and takes nothing away', () => {
+    const liar = fabricNode('liar', ['10.244.2.0/24'], ['10.244.1.7', '2001:db8::2'], YOUNG);
+    for (const order of [
+      [victim, liar],
+      [liar, victim],
+    ]) {
+      const { owned, misplaced, refused } = claimPodCIDRs(order, ANYWHERE);
+      expect(owned.get('victim')).toEqual(['10.244.1.0/24']);
+      expect(owned.get('liar')).toEqual(['10.244.2.0/24']);
+      expect([...(misplaced.get('liar') ?? [])]).toEqual(['10.244.1.7']);
+      expect(refused.get('liar')).toEqual([
+        'InternalIP 10.244.1.7 is not used: it is in the podCIDR of node victim',
+      ]);
+    }
+  });
+
+  test('where several Nodes are in a podCIDR, it is the podCIDR that is wrong', () => {
+    const others = [3, 4].map((n) => fabricNode(`n${n}`, [], [`10.244.1.${n}`], YOUNG));
+    const { owned, misplaced } = claimPodCIDRs([victim, ...others], ANYWHERE);
+    expect(owned.get('victim')).toEqual([]);
+    expect(misplaced.size).toBe(0);
+  });
+
+  test('that of another one is told of', () => {
+    const twin = fabricNode('twin', ['10.244.2.0/24'], ['192.0.2.1'], YOUNG);
+    const { owned, refused } = claimPodCIDRs([victim, twin], ANYWHERE);
+    expect(owned.get('twin')).toEqual(['10.244.2.0/24']);
+    expect(refused.get('twin')).toEqual([
+      'InternalIP 192.0.2.1 is that of node victim too: delete the Node that is gone',
+    ]);
   });
 });
 

@@ -18,7 +18,7 @@ const MAC = tunnelMac('n2');
 
 function planOf(backend: Backend, node: FabricNode, tunnel: TunnelEnd | 'none' = TUNNEL) {
   const underlay = readUnderlay(underlayFacts(), OWN);
-  const peers = [{ node, podCIDRs: node.podCIDRs }];
+  const peers = [{ node, podCIDRs: node.podCIDRs, addresses: node.addresses }];
   const end = tunnel === 'none' ? undefined : tunnel;
   const plan = new Planner().plan({ backend, peers, underlay, tunnel: end });
   const [peer] = plan.peers;
@@ -99,12 +99,15 @@ test('a planner that has planned before gives what a new one gives', () => {
   const alone = readUnderlay(underlayFacts({ routes: [] }), OWN);
   const third = fabricNode('n3', ['10.244.3.0/24'], ['192.0.2.3']);
   const peersOf = (...nodes: readonly FabricNode[]) =>
-    nodes.map((node) => ({ node, podCIDRs: node.podCIDRs }));
+    nodes.map((node) => ({ node, podCIDRs: node.podCIDRs, addresses: node.addresses }));
   const ground = { backend: 'auto', underlay, tunnel: TUNNEL } as const;
   const steps: readonly PlanFacts[] = [
     { ...ground, peers: peersOf(NEAR, third) },
     { ...ground, peers: peersOf(FAR, third) },
-    { ...ground, peers: [{ node: FAR, podCIDRs: FAR.podCIDRs.slice(1) }] },
+    {
+      ...ground,
+      peers: [{ node: FAR, podCIDRs: FAR.podCIDRs.slice(1), addresses: FAR.addresses }],
+    },
     { ...ground, peers: peersOf(third, FAR), backend: 'vxlan' },
     { ...ground, peers: peersOf(third, FAR), backend: 'vxlan', tunnel: { ...TUNNEL, link: 10 } },
     { ...ground, peers: peersOf(third, FAR), tunnel: undefined },
@@ -125,7 +128,7 @@ test('a tunnel without IPv6 says which pods it does not reach', () => {
 test('routes of others that are taken before ours are named', () => {
   const { peers } = new Planner().plan({
     ...{ backend: 'auto', tunnel: TUNNEL, underlay: readUnderlay(underlayFacts(), OWN) },
-    peers: [{ node: FAR, podCIDRs: FAR.podCIDRs }],
+    peers: [{ node: FAR, podCIDRs: FAR.podCIDRs, addresses: FAR.addresses }],
   });
   const links = [link(7, 'flannel.1')];
   const rival = (...words: Parameters<typeof route>) => {
@@ -146,7 +149,7 @@ describe('changes', () => {
   const entriesFor = (backend: Backend, ...nodes: readonly FabricNode[]) =>
     new Planner().plan({
       ...{ backend, underlay, tunnel: TUNNEL },
-      peers: nodes.map((node) => ({ node, podCIDRs: node.podCIDRs })),
+      peers: nodes.map((node) => ({ node, podCIDRs: node.podCIDRs, addresses: node.addresses })),
     }).entries;
   const textsOf = (...words: Parameters<typeof entryChanges>) =>
     entryChanges(...words).map((change) => `${change.action} ${entryText(change)}`);

@@ -8,15 +8,17 @@ import { parseIP } from '../../../../src/net/ip.ts';
 const NODE = { links: [], addresses: [], routes: [], former: [] };
 
 const peer = {
-  node: {
-    ...readFabricNode({
-      metadata: { name: 'n2', uid: 'u2', labels: {}, annotations: {} },
-    } as never),
-    addresses: { 4: parseIP('192.0.2.2'), 6: parseIP('2001:db8::2') },
-  },
+  node: readFabricNode({
+    metadata: { name: 'n2', uid: 'u2', labels: {}, annotations: {} },
+  } as never),
+  addresses: { 4: parseIP('192.0.2.2'), 6: parseIP('2001:db8::2') },
   podCIDRs: ['10.244.2.0/24', 'fd00:244:2::/64'].map(parseCidr),
 };
-const hood = { podCIDRs: ['10.244.1.0/24', 'fd00:244:1::/64'].map(parseCidr), peers: [peer] };
+const own = readFabricNode({
+  metadata: { name: 'n1' },
+  status: { addresses: [{ type: 'InternalIP', address: '192.0.2.1' }] },
+} as never);
+const hood = { podCIDRs: ['10.244.1.0/24', 'fd00:244:1::/64'].map(parseCidr), peers: [peer], own };
 
 function facts(file: Parameters<typeof resolveFabricSettings>[0]) {
   const settings = resolveFabricSettings(file, () => 'here');
@@ -26,7 +28,7 @@ function facts(file: Parameters<typeof resolveFabricSettings>[0]) {
 test('defaults: tunnel for the nodes, masquerade for what leaves the pods', () => {
   expect(facts({})).toEqual({
     isPartial: false,
-    tunnel: { port: 8472, peers: ['192.0.2.2', '2001:db8::2'] },
+    tunnel: { port: 8472, peers: ['192.0.2.2', '2001:db8::2'], own: ['192.0.2.1'] },
     podCIDRs: hood.podCIDRs,
     podLinks: [],
     masquerade: { direct: [...hood.podCIDRs, ...peer.podCIDRs], families: [4, 6] },
@@ -53,7 +55,12 @@ test('settings', () => {
 test('pods from before a change of podCIDRs are guarded and masqueraded like others', () => {
   const node = { ...NODE, former: ['10.9.1.7', 'fd00:9::7'].map(parseIP) };
   const settings = resolveFabricSettings({}, () => 'here');
-  const { podCIDRs, masquerade } = tableFacts({ podCIDRs: [], peers: [] }, node, settings, false);
+  const { podCIDRs, masquerade } = tableFacts(
+    { own, podCIDRs: [], peers: [] },
+    node,
+    settings,
+    false,
+  );
   expect(podCIDRs).toEqual(['10.9.1.7/32', 'fd00:9::7/128']);
   expect(masquerade?.families).toEqual([4, 6]);
 });

@@ -13,7 +13,11 @@ import { definitionDigest } from '../../../../src/nftables/digest.ts';
 import { elementText } from '../../../../src/nftables/text.ts';
 
 const FACTS: FabricTableFacts = {
-  tunnel: { port: 8472, peers: ['192.0.2.2', '2001:db8::2', '192.0.2.2'].map(parseIP) },
+  tunnel: {
+    port: 8472,
+    peers: ['192.0.2.2', '2001:db8::2', '192.0.2.2'].map(parseIP),
+    own: ['192.0.2.1', '2001:db8::1'].map(parseIP),
+  },
   podCIDRs: ['10.244.1.0/24', 'fd00:244:1::/64'].map(parseCidr),
   podLinks: ['cni0', 'cni0'],
   masquerade: {
@@ -21,6 +25,7 @@ const FACTS: FabricTableFacts = {
     families: [4, 6],
   },
 };
+const OWN = FACTS.tunnel?.own ?? [];
 const NOTHING: FabricTableFacts = { tunnel: undefined, podCIDRs: [], masquerade: undefined };
 
 /** Element texts by set, sets without any left out. */
@@ -39,6 +44,8 @@ function texts(facts: FabricTableFacts): Record<string, readonly string[]> {
 
 test('every fact is an element, once', () => {
   expect(texts(FACTS)).toEqual({
+    'own-ip': ['192.0.2.1'],
+    'own-ip6': ['2001:db8::1'],
     'tunnel-ports': ['8472'],
     'pod-links': ['cni0'],
     'peers-ip': ['192.0.2.2'],
@@ -76,7 +83,7 @@ describe('differences', () => {
 
   test('a peer is one element', () => {
     const peers = [...(FACTS.tunnel?.peers ?? []), parseIP('192.0.2.3')];
-    const [change, ...more] = between(FACTS, { ...FACTS, tunnel: { port: 8472, peers } });
+    const [change, ...more] = between(FACTS, { ...FACTS, tunnel: { port: 8472, peers, own: OWN } });
     expect(more).toEqual([]);
     expect(change).toEqual({ set: 'peers-ip', remove: [], add: [{ key: '\xc0\x00\x02\x03' }] });
   });
@@ -99,7 +106,7 @@ test('what is in either, without what lies in something else', () => {
     families: [4] as const,
   };
   const peers = ['192.0.2.2', '192.0.2.9'].map(parseIP);
-  const other: FabricTableFacts = { ...FACTS, tunnel: { port: 4789, peers }, masquerade };
+  const other: FabricTableFacts = { ...FACTS, tunnel: { port: 4789, peers, own: OWN }, masquerade };
   const union = contentUnion(tableContent(FACTS), tableContent(other));
   const texts = (name: string) => {
     const set = tableDefinition(8472).sets.find((each) => each.name === name);
@@ -124,7 +131,7 @@ test('5,000 nodes of two families: one more is an element each, the others are a
   const peers = numbers.map((i) => parseIP(`192.0.${i >> 8}.${i & 255}`));
   const facts = (count: number): FabricTableFacts => ({
     ...FACTS,
-    tunnel: { port: 8472, peers: peers.slice(0, count) },
+    tunnel: { port: 8472, peers: peers.slice(0, count), own: OWN },
     masquerade: { direct: direct.slice(0, 2 * count), families: [4, 6] },
   });
   const maker = new ContentMaker();
