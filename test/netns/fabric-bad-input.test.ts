@@ -144,6 +144,18 @@ test.each([
     'is in use by a program',
   ],
   [
+    'another VXLAN has VNI and port',
+    async () => {
+      const { vni, tunnelPort } = LAB_SETTINGS;
+      own.netns.batch([
+        `link add flannel.1 type vxlan id ${vni} dstport ${tunnelPort} local 192.0.1.1`,
+        'link set flannel.1 up',
+      ]);
+      return () => own.netns.run('ip', 'link', 'del', 'flannel.1');
+    },
+    'belongs to link flannel.1',
+  ],
+  [
     'a link of another kind has the name',
     async () => {
       own.netns.run('ip', 'link', 'add', TUNNEL_NAME, 'type', 'bridge');
