@@ -17,17 +17,4 @@ if [ "$1" != "$(dpkg --print-architecture)" ]; then
   )
 fi
 
-missing=()
-for package in "${packages[@]}"; do
-  state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
-  [ "$state" = installed ] || missing+=("$package")
-done
-[ ${#missing[@]} -gt 0 ] || exit 0
-if [ "$(id -u)" -ne 0 ]; then
-  echo "setup-image: not root; install these Debian packages first: ${missing[*]}" >&2
-  exit 1
-fi
-echo "setup-image: installing Debian packages: ${missing[*]}"
-export DEBIAN_FRONTEND=noninteractive
-apt-get update -qq
-apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+scripts/install-packages.sh setup-image "${packages[@]}"

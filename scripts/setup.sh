@@ -27,21 +27,7 @@ packages=(
 # Debian has the kernel that IPVS and VLANs are tested with for this architecture only.
 [ "$(dpkg --print-architecture)" != amd64 ] || packages+=(user-mode-linux)
 
-missing=()
-for package in "${packages[@]}"; do
-  state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
-  [ "$state" = installed ] || missing+=("$package")
-done
-if [ ${#missing[@]} -gt 0 ]; then
-  if [ "$(id -u)" -ne 0 ]; then
-    echo "setup: not root; install these Debian packages first: ${missing[*]}" >&2
-    exit 1
-  fi
-  echo "setup: installing Debian packages: ${missing[*]}"
-  export DEBIAN_FRONTEND=noninteractive
-  apt-get update -qq
-  apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
-fi
+scripts/install-packages.sh setup "${packages[@]}"
 
 if [ ! -e node_modules/.package-lock.json ] ||
   [ package-lock.json -nt node_modules/.package-lock.json ]; then

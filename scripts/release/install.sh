@@ -1,6 +1,6 @@
 #!/bin/sh
 # install.sh [--start]: puts this release onto the node, over an earlier one or anew: /opt/weft,
-# /opt/cni/bin/weft, the unit and, where there is none, /etc/weft. Needs nothing but a shell and
+# /opt/cni/bin/weft, the unit and, where there is none, /etc/weft/weft.yaml. Needs nothing but a shell and
 # coreutils. An agent that runs goes on as it is until it is restarted (--start). DESTDIR: another root.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -8,6 +8,7 @@ root=${DESTDIR:-}
 starts=
 case ${1:-} in
   --start) starts=yes ;;
+  --help) sed -n '2,4s/^# //p' "$0"; exit ;;
   '') ;;
   *) echo "install: unknown argument \"$1\"; install.sh [--start]" >&2; exit 2 ;;
 esac
@@ -33,7 +34,7 @@ put() { # put MODE SOURCE TARGET
   put "$mode" "$here/tree/$file" "$root/$file"
 done
 put 0755 "$here/uninstall.sh" "$root/opt/weft/bin/weft-uninstall"
-if [ ! -e "$root/etc/weft" ]; then
+if ! ls "$root"/etc/weft/*.yaml >/dev/null 2>&1; then
   put 0644 "$here/weft.yaml" "$root/etc/weft/weft.yaml"
   echo "install: $root/etc/weft/weft.yaml has every setting; say there how to reach the API server"
 fi
@@ -54,5 +55,5 @@ if [ -z "$root" ] && [ -d /run/systemd/system ]; then
     systemctl restart weft
   fi
 elif [ -n "$starts" ]; then
-  echo 'install: no systemd here; start /opt/weft/bin/weft agent --config /etc/weft yourself' >&2
+  echo 'install: no systemd started it; start /opt/weft/bin/weft agent --config /etc/weft yourself' >&2
 fi

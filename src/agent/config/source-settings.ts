@@ -87,12 +87,18 @@ function chooseServers({ flags, file, origin }: SourceInput): readonly string[] 
   return texts;
 }
 
+/** For a proxy on the node itself, such as `kubectl proxy`. */
+const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
+
 /** A password in a URL would end up in logs. */
 function reasonAgainst(text: string): string | undefined {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url?.protocol !== 'https:' && url?.protocol !== 'http:') {
     const found = JSON.stringify(text.slice(0, 200));
     return `expected a URL such as https://192.168.0.10:6443, found ${found}`;
+  }
+  if (url.protocol === 'http:' && !LOOPBACK.test(url.hostname)) {
+    return `the agent's token would cross the network in clear: use https://, found "${url.origin}"`;
   }
   const hasUser = url.username !== '' || url.password !== '';
   return hasUser ? 'the URL must not hold a user name or password' : undefined;

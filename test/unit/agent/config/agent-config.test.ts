@@ -108,6 +108,7 @@ cni:
       { apiServers: 'https://10.0.0.1:6443, https://[fd00::2]:6443' },
       { source: { servers: ['https://10.0.0.1:6443', 'https://[fd00::2]:6443'] } },
     ],
+    [{ apiServers: 'http://[::1]:8001' }, { source: { servers: ['http://[::1]:8001'] } }],
     [{ runDir: '/run/flag/' }, { runDir: '/run/flag/' }],
     [{ logLevel: 'trace' }, { logLevel: 'trace' }],
   ])('%j over the file', (flags, want) => {
@@ -134,6 +135,11 @@ cni:
   test.each<[AgentFlags, string, string]>([
     [{ apiServers: '10.0.0.1:6443' }, '', '--api-server: expected a URL such as https://'],
     [{ apiServers: 'https://u:secret@a' }, '', '--api-server: the URL must not hold a user name'],
+    [
+      { apiServers: 'http://10.0.0.1:8080' },
+      '',
+      "the agent's token would cross the network in clear",
+    ],
     [{}, 'apiServers:\n  - https://a\n  - ftp://b', 'weft.yaml:3: apiServers.1: expected a URL'],
     [{}, 'kubelet: {hostRoot: host}', 'kubelet.hostRoot'],
   ])('%j and file %j are refused', (flags, text, message) => {
