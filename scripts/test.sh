@@ -20,11 +20,11 @@ if [ "${1:-}" = runtime ]; then
   exit "$status"
 fi
 
-# Two at a time, as user-mode Linux has one processor and most tests wait now and then. Whoever is done takes
-# the next, so the longest come first and the rest in small pieces.
+# One after the other unless LANES says more: tests of time need the machine for themselves. In pieces, so that
+# several lanes are busy to the end.
 export NETNS_PARTS=6
 mapfile -t stages < <(printf '%s\n' uml unit; seq -f 'netns-%g' "$NETNS_PARTS")
-printf '%s\n' "${stages[@]}" | xargs -P 2 -I NAME scripts/test-stage.sh NAME "$reports" || status=1
+printf '%s\n' "${stages[@]}" | xargs -P "${LANES:-1}" -I NAME scripts/test-stage.sh NAME "$reports" || status=1
 
 node scripts/count-tests.cjs "$reports" "${stages[@]}" || status=1
 exit "$status"

@@ -67,10 +67,11 @@ test('no connection fails while the mode changes, and those that are open go on'
   const foreign = foreignIn(lab.node);
   await start('iptables');
   const openers = await run(OPENER, '500');
-  const streams = [...(await run(STREAM, '200'))];
+  // One processor for everything: an agent that starts has it for seconds.
+  const streams = [...(await run(STREAM, '200', '10000'))];
   await start('ipvs');
   await expect.poll(() => agent.record(), WAIT).toEqual(['ipvs-legacy']);
-  streams.push(...(await run(STREAM, '200')));
+  streams.push(...(await run(STREAM, '200', '10000')));
   await start('iptables');
   await expect.poll(() => agent.output, WAIT).toContain('rules of the former mode drain');
   for (const each of [...openers, ...streams]) await each.end('SIGTERM');

@@ -1,11 +1,11 @@
 /**
- * stream.ts HOST PORT [MS]: holds one connection to a test server, sends a numbered line every 10 (MS)
- * ms and prints `lost` when an answer is missing for a second; on SIGTERM prints how many came back.
+ * stream.ts HOST PORT [MS] [SILENT_MS]: holds one connection to a test server, sends a numbered line every
+ * 10 (MS) ms and prints `lost` when answers are missing for 1,000 (SILENT_MS); on SIGTERM prints how many
+ * came back.
  */
 import { connect } from 'node:net';
 
-const [host = '', port = '', interval = '10'] = process.argv.slice(2);
-const SILENCE_LIMIT_MS = 1000;
+const [host = '', port = '', interval = '10', silence = '1000'] = process.argv.slice(2);
 let sent = 0;
 let returned = 0;
 let lastAnswerAt = performance.now();
@@ -21,7 +21,7 @@ socket.on('data', (bytes) => {
 });
 const timer = setInterval(() => {
   socket.write(`line ${sent++}\n`);
-  if (performance.now() - lastAnswerAt > SILENCE_LIMIT_MS) process.stdout.write('lost silent\n');
+  if (performance.now() - lastAnswerAt > Number(silence)) process.stdout.write('lost silent\n');
 }, Number(interval));
 process.on('SIGTERM', () => {
   clearInterval(timer);
