@@ -268,14 +268,15 @@ test(
         }
       }
     });
+    let count = 0;
     try {
       await Promise.all(work);
     } finally {
       isDone = true;
-      const count = await restarts;
+      count = await restarts;
       await agent.end('SIGTERM');
-      expect(count).toBeGreaterThan(2);
     }
+    expect(count).toBeGreaterThan(2);
     expect(counted()).toEqual([]);
   },
 );

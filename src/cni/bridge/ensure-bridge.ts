@@ -56,8 +56,11 @@ export function mtuOfPair(
 }
 
 function createBridge(host: NodeRtnl, plan: BridgePlan): Link {
-  // Its hardware address follows from the name that it was made under.
-  const renamed = host.links().find(({ kind, mac }) => kind === 'bridge' && mac === plan.mac);
+  // Its hardware address follows from the name that it was made under. One of the same name has been made
+  // meanwhile by somebody who was asked for it too.
+  const renamed = host
+    .links()
+    .find(({ name, kind, mac }) => kind === 'bridge' && mac === plan.mac && name !== plan.name);
   if (renamed !== undefined) {
     const text = `bridge "${plan.name}" is called "${renamed.name}" by now`;
     throw new Error(`${text}: rename it back, or name it in the configuration`);
