@@ -1,10 +1,10 @@
-import { endpointSlices, nodes, serviceCIDRs, services } from '../../kube/resources.ts';
+import { endpointSlices, nodes, services } from '../../kube/resources.ts';
 import type { ObjectSource } from '../../kube/source.ts';
-import type { Node, ServiceCIDR } from '../../kube/types.ts';
-import { tryParseCidr } from '../../net/cidr.ts';
+import type { Node } from '../../kube/types.ts';
 import type { IP } from '../../net/ip.ts';
 import type { ServiceProxy } from '../../proxy/service-proxy.ts';
 import type { AgentContext } from '../context.ts';
+import { watchServiceCIDRs } from '../objects/service-cidrs.ts';
 
 /** What objects are handed to. */
 export type FedProxy = Pick<ServiceProxy, 'apply' | 'setSynced'>;
@@ -77,7 +77,11 @@ export function feedObjects(
   source: ObjectSource,
   nodeRead: Promise<void>,
 ): void {
-  const read = [feedServices(proxy, source), feedSlices(proxy, source), feedCIDRs(proxy, source)];
+  const read = [
+    feedServices(proxy, source),
+    feedSlices(proxy, source),
+    watchServiceCIDRs(source, (cidrs) => proxy.apply({ kind: 'serviceCIDRs', cidrs })),
+  ];
   const late = Promise.withResolvers<void>();
   const inTime = Promise.race([nodeRead, late.promise]);
   void Promise.all(read).then(async () => {
@@ -105,28 +109,6 @@ function feedSlices(proxy: FedProxy, source: ObjectSource): Promise<void> {
     onAdd: (now) => proxy.apply({ kind: 'slice', now }),
     onUpdate: (now, was) => proxy.apply({ kind: 'slice', now, was }),
     onDelete: (was) => proxy.apply({ kind: 'slice', was }),
-  }).synced;
-}
-
-/** The proxy gets all of them at every change: there are few, and they change rarely. */
-function feedCIDRs(proxy: FedProxy, source: ObjectSource): Promise<void> {
-  const known = new Map<string, readonly string[]>();
-  const tell = () => {
-    const texts = [...known.values()].flat();
-    const cidrs = texts.flatMap((text) => tryParseCidr(text) ?? []);
-    proxy.apply({ kind: 'serviceCIDRs', cidrs });
-  };
-  const note = ({ metadata, spec }: ServiceCIDR) => {
-    known.set(metadata.name, spec.cidrs);
-    tell();
-  };
-  return source.watch(serviceCIDRs, {
-    onAdd: note,
-    onUpdate: note,
-    onDelete: ({ metadata }) => {
-      known.delete(metadata.name);
-      tell();
-    },
   }).synced;
 }
 
