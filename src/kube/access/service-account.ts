@@ -8,17 +8,10 @@ import { CachedFile, type TextSource } from './file-cache.ts';
 export const SERVICE_ACCOUNT_DIRECTORY = '/var/run/secrets/kubernetes.io/serviceaccount';
 
 /**
- * The access a pod gets from its service account: token and CA certificate are files that the
- * kubelet rotates. Throws ConfigError outside a pod.
+ * The access a pod gets from its service account: token and CA certificate are files that the kubelet
+ * rotates; `authority` vouches for the server in the place of the latter, if given. Throws ConfigError
+ * outside a pod.
  */
-export function inClusterAccess(
-  options: AccessOptions,
-  directory: string = SERVICE_ACCOUNT_DIRECTORY,
-): ClusterAccess {
-  return serviceAccountAccess(serviceAddress(options.environment), options, directory);
-}
-
-/** The same account on another server of the cluster, whom `authority` vouches for if given. */
 export function serviceAccountAccess(
   server: URL,
   options: AccessOptions,

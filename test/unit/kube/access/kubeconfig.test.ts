@@ -1,6 +1,9 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { inClusterAccess } from '../../../../src/kube/access/service-account.ts';
+import {
+  serviceAccountAccess,
+  serviceAddress,
+} from '../../../../src/kube/access/service-account.ts';
 import { errorCode } from '../../../../src/util/errors.ts';
 
 import {
@@ -184,7 +187,8 @@ describe('in a pod', () => {
   test('takes the service account', async () => {
     writeFileSync(path('token'), 'one');
     writeFileSync(path('ca.crt'), '-----BEGIN CERTIFICATE-----');
-    const access = inClusterAccess(accessOptions(environment), directory);
+    const server = serviceAddress(environment);
+    const access = serviceAccountAccess(server, accessOptions(environment), directory);
     expect(access.server.href).toBe('https://[fd00:10:96::1]/');
     expect(await access.credentials.current()).toMatchObject({
       authorization: 'Bearer one',
@@ -194,7 +198,7 @@ describe('in a pod', () => {
 
   test.each(['KUBERNETES_SERVICE_HOST', 'KUBERNETES_SERVICE_PORT'])('%s is required', (key) => {
     const options = accessOptions({ ...environment, [key]: undefined });
-    expect(() => inClusterAccess(options, directory)).toThrow(
+    expect(() => serviceAddress(options.environment)).toThrow(
       expect.objectContaining({ code: 'CONFIG', key }),
     );
   });
