@@ -13,15 +13,19 @@ export const AGENT_SETTINGS = {
     ...{ flag: 'components', choices: COMPONENTS, shown: 'cni,proxy' },
   }),
   nodeName: optional<string>('text', 'Name of this Node', {
-    ...{ flag: 'node-name', shown: 'lower-cased hostname' },
+    ...{ flag: 'node-name', shown: 'proxy.hostnameOverride, else the lower-cased hostname' },
   }),
   kubeconfig: optional<string>('text', 'How to reach the API server', {
-    ...{ flag: 'kubeconfig', shown: 'the service account of the pod' },
+    ...{
+      flag: 'kubeconfig',
+      shown: 'proxy.clientConnection.kubeconfig, else the service account of the pod',
+    },
   }),
   apiServers: list([], 'URLs of API servers of the cluster, tried in turn', {
     ...{
       flag: 'api-server',
-      shown: "that of the kubelet's kubeconfig, else the Service's address",
+      shown:
+        "that of kubeconfig; in a pod that of the kubelet's kubeconfig, then the Service's address",
     },
   }),
   kubelet: {

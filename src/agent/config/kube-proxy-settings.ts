@@ -5,12 +5,28 @@ const IGNORED = { isIgnored: true } as const;
 const isIPv6 = ({ bindAddress }: Readonly<Record<string, unknown>>) =>
   String(bindAddress ?? '').includes(':');
 
-const MASQUERADE_ALL = { flag: 'masquerade-all', ...LIVE } as const;
-const SYNC = { flag: 'iptables-sync-period', isEmptyAbsent: true, min: 1, ...LIVE } as const;
-const MIN_SYNC = { flag: 'iptables-min-sync-period', isEmptyAbsent: true, ...LIVE } as const;
+const MASQUERADE_ALL = {
+  flag: 'masquerade-all',
+  flagText: 'Masquerade everything sent to a ClusterIP',
+  ...LIVE,
+} as const;
+const SYNC = {
+  ...{ flag: 'iptables-sync-period', isEmptyAbsent: true, min: 1 },
+  flagText: 'Retry and full check interval, all modes but ipvs',
+  ...LIVE,
+} as const;
+const MIN_SYNC = {
+  ...{ flag: 'iptables-min-sync-period', isEmptyAbsent: true },
+  flagText: 'Quiet time between two syncs, all modes but ipvs',
+  ...LIVE,
+} as const;
 const MASQUERADE_TEXT = 'Masquerade everything sent to a ClusterIP';
-const SYNC_TEXT = 'Retry and full check interval, iptables and nftables';
-const MIN_SYNC_TEXT = 'Quiet time between two syncs, iptables and nftables';
+const SYNC_TEXT = 'Retry and full check interval';
+const MIN_SYNC_TEXT = 'Quiet time between two syncs';
+// resolveProxySettings chooses the section; an empty mode runs as nftables, and is not that word.
+const UNLESS_NFTABLES = ', unless "mode: nftables" is written';
+const WITH_NFTABLES = ', where "mode: nftables" is written';
+const UNLESS_EITHER = ', unless "mode: nftables" or "mode: ipvs" is written';
 const BIT = { min: 0, max: 31 } as const;
 
 /** KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1): its fields, defaults and flags. */
@@ -56,7 +72,10 @@ export const KUBE_PROXY_SETTINGS = {
     vmodule: optional('other', 'Accepted', { schema: { type: 'array' }, ...LIVE }),
     options: optional('other', 'Accepted', { schema: { type: 'object' }, ...LIVE }),
   },
-  hostnameOverride: text('', 'Name of this Node', { flag: 'hostname-override', shown: 'hostname' }),
+  hostnameOverride: text('', 'Name of this Node', {
+    flag: 'hostname-override',
+    shown: 'lower-cased hostname',
+  }),
   bindAddress: text('0.0.0.0', "Overrides the Node's address", {
     flag: 'bind-address',
     isEmptyAbsent: true,
@@ -65,12 +84,20 @@ export const KUBE_PROXY_SETTINGS = {
   healthzBindAddress: text(
     (root) => (isIPv6(root) ? '[::]:10256' : '0.0.0.0:10256'),
     '"" turns /healthz and /livez off',
-    { flag: 'healthz-bind-address', isEmptyAbsent: true, shown: '0.0.0.0:10256' },
+    {
+      flag: 'healthz-bind-address',
+      isEmptyAbsent: true,
+      shown: '0.0.0.0:10256, with an IPv6 bindAddress [::]:10256',
+    },
   ),
   metricsBindAddress: text(
     (root) => (isIPv6(root) ? '[::1]:10249' : '127.0.0.1:10249'),
     '"" turns /metrics off',
-    { flag: 'metrics-bind-address', isEmptyAbsent: true, shown: '127.0.0.1:10249' },
+    {
+      flag: 'metrics-bind-address',
+      isEmptyAbsent: true,
+      shown: '127.0.0.1:10249, with an IPv6 bindAddress [::1]:10249',
+    },
   ),
   bindAddressHardFail: boolean(false, 'Exit when a port is taken', {
     flag: 'bind-address-hard-fail',
@@ -82,18 +109,21 @@ export const KUBE_PROXY_SETTINGS = {
     shown: 'nftables',
   }),
   iptables: {
-    masqueradeBit: integer(14, 'Mark bit', { flag: 'iptables-masquerade-bit', ...BIT }),
-    masqueradeAll: boolean(false, MASQUERADE_TEXT, MASQUERADE_ALL),
+    masqueradeBit: integer(14, 'Mark bit of modes iptables and ipvs', {
+      flag: 'iptables-masquerade-bit',
+      ...BIT,
+    }),
+    masqueradeAll: boolean(false, MASQUERADE_TEXT + UNLESS_NFTABLES, MASQUERADE_ALL),
     localhostNodePorts: boolean(true, 'NodePorts answer on 127.0.0.1, iptables only', {
       flag: 'iptables-localhost-nodeports',
     }),
-    syncPeriod: duration('30s', SYNC_TEXT, SYNC),
-    minSyncPeriod: duration('1s', MIN_SYNC_TEXT, MIN_SYNC),
+    syncPeriod: duration('30s', SYNC_TEXT + UNLESS_EITHER, SYNC),
+    minSyncPeriod: duration('1s', MIN_SYNC_TEXT + UNLESS_EITHER, MIN_SYNC),
   },
   ipvs: {
     syncPeriod: duration('30s', 'Full check interval', {
-      ...SYNC,
-      flag: 'ipvs-sync-period',
+      ...{ flag: 'ipvs-sync-period', isEmptyAbsent: true, min: 1 },
+      ...LIVE,
     }),
     minSyncPeriod: duration('0s', 'Quiet time between two syncs', {
       flag: 'ipvs-min-sync-period',
@@ -108,9 +138,9 @@ export const KUBE_PROXY_SETTINGS = {
   },
   nftables: {
     masqueradeBit: integer(14, 'Accepted; no mark is needed', BIT),
-    masqueradeAll: boolean(false, MASQUERADE_TEXT, MASQUERADE_ALL),
-    syncPeriod: duration('30s', SYNC_TEXT, SYNC),
-    minSyncPeriod: duration('1s', MIN_SYNC_TEXT, MIN_SYNC),
+    masqueradeAll: boolean(false, MASQUERADE_TEXT + WITH_NFTABLES, MASQUERADE_ALL),
+    syncPeriod: duration('30s', SYNC_TEXT + WITH_NFTABLES, SYNC),
+    minSyncPeriod: duration('1s', MIN_SYNC_TEXT + WITH_NFTABLES, MIN_SYNC),
   },
   winkernel: {
     networkName: optional('text', 'For Windows', IGNORED),
@@ -137,7 +167,7 @@ export const KUBE_PROXY_SETTINGS = {
   clusterCIDR: text('', 'Pod CIDRs, at most one per family', { flag: 'cluster-cidr', ...LIVE }),
   nodePortAddresses: optional<readonly string[]>('list', '"primary", or CIDRs for NodePorts', {
     flag: 'nodeport-addresses',
-    shown: 'primary in mode nftables, else all',
+    shown: 'primary where "mode: nftables" is written, else all of the node',
     ...LIVE,
   }),
   oomScoreAdj: integer(-999, 'oom_score_adj of the process', {

@@ -5,7 +5,10 @@ import {
   type KubeProxyConfiguration,
   type Sparse,
 } from '../../../../src/agent/config/kube-proxy-config.ts';
+import { KUBE_PROXY_SETTINGS } from '../../../../src/agent/config/kube-proxy-settings.ts';
 import { resolveProxySettings } from '../../../../src/agent/config/proxy-settings.ts';
+import { shownDefault } from '../../../../src/agent/config/setting.ts';
+import { MODES } from '../../../../src/proxy/mode-name.ts';
 import { ConfigError } from '../../../../src/util/errors.ts';
 
 const resolve = (sparse: Sparse<KubeProxyConfiguration>) =>
@@ -231,4 +234,43 @@ test.each([
   ['', undefined],
 ])('parseHostPort(%j)', (text, want) => {
   expect(parseHostPort(text, 1)).toEqual(want);
+});
+
+/** Whether words such as `unless "mode: a" or "mode: b" is written` are true of a configured mode. */
+function isSaidOf(mode: string, words: string): boolean {
+  const [, word, list = ''] = /(unless|where) (.*) is written/.exec(words) ?? [];
+  const isNamed = [...list.matchAll(/"mode: (\w+)"/g)].some(([, name]) => name === mode);
+  return word === 'where' ? isNamed : !isNamed;
+}
+
+describe.each(['', 'auto', ...MODES])('what the words of settings promise of mode "%s"', (mode) => {
+  const { iptables, nftables, nodePortAddresses } = KUBE_PROXY_SETTINGS;
+  const periods = { syncPeriod: '20s', minSyncPeriod: '2s' };
+  const values = { masqueradeAll: true, ...periods };
+
+  test.each([
+    ['iptables', iptables],
+    ['nftables', nftables],
+  ])('section %s counts', (name, rows) => {
+    const settings = resolve({ mode, [name]: values });
+    const { masqueradeAll, syncPeriod, minSyncPeriod } = rows;
+    expect(settings.masqueradeAll).toBe(isSaidOf(mode, masqueradeAll.describe));
+    expect(settings.syncPeriodMs === 20_000).toBe(isSaidOf(mode, syncPeriod.describe));
+    expect(settings.minSyncPeriodMs === 2_000).toBe(isSaidOf(mode, minSyncPeriod.describe));
+  });
+
+  test('NodePorts without a word', () => {
+    const isPrimary = isSaidOf(mode, shownDefault(nodePortAddresses) ?? '');
+    expect(resolve({ mode }).nodePortAddresses.kind).toBe(isPrimary ? 'primary' : 'cidrs');
+  });
+});
+
+test.each([
+  ['0.0.0.0', /^([^,]+),/],
+  ['::', / (\S+)$/],
+])('servers without a word, with bindAddress %s', (bindAddress, place) => {
+  const config = fillDefaults({ bindAddress });
+  for (const key of ['healthzBindAddress', 'metricsBindAddress'] as const) {
+    expect(place.exec(shownDefault(KUBE_PROXY_SETTINGS[key]) ?? '')?.[1]).toBe(config[key]);
+  }
 });
