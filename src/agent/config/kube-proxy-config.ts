@@ -72,12 +72,30 @@ export function renderKubeProxyConfig(config: KubeProxyConfiguration): string {
 
 /**
  * Fills every field left out with kube-proxy's default. As there (defaults.go), zero durations of
- * the sync periods and empty addresses count as left out.
+ * the sync periods count as left out, and in a file of kube-proxy empty addresses of servers do.
  */
 export function fillDefaults(sparse: Sparse<KubeProxyConfiguration>): KubeProxyConfiguration {
-  const filled = fillTable(KUBE_PROXY_SETTINGS, sparse);
+  const isKubeProxyFile = sparse.kind !== undefined || sparse.apiVersion !== undefined;
+  const given = isKubeProxyFile ? withoutEmptyServers(sparse) : sparse;
+  const filled = fillTable(KUBE_PROXY_SETTINGS, given);
   // The table is what the type is made of.
   return { apiVersion: API_VERSION, kind: KIND, ...filled } as KubeProxyConfiguration;
+}
+
+/**
+ * kube-proxy's decoder cannot tell "" from nothing, and kubeadm writes "" for both addresses
+ * (kubernetes issue 65118): taken for "off", such a file would leave a node without health checks.
+ */
+function withoutEmptyServers({
+  healthzBindAddress,
+  metricsBindAddress,
+  ...others
+}: Sparse<KubeProxyConfiguration>): Sparse<KubeProxyConfiguration> {
+  return {
+    ...others,
+    ...(healthzBindAddress ? { healthzBindAddress } : {}),
+    ...(metricsBindAddress ? { metricsBindAddress } : {}),
+  };
 }
 
 function requireKind(document: ConfigDocument, file: string): void {

@@ -26,6 +26,7 @@ const MIN_SYNC_TEXT = 'Quiet time between two syncs';
 // resolveProxySettings chooses the section; an empty mode runs as nftables, and is not that word.
 const UNLESS_NFTABLES = ', unless "mode: nftables" is written';
 const WITH_NFTABLES = ', where "mode: nftables" is written';
+const EMPTY_IN_A_FILE = '; not beside "kind: KubeProxyConfiguration", where it is the default';
 const UNLESS_EITHER = ', unless "mode: nftables" or "mode: ipvs" is written';
 const BIT = { min: 0, max: 31 } as const;
 
@@ -83,19 +84,19 @@ export const KUBE_PROXY_SETTINGS = {
   }),
   healthzBindAddress: text(
     (root) => (isIPv6(root) ? '[::]:10256' : '0.0.0.0:10256'),
-    '"" turns /healthz and /livez off',
+    `"" turns /healthz, /livez and /readyz off${EMPTY_IN_A_FILE}`,
     {
       flag: 'healthz-bind-address',
-      isEmptyAbsent: true,
+      flagText: '"" turns /healthz, /livez and /readyz off',
       shown: '0.0.0.0:10256, with an IPv6 bindAddress [::]:10256',
     },
   ),
   metricsBindAddress: text(
     (root) => (isIPv6(root) ? '[::1]:10249' : '127.0.0.1:10249'),
-    '"" turns /metrics off',
+    `"" turns /metrics off${EMPTY_IN_A_FILE}`,
     {
       flag: 'metrics-bind-address',
-      isEmptyAbsent: true,
+      flagText: '"" turns /metrics off',
       shown: '127.0.0.1:10249, with an IPv6 bindAddress [::1]:10249',
     },
   ),

@@ -44,7 +44,10 @@ export async function startServers(
     },
   ]) {
     const { name, most, address, routes, reason } = server;
-    if (address === undefined) continue;
+    if (address === undefined) {
+      log.info({ server: name }, 'server is off: its bind address is empty');
+      continue;
+    }
     const onBindFailure = (error: Error) => {
       const note = error.message;
       const about = nodeOf(config);

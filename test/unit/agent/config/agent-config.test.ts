@@ -42,6 +42,18 @@ describe('several files', () => {
   });
 });
 
+describe.each(['healthzBindAddress', 'metricsBindAddress'] as const)('an empty %s', (key) => {
+  const file = `{apiVersion: kubeproxy.config.k8s.io/v1alpha1, kind: KubeProxyConfiguration, ${key}: ""}`;
+
+  test('turns the server off, as the flag does', () => {
+    expect(resolve({}, `proxy: {${key}: ""}`).proxy[key]).toBeUndefined();
+  });
+
+  test("is the default where kube-proxy's own file is below proxy", () => {
+    expect(resolve({}, `proxy: ${file}`).proxy[key]).toEqual(resolve({}).proxy[key]);
+  });
+});
+
 describe('resolveAgentConfig', () => {
   test('defaults', () => {
     expect(resolve({})).toMatchObject({

@@ -187,6 +187,7 @@ describe('defaults', () => {
     ['ipvs: {minSyncPeriod: 0s}', { ipvs: { minSyncPeriod: '0s' } }],
     ['configSyncPeriod: 0s', { configSyncPeriod: '15m0s' }],
     ['healthzBindAddress: ""', { healthzBindAddress: '0.0.0.0:10256' }],
+    ['metricsBindAddress: ""', { metricsBindAddress: '127.0.0.1:10249' }],
   ])('%s gives the default', (body, want) => {
     expect(parse(body).config).toMatchObject(want);
   });
