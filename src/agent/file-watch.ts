@@ -43,7 +43,7 @@ export function watchFile(path: string, options: FileWatchOptions): { close(): v
     // `..data` is the link that a ConfigMap volume changes.
     const isOther = !isDirectory && name !== null && name !== basename(path);
     if (isOther && !name.startsWith('..')) return;
-    const now = clock.now();
+    const now = clock.elapsed();
     waitingSince ??= now;
     if (now - waitingSince > MOST_WAITING_MS) return;
     cancel();

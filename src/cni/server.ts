@@ -120,7 +120,7 @@ export class CniServer {
 
   #enqueue(connection: UnixConnection, request: ShimRequest, fds: number[]): void {
     connection.beginWork();
-    this.#pending.push({ connection, request, fds, receivedAt: this.#options.clock.now() });
+    this.#pending.push({ connection, request, fds, receivedAt: this.#options.clock.elapsed() });
     if (this.#pending.length === 1) setImmediate(() => this.#serve());
   }
 
@@ -137,10 +137,10 @@ export class CniServer {
 
   #report({ request, receivedAt }: Pending, outcome: Outcome): void {
     const { log, clock, onServed } = this.#options;
-    const elapsedMs = clock.now() - receivedAt;
+    const elapsedMs = clock.elapsed() - receivedAt;
     const { verb, errorCode } = outcome.summary ?? {};
     const level = errorCode === undefined ? 'info' : 'error';
-    log[level](logFields(request.env, outcome, elapsedMs), messageOf(outcome));
+    log[level](logFields(request.env, outcome, Math.round(elapsedMs)), messageOf(outcome));
     onServed?.(verb ?? 'other', errorCode ?? 0, elapsedMs / 1000);
   }
 }

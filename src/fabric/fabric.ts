@@ -138,7 +138,7 @@ export class Fabric {
       this.#facts = undefined;
       this.#trigger();
     };
-    const waitMs = this.#readAtMs + SUSPECT_INTERVAL_MS - clock.now();
+    const waitMs = this.#readAtMs + SUSPECT_INTERVAL_MS - clock.elapsed();
     if (waitMs <= 0) readBack();
     else this.#cancelSuspicion = clock.schedule(waitMs, readBack);
   }
@@ -156,7 +156,7 @@ export class Fabric {
   async #reconcile(): Promise<void> {
     const { nodeName, kernel, clock, guard } = this.#options;
     const settings = this.#settings;
-    if (clock.now() - this.#readAtMs >= READ_BACK_MS) this.#facts = undefined;
+    if (clock.elapsed() - this.#readAtMs >= READ_BACK_MS) this.#facts = undefined;
     const known = this.#facts;
     const facts = known ?? this.#readBack();
     const hood = this.#readNeighbourhood(nodeName, this.#nodes, facts, settings);
@@ -203,7 +203,7 @@ export class Fabric {
       this.#unsaidRepairs = 0;
     }
     this.#facts = underlay;
-    this.#readAtMs = clock.now();
+    this.#readAtMs = clock.elapsed();
     return underlay;
   }
 

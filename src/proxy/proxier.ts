@@ -1,7 +1,7 @@
 import type { Cidr } from '../net/cidr.ts';
 import type { IPFamily } from '../net/ip.ts';
 import type { AuditedPart } from '../util/audit.ts';
-import type { Clock } from '../util/clock.ts';
+import { type Clock, type Moment, momentOf } from '../util/clock.ts';
 import { summarized } from '../util/complaints.ts';
 import { toError } from '../util/errors.ts';
 import type { Logger } from '../util/log.ts';
@@ -36,6 +36,8 @@ export interface ProxierOptions extends ProxierSettings, SettingsSource {
 export interface ProxierHealth {
   /** When the oldest change that is not yet in the kernel arrived; undefined when none waits. */
   readonly queuedAtMs: number | undefined;
+  /** Since then; 0 when none waits. */
+  readonly waitedMs: number;
   /** End of the last successful sync. */
   readonly updatedAtMs: number | undefined;
   /** Why the last sync failed; undefined when it did not. */
@@ -62,7 +64,7 @@ export class Proxier {
   #serviceCIDRs: readonly Cidr[] = [];
   #isSynced = false;
   #isTableSuspect = false;
-  #queuedAtMs: number | undefined;
+  #queued: Moment | undefined;
   #updatedAtMs: number | undefined;
   #failure: ProxierHealth['failure'];
 
@@ -135,8 +137,10 @@ export class Proxier {
   }
 
   get health(): ProxierHealth {
+    const { clock } = this.#options;
     return {
-      queuedAtMs: this.#queuedAtMs,
+      queuedAtMs: this.#queued?.atMs,
+      waitedMs: this.#queued === undefined ? 0 : clock.elapsed() - this.#queued.elapsedMs,
       updatedAtMs: this.#updatedAtMs,
       failure: this.#failure,
     };
@@ -186,15 +190,15 @@ export class Proxier {
   async #syncOnce(): Promise<void> {
     if (!this.#isSynced) return;
     const { clock, metrics } = this.#options;
-    const startedAtMs = clock.now();
-    const queuedAtMs = this.#queuedAtMs ?? startedAtMs;
-    this.#queuedAtMs = undefined;
+    const startedAtMs = clock.elapsed();
+    const queued = this.#queued ?? momentOf(clock);
+    this.#queued = undefined;
     const triggers = this.#triggers.drain();
     try {
       const kind = await this.#program();
-      metrics?.syncFinished(this.family, (clock.now() - startedAtMs) / 1000, kind);
+      metrics?.syncFinished(this.family, (clock.elapsed() - startedAtMs) / 1000, kind);
     } catch (thrown) {
-      this.#queuedAtMs = queuedAtMs;
+      this.#queued = queued;
       this.#triggers.restore(triggers);
       this.#failure = { atMs: clock.now(), reason: toError(thrown).message };
       const kind = this.#session?.isComplete === true ? 'partial' : 'full';
@@ -229,7 +233,7 @@ export class Proxier {
     };
     for (const listener of listeners) listener.committed(this.family, commit);
     this.#state.committed();
-    await session.removeIdle(this.#options.clock.now(), (chain, err) => {
+    await session.removeIdle(this.#options.clock.elapsed(), (chain, err) => {
       this.#log.debug({ chain, err }, 'unused chain kept');
       metrics?.cleanupFailed(this.family);
     });
@@ -269,9 +273,9 @@ export class Proxier {
 
   #requestSync(options?: { readonly isUrgent: boolean }): void {
     if (!this.#isSynced) return;
-    const now = this.#options.clock.now();
-    this.#queuedAtMs ??= now;
-    this.#options.metrics?.syncQueued(this.family, now);
+    const { clock, metrics } = this.#options;
+    this.#queued ??= momentOf(clock);
+    metrics?.syncQueued(this.family, clock.now());
     this.#runner.trigger(options);
   }
 

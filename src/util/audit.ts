@@ -146,8 +146,9 @@ export class Audit {
   #note({ what }: AuditedPart, differences: number): void {
     const last = { what, differences, atMs: this.#options.clock.now() };
     this.#report = { ...this.#report, last, differences: this.#report.differences + differences };
-    const isNews = last.atMs >= this.#quietUntilMs;
-    if (isNews) this.#quietUntilMs = last.atMs + QUIET_MS;
+    const nowMs = this.#options.clock.elapsed();
+    const isNews = nowMs >= this.#quietUntilMs;
+    if (isNews) this.#quietUntilMs = nowMs + QUIET_MS;
     this.#options.onDifference(last, isNews);
   }
 

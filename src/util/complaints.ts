@@ -59,7 +59,7 @@ export class Reminder {
 
   /** Whether to say it now; then it counts as said. */
   isDue(words: string): boolean {
-    const now = this.#clock.now();
+    const now = this.#clock.elapsed();
     if (words === this.#words && now - this.#saidAtMs < this.#everyMs) return false;
     this.#words = words;
     this.#saidAtMs = now;

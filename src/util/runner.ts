@@ -50,7 +50,7 @@ export class BoundedFrequencyRunner {
       this.#isUrgent ||= isUrgent;
       return;
     }
-    this.#runAt(Math.max(this.#options.clock.now(), this.#lastEnd + this.#quietMs(isUrgent)));
+    this.#runAt(Math.max(this.#options.clock.elapsed(), this.#lastEnd + this.#quietMs(isUrgent)));
   }
 
   /** Other intervals, from the end of the next run on; asks for that run. */
@@ -71,7 +71,7 @@ export class BoundedFrequencyRunner {
     if (dueAt >= this.#timerDueAt) return;
     this.#cancelTimer?.();
     this.#timerDueAt = dueAt;
-    const delayMs = Math.max(0, dueAt - this.#options.clock.now());
+    const delayMs = Math.max(0, dueAt - this.#options.clock.elapsed());
     this.#cancelTimer = this.#options.clock.schedule(delayMs, () => this.#start());
   }
 
@@ -99,7 +99,7 @@ export class BoundedFrequencyRunner {
   #planNext(succeeded: boolean): void {
     if (this.#stopped) return;
     const { clock, minIntervalMs, retryIntervalMs, maxIntervalMs } = this.#options;
-    const now = clock.now();
+    const now = clock.elapsed();
     this.#lastEnd = now;
     if (this.#triggered) this.#runAt(now + this.#quietMs(this.#isUrgent));
     if (!succeeded) this.#runAt(now + Math.max(retryIntervalMs, minIntervalMs));

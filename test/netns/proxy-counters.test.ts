@@ -41,7 +41,7 @@ afterEach(async () => {
 /** Counters of the node, on a clock that lets each scrape read. */
 function startCounters() {
   let now = 0;
-  const clock = { now: () => now, schedule: () => () => {} };
+  const clock = { now: () => now, elapsed: () => now, schedule: () => () => {} };
   const counters = new ConnectionCounters({
     families: [4, 6],
     hasEndpoints: true,

@@ -23,7 +23,7 @@ afterEach(() => {
 
 /** Where nobody is notified, a look every five seconds would make the tests long. */
 const hastyClock: Clock = {
-  now: () => systemClock.now(),
+  ...systemClock,
   schedule: (delayMs, callback) => systemClock.schedule(delayMs / 10, callback),
 };
 

@@ -107,7 +107,7 @@ test.each([
 
 test('a slot chain that nobody uses is deleted by and by', async () => {
   let now = 0;
-  const clock = { now: () => now, schedule: () => () => {} };
+  const clock = { now: () => now, elapsed: () => now, schedule: () => () => {} };
   const { proxy } = await start(clusterOf(1), { clock });
   proxy.apply({ kind: 'slice', now: slice({ service: 's0', endpoints: ['10.0.0.1'] }) });
   await proxy.sync();

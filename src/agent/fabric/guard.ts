@@ -99,11 +99,11 @@ class FormerAddresses {
   of(podCIDRs: readonly Cidr[]): readonly IP[] {
     const text = podCIDRs.join();
     const isStale =
-      this.#addresses.length > 0 && this.#clock.now() - this.#readAtMs >= FORMER_ADDRESSES_MS;
+      this.#addresses.length > 0 && this.#clock.elapsed() - this.#readAtMs >= FORMER_ADDRESSES_MS;
     if (text === this.#of && !isStale) return this.#addresses;
     const { outside } = findFormerPods(this.#records.list(), { podCIDRs, mtu: 0 });
     this.#of = text;
-    this.#readAtMs = this.#clock.now();
+    this.#readAtMs = this.#clock.elapsed();
     this.#addresses = outside
       .flatMap(({ addresses }) => addresses)
       .filter((address) => !podCIDRs.some((cidr) => containsIP(cidr, address)));

@@ -169,9 +169,9 @@ export class NodeLife {
     if (awaited !== this.#awaited) noteFabricAwaited(gate, awaited);
     this.#awaited = awaited;
     this.#conditionDueAtMs = 0;
-    this.#waitsSinceMs ??= clock.now();
+    this.#waitsSinceMs ??= clock.elapsed();
     this.#cancelPoll = clock.schedule(POLL_MS, () => this.#runner.trigger());
-    const isShort = clock.now() - this.#waitsSinceMs < GRACE_MS;
+    const isShort = clock.elapsed() - this.#waitsSinceMs < GRACE_MS;
     if (isShort || !this.#isShut() || !this.#said.wait.isDue(awaited)) return;
     log.warn({ reason: awaited }, 'pods do not start before the fabric is ready');
     const note = `pods do not start yet: ${awaited}`;
@@ -192,8 +192,8 @@ export class NodeLife {
     const loopback = binDirectory === undefined ? undefined : placeLoopback(binDirectory);
     if (loopback !== undefined) log.info({ directory: binDirectory }, loopback);
     this.#configure(facts);
-    if (clock.now() >= this.#conditionDueAtMs) {
-      this.#conditionDueAtMs = clock.now() + CONDITION_EVERY_MS;
+    if (clock.elapsed() >= this.#conditionDueAtMs) {
+      this.#conditionDueAtMs = clock.elapsed() + CONDITION_EVERY_MS;
       condition?.set();
     }
     const formerMtu = this.#options.followMtu(facts);

@@ -9,8 +9,8 @@ import type { IPFamily } from '../../net/ip.ts';
 export interface FamilySyncTimes {
   /** Last commit to the kernel; undefined before the first. */
   readonly updatedAtMs: number | undefined;
-  /** When the oldest change that is not in the kernel yet was queued; undefined when none waits. */
-  readonly queuedAtMs: number | undefined;
+  /** How long the oldest change waits that is not in the kernel yet; 0 when none does. */
+  readonly waitedMs: number;
 }
 
 export interface HealthFacts {
@@ -64,8 +64,7 @@ export function isNodeEligible(node: NodeDrainState | undefined): boolean {
  */
 export function assessProxyHealth(facts: HealthFacts): ProxyHealth {
   const families = new Map<IPFamily, FamilyHealth>();
-  for (const [name, { updatedAtMs, queuedAtMs }] of facts.families) {
-    const waitedMs = queuedAtMs === undefined ? 0 : facts.nowMs - queuedAtMs;
+  for (const [name, { updatedAtMs, waitedMs }] of facts.families) {
     families.set(name, { updatedAtMs, isHealthy: waitedMs <= 2 * facts.syncPeriodMs });
   }
   const all = [...families.values()];

@@ -102,7 +102,7 @@ function routesOfMetrics(
   const { mode, hasProfiling } = config.proxy;
   const proxyMode = proxy?.choice.mode ?? mode;
   const profiling = hasProfiling ? profilingRoutes(setLogLevel) : undefined;
-  const startedAtMs = clock.now() - Math.round(process.uptime() * 1000);
+  const startedAtMs = clock.now() - upMs();
   return metricsRoutes({
     metrics,
     proxyMode,
@@ -112,7 +112,11 @@ function routesOfMetrics(
       version: WEFT_VERSION,
       nodeVersion: process.version,
       startedAtMs,
-      nowMs: clock.now(),
+      upMs: upMs(),
     }),
   });
+}
+
+function upMs(): number {
+  return Math.round(process.uptime() * 1000);
 }

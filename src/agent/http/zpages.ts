@@ -9,7 +9,7 @@ export interface ProcessFacts {
   readonly version: string;
   readonly nodeVersion: string;
   readonly startedAtMs: number;
-  readonly nowMs: number;
+  readonly upMs: number;
   /** What the server answers besides. */
   readonly paths: readonly string[];
 }
@@ -19,10 +19,10 @@ const WARNING =
 
 /** `/statusz` */
 export function statuszText(facts: ProcessFacts): string {
-  const { version, nodeVersion, startedAtMs, nowMs, paths } = facts;
+  const { version, nodeVersion, startedAtMs, upMs, paths } = facts;
   return page('statusz', [
     `Started: ${new Date(startedAtMs).toISOString()}`,
-    `Up: ${upText(nowMs - startedAtMs)}`,
+    `Up: ${upText(upMs)}`,
     `Node version: ${nodeVersion}`,
     `Binary version: ${version}`,
     `Paths: ${paths.toSorted().join(' ')}`,

@@ -32,7 +32,7 @@ export interface KubeCounts {
   readonly withheld: number;
   /** The objects are those of the last run: nothing was listed yet. */
   readonly isRestored: boolean;
-  /** Why nothing is heard now, and since when (ms). */
+  /** Why nothing is heard now, and since when (by `Clock.elapsed`). */
   readonly failing?:
     | { readonly words: string; readonly cure: string; readonly sinceMs: number }
     | undefined;

@@ -64,7 +64,7 @@ export class ApiEvents implements EventSink {
 
   constructor(options: ApiEventsOptions) {
     this.#options = options;
-    this.#refilledAt = options.clock.now();
+    this.#refilledAt = options.clock.elapsed();
   }
 
   send(note: EventNote): void {
@@ -76,7 +76,7 @@ export class ApiEvents implements EventSink {
   }
 
   #isAllowed({ about, reason, note }: EventNote): boolean {
-    const now = this.#options.clock.now();
+    const now = this.#options.clock.elapsed();
     const refill = Math.floor((now - this.#refilledAt) / REFILL_MS);
     this.#refilledAt += refill * REFILL_MS;
     this.#allowance = Math.min(BURST, this.#allowance + refill);

@@ -102,7 +102,7 @@ async function openApiSource(
   const all = locations.join(' and ');
   return {
     ...{ source: new SharedObjects(source, clock), events, counts, location, foundBy },
-    problems: () => [...apiProblems(all, counts(), clock.now()), ...source.stateProblems()],
+    problems: () => [...apiProblems(all, counts(), clock.elapsed()), ...source.stateProblems()],
     passedOver: () => [],
     client,
     nodeNames: () => client.names(nodes(), lifecycle.signal),

@@ -88,7 +88,7 @@ export class Prober {
   /** The next turn is after this time, or before. */
   #after(ms: number): void {
     const { clock } = this.#options;
-    const atMs = clock.now() + ms;
+    const atMs = clock.elapsed() + ms;
     if (this.#isStopped || this.#turnAtMs <= atMs) return;
     this.#cancel?.();
     this.#turnAtMs = atMs;
@@ -109,14 +109,14 @@ export class Prober {
     }
     const path = this.#paths.get(next ?? '');
     if (next === undefined || path === undefined) return;
-    const waitMs = lookedAtMs(next) + ROUND_MS - this.#options.clock.now();
+    const waitMs = lookedAtMs(next) + ROUND_MS - this.#options.clock.elapsed();
     if (waitMs <= 0) void this.#lookAt(next, path);
     this.#after(Math.max(waitMs, PAUSE_MS));
   }
 
   async #lookAt(key: string, path: ProbedPath): Promise<void> {
     this.#underway.add(key);
-    this.#lookedAtMs.set(key, this.#options.clock.now());
+    this.#lookedAtMs.set(key, this.#options.clock.elapsed());
     const finding = await this.#look(path);
     this.#underway.delete(key);
     if (this.#isStopped) return;
@@ -163,7 +163,7 @@ export class Prober {
     const { socket, port, clock, randomId } = this.#options;
     const id = randomId();
     const { promise, resolve } = Promise.withResolvers<number | undefined>();
-    this.#questions.set(id, { resolve, askedAtMs: clock.now() });
+    this.#questions.set(id, { resolve, askedAtMs: clock.elapsed() });
     const cancel = clock.schedule(waitMs, () => resolve(undefined));
     socket.send(target, port, encodeProbe({ kind: 'ask', id, bytes }));
     const took = await promise;
@@ -178,7 +178,7 @@ export class Prober {
     const { socket, clock } = this.#options;
     if (message.kind === 'answer') {
       const question = this.#questions.get(message.id);
-      question?.resolve(clock.now() - question.askedAtMs);
+      question?.resolve(clock.elapsed() - question.askedAtMs);
       return;
     }
     if (!this.#allowed.has(from) || !this.#mayAnswer(from)) return;
@@ -186,7 +186,7 @@ export class Prober {
   }
 
   #mayAnswer(from: IP): boolean {
-    const second = Math.floor(this.#options.clock.now() / 1_000);
+    const second = Math.floor(this.#options.clock.elapsed() / 1_000);
     if (second !== this.#answersIn.second) this.#answersIn = { second, count: 0, to: new Map() };
     const { to } = this.#answersIn;
     const toOne = to.get(from) ?? 0;

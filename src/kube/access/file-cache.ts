@@ -45,13 +45,13 @@ export class CachedFile implements TextSource {
    * IoError when there never was a good read.
    */
   async read(): Promise<string> {
-    const age = this.#clock.now() - this.#readAt;
-    if (this.#text !== undefined && age >= 0 && age < this.#maxAgeMs) return this.#text;
+    const age = this.#clock.elapsed() - this.#readAt;
+    if (this.#text !== undefined && age < this.#maxAgeMs) return this.#text;
     try {
       const text = (await readFile(this.path, 'utf8')).trim();
       if (text === '') throw new IoError(`read ${this.path}: file is empty`);
       this.#text = text;
-      this.#readAt = this.#clock.now();
+      this.#readAt = this.#clock.elapsed();
     } catch (thrown) {
       if (this.#text === undefined) {
         throw new IoError(`read ${this.path}: ${toError(thrown).message}`, { cause: thrown });

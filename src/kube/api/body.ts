@@ -42,11 +42,11 @@ export async function* readBody(
 function startDeadlines(limits: ReadLimits, clock: Clock, onExpired: (error: Error) => void) {
   const expire = (ms: number) =>
     onExpired(new BusyError(`get ${limits.path}: nothing received within ${ms} ms`));
-  let lastChunkAt = clock.now();
+  let lastChunkAt = clock.elapsed();
   let isReaderBusy = false;
   // One timer that looks back instead of one per chunk: a busy watch gets thousands of them.
   const checkIdle = () => {
-    const leftMs = isReaderBusy ? limits.idleMs : lastChunkAt + limits.idleMs - clock.now();
+    const leftMs = isReaderBusy ? limits.idleMs : lastChunkAt + limits.idleMs - clock.elapsed();
     if (leftMs <= 0) expire(limits.idleMs);
     else cancelIdle = clock.schedule(leftMs, checkIdle);
   };
@@ -58,7 +58,7 @@ function startDeadlines(limits: ReadLimits, clock: Clock, onExpired: (error: Err
     },
     touch: () => {
       isReaderBusy = false;
-      lastChunkAt = clock.now();
+      lastChunkAt = clock.elapsed();
     },
     cancel: () => {
       cancelIdle();

@@ -251,9 +251,9 @@ export class ApiClient {
   async #send(request: ApiRequest): Promise<Answer> {
     const { clock, onAnswer } = this.#options;
     const method = methodOf(request);
-    const startedAtMs = clock.now();
+    const startedAtMs = clock.elapsed();
     const report = (code: string) =>
-      onAnswer?.({ method, code, seconds: (clock.now() - startedAtMs) / 1000 });
+      onAnswer?.({ method, code, seconds: (clock.elapsed() - startedAtMs) / 1000 });
     try {
       const answer = await this.#servers.send(request);
       report(String(answer.status));

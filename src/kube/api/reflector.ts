@@ -29,6 +29,7 @@ export interface ReflectorCounts {
 }
 
 export interface Failing extends FailureWords {
+  /** By `Clock.elapsed`. */
   readonly sinceMs: number;
 }
 
@@ -86,11 +87,11 @@ export class Reflector<T extends KubernetesObject> {
   /** Runs until the signal; rejects only with HandlerError. `synced` stays pending if it comes first. */
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      const startedAt = this.#options.clock.now();
+      const startedAt = this.#options.clock.elapsed();
       const eventsBefore = this.#counts.events;
       const failure = await this.#step(signal);
       if (signal.aborted) return;
-      const isLong = this.#options.clock.now() - startedAt >= HEALTHY_WATCH_MS;
+      const isLong = this.#options.clock.elapsed() - startedAt >= HEALTHY_WATCH_MS;
       if (isLong || this.#counts.events > eventsBefore) this.#backoff.reset();
       if (failure !== undefined) await this.#recover(failure, signal);
       else if (this.#isWatching && !isLong && this.#counts.events === eventsBefore) {
@@ -130,8 +131,9 @@ export class Reflector<T extends KubernetesObject> {
     const { relistAt } = this.replica;
     const ending = new AbortController();
     const end = () => ending.abort();
-    const isDue = () => relistAt !== undefined && clock.now() >= relistAt;
-    const cancel = relistAt === undefined ? () => {} : clock.schedule(relistAt - clock.now(), end);
+    const isDue = () => relistAt !== undefined && clock.elapsed() >= relistAt;
+    const cancel =
+      relistAt === undefined ? () => {} : clock.schedule(relistAt - clock.elapsed(), end);
     signal.addEventListener('abort', end, { once: true });
     this.#counts.watches++;
     try {
@@ -183,7 +185,7 @@ export class Reflector<T extends KubernetesObject> {
     } else {
       // A resume point that grew too old is answered at once: nothing is wrong with the server.
       if (delayMs > 0) {
-        const { sinceMs = clock.now() } = this.#failing ?? {};
+        const { sinceMs = clock.elapsed() } = this.#failing ?? {};
         this.#failing = { ...rest, words, sinceMs };
       }
       log.warn(facts, 'list or watch failed');

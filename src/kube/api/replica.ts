@@ -206,7 +206,7 @@ export class Replica<T extends KubernetesObject> {
       held: weights(this.#store.entries()),
       listed: weights(next),
       withheldSince: this.#withheldSince,
-      now: clock.now(),
+      now: clock.elapsed(),
       holdMs,
       unguardedLoss,
     });

@@ -133,10 +133,10 @@ export class ManifestSource implements ObjectSource {
     const { clock } = this.#options;
     while (!signal.aborted) {
       this.#watch.begin();
-      const startedAt = clock.now();
+      const startedAt = clock.elapsed();
       const outcome = await this.#scanAndReport();
       // A directory whose mere inspection is slow is inspected less often.
-      const costMs = outcome === 'unchanged' ? clock.now() - startedAt : 0;
+      const costMs = outcome === 'unchanged' ? clock.elapsed() - startedAt : 0;
       const delayMs =
         outcome === 'unsettled'
           ? this.#timings.debounceMs

@@ -58,9 +58,12 @@ export class LastKnownObjects {
     const { clock, saveEveryMs = SAVE_EVERY_MS } = this.#options;
     const again = async () => {
       if (signal.aborted) return;
-      const startedAt = clock.now();
+      const startedAt = clock.elapsed();
       await this.save();
-      this.#schedule(Math.max(saveEveryMs, SAVE_COST_FACTOR * (clock.now() - startedAt)), again);
+      this.#schedule(
+        Math.max(saveEveryMs, SAVE_COST_FACTOR * (clock.elapsed() - startedAt)),
+        again,
+      );
     };
     this.#schedule(saveEveryMs, again);
   }

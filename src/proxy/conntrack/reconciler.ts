@@ -190,9 +190,9 @@ class FamilyReconciler {
 
   async #deleteStale(question: FlowFilter, isStale: (flow: Flow) => boolean): Promise<void> {
     for (let reading = 1; reading <= MOST_READINGS && !this.#isStopped; reading++) {
-      const startedAtMs = this.#options.clock.now();
+      const startedAtMs = this.#options.clock.elapsed();
       const { deleted, seen, isComplete } = await this.#read(question, isStale);
-      const elapsedMs = this.#options.clock.now() - startedAtMs;
+      const elapsedMs = this.#options.clock.elapsed() - startedAtMs;
       this.#busyMs += elapsedMs;
       if (deleted > 0) this.#log.info({ deleted, seen }, 'stale connections deleted');
       this.#options.metrics?.conntrackDeleted(this.#family, deleted);

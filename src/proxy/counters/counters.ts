@@ -57,15 +57,15 @@ export class ConnectionCounters implements CommitListener {
 
   /** Takes a message of NFNLGRP_NFTABLES. */
   onRulesetMessage(message: NetlinkReply): void {
-    if (this.#options.clock.now() - this.#askedAtMs > IDLE_MS) return;
+    if (this.#options.clock.elapsed() - this.#askedAtMs > IDLE_MS) return;
     for (const family of this.#families.values()) family.onRulesetMessage(message);
   }
 
   /** The metrics in the Prometheus text format; reads the counters first if it is time to. */
   async text(): Promise<string> {
     const { clock } = this.#options;
-    this.#askedAtMs = clock.now();
-    if (this.#reading === undefined && clock.now() >= this.#notBeforeMs) {
+    this.#askedAtMs = clock.elapsed();
+    if (this.#reading === undefined && clock.elapsed() >= this.#notBeforeMs) {
       this.#reading = this.#read().finally(() => {
         this.#reading = undefined;
       });
@@ -85,13 +85,13 @@ export class ConnectionCounters implements CommitListener {
 
   async #read(): Promise<void> {
     const { clock, log } = this.#options;
-    const startedAtMs = clock.now();
+    const startedAtMs = clock.elapsed();
     try {
       for (const family of this.#families.values()) await family.read();
     } catch (err) {
       log.warn({ err }, 'connection counters not read');
     }
-    const now = clock.now();
+    const now = clock.elapsed();
     this.#notBeforeMs = now + Math.max(MIN_INTERVAL_MS, REST_FACTOR * (now - startedAtMs));
   }
 }

@@ -42,13 +42,13 @@ export class DriftWatch {
     this.#pollMs = pollMs;
     this.#find = find;
     this.#options = options;
-    this.#lookAt(options.clock.now() + pollMs);
+    this.#lookAt(options.clock.elapsed() + pollMs);
   }
 
   /** Something may have changed: looks soon. */
   note(): void {
     if (this.#isLooking) this.#isNoted = true;
-    else this.#lookAt(Math.max(this.#options.clock.now() + SETTLE_MS, this.#notBeforeMs));
+    else this.#lookAt(Math.max(this.#options.clock.elapsed() + SETTLE_MS, this.#notBeforeMs));
   }
 
   close(): void {
@@ -61,7 +61,7 @@ export class DriftWatch {
     this.#cancel?.();
     this.#dueAtMs = dueAtMs;
     const { clock } = this.#options;
-    this.#cancel = clock.schedule(Math.max(0, dueAtMs - clock.now()), () => void this.#look());
+    this.#cancel = clock.schedule(Math.max(0, dueAtMs - clock.elapsed()), () => void this.#look());
   }
 
   async #look(): Promise<void> {
@@ -69,7 +69,7 @@ export class DriftWatch {
     this.#dueAtMs = Number.POSITIVE_INFINITY;
     this.#isLooking = true;
     this.#isNoted = false;
-    const startedAtMs = clock.now();
+    const startedAtMs = clock.elapsed();
     try {
       const drift = await this.#find();
       if (drift.length > 0 && !this.#isClosed) onDrift(this.#family, drift);
@@ -79,7 +79,7 @@ export class DriftWatch {
       this.#backOff(true);
     }
     this.#isLooking = false;
-    const now = clock.now();
+    const now = clock.elapsed();
     const pause = Math.max(MIN_INTERVAL_MS, (now - startedAtMs) / MAX_SHARE, this.#backOffMs);
     this.#notBeforeMs = now + pause;
     if (this.#isNoted) this.#lookAt(this.#notBeforeMs);

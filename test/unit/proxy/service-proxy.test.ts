@@ -113,11 +113,16 @@ describe('health', () => {
     await proxy.sync().catch(() => {});
     expect(proxy.health.get(4)).toEqual({
       queuedAtMs: queuedAt,
+      waitedMs: clock.now() - queuedAt,
       updatedAtMs: syncedAt,
       failure: { atMs: clock.now(), reason: 'made to fail' },
     });
     await proxy.sync();
-    expect(proxy.health.get(4)).toEqual({ queuedAtMs: undefined, updatedAtMs: clock.now() });
+    expect(proxy.health.get(4)).toEqual({
+      queuedAtMs: undefined,
+      waitedMs: 0,
+      updatedAtMs: clock.now(),
+    });
   });
 });
 

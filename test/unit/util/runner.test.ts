@@ -59,6 +59,19 @@ describe('BoundedFrequencyRunner', () => {
     expect(runs).toHaveLength(2);
   });
 
+  test('a clock that is set back an hour puts nothing off', async () => {
+    const { clock, runs, runner, advance } = setUp({ maxIntervalMs: 3000 });
+    runner.trigger();
+    await advance(100);
+    clock.step(-3_600_000);
+    runner.trigger();
+    await advance(1000);
+    expect(runs).toHaveLength(2);
+    clock.step(-3_600_000);
+    await advance(3000);
+    expect(runs).toHaveLength(3);
+  });
+
   test('a failed run repeats after the retry interval without a trigger', async () => {
     let isFailing = true;
     const { runs, errors, runner, advance } = setUp({ fails: () => isFailing });

@@ -25,11 +25,11 @@ export function rememberPacketCounts(
     } catch (thrown) {
       log.debug({ reason: toError(thrown).message }, 'packet counts of rules not read');
     }
-    readAtMs = clock.now();
+    readAtMs = clock.elapsed();
     isReading = false;
   };
   return () => {
-    if (!isReading && clock.now() - readAtMs >= FRESH_MS) void read();
+    if (!isReading && clock.elapsed() - readAtMs >= FRESH_MS) void read();
     return counts;
   };
 }

@@ -23,7 +23,7 @@ export function endpointKey({ ip, port }: Pick<Candidate, 'ip' | 'port'>): strin
 
 /** Inputs besides the Services. */
 export interface ChoiceOptions {
-  readonly clock: Pick<Clock, 'now'>;
+  readonly clock: Pick<Clock, 'elapsed'>;
   /** From 0 to below 1. */
   readonly random: () => number;
 }
@@ -61,7 +61,10 @@ export class EndpointChoice {
     if (affinitySeconds === undefined) return;
     const key = `${servicePort} ${client}`;
     this.#remembered.delete(key);
-    this.#remembered.set(key, { endpoint: endpointKey(endpoint), atMs: this.#options.clock.now() });
+    this.#remembered.set(key, {
+      endpoint: endpointKey(endpoint),
+      atMs: this.#options.clock.elapsed(),
+    });
     if (this.#remembered.size <= MOST_REMEMBERED) return;
     const [oldest = ''] = this.#remembered.keys();
     this.#remembered.delete(oldest);
@@ -79,7 +82,7 @@ export class EndpointChoice {
     const key = `${servicePort} ${client}`;
     const found = this.#remembered.get(key);
     if (found === undefined) return undefined;
-    if (this.#options.clock.now() - found.atMs < affinitySeconds * 1000) return found.endpoint;
+    if (this.#options.clock.elapsed() - found.atMs < affinitySeconds * 1000) return found.endpoint;
     this.#remembered.delete(key);
     return undefined;
   }

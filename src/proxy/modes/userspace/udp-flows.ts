@@ -52,7 +52,7 @@ export class UdpFlows {
   add(key: string, flow: UdpFlow): void {
     const { clock, most } = this.#options;
     while (this.#entries.size >= most) this.end(this.#nextToGo(flow.source));
-    this.#entries.set(key, { flow, seenAtMs: clock.now() });
+    this.#entries.set(key, { flow, seenAtMs: clock.elapsed() });
     this.#countBySource.set(flow.source, this.#countOf(flow.source) + 1);
     this.#lookLater();
   }
@@ -60,7 +60,7 @@ export class UdpFlows {
   /** A packet of it was seen, in either direction. */
   touch(key: string): void {
     const entry = this.#entries.get(key);
-    const now = this.#options.clock.now();
+    const now = this.#options.clock.elapsed();
     if (entry === undefined || now - entry.seenAtMs < FRESH_MS) return;
     entry.seenAtMs = now;
     this.#entries.delete(key);
@@ -105,7 +105,7 @@ export class UdpFlows {
 
   #endIdle(): void {
     const { clock, idleMs } = this.#options;
-    const now = clock.now();
+    const now = clock.elapsed();
     for (const [key, { seenAtMs }] of this.#entries) {
       if (now - seenAtMs < idleMs) break;
       this.end(key);

@@ -10,9 +10,9 @@ import {
 
 const NOW = Date.parse('2026-11-20T12:00:00.000Z');
 const ago = (seconds: number) => NOW - seconds * 1000;
-const family = (updatedAtMs?: number, queuedAtMs?: number): FamilySyncTimes => ({
+const family = (updatedAtMs?: number, waitedSeconds = 0): FamilySyncTimes => ({
   updatedAtMs,
-  queuedAtMs,
+  waitedMs: waitedSeconds * 1000,
 });
 
 function facts(
@@ -37,13 +37,13 @@ describe('status codes (90)', () => {
     { name: 'just started', facts: facts({ IPv4: family() }), healthz: 503, livez: 200 },
     {
       name: 'first sync waits',
-      facts: facts({ IPv4: family(undefined, ago(5)) }),
+      facts: facts({ IPv4: family(undefined, 5) }),
       healthz: 503,
       livez: 200,
     },
     {
       name: 'first sync stuck',
-      facts: facts({ IPv4: family(undefined, ago(61)) }),
+      facts: facts({ IPv4: family(undefined, 61) }),
       healthz: 503,
       livez: 503,
     },
@@ -56,13 +56,13 @@ describe('status codes (90)', () => {
     },
     {
       name: 'change queued for 60 s',
-      facts: facts({ IPv4: family(ago(90), ago(60)) }),
+      facts: facts({ IPv4: family(ago(90), 60) }),
       healthz: 200,
       livez: 200,
     },
     {
       name: 'change queued for longer',
-      facts: facts({ IPv4: family(ago(90), ago(60.001)) }),
+      facts: facts({ IPv4: family(ago(90), 60.001) }),
       healthz: 503,
       livez: 503,
     },
@@ -74,7 +74,7 @@ describe('status codes (90)', () => {
     },
     {
       name: 'one family is stuck',
-      facts: facts({ IPv4: family(ago(1)), IPv6: family(ago(99), ago(99)) }),
+      facts: facts({ IPv4: family(ago(1)), IPv6: family(ago(99), 99) }),
       healthz: 503,
       livez: 503,
     },
@@ -121,7 +121,7 @@ describe('bodies', () => {
   });
 
   test('stuck: lastUpdated is the oldest real time', () => {
-    const { body } = answerLivez(facts({ IPv4: family(ago(1)), IPv6: family(ago(70), ago(65)) }));
+    const { body } = answerLivez(facts({ IPv4: family(ago(1)), IPv6: family(ago(70), 65) }));
     expect(body).toBe(
       '{"lastUpdated":"2026-11-20T11:58:50.000Z","currentTime":"2026-11-20T12:00:00.000Z",' +
         '"healthy":false,"status":{' +

@@ -128,6 +128,7 @@ describe('serveHttp', () => {
       const delays: number[] = [];
       const clock: Clock = {
         now: () => fake.now(),
+        elapsed: () => fake.elapsed(),
         schedule: (delayMs, callback) => {
           delays.push(delayMs);
           return fake.schedule(delayMs, callback);
@@ -165,7 +166,7 @@ describe('serveHttp', () => {
 
 describe('routes', () => {
   const synced: HealthFacts = {
-    families: new Map([[4, { updatedAtMs: 1, queuedAtMs: undefined }]]),
+    families: new Map([[4, { updatedAtMs: 1, waitedMs: 0 }]]),
     isNodeEligible: false,
     syncPeriodMs: 30_000,
     nowMs: 2,
@@ -204,7 +205,7 @@ describe('routes', () => {
   const options = {
     metrics,
     proxyMode: 'nftables',
-    process: () => ({ version: '1', nodeVersion: 'v1', startedAtMs: 0, nowMs: 100_000_000 }),
+    process: () => ({ version: '1', nodeVersion: 'v1', startedAtMs: 0, upMs: 100_000_000 }),
   };
   test.each([
     { path: '/healthz', type: 'text/plain; charset=utf-8', body: /^ok$/ },

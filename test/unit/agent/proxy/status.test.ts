@@ -43,15 +43,18 @@ const port = (number: number) => ({ name: `p${number}`, protocol: 'TCP' as const
 describe('proxyStatus', () => {
   test('counts, times and the last failure', () => {
     const failure = { atMs: 3_000, reason: 'EBUSY' };
-    const status = proxyStatus(proxyOf({ queuedAtMs: 2_000, updatedAtMs: 1_000, failure }), {
-      choice: CHOICE,
-      rules: 'iptables-nft',
-      health: { isLive: true, isServing: true, families: new Map([[4, HEALTHY]]) },
-      repairs: { count: 2, last: { atMs: 500, what: 'table ip weft-proxy', by: 'nft' } },
-      audits: [{ differences: 1, last: { what: 'map endpoints', differences: 1, atMs: 700 } }],
-      formerRules: ['nftables'],
-      takeOver: { putOff: ['ip kube-proxy'] },
-    });
+    const status = proxyStatus(
+      proxyOf({ queuedAtMs: 2_000, waitedMs: 5_000, updatedAtMs: 1_000, failure }),
+      {
+        choice: CHOICE,
+        rules: 'iptables-nft',
+        health: { isLive: true, isServing: true, families: new Map([[4, HEALTHY]]) },
+        repairs: { count: 2, last: { atMs: 500, what: 'table ip weft-proxy', by: 'nft' } },
+        audits: [{ differences: 1, last: { what: 'map endpoints', differences: 1, atMs: 700 } }],
+        formerRules: ['nftables'],
+        takeOver: { putOff: ['ip kube-proxy'] },
+      },
+    );
     expect(status).toEqual({
       ...CHOICE,
       rules: 'iptables-nft',
@@ -81,15 +84,18 @@ describe('proxyStatus', () => {
   });
 
   test('a proxy that has done nothing yet', () => {
-    const status = proxyStatus(proxyOf({ queuedAtMs: undefined, updatedAtMs: undefined }), {
-      choice: CHOICE,
-      rules: 'iptables-nft',
-      health: { isLive: true, isServing: false, families: new Map() },
-      repairs: { count: 0 },
-      audits: [],
-      formerRules: [],
-      takeOver: { putOff: [] },
-    });
+    const status = proxyStatus(
+      proxyOf({ queuedAtMs: undefined, waitedMs: 0, updatedAtMs: undefined }),
+      {
+        choice: CHOICE,
+        rules: 'iptables-nft',
+        health: { isLive: true, isServing: false, families: new Map() },
+        repairs: { count: 0 },
+        audits: [],
+        formerRules: [],
+        takeOver: { putOff: [] },
+      },
+    );
     expect(Object.keys(status)).not.toContain('lastRepair');
     expect(Object.keys(status.families[0] ?? {}).sort()).toEqual(
       [

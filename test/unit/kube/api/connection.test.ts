@@ -149,7 +149,7 @@ describe('a peer that is gone without a word', () => {
 
   /** Minutes pass in milliseconds for the pings, and for them only. */
   const quick: Clock = {
-    now: systemClock.now,
+    ...systemClock,
     schedule: (delayMs, callback) =>
       systemClock.schedule([30_000, 15_000].includes(delayMs) ? delayMs / 500 : delayMs, callback),
   };

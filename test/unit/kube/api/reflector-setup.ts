@@ -18,7 +18,7 @@ export function impatientClock(): { clock: Clock; delays: number[] } {
     delays.push(delayMs);
     return systemClock.schedule(Math.min(delayMs, 5), callback);
   };
-  return { clock: { now: systemClock.now, schedule }, delays };
+  return { clock: { ...systemClock, schedule }, delays };
 }
 
 export let directory: string;
