@@ -61,6 +61,8 @@ export class Proxier {
   #lastSync: Promise<void> = Promise.resolve();
   #waitingSyncs = 0;
   #session: ServiceSession | undefined;
+  /** The session has programmed every Service: from then on it is told of changes only. */
+  #isComplete = false;
   #serviceCIDRs: readonly Cidr[] = [];
   #isSynced = false;
   #isTableSuspect = false;
@@ -176,8 +178,8 @@ export class Proxier {
   ): Promise<number | 'unsettled'> {
     const run = this.#lastSync.then(async () => {
       const session = this.#session;
-      const isKnown = session?.isComplete === true && !this.#isTableSuspect;
-      if (!isKnown || session.audit === undefined) return 'unsettled';
+      const isKnown = this.#isComplete && !this.#isTableSuspect;
+      if (!isKnown || session?.audit === undefined) return 'unsettled';
       const resolve = (service: string) => this.#state.resolve(service);
       const isInterrupted = () => this.#waitingSyncs > 0;
       return look({ audit: session.audit, resolve, isInterrupted });
@@ -201,7 +203,7 @@ export class Proxier {
       this.#queued = queued;
       this.#triggers.restore(triggers);
       this.#failure = { atMs: clock.now(), reason: toError(thrown).message };
-      const kind = this.#session?.isComplete === true ? 'partial' : 'full';
+      const kind = this.#isComplete ? 'partial' : 'full';
       this.#closeSession();
       metrics?.syncFailed(this.family, kind);
       throw thrown;
@@ -211,11 +213,11 @@ export class Proxier {
 
   async #program(): Promise<'full' | 'partial'> {
     const settings = this.#settings();
-    if (this.#isTableSuspect || !this.#session?.fits(settings)) this.#closeSession();
+    if (this.#isTableSuspect || this.#session?.fits?.(settings) === false) this.#closeSession();
     this.#isTableSuspect = false;
     this.#session ??= this.#options.openSession(settings);
     const session = this.#session;
-    const isFull = !session.isComplete;
+    const isFull = !this.#isComplete;
     const { listeners = [], metrics } = this.#options;
     const changes = this.#state.drain(isFull);
     metrics?.changesTaken('service', this.#state.services.pending);
@@ -225,6 +227,7 @@ export class Proxier {
       for (const listener of listeners) listener.programming(this.family, key, ports);
       return ports;
     });
+    this.#isComplete = true;
     const { layout, nodePortIPs } = settings;
     const commit: Commit = {
       isFull,
@@ -282,6 +285,7 @@ export class Proxier {
   #closeSession(): void {
     this.#session?.close();
     this.#session = undefined;
+    this.#isComplete = false;
   }
 }
 

@@ -12,16 +12,12 @@ export interface SessionSettings {
 
 /**
  * One stretch of time in which the rules of a family in the kernel are known, in one of the proxy's
- * modes: from reading them to the first failure. After an exception from `program` it is over.
+ * modes: from reading them to the first failure. Its life is the proxier's: every Service is programmed
+ * at first, then what changes, and after an exception from any method it is closed.
  */
 export interface ServiceSession {
-  /** Whether it can go on with these settings. */
-  fits(settings: SessionSettings): boolean;
-  /**
-   * True once the kernel has been brought in line with every Service, so that from then on only
-   * changes need to be programmed.
-   */
-  readonly isComplete: boolean;
+  /** Whether it can go on with these settings; absent where it can with any. */
+  fits?(settings: SessionSettings): boolean;
   /**
    * Programs Services, in groups that belong into one transaction. A session's first call has to
    * name every Service there is: what none of them wants is removed.
@@ -46,7 +42,7 @@ export interface ServiceSession {
 
 /**
  * Compares what a session has programmed with the kernel, in parts. To be asked between two calls of
- * `program` only, and once the session is complete.
+ * `program` only, and not before the first.
  */
 export interface SessionAudit {
   /** Parts of what it keeps in the kernel: `chains`, `map endpoints`. */
@@ -56,6 +52,12 @@ export interface SessionAudit {
   /** Whether a Service is programmed as it resolves now. */
   isAsProgrammed(service: string, ports: readonly ResolvedPort[]): boolean;
 }
+
+/** Of a session whose part of the kernel is looked at in another way, or belongs to nobody else. */
+export const NO_PLACES: Pick<SessionAudit, 'places' | 'compare'> = {
+  places: [],
+  compare: async () => 0,
+};
 
 /** Begins a session for the family of these settings; what it throws is tried again later. */
 export type OpenSession = (settings: SessionSettings) => ServiceSession;

@@ -48,7 +48,7 @@ export function openSession(
   rules: SessionOptions['rules'],
   options: Partial<SessionOptions> = {},
 ): RulesSession {
-  return RulesSession.open({
+  return new RulesSession({
     rules,
     masqueradeBit: 14,
     hasLoopbackNodePorts: false,

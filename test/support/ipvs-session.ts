@@ -14,7 +14,7 @@ export function openIpvsSession(
   kernel: FakeIpvsKernel,
   options: Partial<IpvsSessionOptions> = {},
 ): IpvsSession {
-  return IpvsSession.open({
+  return new IpvsSession({
     kernel,
     known: new KnownState(),
     masqueradeBit: 14,

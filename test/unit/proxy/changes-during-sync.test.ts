@@ -121,10 +121,8 @@ describe('a session', () => {
   /** Waits before it asks for what it programs. */
   class LateSession implements ServiceSession {
     readonly asked = new Map<string, readonly string[]>();
-    isComplete = false;
     readonly #open = Promise.withResolvers<void>();
 
-    fits = () => true;
     close = () => {};
     removeIdle = () => {};
     release = () => this.#open.resolve();
@@ -137,7 +135,6 @@ describe('a session', () => {
           resolve(key).flatMap(({ endpoints }) => endpoints.map(({ target }) => target.ip)),
         );
       }
-      this.isComplete = true;
     }
   }
 
@@ -179,7 +176,7 @@ test('who follows the commits forgets what a failed sync had told', async () => 
   let mostResolved = Number.POSITIVE_INFINITY;
   /** Fails when it has asked for so many Services. */
   const openSession = (): ServiceSession => ({
-    ...{ isComplete: false, fits: () => true, close: () => {}, removeIdle: () => {} },
+    ...{ close: () => {}, removeIdle: () => {} },
     program: async (_settings, groups, resolve) => {
       for (const [i, key] of [...groups].flat().entries()) {
         if (i === mostResolved) throw new Error('made to fail');

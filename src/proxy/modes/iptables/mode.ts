@@ -46,7 +46,7 @@ export async function openIptablesMode(options: IptablesModeOptions): Promise<Ip
       const mine = rules.get(family);
       if (mine === undefined) throw new Error(`IPv${family} was not opened`);
       const liberal = sysctls.read(inside?.netns, BE_LIBERAL) ?? '0';
-      return RulesSession.open({
+      return new RulesSession({
         rules: mine,
         masqueradeBit,
         hasLoopbackNodePorts: localhostNodePorts && family === 4,

@@ -5,6 +5,7 @@ import { rulesDigest } from '../../../iptables/rule-key.ts';
 import { inTurns } from '../../../util/turns.ts';
 import type { ServiceSession, SessionAudit, SessionSettings } from '../../session.ts';
 import type { ResolvedPort } from '../../state.ts';
+import { Rendering } from '../rendering.ts';
 import { CHAIN, isServiceChain } from './chain-names.ts';
 import {
   type FixedOptions,
@@ -40,65 +41,35 @@ const MOST_COMMENTED_ENDPOINTS = 1_000;
 /** An endpoint that comes back soon finds its chain. */
 const UNUSED_CHAIN_MS = 5_000;
 
-/**
- * One stretch of time in which the content of the kernel's tables is known: from reading them to the
- * first failure. Only chains whose content differs are sent. After an exception from `program` the
- * session is over.
- */
+/** A session whose rules are chains of iptables. Only chains whose content differs are sent. */
 export class RulesSession implements ServiceSession {
   readonly #options: SessionOptions;
   readonly #services = new Map<string, ProgrammedService>();
   /** Chains of ServicePorts that nothing leads to, by name; since when, in milliseconds. */
   readonly #unused = new Map<string, number | undefined>();
-  #fragmentOptions = '';
-  /** As of the last `program`. */
-  #rendering: RenderOptions | undefined;
-  #isComplete = false;
+  readonly #rendering = new Rendering<RenderOptions>();
   readonly audit: SessionAudit = {
     places: ['chains and jumps'],
     compare: async () => (await this.#options.rules.findDrift()).length,
     isAsProgrammed: (service, ports) => this.#isAsProgrammed(service, ports),
   };
 
-  private constructor(options: SessionOptions) {
+  constructor(options: SessionOptions) {
     this.#options = options;
   }
 
-  /** Begins a session; the tables are read by the first `program`. */
-  static open(options: SessionOptions): RulesSession {
-    return new RulesSession(options);
-  }
-
-  /** Its tables take any settings: whatever follows them is sent anew. */
-  fits(): boolean {
-    return true;
-  }
-
   /**
-   * True once the tables have been brought in line with every Service, so that from then on only
-   * changes need to be programmed.
-   */
-  get isComplete(): boolean {
-    return this.#isComplete;
-  }
-
-  /**
-   * Programs Services, all groups in one run of iptables-restore. A session's first call has to name
-   * every Service there is. Where rules of all Services follow a change of the settings, those that
-   * are not named are resolved as well.
+   * Programs Services, all groups in one run of iptables-restore. Where rules of all Services follow a
+   * change of the settings, those that are not named are resolved as well.
    */
   async program(
     settings: SessionSettings,
     groups: Iterable<readonly string[]>,
     resolve: (service: string) => readonly ResolvedPort[],
   ): Promise<void> {
-    const observed = this.#isComplete ? undefined : await this.#observe();
-    const named = new Set([...groups].flat());
+    const observed = this.#rendering.isFirst ? await this.#observe() : undefined;
     const options = this.#optionsFor(settings);
-    const text = JSON.stringify(options);
-    if (text !== this.#fragmentOptions) for (const key of this.#services.keys()) named.add(key);
-    this.#fragmentOptions = text;
-    this.#rendering = options;
+    const named = this.#rendering.begin(options, groups, this.#services.keys());
     const rendered = await this.#render(named, resolve, options);
     const chains = [
       ...fixedChains(this.#options, options.localDetector),
@@ -108,7 +79,6 @@ export class RulesSession implements ServiceSession {
     const guests = observed === undefined ? {} : this.#missingGuests(observed);
     await this.#options.rules.apply({ chains, ...guests });
     if (this.#options.hasLoopbackNodePorts) this.#options.routeLoopback();
-    this.#isComplete = true;
   }
 
   /**
@@ -199,19 +169,21 @@ export class RulesSession implements ServiceSession {
 
   /** With or without comments, as the total was when it was rendered. */
   #isAsProgrammed(service: string, ports: readonly ResolvedPort[]): boolean {
-    const known = this.#services.get(service);
-    const options = this.#rendering;
-    if (known === undefined || options === undefined) return ports.length === 0;
     const { rules } = this.#options;
-    return [true, false].some((hasEndpointComments) => {
-      const fragments = ports.map((port) => renderPort(port, { ...options, hasEndpointComments }));
+    const isSame = (known: ProgrammedService, options: PortRulesOptions) => {
+      const fragments = ports.map((port) => renderPort(port, options));
       const chains = fragments.flatMap((fragment) => fragment.chains);
       return (
         chains.length === known.chains.length &&
         chains.every((chain) => rules.digestOf(chainKey(chain)) === rulesDigest(chain.rules)) &&
         isDeepStrictEqual(joinShared(fragments.map(({ shared }) => shared)), known.shared)
       );
-    });
+    };
+    return this.#rendering.isAsProgrammed(this.#services.get(service), ports, (known, options) =>
+      [true, false].some((hasEndpointComments) =>
+        isSame(known, { ...options, hasEndpointComments }),
+      ),
+    );
   }
 
   /** In the order of names, so that the same Services always give the same rules. */

@@ -5,9 +5,15 @@ import type { Cidr } from '../../../net/cidr.ts';
 import type { IP } from '../../../net/ip.ts';
 import { formatServerKey } from '../../../netlink/ipvs/server-key.ts';
 import { inTurns } from '../../../util/turns.ts';
-import type { ServiceSession, SessionAudit, SessionSettings } from '../../session.ts';
+import {
+  NO_PLACES,
+  type ServiceSession,
+  type SessionAudit,
+  type SessionSettings,
+} from '../../session.ts';
 import type { ResolvedPort } from '../../state.ts';
 import { applyInHalves } from '../iptables/halves.ts';
+import { Rendering } from '../rendering.ts';
 import { destinationKey } from './difference.ts';
 import { type IpvsPartOptions, joinParts, renderPort } from './fragment.ts';
 import type { IpvsKernel } from './kernel.ts';
@@ -35,10 +41,7 @@ export interface IpvsSessionOptions {
   readonly onRefusedDestination: (server: string, destination: string) => void;
 }
 
-/**
- * One stretch of time in which virtual servers, sets, addresses and rules in the kernel are known:
- * from reading them to the first failure. After an exception from any method it is over.
- */
+/** A session whose rules are virtual servers, sets, addresses and what leads to them. */
 export class IpvsSession implements ServiceSession {
   readonly #options: IpvsSessionOptions;
   readonly #planner: Planner;
@@ -46,18 +49,14 @@ export class IpvsSession implements ServiceSession {
   #foreign = new Map<string, VirtualServer>();
   /** Chains of the iptables mode that are to be deleted. */
   #leftChains: readonly string[] = [];
-  #fragmentOptions = '';
-  /** As of the last `program`. */
-  #rendering: IpvsPartOptions | undefined;
-  #isComplete = false;
+  readonly #rendering = new Rendering<IpvsPartOptions>();
   /** The kernel is looked at every few seconds: nothing tells of changes in IPVS. */
   readonly audit: SessionAudit = {
-    places: [],
-    compare: async () => 0,
+    ...NO_PLACES,
     isAsProgrammed: (service, ports) => this.#isAsProgrammed(service, ports),
   };
 
-  private constructor(options: IpvsSessionOptions) {
+  constructor(options: IpvsSessionOptions) {
     const { kernel, known } = options;
     this.#options = options;
     this.#planner = new Planner({
@@ -65,20 +64,6 @@ export class IpvsSession implements ServiceSession {
       chooseScheduling: (wanted) =>
         chooseScheduling(wanted, (scheduler) => kernel.schedulers.has(scheduler)),
     });
-  }
-
-  /** Begins a session; the kernel is read by the first `program`. */
-  static open(options: IpvsSessionOptions): IpvsSession {
-    return new IpvsSession(options);
-  }
-
-  /** Any settings will do: what follows them is made anew. */
-  fits(): boolean {
-    return true;
-  }
-
-  get isComplete(): boolean {
-    return this.#isComplete;
   }
 
   /**
@@ -92,18 +77,18 @@ export class IpvsSession implements ServiceSession {
   ): Promise<void> {
     const { known, kernel, masqueradeBit } = this.#options;
     known.unsettle();
-    const observed = this.#isComplete ? undefined : await this.#observe(settings);
+    const { isFirst } = this.#rendering;
+    const observed = isFirst ? await this.#observe(settings) : undefined;
     const others = new Set(kernel.addresses.others());
     this.#planner.setOtherAddresses(others);
-    await this.#render(this.#fragmentOptionsFor(settings, others), [...groups].flat(), resolve);
+    await this.#render(this.#fragmentOptionsFor(settings, others), groups, resolve);
     this.#adopt();
-    const changes = await this.#planner.plan(!this.#isComplete);
+    const changes = await this.#planner.plan(isFirst);
     const chains = ipvsChains({ masqueradeBit, settings });
     const rules = planRules(chains, kernel.rules, observed);
     await this.#apply(changes, rules);
     if (observed !== undefined) this.#leftChains = leftServiceChains(observed);
     known.settle();
-    this.#isComplete = true;
   }
 
   /** Removes destinations and virtual servers that have no connections any more. */
@@ -145,16 +130,12 @@ export class IpvsSession implements ServiceSession {
 
   async #render(
     options: IpvsPartOptions,
-    named: Iterable<string>,
+    groups: Iterable<readonly string[]>,
     resolve: (service: string) => readonly ResolvedPort[],
   ): Promise<void> {
     const { wanted } = this.#planner;
-    const text = JSON.stringify(options);
-    const isNew = text !== this.#fragmentOptions;
-    this.#fragmentOptions = text;
-    this.#rendering = options;
     const schedulers = new Set<string>();
-    const services = new Set([...named, ...(isNew ? wanted.services() : [])]);
+    const services = this.#rendering.begin(options, groups, wanted.services());
     const render = (key: string) => {
       const ports = resolve(key);
       const fragments = ports.map((port) => renderPort(port, options));
@@ -171,9 +152,9 @@ export class IpvsSession implements ServiceSession {
 
   #isAsProgrammed(service: string, ports: readonly ResolvedPort[]): boolean {
     const known = this.#planner.wanted.fragment(service);
-    const options = this.#rendering;
-    if (known === undefined || options === undefined) return ports.length === 0;
-    return isDeepStrictEqual(known, joinParts(ports.map((port) => renderPort(port, options))));
+    return this.#rendering.isAsProgrammed(known, ports, (part, options) =>
+      isDeepStrictEqual(part, joinParts(ports.map((port) => renderPort(port, options)))),
+    );
   }
 
   /** Whoever made it, a virtual server where a Service wants one is the Service's. */

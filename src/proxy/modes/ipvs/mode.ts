@@ -139,5 +139,5 @@ function openSession(
   const scheduling = configuredScheduling(options.scheduler);
   const { kernel, known } = family;
   const given = { masqueradeBit, excludeCIDRs, onMissingScheduler, onRefusedDestination };
-  return IpvsSession.open({ kernel, known, scheduling, ...given });
+  return new IpvsSession({ kernel, known, scheduling, ...given });
 }

@@ -41,7 +41,7 @@ export function tableSessions(openTable: OpenTable): OpenSession {
  */
 type FirstProgramming = 'hooksLast' | 'replaces' | 'adjusts';
 
-/** A session whose rules are a table of our own. After an exception from any method it is over. */
+/** A session whose rules are a table of our own. */
 export class TableSession implements ServiceSession {
   readonly #table: ServiceTable;
   readonly #renderer: TableRenderer;
@@ -101,10 +101,6 @@ export class TableSession implements ServiceSession {
   /** The table's definition depends on one of the settings. */
   fits({ layout }: SessionSettings): boolean {
     return layout.acceptsOnAllAddresses === this.#layout.acceptsOnAllAddresses;
-  }
-
-  get isComplete(): boolean {
-    return this.#first === undefined;
   }
 
   get former(): readonly FormerFrontend[] {

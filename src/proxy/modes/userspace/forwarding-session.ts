@@ -1,7 +1,12 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type IP, isLoopback } from '../../../net/ip.ts';
 import { Turn } from '../../../util/turns.ts';
-import type { ServiceSession, SessionAudit, SessionSettings } from '../../session.ts';
+import {
+  NO_PLACES,
+  type ServiceSession,
+  type SessionAudit,
+  type SessionSettings,
+} from '../../session.ts';
 import type { ResolvedPort } from '../../state.ts';
 import type { Forwarder, ForwarderNode } from './forwarder.ts';
 import type { Portals } from './portals.ts';
@@ -21,11 +26,10 @@ export interface ForwardingOptions {
  */
 export class ForwardingSession implements ServiceSession {
   readonly #options: ForwardingOptions;
-  #isComplete = false;
+  #isFirst = true;
   /** Listeners are its own; there is nothing of others to look at. */
   readonly audit: SessionAudit = {
-    places: [],
-    compare: async () => 0,
+    ...NO_PLACES,
     isAsProgrammed: (service, ports) =>
       isDeepStrictEqual(this.#options.forwarder.portsOf(service), ports),
   };
@@ -34,14 +38,6 @@ export class ForwardingSession implements ServiceSession {
     this.#options = options;
     options.addresses.invalidate();
     options.portals.invalidate();
-  }
-
-  get isComplete(): boolean {
-    return this.#isComplete;
-  }
-
-  fits(): boolean {
-    return true;
   }
 
   /** An address is added before anybody listens on it, and removed when nobody uses it any more. */
@@ -58,7 +54,7 @@ export class ForwardingSession implements ServiceSession {
       for (const service of group) told.add(service);
       if (turn.isOver) await turn.next();
     }
-    if (!this.#isComplete) forwarder.retain(told);
+    if (this.#isFirst) forwarder.retain(told);
     await addresses.ensure(forwarder.virtualAddresses());
     forwarder.follow(nodeOf(settings, this.#options));
     await forwarder.open();
@@ -66,7 +62,7 @@ export class ForwardingSession implements ServiceSession {
     forwarder.closeUnwanted();
     portals.set(forwarder.portals());
     await addresses.retain(new Set(forwarder.virtualAddresses()));
-    this.#isComplete = true;
+    this.#isFirst = false;
   }
 
   removeIdle(): void {}

@@ -138,12 +138,6 @@ describe('settings', () => {
 describe('a start', () => {
   const services = cluster({ a: ['10.1.0.1', '10.1.0.2'], b: [] });
 
-  test('is complete after the first run only', async () => {
-    expect(session.isComplete).toBe(false);
-    await program(services);
-    expect(session.isComplete).toBe(true);
-  });
-
   test('on rules that are as they should be sends nothing', async () => {
     await program(services);
     rules.takeNames();
@@ -182,7 +176,6 @@ describe('failures', () => {
   test('of a run reach the caller', async () => {
     rules.refuses = () => true;
     await expect(program(services)).rejects.toThrow('line 2 failed');
-    expect(session.isComplete).toBe(false);
   });
 
   test('to delete one chain keep none of the others', async () => {
