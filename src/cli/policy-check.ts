@@ -5,11 +5,11 @@ import type { FlagValues } from '../agent/config/kube-proxy-flags.ts';
 import type { Manifests, ReadableKind } from '../kube/manifests/read-manifests.ts';
 import {
   clusterNetworkPolicies,
-  labelledNodes,
   namespaces,
   networkPolicies,
   pods,
 } from '../kube/policy/resources.ts';
+import { nodes } from '../kube/resources.ts';
 import { type MatrixChange, type MatrixEntry, matrix, matrixChanges } from '../policy/matrix.ts';
 import { changeText, matrixText } from '../policy/matrix-text.ts';
 import {
@@ -36,7 +36,7 @@ export interface PolicyCheckEffects {
 const KINDS: readonly ReadableKind[] = [
   pods,
   namespaces,
-  labelledNodes,
+  nodes(),
   networkPolicies,
   clusterNetworkPolicies,
 ];
@@ -98,7 +98,7 @@ async function readWorld(directory: string, effects: PolicyCheckEffects): Promis
   const world = policyWorld({
     pods: manifests.of(pods),
     namespaces: manifests.of(namespaces),
-    nodes: manifests.of(labelledNodes),
+    nodes: manifests.of(nodes()),
     networkPolicies: manifests.of(networkPolicies),
     clusterNetworkPolicies: manifests.of(clusterNetworkPolicies),
   });

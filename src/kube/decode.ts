@@ -167,7 +167,7 @@ export function nodeDecoder(
     const spec = object.optionalObject('spec');
     const addresses = object.optionalObject('status')?.optionalObjects('addresses');
     return {
-      metadata: decodeMeta(object, kept, false),
+      metadata: withSharedLabels(decodeMeta(object, kept, false)),
       spec: spec && {
         podCIDRs: decodePodCIDRs(spec),
         taints: decodeTaints(spec, kept.isTaintKept),
@@ -175,6 +175,13 @@ export function nodeDecoder(
       status: addresses && { addresses: decodeNodeAddresses(addresses) },
     };
   };
+}
+
+/** Thousands of Nodes have nearly the same ones. */
+function withSharedLabels(meta: ObjectMeta): ObjectMeta {
+  if (meta.labels === undefined) return meta;
+  const labels = Object.entries(meta.labels).map(([key, value]) => [key, interned(value)] as const);
+  return { ...meta, labels: Object.fromEntries(labels) };
 }
 
 /** Objects of files may have the older field alone. */

@@ -60,10 +60,14 @@ export interface Resource<T extends KubernetesObject> extends ResourceKind {
   readonly weigh?: (object: T) => number;
   /** Losses up to this weight are believed whatever share of everything they are. */
   readonly unguardedLoss?: number;
+  /** No object stands for another: each that a list lacks is lost, and half of all is held back. */
+  readonly isEachGuarded?: boolean;
   /** A wider choice of the same kind: who reads that has these objects too. */
   readonly within?: Resource<T>;
   /** Older API servers do not serve the kind: it then counts as empty. */
   readonly isOptional?: boolean;
+  /** Of an optional kind: that it may not be read is a failure, not a kind that is missing. */
+  readonly isRequiredWhereServed?: boolean;
   /** Why an object that is selected has no effect, for the person who wrote the file. */
   readonly whyUnused?: (object: T) => string | undefined;
   /** Versions of the group whose objects in files are read like those of `version`. */
@@ -158,7 +162,8 @@ const allNodes: Resource<Node> = {
   isNamespaced: false,
   isSelected: () => true,
   decode: nodeDecoder({
-    isLabelKept: (key) => key === ZONE_LABEL,
+    // Policies select Nodes by any of them.
+    isLabelKept: () => true,
     isAnnotationKept: (key) => key.startsWith(OWN_PREFIX),
     isTaintKept: (key) => key === AUTOSCALER_TAINT,
   }),

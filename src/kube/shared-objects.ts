@@ -11,7 +11,7 @@ import type { KubernetesObject } from './types.ts';
 export class SharedObjects implements ObjectSource {
   readonly #source: ObjectSource;
   readonly #clock: Clock;
-  readonly #feeds: AnyFeed[] = [];
+  #feeds: readonly AnyFeed[] = [];
   #isStarted = false;
   #lastEventAtMs: number | undefined;
 
@@ -30,7 +30,8 @@ export class SharedObjects implements ObjectSource {
     resource: Resource<T>,
     handlers: ObjectHandlers<T>,
   ): Subscription<T> {
-    return (this.#feedOf(resource) ?? this.#addFeed(resource)).add(handlers);
+    const feed = this.#feedOf(resource) ?? this.#addFeed(resource);
+    return this.#untilIdle(feed, feed.add(handlers));
   }
 
   start(signal: AbortSignal): void {
@@ -51,11 +52,22 @@ export class SharedObjects implements ObjectSource {
       const wider = resource.within && this.#feedOf(resource.within);
       return wider === undefined
         ? this.#source.watch(resource, handlers)
-        : wider.choose(resource.isSelected, handlers);
+        : this.#untilIdle(wider, wider.choose(resource.isSelected, handlers));
     });
-    this.#feeds.push(feed);
+    this.#feeds = [...this.#feeds, feed];
     if (this.#isStarted) feed.open();
     return feed;
+  }
+
+  /** A feed ends with the last of its listeners. */
+  #untilIdle<T>(feed: AnyFeed, subscription: Subscription<T>): Subscription<T> {
+    const close = () => {
+      subscription.close();
+      if (!feed.isIdle || !this.#feeds.includes(feed)) return;
+      this.#feeds = this.#feeds.filter((each) => each !== feed);
+      feed.close();
+    };
+    return { ...subscription, close };
   }
 
   #feedOf<T extends KubernetesObject>(resource: Resource<T>): Feed<T> | undefined {
@@ -82,7 +94,10 @@ function isSameChoice(a: Choice, b: Choice): boolean {
 
 interface AnyFeed {
   readonly resource: Choice;
+  /** Nobody listens any more. */
+  readonly isIdle: boolean;
   open(): void;
+  close(): void;
 }
 
 /** One reading of one resource, and who listens to it. */
@@ -115,11 +130,26 @@ class Feed<T extends KubernetesObject> implements AnyFeed {
     void this.#subscription.confirmed.then(this.#confirmed.resolve);
   }
 
+  close(): void {
+    this.#subscription?.close();
+  }
+
+  get isIdle(): boolean {
+    return this.#listeners.length === 0;
+  }
+
   add(handlers: ObjectHandlers<T>): Subscription<T> {
     const objects = () => this.#subscription?.objects() ?? [];
     for (const object of objects()) handlers.onAdd(object);
     this.#listeners = [...this.#listeners, handlers];
-    return { synced: this.#synced.promise, confirmed: this.#confirmed.promise, objects };
+    return {
+      synced: this.#synced.promise,
+      confirmed: this.#confirmed.promise,
+      objects,
+      close: () => {
+        this.#listeners = this.#listeners.filter((listener) => listener !== handlers);
+      },
+    };
   }
 
   /** As `add`, for the objects that are selected. */

@@ -24,6 +24,8 @@ export interface Subscription<T> {
   readonly confirmed: Promise<void>;
   /** As told so far. */
   objects(): readonly T[];
+  /** The handlers hear no more, and what nobody else follows is no longer read. */
+  close(): void;
 }
 
 /**

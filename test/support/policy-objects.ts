@@ -2,7 +2,7 @@ import { parse } from 'yaml';
 import { decodeClusterNetworkPolicy } from '../../src/kube/policy/decode-cluster-network-policy.ts';
 import { decodeNetworkPolicy } from '../../src/kube/policy/decode-network-policy.ts';
 import { decodeNamespace, decodePod } from '../../src/kube/policy/decode-pods.ts';
-import { labelledNodes } from '../../src/kube/policy/resources.ts';
+import { nodes as allNodes } from '../../src/kube/resources.ts';
 import { answerProbe, type Probe, parseProbe } from '../../src/policy/probes.ts';
 import { policyWorld } from '../../src/policy/world.ts';
 
@@ -63,7 +63,7 @@ export function policyCluster({
     namespaces: Object.entries(namespaces).map(([name, labels]) =>
       decodeNamespace({ metadata: { name, labels } }, 'strict'),
     ),
-    nodes: nodes.map((node) => labelledNodes.decode(node, 'strict')),
+    nodes: nodes.map((node) => allNodes().decode(node, 'strict')),
     networkPolicies: ofKind('NetworkPolicy').map((p) => decodeNetworkPolicy(p, 'strict')),
     clusterNetworkPolicies: ofKind('ClusterNetworkPolicy').map((p) =>
       decodeClusterNetworkPolicy(p, 'strict'),

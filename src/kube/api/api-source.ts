@@ -49,12 +49,14 @@ interface Registration {
   /** The list of a wider choice, which has the same objects and others. */
   readonly wider: string | undefined;
   readonly reflector: AnyReflector;
+  /** Of this reading alone. */
+  readonly ending: AbortController;
 }
 
 /** Objects from an API server, one list and watch per registration. */
 export class ApiSource implements ObjectSource {
   readonly #options: ApiSourceOptions;
-  readonly #registrations: Registration[] = [];
+  #registrations: readonly Registration[] = [];
   readonly #lastKnown: LastKnownObjects | undefined;
   #signal: AbortSignal | undefined;
 
@@ -79,12 +81,19 @@ export class ApiSource implements ObjectSource {
     const reflector = new Reflector({ ...this.#options, resource, handlers, holdMs });
     const { plural, within } = resource;
     const wider = within && listOf(within);
-    const registration = { plural, list: listOf(resource), wider, reflector };
-    this.#registrations.push(registration);
+    const ending = new AbortController();
+    const registration = { plural, list: listOf(resource), wider, reflector, ending };
+    this.#registrations = [...this.#registrations, registration];
     if (this.#signal !== undefined) this.#run(registration, this.#signal);
     const { replica } = reflector;
     const { synced, confirmed } = replica;
-    return { synced, confirmed, objects: () => replica.objects() };
+    return {
+      ...{ synced, confirmed, objects: () => replica.objects() },
+      close: () => {
+        this.#registrations = this.#registrations.filter((each) => each !== registration);
+        ending.abort();
+      },
+    };
   }
 
   start(signal: AbortSignal): void {
@@ -118,8 +127,12 @@ export class ApiSource implements ObjectSource {
   }
 
   /** A rejection is a bug in a handler and must end the process, so it is left unhandled on purpose. */
-  #run(registration: Registration, signal: AbortSignal): void {
-    void registration.reflector.run(signal);
+  #run(registration: Registration, whole: AbortSignal): void {
+    const { reflector, ending } = registration;
+    if (whole.aborted) ending.abort();
+    whole.addEventListener('abort', () => ending.abort(), { once: true, signal: ending.signal });
+    const { signal } = ending;
+    void reflector.run(signal);
     const { clock, restoreAfterMs = RESTORE_AFTER_MS } = this.#options;
     if (this.#lastKnown === undefined) return;
     const cancel = clock.schedule(restoreAfterMs, () => void this.#restore(registration, signal));

@@ -11,6 +11,8 @@ export interface Relist {
   readonly holdMs: number;
   /** Losses up to this weight are believed whatever their share. */
   readonly unguardedLoss?: number | undefined;
+  /** Each missing object is a loss whatever came instead, and half of all is too much. */
+  readonly isEachGuarded?: boolean | undefined;
 }
 
 export interface GuardVerdict {
@@ -26,12 +28,11 @@ export interface GuardVerdict {
  * it counts only once lists have reported it for `holdMs`. What moved between objects is no loss.
  */
 export function judgeRelist(relist: Relist): GuardVerdict {
-  const { held, listed, withheldSince, now, holdMs, unguardedLoss = UNGUARDED_LOSS } = relist;
+  const { held, listed, withheldSince, now, holdMs } = relist;
   const heldWeight = sum(held.values());
   const listedWeight = sum(listed.values());
-  const loss = heldWeight - listedWeight;
   const since = new Map<string, number>();
-  if (loss > unguardedLoss && loss * 2 > heldWeight) {
+  if (isSuspicious(relist, heldWeight, listedWeight)) {
     for (const [key, weight] of held) {
       if (weight <= (listed.get(key) ?? 0)) continue;
       const firstAt = withheldSince.get(key) ?? now;
@@ -39,6 +40,17 @@ export function judgeRelist(relist: Relist): GuardVerdict {
     }
   }
   return { withheldSince: since, heldWeight, listedWeight };
+}
+
+function isSuspicious(relist: Relist, heldWeight: number, listedWeight: number): boolean {
+  const { held, listed, isEachGuarded = false, unguardedLoss = UNGUARDED_LOSS } = relist;
+  if (!isEachGuarded) {
+    const loss = heldWeight - listedWeight;
+    return loss > unguardedLoss && loss * 2 > heldWeight;
+  }
+  const losses = Array.from(held, ([key, weight]) => weight - (listed.get(key) ?? 0));
+  const loss = sum(losses.filter((each) => each > 0));
+  return loss > 0 && loss * 2 >= heldWeight;
 }
 
 function sum(weights: Iterable<number>): number {

@@ -203,8 +203,9 @@ export class Reflector<T extends KubernetesObject> {
   }
 
   #isNotServed(reason: FailureReason): boolean {
-    const { isOptional = false } = this.#options.resource;
-    return isOptional && (reason === 'missing' || reason === 'forbidden');
+    const { isOptional = false, isRequiredWhereServed = false } = this.#options.resource;
+    if (!isOptional) return false;
+    return reason === 'missing' || (reason === 'forbidden' && !isRequiredWhereServed);
   }
 
   #isFieldSelectorRefused(error: Error): boolean {

@@ -199,7 +199,7 @@ export class Replica<T extends KubernetesObject> {
   #guard(next: Map<string, T>): void {
     const { resource, clock, holdMs, log } = this.#options;
     if (resource.weigh === undefined || holdMs === 0 || this.#store.size === 0) return;
-    const { weigh, kind, unguardedLoss } = resource;
+    const { weigh, kind, unguardedLoss, isEachGuarded } = resource;
     const weights = (entries: Iterable<[string, T]>) =>
       new Map([...entries].map(([key, object]) => [key, weigh(object)]));
     const verdict = judgeRelist({
@@ -209,6 +209,7 @@ export class Replica<T extends KubernetesObject> {
       now: clock.elapsed(),
       holdMs,
       unguardedLoss,
+      isEachGuarded,
     });
     this.#withheldSince = new Map(verdict.withheldSince);
     for (const key of verdict.withheldSince.keys()) {

@@ -58,7 +58,7 @@ export class ManifestSource implements ObjectSource {
   readonly #timings: ManifestTimings;
   readonly #watch: DirectoryWatch;
   readonly #set = new ManifestSet();
-  readonly #subscriptions: AnySubscription[] = [];
+  #subscriptions: readonly AnySubscription[] = [];
   readonly #logged = new Set<string>();
   #passedOver: readonly PassedOverKind[] = [];
   #fileProblems: readonly ManifestProblem[] = [];
@@ -113,11 +113,16 @@ export class ManifestSource implements ObjectSource {
         else store.delete(key);
       },
     };
-    this.#subscriptions.push(subscription);
+    this.#subscriptions = [...this.#subscriptions, subscription];
     if (resource.standIn !== undefined) this.#set.addStandIn(subscription.kindId, resource.standIn);
     this.#isRereadNeeded = true;
     this.#watch.wake();
-    return { synced, confirmed: synced, objects: () => store.values() };
+    return {
+      ...{ synced, confirmed: synced, objects: () => store.values() },
+      close: () => {
+        this.#subscriptions = this.#subscriptions.filter((each) => each !== subscription);
+      },
+    };
   }
 
   start(signal: AbortSignal): void {
@@ -161,7 +166,7 @@ export class ManifestSource implements ObjectSource {
   async #scan(): Promise<ScanOutcome> {
     const isReread = this.#isRereadNeeded;
     this.#isRereadNeeded = false;
-    const subscriptions = [...this.#subscriptions];
+    const subscriptions = this.#subscriptions;
     let isSettled = true;
     const reading = await readDirectory(this.#options.directory, (name, stamp) => {
       const old = this.#set.stamp(name);

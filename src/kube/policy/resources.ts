@@ -1,12 +1,13 @@
-import { nodeDecoder } from '../decode.ts';
-import { nodes, type Resource } from '../resources.ts';
-import type { Node } from '../types.ts';
+import type { Resource } from '../resources.ts';
 import { decodeClusterNetworkPolicy } from './decode-cluster-network-policy.ts';
 import { decodeNetworkPolicy } from './decode-network-policy.ts';
-import { decodeNamespace, decodePod } from './decode-pods.ts';
+import { decodeNamespace, decodePod, decodeWatchedPod } from './decode-pods.ts';
 import type { ClusterNetworkPolicy, Namespace, NetworkPolicy, Pod } from './types.ts';
 
 const everything = () => true;
+
+/** What is missing in a list opens what a policy had closed: nothing of it stands for another. */
+const CLOSED_BY_LOSS = { weigh: () => 1, isEachGuarded: true } as const;
 
 export const pods: Resource<Pod> = {
   group: '',
@@ -19,6 +20,28 @@ export const pods: Resource<Pod> = {
   weigh: () => 1,
 };
 
+/** The pods of one node, as its agent follows them. */
+export function podsOfNode(name: string): Resource<Pod> {
+  return {
+    ...pods,
+    ...CLOSED_BY_LOSS,
+    decode: decodeWatchedPod,
+    fieldSelector: `spec.nodeName=${name}`,
+    isSelected: ({ nodeName }) => nodeName === name,
+  };
+}
+
+/** The pods of all nodes but one that have, or will have, addresses of their own. */
+export function podsOfOtherNodes(name: string): Resource<Pod> {
+  return {
+    ...pods,
+    decode: decodeWatchedPod,
+    fieldSelector: `spec.nodeName!=${name},spec.nodeName!=,status.phase!=Succeeded,status.phase!=Failed`,
+    isSelected: ({ nodeName, usesHostNetwork, hasEnded }) =>
+      nodeName !== undefined && nodeName !== name && !usesHostNetwork && !hasEnded,
+  };
+}
+
 export const namespaces: Resource<Namespace> = {
   group: '',
   version: 'v1',
@@ -27,17 +50,7 @@ export const namespaces: Resource<Namespace> = {
   isNamespaced: false,
   isSelected: everything,
   decode: decodeNamespace,
-  weigh: () => 1,
-};
-
-/** Nodes with what policies select them by. */
-export const labelledNodes: Resource<Node> = {
-  ...nodes(),
-  decode: nodeDecoder({
-    isLabelKept: everything,
-    isAnnotationKept: () => false,
-    isTaintKept: () => false,
-  }),
+  ...CLOSED_BY_LOSS,
 };
 
 export const networkPolicies: Resource<NetworkPolicy> = {
@@ -48,7 +61,7 @@ export const networkPolicies: Resource<NetworkPolicy> = {
   isNamespaced: true,
   isSelected: everything,
   decode: decodeNetworkPolicy,
-  weigh: () => 1,
+  ...CLOSED_BY_LOSS,
 };
 
 /** As of network-policy-api v0.2.0; clusters need not serve it. */
@@ -60,6 +73,7 @@ export const clusterNetworkPolicies: Resource<ClusterNetworkPolicy> = {
   isNamespaced: false,
   isSelected: everything,
   decode: decodeClusterNetworkPolicy,
-  weigh: () => 1,
+  ...CLOSED_BY_LOSS,
   isOptional: true,
+  isRequiredWhereServed: true,
 };

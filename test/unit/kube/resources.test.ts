@@ -223,7 +223,7 @@ describe('Node', () => {
       metadata: {
         ...{ name: 'n1', namespace: '', uid: 'u1' },
         ...{ creationTimestamp: 'T1', deletionTimestamp: 'T2' },
-        labels: { 'topology.kubernetes.io/zone': 'z1' },
+        labels: { 'topology.kubernetes.io/zone': 'z1', other: 'x' },
         annotations: { 'weft.dev/own': 'yes' },
       },
       spec: {

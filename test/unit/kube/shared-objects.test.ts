@@ -11,6 +11,8 @@ import { RecordingHandlers } from '../../support/kube.ts';
 class FakeSource implements ObjectSource {
   /** By plural and field selector, in the order in which they were opened. */
   readonly readings: string[] = [];
+  /** Readings that were ended. */
+  readonly closed: string[] = [];
   readonly #stores = new Map<string, ObjectStore<KubernetesObject>>();
   readonly #syncs: (() => void)[] = [];
   isStarted = false;
@@ -24,7 +26,10 @@ class FakeSource implements ObjectSource {
     this.#stores.set(reading, store);
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#syncs.push(resolve);
-    return { synced: promise, confirmed: promise, objects: () => store.values() as T[] };
+    return {
+      ...{ synced: promise, confirmed: promise, objects: () => store.values() as T[] },
+      close: () => void this.closed.push(reading),
+    };
   }
 
   start(): void {
@@ -175,4 +180,44 @@ test('it is known when something was last told', () => {
   source.put(node('a'));
   clock.advance(5_000);
   expect(shared.lastEventAtMs).toBe(heardAt);
+});
+
+describe('who no longer follows', () => {
+  test('hears no more, and the last one ends the reading', () => {
+    const { source, shared } = lab();
+    const [one, other] = [follow(shared, nodes()), follow(shared, nodes())];
+    shared.start(signal);
+    source.put(node('a'));
+    one.close();
+    source.put(node('b'));
+    expect(one.handlers.events).toEqual(['add a']);
+    expect(other.handlers.events).toEqual(['add a', 'add b']);
+    expect(source.closed).toEqual([]);
+    other.close();
+    other.close();
+    expect(source.closed).toEqual(['nodes all']);
+  });
+
+  test('may follow again: it is read anew', () => {
+    const { source, shared } = lab();
+    shared.start(signal);
+    follow(shared, nodes()).close();
+    const again = follow(shared, nodes());
+    source.put(node('a'));
+    expect(source.readings).toEqual(['nodes all', 'nodes all']);
+    expect(again.handlers.events).toEqual(['add a']);
+  });
+
+  test('leaves all Nodes to who takes its own from them', () => {
+    const { source, shared } = lab();
+    const all = follow(shared, nodes());
+    const own = follow(shared, nodes('n1'));
+    shared.start(signal);
+    all.close();
+    source.put(node('n1'));
+    expect(own.handlers.events).toEqual(['add n1']);
+    expect(source.closed).toEqual([]);
+    own.close();
+    expect(source.closed).toEqual(['nodes all']);
+  });
 });

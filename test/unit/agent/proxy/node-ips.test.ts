@@ -111,7 +111,7 @@ function factsOf({ node, bindAddress }: Case): NodeFacts | undefined {
       // The feed watches Nodes alone.
       tell = handlers.onAdd as unknown as (object: Node) => void;
       const synced = Promise.resolve();
-      return { synced, confirmed: synced, objects: () => [] };
+      return { synced, confirmed: synced, objects: () => [], close: () => {} };
     },
   };
   const proxy: FedProxy = {

@@ -16,7 +16,7 @@ class FakeSource implements ObjectSource {
     // The test hands each kind objects of that kind.
     const any = handlers as unknown as ObjectHandlers<never>;
     this.#kinds.set(resource.plural, { handlers: any, synced: resolve });
-    return { synced: promise, confirmed: promise, objects: () => [] };
+    return { synced: promise, confirmed: promise, objects: () => [], close: () => {} };
   }
 
   start(): void {}

@@ -63,6 +63,24 @@ test.each([
   expect(judgeRelist({ ...facts, unguardedLoss }).withheldSince.size).toBe(row.want);
 });
 
+test.each([
+  { held: 4, listed: 2, isReplaced: false, want: 2 },
+  { held: 1, listed: 0, isReplaced: false, want: 1 },
+  { held: 4, listed: 3, isReplaced: false, want: 0 },
+  { held: 4, listed: 2, isReplaced: true, want: 2 },
+])('nothing stands for another: $want of $held withheld when $listed are listed', (row) => {
+  const others = row.isReplaced ? many('b', row.held) : [];
+  const verdict = judgeRelist({
+    held: new Map(many('a', row.held)),
+    listed: new Map([...many('a', row.listed), ...others]),
+    withheldSince: new Map(),
+    now: NOW,
+    holdMs: HOLD_MS,
+    isEachGuarded: true,
+  });
+  expect(verdict.withheldSince.size).toBe(row.want);
+});
+
 test('each loss counts once lists have reported it long enough', () => {
   const held = many('a', 20);
   const since: [string, number][] = [
