@@ -42,7 +42,7 @@ export interface AgentConfig {
   readonly own: OwnSettings;
   readonly cni: CniSettings;
   readonly fabric: FabricSettings;
-  /** The proxy's configuration as /configz shows it. */
+  /** The proxy's configuration by kube-proxy's names. */
   readonly kubeProxy: KubeProxyConfiguration;
   /** For the log, once there is one. */
   readonly warnings: readonly string[];

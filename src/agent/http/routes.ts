@@ -1,5 +1,5 @@
-import type { AgentConfig } from '../config/agent-config.ts';
 import type { AgentMetrics } from '../metrics/metrics.ts';
+import { configzText, type ShownConfig } from './configz.ts';
 import {
   answerHealthz,
   answerLivez,
@@ -38,7 +38,7 @@ export interface MetricsRoutesOptions {
   /** Undefined: `/debug` is not found. */
   readonly profiling?: HttpRoutes | undefined;
   /** As it is now. */
-  readonly config: () => Pick<AgentConfig, 'kubeProxy'>;
+  readonly config: () => ShownConfig;
   readonly process: () => Omit<ProcessFacts, 'paths'>;
 }
 
@@ -46,14 +46,13 @@ type Respond = (question: HttpQuestion) => HttpReply | Promise<HttpReply>;
 
 /**
  * Routes of the metrics server: `/metrics`, `/metrics/slis` (with DELETE they begin anew), `/healthz`
- * (`ok` while the process runs), `/proxyMode` (the word alone), `/configz` (the proxy's configuration
- * under its API group), where profiling is on `/debug`, and `/statusz` and `/flagz` unless the feature
+ * (`ok` while the process runs), `/proxyMode` (the word alone), `/configz` (the settings in
+ * effect), where profiling is on `/debug`, and `/statusz` and `/flagz` unless the feature
  * gates ComponentStatusz and ComponentFlagz turn them off.
  */
 export function metricsRoutes(options: MetricsRoutesOptions): HttpRoutes {
   const { metrics, proxyMode, profiling = [], config } = options;
   const { healthChecks } = metrics;
-  const configz = () => JSON.stringify({ 'kubeproxy.config.k8s.io': config().kubeProxy });
   const routes = new Map<string, Respond>([
     ['/metrics', async () => exposition(metrics.contentType, await metrics.render())],
     [
@@ -75,7 +74,7 @@ export function metricsRoutes(options: MetricsRoutesOptions): HttpRoutes {
       },
     ],
     ['/proxyMode', () => plainText(200, proxyMode)],
-    ['/configz', () => json(200, configz())],
+    ['/configz', () => json(200, configzText(config()))],
     ...profiling,
   ]);
   for (const [path, respond] of zpages(options, () => routes)) routes.set(path, respond);

@@ -1,5 +1,6 @@
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
+import { resolveAgentConfig } from '../../../../src/agent/config/agent-config.ts';
 import { fillDefaults } from '../../../../src/agent/config/kube-proxy-config.ts';
 import type { HealthFacts } from '../../../../src/agent/http/health.ts';
 import {
@@ -202,6 +203,10 @@ describe('routes', () => {
     nodePortAddresses: ['10.0.0.0/8', 'fd00::/8'],
     featureGates: { A: true, B: false },
   });
+  const settings = resolveAgentConfig({}, [{ path: 'f', text: 'manifests: /m' }], {
+    hostname: 'node-a',
+    environment: {},
+  });
   const options = {
     metrics,
     proxyMode: 'nftables',
@@ -223,7 +228,7 @@ describe('routes', () => {
     { path: '/flagz', type: 'text/plain; charset=utf-8', body: /^nodeport-addresses=10\..*,fd00/m },
     { path: '/flagz', type: 'text/plain; charset=utf-8', body: /^feature-gates=A=true,B=false$/m },
   ])('metrics server: $path', async ({ path, type, body }) => {
-    const routes = metricsRoutes({ ...options, config: () => ({ kubeProxy }) });
+    const routes = metricsRoutes({ ...options, config: () => ({ ...settings, kubeProxy }) });
     const response = await fetch((await start({ routes })) + path);
     expect([response.status, response.headers.get('content-type')]).toEqual([200, type]);
     expect(await response.text()).toMatch(body);
@@ -234,7 +239,7 @@ describe('routes', () => {
     { gate: 'ComponentFlagz', path: '/flagz', other: '/statusz' },
   ])('the feature gate $gate turns $path off', async ({ gate, path, other }) => {
     const gated = fillDefaults({ featureGates: { [gate]: false } });
-    const routes = metricsRoutes({ ...options, config: () => ({ kubeProxy: gated }) });
+    const routes = metricsRoutes({ ...options, config: () => ({ ...settings, kubeProxy: gated }) });
     const url = await start({ routes });
     const statuses = [path, other].map(async (each) => (await fetch(url + each)).status);
     expect(await Promise.all(statuses)).toEqual([404, 200]);
@@ -242,7 +247,7 @@ describe('routes', () => {
 
   test('health checks are counted for /metrics/slis, until they begin anew', async () => {
     const own = createAgentMetrics({ version: '1', nodeVersion: 'v1', hasProcessMetrics: false });
-    const config = () => ({ kubeProxy });
+    const config = () => ({ ...settings, kubeProxy });
     const url = await start({ routes: metricsRoutes({ ...options, metrics: own, config }) });
     const health = await start({
       routes: healthRoutes(
@@ -276,7 +281,7 @@ describe('routes', () => {
     const open = async (isOn: boolean) => {
       const levels: string[] = [];
       const profiling = isOn ? profilingRoutes((level) => levels.push(level)) : undefined;
-      const config = () => ({ kubeProxy });
+      const config = () => ({ ...settings, kubeProxy });
       const routes = metricsRoutes({ ...options, profiling, config });
       return { url: await start({ routes }), levels };
     };

@@ -1,0 +1,57 @@
+import type { AgentConfig } from '../config/agent-config.ts';
+
+/** What `/configz` is made of. */
+export type ShownConfig = Pick<
+  AgentConfig,
+  | 'kubeProxy'
+  | 'components'
+  | 'nodeName'
+  | 'source'
+  | 'runDir'
+  | 'logLevel'
+  | 'own'
+  | 'cni'
+  | 'fabric'
+>;
+
+/**
+ * `/configz`: the settings in effect as JSON, under `kubeproxy.config.k8s.io` those of the proxy, as
+ * kube-proxy has them, under `weft` the others by the names of the agent's file. Holds no secret: a
+ * kubeconfig is a path, and a URL of a server has no password.
+ */
+export function configzText(config: ShownConfig): string {
+  const { kubeProxy, components, nodeName, source, runDir, logLevel, own, cni, fabric } = config;
+  const weft = {
+    components: [...components],
+    nodeName,
+    ...sourceKeys(source),
+    runDir,
+    logLevel,
+    ...own,
+    cni,
+    fabric,
+  };
+  return JSON.stringify({ 'kubeproxy.config.k8s.io': kubeProxy, weft });
+}
+
+function sourceKeys(source: AgentConfig['source']): object {
+  switch (source.kind) {
+    case 'none':
+      return {};
+    case 'manifests':
+      return { manifests: source.directory };
+    case 'apiServer':
+      return {
+        kubeconfig: source.kubeconfig,
+        apiServers: source.servers.map(withoutUser),
+        kubelet: source.kubelet,
+      };
+  }
+}
+
+/** `--master` is taken as it is. */
+function withoutUser(server: string): string {
+  if (!URL.canParse(server)) return server;
+  const { origin, pathname } = new URL(server);
+  return origin + pathname.replace(/\/$/, '');
+}
