@@ -1,9 +1,4 @@
 /** Prints the agent's configuration file of a node that is installed without pods. */
-import { settingsFile } from './manifests/settings-file.ts';
+import { agentFile } from './manifests/agent-file.ts';
 
-process.stdout.write(
-  settingsFile(
-    { components: ['cni', 'proxy', 'fabric'], kubeconfig: '/etc/weft/kubeconfig' },
-    'systemctl restart weft',
-  ),
-);
+process.stdout.write(agentFile());

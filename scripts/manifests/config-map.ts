@@ -1,16 +1,10 @@
 /** cni-conf/kustomize/base/config-map.yaml, which is made of the tables of settings. */
 import { Document, Scalar } from 'yaml';
+import { IN_A_POD } from './node-settings.ts';
 import { settingsFile } from './settings-file.ts';
 
 const HEAD = '# Made by `make settings-page` from the tables in src/agent/config; a test compares.';
 const RESTART = 'kubectl -n weft rollout restart daemonset/weft';
-/** What an agent in a pod has besides the defaults. */
-const IN_A_POD = {
-  components: ['cni', 'proxy', 'fabric'],
-  // Where the init container leaves what it may read and the agent may not. The pods are those of the Node's podCIDRs. The score is what the kubelet gives a node-critical pod; to lower it takes CAP_SYS_RESOURCE.
-  kubelet: { hostRoot: '/run/weft/host' },
-  proxy: { detectLocalMode: 'NodeCIDR', nodePortAddresses: ['primary'], oomScoreAdj: -997 },
-} as const;
 
 export function configMap(): string {
   const document = new Document({
