@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { applyPatch, build, textOf } from './kustomize.ts';
-import { type ManifestValues, patchesFor } from './values.ts';
+import { setImage } from './set-image.ts';
+import { imageOf, type ManifestValues, patchesFor } from './values.ts';
 
 const FOLDER = join(import.meta.dirname, '../../cni-conf/kustomize');
 
@@ -22,5 +23,7 @@ export function renderManifest(name: ManifestName, values: ManifestValues): stri
     if (name === 'weft-uninstall.yaml' && patch.target.kind === 'ConfigMap') continue;
     applyPatch(documents, patch);
   }
+  const image = imageOf(values);
+  if (image !== undefined) setImage(documents, image);
   return textOf(documents);
 }

@@ -15,16 +15,15 @@ export type ManifestValues = Partial<
   >
 >;
 
-const DAEMON_SET = { kind: 'DaemonSet', name: 'weft' } as const;
 const CONFIG_MAP = { kind: 'ConfigMap', name: 'weft' } as const;
-const CONTAINERS = ['/spec/template/spec/initContainers/0', '/spec/template/spec/containers/0'];
 /** A reference as distribution/reference has it, with a registry, a tag or a digest. */
 const IMAGE =
   /^[a-z0-9][a-z0-9.-]*(?::\d+)?(?:\/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)+(?::\w[\w.-]*)?(?:@sha256:[0-9a-f]{64})?$/;
 
 /** The patches for what is given. Throws ConfigError that names the variable. */
 export function patchesFor(values: ManifestValues): readonly Patch[] {
-  const { API_SERVER, BACKEND, PROXY_MODE, IMAGE: image } = values;
+  const { API_SERVER, BACKEND, PROXY_MODE } = values;
+  imageOf(values);
   const podCIDRs = cidrsOf('POD_CIDRS', values.POD_CIDRS);
   refuseOverlap(podCIDRs, cidrsOf('SERVICE_CIDRS', values.SERVICE_CIDRS));
   return [
@@ -32,8 +31,14 @@ export function patchesFor(values: ManifestValues): readonly Patch[] {
     ...(podCIDRs.length > 0 ? [podNetworks(podCIDRs)] : []),
     ...(PROXY_MODE ? [setting('PROXY_MODE', 'proxy-mode', { proxy: { mode: PROXY_MODE } })] : []),
     ...(API_SERVER ? [apiServers(API_SERVER)] : []),
-    ...(image ? [imageReference(image)] : []),
   ];
+}
+
+/** The image of all containers; undefined: as it is. Throws ConfigError. */
+export function imageOf({ IMAGE: image }: ManifestValues): string | undefined {
+  if (!image || IMAGE.test(image)) return image || undefined;
+  const found = JSON.stringify(image);
+  throw new ConfigError('IMAGE', `IMAGE: expected REGISTRY/NAME:TAG, found ${found}`);
 }
 
 function apiServers(text: string): Patch {
@@ -57,17 +62,6 @@ function setting(variable: string, name: string, settings: object): Patch {
   resolveAgentConfig({}, [{ path: variable, text }], { hostname: 'node', environment });
   const operation: Operation = { op: 'add', path: `/data/50-${name}.yaml`, value: text };
   return { target: CONFIG_MAP, operations: [operation] };
-}
-
-function imageReference(image: string): Patch {
-  if (!IMAGE.test(image)) {
-    const found = JSON.stringify(image);
-    throw new ConfigError('IMAGE', `IMAGE: expected REGISTRY/NAME:TAG, found ${found}`);
-  }
-  const operations = CONTAINERS.map((path): Operation => {
-    return { op: 'replace', path: `${path}/image`, value: image };
-  });
-  return { target: DAEMON_SET, operations };
 }
 
 function cidrsOf(variable: string, text = ''): readonly Cidr[] {

@@ -46,6 +46,14 @@ export async function runAgent(config: AgentConfig, file: ConfigSource | undefin
   for (const warning of config.warnings) log.warn({ warning }, 'configuration warning');
   ensureRunDir(config.runDir, process.getuid?.() ?? 0);
   const lock = lockRunDir(config.runDir, process.pid, wire.flock);
+  const hostRoot = process.env['WEFT_HOST_ROOT'];
+  if (config.isInitOnly && hostRoot) {
+    if (config.source.kind === 'apiServer') {
+      await handOverKubeletServer({ clock: systemClock, log }, config.source.kubelet, hostRoot);
+    }
+    lock.release();
+    return;
+  }
   const lifecycle = new Lifecycle({ process, clock: systemClock, log });
   lifecycle.onShutdown('run directory', () => lock.release());
   const metrics = createAgentMetrics({
@@ -103,10 +111,6 @@ async function startComponents(context: AgentContext): Promise<void> {
     live.follow((changed) => prepareNode(changed, context.log));
   }
   if (config.isInitOnly) {
-    const root = process.env['WEFT_HOST_ROOT'];
-    if (root && config.source.kind === 'apiServer') {
-      await handOverKubeletServer(context, config.source.kubelet, root);
-    }
     lifecycle.shutdown('--init-only');
     return;
   }

@@ -6,6 +6,7 @@ import {
   mkdirSync,
   mkdtempSync,
   openSync,
+  readFileSync,
   rmSync,
   writeFileSync,
   writeSync,
@@ -271,6 +272,35 @@ test('--init-only sets what needs privileges and ends', () => {
   ]);
   expect([status, timeout(), stderr.includes('"reason":"--init-only"')]).toEqual([0, '1234', true]);
   expect(tables()).toEqual(['table ip loads']);
+}, 60_000);
+
+test("--init-only with the host's root hands over the kubelet's server, without a capability", () => {
+  const at = (path: string) => join(directory, path);
+  mkdirSync(at('host/etc/kubernetes'), { recursive: true });
+  const clusters = [{ name: 'c', cluster: { server: 'https://10.0.0.1:6443' } }];
+  const contexts = [{ name: 'n', context: { cluster: 'c', user: 'u' } }];
+  const users = [{ name: 'u', user: { token: 'the-secret' } }];
+  const kubeconfig = { 'current-context': 'n', clusters, contexts, users };
+  writeFileSync(at('host/etc/kubernetes/kubelet.conf'), JSON.stringify(kubeconfig));
+  const kubelet = { hostRoot: at('taken') };
+  const config = { kubelet, apiServers: ['https://10.0.0.9:6443'], runDir: at('init-run') };
+  writeFileSync(at('init.yaml'), JSON.stringify(config));
+  const { status, stderr } = node.attempt('setpriv', [
+    ...['--bounding-set=-all', '--inh-caps=-all', '--no-new-privs'],
+    ...[
+      '/usr/bin/env',
+      `WEFT_HOST_ROOT=${at('host')}`,
+      process.execPath,
+      WEFT,
+      'agent',
+      '--init-only',
+    ],
+    ...['--config', at('init.yaml')],
+  ]);
+  expect([status, stderr]).toEqual([0, expect.stringContaining("the kubelet's API server")]);
+  const taken = readFileSync(at('taken/etc/kubernetes/kubelet.conf'), 'utf8');
+  expect(taken).toContain('https://10.0.0.1:6443');
+  expect(taken).not.toContain('the-secret');
 }, 60_000);
 
 test('an agent whose log nobody reads works all the same', async () => {

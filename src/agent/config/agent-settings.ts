@@ -30,8 +30,8 @@ export const AGENT_SETTINGS = {
   }),
   kubelet: {
     kubeconfigs: list(
-      ['/etc/kubernetes/kubelet.conf', '/var/lib/kubelet/kubeconfig'],
-      "Files of the host in which a pod looks for the kubelet's API server and its authority; the first counts",
+      ['/etc/kubernetes/kubelet.conf'],
+      "Files of the host in which a pod looks for the kubelet's API server and its authority; the first counts. The manifests mount /etc/kubernetes",
     ),
     hostRoot: text('/', 'Where the files of the host are', { schema: { pattern: '^/' } }),
   },

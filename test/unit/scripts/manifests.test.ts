@@ -90,8 +90,8 @@ describe('make manifests', () => {
       '    apiServers:',
       '      - https://api.example.net:6443',
       '      - https://[fd00::1]:6443',
-      '          image: registry.example.net:5000/weft:1',
-      '          image: registry.example.net:5000/weft:1',
+      // Of each container.
+      ...Array(3).fill('          image: registry.example.net:5000/weft:1'),
     ]);
     const { fabric, proxy } = configOf(objectsOf(given ?? ''));
     expect([fabric.backend, fabric.clusterCIDRs, proxy.mode, proxy.clusterCIDRs]).toEqual([

@@ -62,7 +62,7 @@ describe('resolveAgentConfig', () => {
       source: {
         ...{ kind: 'apiServer', kubeconfig: undefined, servers: [] },
         kubelet: {
-          kubeconfigs: ['/etc/kubernetes/kubelet.conf', '/var/lib/kubelet/kubeconfig'],
+          kubeconfigs: ['/etc/kubernetes/kubelet.conf'],
           hostRoot: '/',
         },
       },
