@@ -34,7 +34,7 @@ function everything(): Promise<string> {
     ...{ isOpen: false, isConfigured: false, isConditionSet: false },
     ...{ podsOutside: 0, podsTooLarge: 0 },
   };
-  const guard = { repairs: 0, dropped: { fromPods: 0n, fromStrangers: 0n } };
+  const guard = { repairs: 0, dropped: { fromPods: 0n, fromStrangers: 0n, probes: 0n } };
   metrics.observeFabric(() => ({ report: NOTHING_YET, life, findings: [], guard }));
   return metrics.render();
 }

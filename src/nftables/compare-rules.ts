@@ -1,6 +1,6 @@
 /** Whether a rule in the kernel is the one that would be sent. */
 import { eachAttribute, readAttributes, readString } from '../netlink/attributes.ts';
-import { DATA, EXPR, RULE, VERDICT } from './constants.ts';
+import { DATA, DYNSET_EXPRESSION, EXPR, RULE, VERDICT } from './constants.ts';
 import { encodeRule } from './encode-objects.ts';
 import type { Rule, Table } from './model.ts';
 
@@ -36,15 +36,17 @@ export function isSameRule(table: Table, chain: string, rule: Rule, listed: Buff
 
 function readExpressions(payload: Buffer): readonly Expression[] {
   const list = readAttributes(payload, FAMILY_HEADER_BYTES).get(RULE.EXPRESSIONS);
-  return Array.from(eachAttribute(list ?? Buffer.alloc(0)), ({ value }): Expression => {
-    const expression = readAttributes(value);
-    const name = expression.get(EXPR.NAME);
-    const data = expression.get(EXPR.DATA);
-    return {
-      name: name === undefined ? '' : readString(name),
-      attributes: data === undefined ? new Map() : readAttributes(data),
-    };
-  });
+  return Array.from(eachAttribute(list ?? Buffer.alloc(0)), ({ value }) => readExpression(value));
+}
+
+function readExpression(value: Buffer): Expression {
+  const expression = readAttributes(value);
+  const name = expression.get(EXPR.NAME);
+  const data = expression.get(EXPR.DATA);
+  return {
+    name: name === undefined ? '' : readString(name),
+    attributes: data === undefined ? new Map() : readAttributes(data),
+  };
 }
 
 function isSameExpression(sent: Expression, found: Expression): boolean {
@@ -53,12 +55,19 @@ function isSameExpression(sent: Expression, found: Expression): boolean {
   for (const [type, value] of sent.attributes) {
     const other = found.attributes.get(type);
     if (other === undefined) continue;
-    const isVerdict = sent.name === 'immediate' && type === IMMEDIATE_DATA;
-    if (isVerdict ? verdictText(value) !== verdictText(other) : !isSameValue(value, other)) {
-      return false;
-    }
+    if (!isSameAttribute(sent.name, type, value, other)) return false;
   }
   return true;
+}
+
+function isSameAttribute(expression: string, type: number, sent: Buffer, found: Buffer): boolean {
+  if (expression === 'immediate' && type === IMMEDIATE_DATA) {
+    return verdictText(sent) === verdictText(found);
+  }
+  if (expression === 'dynset' && type === DYNSET_EXPRESSION) {
+    return isSameExpression(readExpression(sent), readExpression(found));
+  }
+  return isSameValue(sent, found);
 }
 
 /** The nested attributes are flagged as such in what is sent only; the bytes of a value otherwise. */

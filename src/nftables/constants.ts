@@ -105,6 +105,10 @@ export const DATA_TYPE_VERDICT = 0xffffff00;
 export const VERDICT = { CODE: 1, CHAIN: 2 } as const;
 /** enum nft_match_attributes of nf_tables_compat.h */
 export const XT_MATCH = { NAME: 1, REVISION: 2, CONTENT: 3 } as const;
+/** Seconds of the unit, and packets of the burst. */
+export const LIMIT = { RATE: 1, UNIT: 2, BURST: 3, TYPE: 4, FLAGS: 5 } as const;
+/** Of the expression `dynset`: what each element it adds carries. */
+export const DYNSET_EXPRESSION = 7;
 export const GEN = { ID: 1, PROC_NAME: 3 } as const;
 /** enum nft_trace_attributes */
 export const TRACE = {

@@ -6,7 +6,8 @@
 import { ipFamily } from '../net/ip.ts';
 import type { AttributeWriter } from '../netlink/attributes.ts';
 import { ipBytes, portBytes, u32Bytes } from './bytes.ts';
-import { DATA, FAMILY, VERDICT, XT_MATCH } from './constants.ts';
+import { DATA, FAMILY, LIST_ELEM, VERDICT, XT_MATCH } from './constants.ts';
+import { writeLimit } from './encode-limit.ts';
 import { writeExpression, writeLoad, writeLoads } from './encode-loads.ts';
 import {
   NFT_NAT_DNAT,
@@ -81,6 +82,8 @@ export function writeStatement(
       return writeUpdateSet(writer, statement);
     case 'xtMatch':
       return writeXtMatch(writer, statement);
+    case 'limit':
+      return writer.nested(LIST_ELEM, (w) => writeLimit(w, statement.limit, statement.isOver));
     default:
       return writeRegisterStatement(writer, statement);
   }
@@ -214,11 +217,11 @@ function writeTrace(writer: AttributeWriter): AttributeWriter {
 
 function writeUpdateSet(
   writer: AttributeWriter,
-  { selectors, set, data, timeoutMs }: Extract<Statement, { kind: 'updateSet' }>,
+  { selectors, set, data, timeoutMs, over }: Extract<Statement, { kind: 'updateSet' }>,
 ): AttributeWriter {
   const behind = selectors.reduce((sum, selector) => sum + slotsOf(selector.length), 0);
   const dataSlot = data.length > 0 ? behind : undefined;
   writeLoads(writer, selectors);
   writeLoads(writer, data, behind);
-  return writeDynset(writer, { operation: 'update', set, keySlot: 0, dataSlot, timeoutMs });
+  return writeDynset(writer, { operation: 'update', set, keySlot: 0, dataSlot, timeoutMs }, over);
 }

@@ -1,7 +1,8 @@
 /** Statements that name registers, and what they share with those that do not. */
 import type { AttributeWriter } from '../netlink/attributes.ts';
 import { assertNever } from '../util/errors.ts';
-import { FAMILY } from './constants.ts';
+import { DYNSET_EXPRESSION, FAMILY } from './constants.ts';
+import { type Limit, writeLimit } from './encode-limit.ts';
 import { writeExpression, writeHashOf, writeLoads } from './encode-loads.ts';
 import type { RegisterStatement } from './register-statements.ts';
 import { registerAt } from './registers.ts';
@@ -68,11 +69,13 @@ export function writeNat(
 export function writeDynset(
   writer: AttributeWriter,
   statement: Omit<Extract<RegisterStatement, { kind: 'updateRegisters' }>, 'kind'>,
+  over?: Limit,
 ): AttributeWriter {
   const { operation, set, keySlot, dataSlot, timeoutMs } = statement;
   return writeExpression(writer, 'dynset', (w) => {
     w.string(1, set).u32be(3, DYNSET_OPERATIONS[operation]).u32be(4, registerAt(keySlot));
     if (dataSlot !== undefined) w.u32be(5, registerAt(dataSlot));
     if (timeoutMs !== undefined) w.u64be(6, BigInt(timeoutMs));
+    if (over !== undefined) w.nested(DYNSET_EXPRESSION, (e) => writeLimit(e, over, true));
   });
 }

@@ -2,6 +2,7 @@
 import { type Cidr, cidrFamily, prefixLength } from '../net/cidr.ts';
 import type { IP } from '../net/ip.ts';
 import { maskBytes, networkBytes, u32Bytes } from './bytes.ts';
+import type { Limit } from './encode-limit.ts';
 import type { RegisterStatement } from './register-statements.ts';
 import { paddedLength } from './registers.ts';
 import type { Selector } from './selectors.ts';
@@ -69,7 +70,9 @@ export type Statement =
       readonly set: string;
       readonly data: readonly Selector[];
       readonly timeoutMs: number | undefined;
-    };
+      readonly over: Limit | undefined;
+    }
+  | { readonly kind: 'limit'; readonly limit: Limit; readonly isOver: boolean };
 
 /**
  * Continues when the field equals (or differs from) `bytes`. Bytes shorter than the field compare
@@ -193,15 +196,28 @@ export function setMark(change: { readonly mask: number; readonly xor: number })
 
 /**
  * Adds the fields to a dynamic set, or renews their timeout when they are in it. With `data` (for
- * maps) also remembers the value of those fields. When the set is full the rule does not match.
+ * maps) also remembers the value of those fields. With `over` the rule goes on only for packets of
+ * these fields beyond the rate. When the set is full the rule does not match.
  */
 export function updateSet(
   selectors: readonly Selector[],
   set: string,
-  options: { readonly timeoutMs?: number; readonly data?: readonly Selector[] } = {},
+  options: {
+    readonly timeoutMs?: number;
+    readonly data?: readonly Selector[];
+    readonly over?: Limit;
+  } = {},
 ): Statement {
-  const { timeoutMs, data = [] } = options;
-  return { kind: 'updateSet', selectors, set, data, timeoutMs };
+  const { timeoutMs, data = [], over } = options;
+  return { kind: 'updateSet', selectors, set, data, timeoutMs, over };
+}
+
+/** Goes on for packets within the rate, or beyond it; all that come here are counted together. */
+export function limit(
+  rate: Limit,
+  { isOver = false }: { readonly isOver?: boolean } = {},
+): Statement {
+  return { kind: 'limit', limit: rate, isOver };
 }
 
 /**

@@ -174,13 +174,13 @@ describe('the table', () => {
 
   test('is adopted with its counters', async () => {
     send(lab.outside, OUTSIDE, NODES[0], TUNNEL_PORT);
-    await untilDropped({ fromPods: 0n, fromStrangers: 3n });
+    await untilDropped({ fromPods: 0n, fromStrangers: 3n, probes: 0n });
     await first.close();
     first = openTable(lab.n1);
     const before = first.generation();
     expect(first.table.sync(FACTS)).toBe(false);
     expect(first.generation()).toBe(before);
-    expect(first.table.dropped()).toEqual({ fromPods: 0n, fromStrangers: 3n });
+    expect(first.table.dropped()).toEqual({ fromPods: 0n, fromStrangers: 3n, probes: 0n });
   });
 
   test('of another make is replaced, one without table made whole', () => {
@@ -191,7 +191,7 @@ describe('the table', () => {
     first.table.remove();
     first.table.remove();
     expect(lab.n1.run('nft', 'list', 'tables')).not.toContain('weft-fabric');
-    expect(first.table.dropped()).toEqual({ fromPods: 0n, fromStrangers: 0n });
+    expect(first.table.dropped()).toEqual({ fromPods: 0n, fromStrangers: 0n, probes: 0n });
     expect(first.table.sync(FACTS)).toBe(true);
   });
 
@@ -330,7 +330,7 @@ describe('the tunnel', () => {
     await probe(lab.p1.path, { host: '10.244.2.10', port: PORT });
     expect(nft('list chain inet marks out')).not.toContain('packets 0');
     nft('delete table inet marks');
-    expect(first.table.dropped()).toEqual({ fromPods: 0n, fromStrangers: 0n });
+    expect(first.table.dropped()).toEqual({ fromPods: 0n, fromStrangers: 0n, probes: 0n });
   });
 
   test('is closed to strangers, and open to peers from the moment that they are one', async () => {
@@ -353,8 +353,8 @@ describe('the tunnel', () => {
   ])('takes nothing from a pod %s', async (_, host) => {
     const source = host.includes(':') ? 'fd00:244:1::10' : '10.244.1.10';
     send(lab.p1, source, host, TUNNEL_PORT);
-    await untilDropped({ fromPods: 3n, fromStrangers: 0n });
-    expect(second.table.dropped()).toEqual({ fromPods: 0n, fromStrangers: 0n });
+    await untilDropped({ fromPods: 3n, fromStrangers: 0n, probes: 0n });
+    expect(second.table.dropped()).toEqual({ fromPods: 0n, fromStrangers: 0n, probes: 0n });
   });
 
   test.each([
@@ -364,7 +364,7 @@ describe('the tunnel', () => {
     lab.p1.run('ip', 'addr', 'add', `${source}/32`, 'dev', 'lo');
     send(lab.p1, source, host, TUNNEL_PORT);
     lab.p1.run('ip', 'addr', 'del', `${source}/32`, 'dev', 'lo');
-    await untilDropped({ fromPods: 3n, fromStrangers: 0n });
+    await untilDropped({ fromPods: 3n, fromStrangers: 0n, probes: 0n });
   });
 
   test('takes nothing from a pod of a peer that has the peer’s address', async () => {
@@ -383,7 +383,7 @@ describe('the tunnel', () => {
     nft(`add rule ip service c udp dport 53 dnat to ip daddr map { ${services} }:${TUNNEL_PORT}`);
     send(lab.p1, '10.244.1.10', '172.30.0.1', 53);
     send(lab.p1, '10.244.1.10', '172.30.0.2', 53);
-    await untilDropped({ fromPods: 6n, fromStrangers: 0n });
+    await untilDropped({ fromPods: 6n, fromStrangers: 0n, probes: 0n });
     nft('delete table ip service');
   });
 

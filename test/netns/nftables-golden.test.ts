@@ -33,6 +33,7 @@ import {
   drop,
   goTo,
   jump,
+  limit,
   lookup,
   masquerade,
   match,
@@ -157,6 +158,9 @@ test('statements in an ip table', () => {
       rule(match(meta.l4proto, '==', tcp), reject({ isTcpReset: true })),
       rule(updateSet([ip.saddr], 'recent', { timeoutMs: 5000 }), accept),
       rule(updateSet([ip.saddr], 'recent')),
+      rule(updateSet([ip.saddr], 'recent', { over: { perSecond: 50, burst: 20 } }), drop),
+      rule(limit({ perSecond: 100, burst: 5 }), accept),
+      rule(limit({ perSecond: 1_000, burst: 2_000 }, { isOver: true }), drop),
       rule(updateSet(slots.key, 'slots', { data: [numgenRandom(4)], timeoutMs: 60_000 })),
     ],
   };

@@ -45,7 +45,7 @@ export function startFabric(
   const rtnl = openRtnl();
   lifecycle.onShutdown('routes', () => rtnl.close());
   const readiness = new Readiness();
-  const guard = openFabricGuard(context);
+  const guard = openFabricGuard(context, () => probes.port());
   const fabric = new Fabric({
     nodeName: config.nodeName,
     kernel: { rtnl, sysctls, netns: undefined },

@@ -29,15 +29,10 @@ export interface FabricGuard {
 }
 
 /** Table `inet weft-fabric` of this node, by way of who masquerades its pods; compared now and then. */
-export function openFabricGuard({
-  config,
-  live,
-  clock,
-  log,
-  nodeEvents,
-  podMasquerade,
-  problems,
-}: AgentContext): FabricGuard {
+export function openFabricGuard(
+  { config, live, clock, log, nodeEvents, podMasquerade, problems }: AgentContext,
+  probePort: () => number | undefined,
+): FabricGuard {
   let repairs = 0;
   const table = new FabricTable({
     connection: NftablesConnection.open(),
@@ -66,7 +61,7 @@ export function openFabricGuard({
       const { fabric: settings } = live.current;
       if (!isPartial) foreign.follow(podTraffic(hood, facts, settings.backend));
       try {
-        const node = { ...facts, former: former.of(hood.podCIDRs) };
+        const node = { ...facts, former: former.of(hood.podCIDRs), probePort: probePort() };
         podMasquerade.sync(table, tableFacts(hood, node, settings, isPartial));
         return undefined;
       } catch (thrown) {

@@ -19,10 +19,14 @@ export interface PathProbes {
   /** What was found last, of each path that was looked at. */
   findings(): readonly PathFinding[];
   problems(): readonly string[];
+  /** Where questions are listened for; undefined while another program has the port. */
+  port(): number | undefined;
 }
 
 const SAID_AGAIN_MS = 3_600_000;
-const NO_PROBES: PathProbes = { follow: () => {}, findings: () => [], problems: () => [] };
+const NO_PROBES: PathProbes = {
+  ...{ follow: () => {}, findings: () => [], problems: () => [], port: () => undefined },
+};
 
 /** Looks whether what pods send arrives at other nodes, and says where it does not. */
 export function startPathProbes(context: ClusterContext, rtnl: RouteLookup): PathProbes {
@@ -32,7 +36,7 @@ export function startPathProbes(context: ClusterContext, rtnl: RouteLookup): Pat
   const log = context.log.child({ component: 'fabric' });
   const reminder = new Reminder(clock, SAID_AGAIN_MS);
   const found = new Map<string, PathFinding>();
-  const { socket, problems } = openProbeSocket(port);
+  const { socket, isOpen, problems } = openProbeSocket(port, clock);
   const problemsNow = () =>
     summarized([...found.values()].flatMap((each) => pathProblem(each) ?? []));
   const prober = new Prober({
@@ -61,5 +65,6 @@ export function startPathProbes(context: ClusterContext, rtnl: RouteLookup): Pat
     },
     findings: () => [...found.values()],
     problems: () => [...problems(), ...problemsNow()],
+    port: () => (isOpen() ? port : undefined),
   };
 }

@@ -9,11 +9,12 @@ import type { FabricSettings } from '../config/fabric-settings.ts';
 
 /**
  * What of nodes and settings concerns the table. `former` are addresses of pods from before a change of
- * podCIDRs: other nodes do not reach them any more, the outside shall. Pure.
+ * podCIDRs: other nodes do not reach them any more, the outside shall. `probePort` is that of the probes
+ * while they listen. Pure.
  */
 export function tableFacts(
   { own: ownNode, podCIDRs: own, peers }: Pick<Neighbourhood, 'own' | 'podCIDRs' | 'peers'>,
-  node: UnderlayFacts & { readonly former: readonly IP[] },
+  node: UnderlayFacts & { readonly former: readonly IP[]; readonly probePort?: number | undefined },
   settings: FabricSettings,
   isPartial: boolean,
 ): FabricTableFacts {
@@ -32,6 +33,7 @@ export function tableFacts(
       backend === 'none'
         ? undefined
         : { port, peers: peerAddresses(peers), own: Object.values(ownNode?.addresses ?? {}) },
+    probePort: node.probePort,
     podCIDRs,
     podLinks: podLinks(podCIDRs, node),
     masquerade: masquerade ? { direct, families } : undefined,

@@ -82,13 +82,14 @@ export function observeFabric(metrics: MetricFactory, read: () => ObservedFabric
   }
   metrics.counter(
     'weft_fabric_dropped_packets_total',
-    'Packets to the port of the tunnel that were dropped, by who sent them: pods of this node, or others than nodes',
+    'Packets that were dropped: to the port of the tunnel, by who sent them (pods of this node, strangers: others than nodes), and too many probes of paths',
     ['source'],
     function () {
-      const { fromPods, fromStrangers } = read().guard.dropped;
+      const { fromPods, fromStrangers, probes } = read().guard.dropped;
       this.reset();
       this.inc({ source: 'pods' }, Number(fromPods));
       this.inc({ source: 'strangers' }, Number(fromStrangers));
+      this.inc({ source: 'probes' }, Number(probes));
     },
   );
   metrics.gauge(

@@ -5,6 +5,7 @@ import type { Element, NamedSet } from '../../nftables/model.ts';
 import { FAMILIES, POD_LINKS, SETS, TUNNEL_PORTS } from './definition.ts';
 import type { FabricTableFacts } from './facts.ts';
 import { ALWAYS_DIRECT, masqueradedNetworks, outermost, rangeOf } from './networks.ts';
+import { PROBE_PORTS } from './probe-guard.ts';
 
 /** Elements by the name of their set; sets without any may be left out. */
 export type TableContent = ReadonlyMap<string, readonly Element[]>;
@@ -22,11 +23,12 @@ export class ContentMaker {
   readonly #last = new Map<string, Made>();
 
   make(facts: FabricTableFacts): TableContent {
-    const { tunnel, podCIDRs, podLinks = [], masquerade } = facts;
+    const { tunnel, probePort, podCIDRs, podLinks = [], masquerade } = facts;
     const port = tunnel === undefined ? [] : [tunnel.port];
     const outside = masquerade === undefined ? [] : [...masquerade.direct, ...ALWAYS_DIRECT];
     return new Map([
       this.#keys(TUNNEL_PORTS, port, portBytes),
+      this.#keys(PROBE_PORTS, probePort === undefined ? [] : [probePort], portBytes),
       this.#keys(POD_LINKS, podLinks, ifnameBytes),
       ...FAMILIES.flatMap((family) => {
         const { peers, own, pods, masqueraded, direct } = SETS[family];

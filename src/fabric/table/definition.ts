@@ -42,6 +42,7 @@ import {
   returnVerdict,
   type Statement,
 } from '../../nftables/statements.ts';
+import { DROPPED_PROBES, NFPROTO, PROBE_CHAINS, PROBE_SETS, probesRule } from './probe-guard.ts';
 
 export const FABRIC_TABLE: Table = {
   family: 'inet',
@@ -74,10 +75,9 @@ export const SETS: Readonly<Record<IPFamily, FamilySets>> = { 4: setsOf(4), 6: s
 export const DROPPED = {
   fromPods: 'dropped-from-pods',
   fromStrangers: 'dropped-from-strangers',
+  probes: DROPPED_PROBES,
 } as const;
 
-/** uapi/linux/netfilter.h NFPROTO_IPV4 and NFPROTO_IPV6 */
-const NFPROTO: Readonly<Record<IPFamily, number>> = { 4: 2, 6: 10 };
 const RTN_LOCAL = 2;
 /** kube-proxy's: who has it is masqueraded by whoever serves Services. */
 const SERVICE_MASQUERADE_MARK = 0x4000;
@@ -89,8 +89,14 @@ const LAST_PORT = 65_535;
 export function tableDefinition(tunnelPort: number | undefined): TableDefinition {
   return {
     table: FABRIC_TABLE,
-    sets: [TUNNEL_PORTS, POD_LINKS, ...FAMILIES.flatMap((family) => Object.values(SETS[family]))],
+    sets: [
+      TUNNEL_PORTS,
+      POD_LINKS,
+      ...FAMILIES.flatMap((family) => Object.values(SETS[family])),
+      ...PROBE_SETS,
+    ],
     chains: [
+      ...PROBE_CHAINS,
       ...droppingChains(),
       ...receivingChains(),
       ...sendingChains(),
@@ -138,14 +144,19 @@ const isToPeer = (family: IPFamily) => lookup([FIELDS[family].daddr], SETS[famil
 const isToOwn = (family: IPFamily) => lookup([FIELDS[family].daddr], SETS[family].own.name);
 const isFromPod = (family: IPFamily) => lookup([FIELDS[family].saddr], SETS[family].pods.name);
 
-/** A base chain of one rule, which most packets leave after two comparisons. */
-function tunnelChain(hook: BaseChain['hook'], priority: number, target: string): Chain {
+/** A base chain that most packets leave after two comparisons. */
+function tunnelChain(
+  hook: BaseChain['hook'],
+  priority: number,
+  target: string,
+  more: readonly Rule[] = [],
+): Chain {
   const isUdp = match(meta.l4proto, '==', protocolBytes('udp'));
   const isToTunnel = lookup(TUNNEL_PORTS.key, TUNNEL_PORTS.name);
   return {
     name: hook,
     base: { type: 'filter', hook, priority },
-    rules: [rule(isUdp, isToTunnel, goTo(target))],
+    rules: [rule(isUdp, isToTunnel, goTo(target)), ...more],
   };
 }
 
@@ -182,7 +193,7 @@ function receivingChains(): readonly Chain[] {
       ],
     },
     tunnelChain('prerouting', HOOK_PRIORITY.raw, 'tunnel-untracked'),
-    tunnelChain('input', HOOK_PRIORITY.filter, 'tunnel-received'),
+    tunnelChain('input', HOOK_PRIORITY.filter, 'tunnel-received', [probesRule]),
   ];
 }
 

@@ -27,10 +27,12 @@ export interface FabricTableOptions {
   readonly onRepair: (by: readonly string[]) => void;
 }
 
-/** Packets to the tunnel's port that were dropped, since the table was made. */
+/** Packets to the ports of tunnel and probes that were dropped, since the table was made. */
 export interface DroppedPackets {
   readonly fromPods: bigint;
   readonly fromStrangers: bigint;
+  /** Questions about paths, beyond the rate of who sent them. */
+  readonly probes: bigint;
 }
 
 /** What the kernel has. */
@@ -124,6 +126,7 @@ export class FabricTable {
     return {
       fromPods: packetsOf(DROPPED.fromPods),
       fromStrangers: packetsOf(DROPPED.fromStrangers),
+      probes: packetsOf(DROPPED.probes),
     };
   }
 

@@ -15,6 +15,8 @@ export interface FabricTableFacts {
   readonly tunnel:
     | { readonly port: number; readonly peers: readonly IP[]; readonly own: readonly IP[] }
     | undefined;
+  /** UDP port of the probes of paths; absent where nobody of ours listens. */
+  readonly probePort?: number | undefined;
   /** This node's. */
   readonly podCIDRs: readonly Cidr[];
   /**
