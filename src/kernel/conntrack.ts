@@ -1,11 +1,16 @@
 import { CT_DELETE, CT_GET } from '../netlink/ctnetlink/constants.ts';
 import { decodeFlow } from '../netlink/ctnetlink/flow.ts';
-import { encodeFlowFilter, encodeFlowKey, matchesFlow } from '../netlink/ctnetlink/request.ts';
+import {
+  encodeFlowFilter,
+  encodeFlowKey,
+  encodePortTuple,
+  matchesFlow,
+} from '../netlink/ctnetlink/request.ts';
 import { NETLINK_NETFILTER } from '../netlink/numbers.ts';
 import { type BatchRequest, requestAll } from '../netlink/request-batch.ts';
 import { NetlinkSocket } from '../netlink/socket.ts';
-import { joinErrors } from '../util/errors.ts';
-import type { Conntrack, Flow, FlowFilter, Netns } from './types.ts';
+import { errorCode, joinErrors } from '../util/errors.ts';
+import type { Conntrack, Flow, FlowFilter, Netns, PortTuple } from './types.ts';
 
 /** Opens connection tracking of `netns`, or of the namespace of this process. */
 export function openConntrack(netns?: Netns): Conntrack {
@@ -26,6 +31,22 @@ class ConntrackSocket implements Conntrack {
 
   flows(filter: FlowFilter): readonly Flow[] {
     return this.#select(filter, () => true);
+  }
+
+  flowOf(packet: PortTuple): Flow | undefined {
+    const { source, destination } = packet;
+    try {
+      const replies = this.#socket.request(
+        CT_GET,
+        0,
+        encodePortTuple(packet),
+        `flow of ${source} to ${destination}`,
+      );
+      return replies[0] && decodeFlow(replies[0].payload);
+    } catch (thrown) {
+      if (errorCode(thrown) === 'ENOENT') return undefined;
+      throw thrown;
+    }
   }
 
   deleteFlows(filter: FlowFilter, predicate: (flow: Flow) => boolean = () => true): number {

@@ -5,7 +5,7 @@
 import type { IP, IPFamily } from '../net/ip.ts';
 import type { Mac } from '../net/mac.ts';
 import type { Flow } from '../netlink/ctnetlink/flow.ts';
-import type { FlowFilter } from '../netlink/ctnetlink/request.ts';
+import type { FlowFilter, PortTuple } from '../netlink/ctnetlink/request.ts';
 import type { LinkAddress } from '../netlink/rtnetlink/address.ts';
 import type { BridgeChange, BridgePort, BridgeSpec } from '../netlink/rtnetlink/bridge.ts';
 import type { PortVlan, PortVlanOptions, PortVlanRange } from '../netlink/rtnetlink/bridge-vlan.ts';
@@ -19,7 +19,7 @@ import type { VxlanSpec } from '../netlink/rtnetlink/vxlan.ts';
 import type { NetlinkError } from '../netlink/socket.ts';
 
 export type { Flow, Tuple } from '../netlink/ctnetlink/flow.ts';
-export type { FlowFilter, TupleFilter } from '../netlink/ctnetlink/request.ts';
+export type { FlowFilter, PortTuple, TupleFilter } from '../netlink/ctnetlink/request.ts';
 export type { LinkAddress } from '../netlink/rtnetlink/address.ts';
 export type {
   BridgeChange,
@@ -170,6 +170,8 @@ export interface NodeRtnl extends Rtnl, BridgeVlans, LinkBatches, TrafficControl
 export interface Conntrack {
   /** The kernel picks the flows (kernel 5.8), so few matches among many flows are cheap. */
   flows(filter: FlowFilter): readonly Flow[];
+  /** The connection that such a packet belongs to, whichever side sends it; undefined for none. */
+  flowOf(packet: PortTuple): Flow | undefined;
   /** Deletes what matches the filter and, if given, the predicate; gives how many it deleted. */
   deleteFlows(filter: FlowFilter, predicate?: (flow: Flow) => boolean): number;
   close(): void;

@@ -82,6 +82,12 @@ function newFlow(source: IP, destination: IP): Buffer {
     .finish();
 }
 
+/** `10.0.0.1:53`, `[fd00::1]:53` */
+function endOf(text: string): readonly [IP, number] {
+  const [, address = '', port] = /^\[?(.*?)\]?:(\d+)$/.exec(text) ?? [];
+  return [parseIP(address), Number(port)];
+}
+
 describe('flows', () => {
   beforeEach(() => {
     insert({ source: '10.0.0.1', destination: '172.30.0.1', more: ['-m', '5'] });
@@ -117,6 +123,18 @@ describe('flows', () => {
     ['to an IPv6 service', { family: 6, original: { destination: parseIP('fd00::53') } }, 1],
   ] as const)('%s', (_name, filter, count) => {
     expect(conntrack.flows(filter)).toHaveLength(count);
+  });
+
+  test.each([
+    ['of the side that began', '10.0.0.3:1000', '172.30.0.1:53', '10.0.0.9'],
+    ['of the endpoint that answers', '10.0.0.9:5353', '10.0.0.3:1000', '10.0.0.9'],
+    ['of IPv6', '[fd00::53]:53', '[fd00::1]:1000', 'fd00::53'],
+    ['that belongs to none', '10.0.0.9:5353', '10.0.0.3:1001', undefined],
+  ])('by a packet %s', (_name, from, to, answeredBy) => {
+    const [source, sourcePort] = endOf(from);
+    const [destination, destinationPort] = endOf(to);
+    const packet = { protocol: UDP, source, sourcePort, destination, destinationPort };
+    expect(conntrack.flowOf(packet)?.reply.source).toBe(answeredBy);
   });
 
   test('both directions are told', () => {

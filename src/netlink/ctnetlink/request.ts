@@ -1,6 +1,6 @@
 /** Requests to list and delete flows (net/netfilter/nf_conntrack_netlink.c). */
 
-import { type IPFamily, ipToBytes } from '../../net/ip.ts';
+import { type IP, type IPFamily, ipFamily, ipToBytes } from '../../net/ip.ts';
 import { AttributeWriter } from '../attributes.ts';
 import { AF_INET, AF_INET6 } from '../numbers.ts';
 import {
@@ -10,6 +10,8 @@ import {
   CTA_ID,
   CTA_IP_V4_DST,
   CTA_IP_V4_SRC,
+  CTA_IP_V6_DST,
+  CTA_IP_V6_SRC,
   CTA_MARK,
   CTA_MARK_MASK,
   CTA_PROTO_DST_PORT,
@@ -35,6 +37,37 @@ export interface FlowFilter {
   readonly reply?: TupleFilter;
   /** `mark & mask == value`. */
   readonly mark?: { readonly value: number; readonly mask: number };
+}
+
+/** A packet of a protocol with ports. */
+export interface PortTuple {
+  /** IP protocol number. */
+  readonly protocol: number;
+  readonly source: IP;
+  readonly destination: IP;
+  readonly sourcePort: number;
+  readonly destinationPort: number;
+}
+
+/** For a CT_GET of one flow: the kernel finds it by the packets of either side. */
+export function encodePortTuple(packet: PortTuple): Buffer {
+  const { source, destination, protocol } = packet;
+  const family = ipFamily(source);
+  const message = header(family);
+  const [from, to] = family === 4 ? [CTA_IP_V4_SRC, CTA_IP_V4_DST] : [CTA_IP_V6_SRC, CTA_IP_V6_DST];
+  return message
+    .nested(CTA_TUPLE_ORIG, (tuple) => {
+      tuple.nested(CTA_TUPLE_IP, (ip) =>
+        ip.bytes(from, ipToBytes(source)).bytes(to, ipToBytes(destination)),
+      );
+      tuple.nested(CTA_TUPLE_PROTO, (proto) =>
+        proto
+          .u8(CTA_PROTO_NUM, protocol)
+          .u16be(CTA_PROTO_SRC_PORT, packet.sourcePort)
+          .u16be(CTA_PROTO_DST_PORT, packet.destinationPort),
+      );
+    })
+    .finish();
 }
 
 /**

@@ -82,7 +82,12 @@ export class FakeNode implements CniNode {
       elements: (_table, { name }) => this.#observed(name),
       close: () => undefined,
     }),
-    openConntrack: () => ({ flows: () => [], deleteFlows: () => 0, close: () => undefined }),
+    openConntrack: () => ({
+      flows: () => [],
+      flowOf: () => undefined,
+      deleteFlows: () => 0,
+      close: () => undefined,
+    }),
     claimNetns: () => () => undefined,
     pause: () => undefined,
   };

@@ -67,6 +67,7 @@ function openNode(): CniNode {
       openNftables: nftables,
       openConntrack: () => ({
         flows: () => [],
+        flowOf: () => undefined,
         deleteFlows: ({ protocol }) => steps.push(`flows of ${protocol}`),
         close: () => undefined,
       }),
