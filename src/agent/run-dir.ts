@@ -1,4 +1,4 @@
-import { closeSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { BusyError, errorCode, IoError } from '../util/errors.ts';
 import { ensurePrivateDirectory } from '../util/private-directory.ts';
@@ -25,12 +25,8 @@ export function lockRunDir(path: string, pid: number, flock: Flock): RunDirLock 
   const file = join(path, 'agent.lock');
   const fd = openLockFile(file);
   if (!flock(fd, 'exclusive')) {
-    const holder = readFileSync(file, 'utf8').trim();
     closeSync(fd);
-    throw new BusyError(
-      `lock run directory ${path}: the agent with pid ${holder || 'unknown'} is using it; stop it ` +
-        'or choose another with --run-dir or WEFT_RUN_DIR',
-    );
+    throw busyError(path, file);
   }
   ftruncateSync(fd);
   writeSync(fd, `${pid}\n`, 0);
@@ -40,6 +36,28 @@ export function lockRunDir(path: string, pid: number, flock: Flock): RunDirLock 
       closeSync(fd);
     },
   };
+}
+
+/** What `lockRunDir` would throw now, without a trace in the directory; undefined: nothing. */
+export function whyLocked(path: string, flock: Flock): BusyError | undefined {
+  const file = join(path, 'agent.lock');
+  if (!existsSync(file)) return undefined;
+  const fd = openSync(file, 'r');
+  try {
+    if (!flock(fd, 'exclusive')) return busyError(path, file);
+    flock(fd, 'unlock');
+    return undefined;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function busyError(path: string, file: string): BusyError {
+  const holder = readFileSync(file, 'utf8').trim();
+  return new BusyError(
+    `lock run directory ${path}: the agent with pid ${holder || 'unknown'} is using it; stop it ` +
+      'or choose another with --run-dir or WEFT_RUN_DIR',
+  );
 }
 
 function openLockFile(file: string): number {

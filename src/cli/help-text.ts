@@ -99,8 +99,8 @@ directory made them, the network configuration that an agent wrote, its files in
 the last known objects, the routes and the tunnel to other nodes, and prints each thing it removed. What
 living pods need stays, with their names: host ports, masquerade, checks of senders, ways to other nodes;
 so do Services where no other proxy has rules. Other programs' rules are not touched, and neither are
-pods' links and addresses: they go with the runtime's DEL. Stop the agent before: it would put
-everything back.`;
+pods' links and addresses: they go with the runtime's DEL. Stop the agent before: beside one it is
+refused, because the agent would put everything back; --dry-run says so.`;
 
 export const POLICY_CHECK_EPILOGUE = `Judges NetworkPolicies and ClusterNetworkPolicies from files alone:
 no agent and no cluster is asked. What kubectl prints will do:

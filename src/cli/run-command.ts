@@ -166,7 +166,7 @@ async function runCleanup(
   { cleanup, print, runDir }: CommandEffects,
 ): Promise<void> {
   const isDryRun = flags['dry-run'] === true;
-  const { removed, kept } = await cleanup({
+  const { refusal, removed, kept } = await cleanup({
     runDir: lastText(flags['run-dir']) ?? runDir,
     stateDir: lastText(flags['state-dir']) ?? DEFAULT_STATE_DIR,
     confDirectory: lastText(flags['cni-conf-dir']) ?? DEFAULT_CNI.confDirectory,
@@ -175,6 +175,9 @@ async function runCleanup(
     isDryRun,
     isForced: flags['force'] === true,
   });
+  if (refusal !== undefined) {
+    print(`would be refused: ${refusal}\nonce that is done, this is what would be:\n`);
+  }
   for (const what of removed) print(`${isDryRun ? 'would remove' : 'removed'} ${what}\n`);
   for (const what of kept) print(`${isDryRun ? 'would keep' : 'kept'} ${what}\n`);
   if (kept.length > 0) print('what is kept is in use; --force removes it all the same\n');

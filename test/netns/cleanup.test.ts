@@ -51,6 +51,9 @@ test('cleanup refuses beside an agent, removes our tables and no others, spares 
   const added = node.cni('ADD', sandbox, node.networkConfiguration({ ipMasq: true }));
   const { ips, interfaces } = JSON.parse(added.stdout);
   expect(cleanup()).toMatchObject({ status: 1, output: expect.stringContaining('is using it') });
+  const dry = cleanup('--dry-run');
+  expect(dry.output).toMatch(/^would be refused: .*the agent with pid \d+ is using it/);
+  expect(dry.output).toContain('would keep table ip weft-proxy\n');
   expect(node.netns.run('nft', 'list', 'tables')).toContain('weft-proxy');
   await node.stopAgent();
   mkdirSync(node.stateDir, { recursive: true });

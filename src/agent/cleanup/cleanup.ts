@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { wire } from '../../netlink/wire.ts';
 import { DEFAULT_CNI } from '../config/agent-config.ts';
 import { NETWORK_NAME } from '../fabric/conflist.ts';
-import { lockRunDir } from '../run-dir.ts';
+import { lockRunDir, whyLocked } from '../run-dir.ts';
 import { leftoversOfCni } from './cni-leftovers.ts';
 import { bridgeLeftovers, leftoversOfFabric } from './fabric-leftovers.ts';
 import {
@@ -19,11 +19,15 @@ import { leftoversOfProxy } from './proxy-leftovers.ts';
  * stays unless it is forced: host ports, masquerade, checks of senders; and Services where no other
  * proxy has rules. Links and address reservations always stay: they are the runtime's to remove, with
  * a DEL. Throws BusyError before anything is touched while an agent runs, because it would put
- * everything back.
+ * everything back; a dry run says so.
  */
 export async function cleanup(options: CleanupOptions): Promise<CleanupReport> {
   const { runDir, isDryRun } = options;
-  if (isDryRun || !existsSync(runDir)) return cleanUnlocked(options);
+  if (!existsSync(runDir)) return cleanUnlocked(options);
+  if (isDryRun) {
+    const refusal = whyLocked(runDir, wire.flock)?.message;
+    return { ...(await cleanUnlocked(options)), refusal };
+  }
   const lock = lockRunDir(runDir, process.pid, wire.flock);
   try {
     return await cleanUnlocked(options);

@@ -21,6 +21,8 @@ export interface CleanupOptions {
 
 /** In words, one thing each. */
 export interface CleanupReport {
+  /** Of a dry run: why the same without it would touch nothing. */
+  readonly refusal?: string | undefined;
   readonly removed: readonly string[];
   /** With whom it is for. */
   readonly kept: readonly string[];

@@ -5,6 +5,7 @@ import {
   mkdirSync,
   mkdtempSync,
   openSync,
+  readdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -14,7 +15,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { ensureRunDir, lockRunDir } from '../../../src/agent/run-dir.ts';
+import { ensureRunDir, lockRunDir, whyLocked } from '../../../src/agent/run-dir.ts';
 import { BusyError, IoError } from '../../../src/util/errors.ts';
 import type { Flock } from '../../../src/util/wait.ts';
 
@@ -121,5 +122,20 @@ describe('lockRunDir', () => {
 
   test('a missing directory is an error that names the file', () => {
     expect(() => lockRunDir(path, 1, lockTable())).toThrow(/agent\.lock: ENOENT$/);
+  });
+});
+
+describe('whyLocked', () => {
+  test('names the agent that has the directory, and leaves no trace', () => {
+    mkdirSync(path);
+    expect(whyLocked(path, () => true)).toBeUndefined();
+    expect(readdirSync(path)).toEqual([]);
+    writeFileSync(join(path, 'agent.lock'), '812\n');
+    expect(whyLocked(path, () => false)?.message).toMatch(/the agent with pid 812 is using it/);
+    const operations: string[] = [];
+    const flock: Flock = (_fd, operation) => operations.push(operation) > 0;
+    expect(whyLocked(path, flock)).toBeUndefined();
+    expect(operations).toEqual(['exclusive', 'unlock']);
+    expect(readFileSync(join(path, 'agent.lock'), 'utf8')).toBe('812\n');
   });
 });

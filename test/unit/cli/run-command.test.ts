@@ -237,6 +237,16 @@ test('cleanup tells what is kept', async () => {
   ]);
 });
 
+test('a dry run of cleanup tells that it would be refused, and what would go', async () => {
+  const refusal = 'lock run directory /r: the agent with pid 7 is using it';
+  const cleanup = async () => ({ refusal, removed: ['/run/x'], kept: [] });
+  const { code, out } = await run('cleanup --dry-run', { cleanup });
+  expect([code, out]).toEqual([
+    0,
+    `would be refused: ${refusal}\nonce that is done, this is what would be:\nwould remove /run/x\n`,
+  ]);
+});
+
 test('cleanup with nothing left', async () => {
   const { code, out } = await run('cleanup', {
     cleanup: async () => ({ removed: [], kept: [] }),
