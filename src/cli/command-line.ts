@@ -77,7 +77,7 @@ const COMMANDS: readonly Command[] = [
     describe: 'Answer under the names of the reference CNI plugins',
     declare: declareInstallFlags,
   },
-  { name: 'version', describe: 'Print the version', declare: (parser) => parser },
+  { name: 'version', describe: 'Print the version', declare: declareVersion },
 ];
 
 /** All commands, without `weft` before them. */
@@ -90,11 +90,17 @@ export const COMMAND_NAMES = COMMANDS.map((command) => command.name);
 export function parseCommandLine(args: readonly string[]): Invocation {
   const [word] = args;
   if (word === '--version') return { command: 'version' };
-  if (word === undefined || word === '--help' || word === '-h' || word === 'help') {
+  if (word === undefined || word === '--help' || word === '-h') {
     return { command: 'help', text: helpOf(rootParser()) };
   }
+  if (word === 'help') return parseCommandLine([...args.slice(1), '--help']);
   const command = COMMANDS.find(({ name }) => wordsOf(name).every((part, at) => part === args[at]));
   if (command === undefined) {
+    const group = COMMANDS.filter(({ name }) => name.startsWith(`${word} `));
+    const [next = '--help'] = args.slice(1);
+    if (group.length > 0 && ['--help', '-h'].includes(next)) {
+      return { command: 'help', text: helpOf(commandsParser(`weft ${word} <command>`, group)) };
+    }
     const what = word.startsWith('-') ? 'flag before a command' : 'command';
     const hint = suggestion(word, COMMAND_NAMES) || `: use ${COMMAND_NAMES.join(', ')}`;
     throw new UsageError(`unknown ${what} ${word}${hint}; see weft --help`);
@@ -178,9 +184,19 @@ function plainParser(): Argv {
 }
 
 function rootParser(): Argv {
-  const parser = plainParser().usage('weft <command> [flags]').epilogue(ROOT_EPILOGUE);
-  for (const { name, describe } of COMMANDS) parser.command(name, describe);
+  return commandsParser('weft <command>', COMMANDS).epilogue(ROOT_EPILOGUE);
+}
+
+function commandsParser(usage: string, commands: readonly Command[]): Argv {
+  const parser = plainParser().usage(`${usage} [flags]`);
+  for (const { name, describe } of commands) parser.command(name, describe);
   return parser;
+}
+
+function declareVersion(parser: Argv): Argv {
+  return parser
+    .usage('weft version')
+    .epilogue('Prints the version of weft and of the Node that runs it. There are no flags.');
 }
 
 function declareAgentFlags(parser: Argv): Argv {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { parseCommandLine } from '../../../src/cli/command-line.ts';
+import { COMMAND_NAMES, parseCommandLine } from '../../../src/cli/command-line.ts';
 import { UsageError } from '../../../src/cli/usage.ts';
 
 const words = (line: string) => line.split(' ').filter((word) => word !== '');
@@ -97,6 +97,29 @@ test.each([
   const text = invocation.command === 'help' ? `${invocation.text}\n` : '';
   await expect(text).toMatchFileSnapshot(`help/${command.replace(' ', '-') || 'weft'}.txt`);
 });
+
+test.each(COMMAND_NAMES)(
+  'help of weft %s begins with its usage, however it is asked for',
+  (name) => {
+    const texts = [`${name} --help`, `${name} -h`, `help ${name}`].map((line) => {
+      const invocation = parseCommandLine(words(line));
+      return invocation.command === 'help' ? invocation.text : '';
+    });
+    expect(new Set(texts).size).toBe(1);
+    expect(texts[0]).toMatch(new RegExp(`^weft ${name}( |\n)`));
+  },
+);
+
+test.each(['policy', 'policy --help', 'policy -h', 'help policy'])(
+  'weft %s lists the commands that begin so',
+  (line) => {
+    const invocation = parseCommandLine(words(line));
+    const text = invocation.command === 'help' ? invocation.text : '';
+    expect(text).toMatch(/^weft policy <command>/);
+    expect(text).toContain('weft policy check');
+    expect(text).not.toContain('weft agent');
+  },
+);
 
 test('help fits 80 columns', () => {
   const texts = [
