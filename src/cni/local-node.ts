@@ -10,8 +10,8 @@ import { NftablesConnection } from '../nftables/connection.ts';
 import { systemClock } from '../util/clock.ts';
 import { readIfReadable } from '../util/files.ts';
 import { sleep } from '../util/wait.ts';
+import { type GatedComponent, openBootGate } from './boot-gate.ts';
 import { openExecPlugin } from './exec-plugin.ts';
-import { openFabricGate } from './fabric-gate.ts';
 import { openFirewalld } from './firewall/firewalld.ts';
 import { openForeignIpam } from './foreign-ipam.ts';
 import { openHostLocal } from './ipam.ts';
@@ -60,6 +60,8 @@ export function openLocalNode(options: LocalNodeOptions): UpkeepNode {
     openNftables: isLongLived ? () => shared : () => NftablesConnection.open({ isLazy: true }),
     pause: sleep,
   };
+  const gateOf = (component: GatedComponent) =>
+    openBootGate({ component, runDirectory, bootId: readBootId });
   return {
     kernel,
     ...(isLongLived ? { endFlowsSoon: collectFlowEnds(kernel) } : {}),
@@ -83,7 +85,8 @@ export function openLocalNode(options: LocalNodeOptions): UpkeepNode {
       flock: wire.flock,
       timeoutMs: LOCK_TIMEOUT_MS,
     }),
-    fabricGate: openFabricGate({ runDirectory, bootId: readBootId }),
+    fabricGate: gateOf('fabric'),
+    policyGate: gateOf('policy'),
     records: openRecords(`${runDirectory}/attachments`, { bootId: readBootId, now }),
     ...(isMasqueradedElsewhere === undefined ? {} : { isMasqueradedElsewhere }),
     version,

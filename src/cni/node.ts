@@ -7,8 +7,9 @@ import type { NftablesConnection } from '../nftables/connection.ts';
 import type { HostLocalConfig, LeasedAddress } from './address-config.ts';
 import type { Attachment, NetnsPlace } from './attachment.ts';
 import type { AttachmentRecords } from './attachment-records.ts';
-import type { FabricGate } from './fabric-gate.ts';
+import type { BootGate } from './boot-gate.ts';
 import type { HostPortStore } from './host-ports.ts';
+import type { PodPolicies } from './pod-policies.ts';
 import type { Request } from './protocol/request.ts';
 import type { Dns, ResultRoute } from './protocol/result.ts';
 import type { SpecVersion } from './protocol/versions.ts';
@@ -139,7 +140,11 @@ export interface CniNode {
   readonly journal: Journal;
   readonly hostPorts: HostPortStore;
   /** Asked by ADD and STATUS of networks that wait for the fabric. */
-  readonly fabricGate: FabricGate;
+  readonly fabricGate: BootGate;
+  /** Asked by STATUS of networks whose pods have policies. */
+  readonly policyGate: BootGate;
+  /** Who programs the policies of new pods; absent where nobody does in this process. */
+  readonly policies?: PodPolicies;
   /**
    * What attachments are, for upkeep: written by whoever makes the interface, removed with it.
    * Absent: nothing is remembered.

@@ -25,6 +25,8 @@ export interface CniServerOptions {
   readonly log: Logger;
   /** Calls at once; the shim of one that is turned away runs the standalone. */
   readonly most: number;
+  /** What a call has to wait for before it is served; absent, or undefined, for nothing. Bounded. */
+  readonly waitFor?: (env: Environment) => Promise<void> | undefined;
   /**
    * Told after each answer: a verb of the specification or `other`, the CNI error code or 0, and the
    * time since the request was complete.
@@ -53,6 +55,8 @@ export class CniServer {
   readonly #options: CniServerOptions;
   readonly #server: UnixServer;
   #pending: Pending[] = [];
+  /** Those whose call waits for something else than its turn. */
+  readonly #waiting = new Set<UnixConnection>();
 
   private constructor(options: CniServerOptions) {
     this.#options = options;
@@ -91,6 +95,7 @@ export class CniServer {
     connection.onClose(() => {
       cancelTimeout();
       this.#pending = this.#pending.filter((pending) => pending.connection !== connection);
+      this.#waiting.delete(connection);
       for (const fd of fds.splice(0)) closeSync(fd);
     });
     connection.onDescriptors((received) => {
@@ -120,7 +125,21 @@ export class CniServer {
 
   #enqueue(connection: UnixConnection, request: ShimRequest, fds: number[]): void {
     connection.beginWork();
-    this.#pending.push({ connection, request, fds, receivedAt: this.#options.clock.elapsed() });
+    const pending = { connection, request, fds, receivedAt: this.#options.clock.elapsed() };
+    const wait = this.#options.waitFor?.(request.env);
+    if (wait === undefined) {
+      this.#queue(pending);
+      return;
+    }
+    this.#waiting.add(connection);
+    void wait.then(() => {
+      // Whose caller has gone meanwhile is not served.
+      if (this.#waiting.delete(connection)) this.#queue(pending);
+    });
+  }
+
+  #queue(pending: Pending): void {
+    this.#pending.push(pending);
     if (this.#pending.length === 1) setImmediate(() => this.#serve());
   }
 

@@ -1,6 +1,6 @@
 /** Links, addresses and ports as the bridge plugin makes them, on a node in a namespace. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { markFabricReady } from '../../src/cni/fabric-gate.ts';
+import { markReady } from '../../src/cni/boot-gate.ts';
 import { readBootId } from '../../src/cni/machine.ts';
 import { BridgeLab } from '../support/bridge-lab.ts';
 import { connect, createNetns, type TestNetns } from '../support/netns.ts';
@@ -198,7 +198,7 @@ describe('74-76, 84, 85: the bridge', () => {
 });
 
 test('other podCIDRs of a node with the fabric: gateways of old and new pods side by side', () => {
-  markFabricReady({ runDirectory: `${lab.directory}/run`, bootId: readBootId });
+  markReady({ component: 'fabric', runDirectory: `${lab.directory}/run`, bootId: readBootId });
   const [old, fresh] = [lab.pod(), lab.pod()];
   lab.add(lab.dualStack({ fabric: true }), { id: 'old', pod: old });
   const ranges = [[{ subnet: '10.33.0.0/24' }], [{ subnet: 'fd00:33::/64' }]];

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { renderConflist } from '../../src/agent/fabric/conflist.ts';
-import { markFabricReady } from '../../src/cni/fabric-gate.ts';
+import { markReady } from '../../src/cni/boot-gate.ts';
 import { readBootId } from '../../src/cni/machine.ts';
 import { parseCidr } from '../../src/net/cidr.ts';
 import { type RunningAgent, startAgent } from '../support/runtime/agent.ts';
@@ -166,7 +166,7 @@ test('what the agent writes for a node with the fabric: pods wait for it, and th
   await containerd.useNetwork(JSON.parse(renderConflist({ podCIDRs, mtu: 1450 })));
   await expect(runSandbox()).rejects.toThrow(/the fabric of this node is not ready yet/);
   expect(node.footprint()).toEqual(nothing);
-  markFabricReady({ runDirectory: node.path('/run/weft'), bootId: readBootId });
+  markReady({ component: 'fabric', runDirectory: node.path('/run/weft'), bootId: readBootId });
   const { id, ips } = await runSandbox();
   expect(ips).toEqual(['10.11.1.2', 'fd00:10:11:1::2']);
   expect(node.run('ip', '-o', 'link', 'show', 'type', 'veth')).toContain('mtu 1450');

@@ -138,6 +138,7 @@ export class MemberLab {
       version: 'test',
       nodeId: 'machine',
       fabricGate: { awaited: () => undefined },
+      policyGate: { awaited: () => undefined },
     };
     const refuse = new Proxy({}, { get: unused });
     // A member that uses anything else of these fails: nothing of them belongs to it.

@@ -186,6 +186,7 @@ export class PortmapLab {
       version: 'test',
       nodeId: 'machine',
       fabricGate: { awaited: () => undefined },
+      policyGate: { awaited: () => undefined },
     };
   }
 }

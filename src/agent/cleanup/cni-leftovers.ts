@@ -1,7 +1,7 @@
 import { attachmentLabel } from '../../cni/attachment.ts';
 import type { AttachmentRecord } from '../../cni/attachment-records.ts';
+import { GATE_FILES } from '../../cni/boot-gate.ts';
 import { openExecPlugin } from '../../cni/exec-plugin.ts';
-import { FABRIC_GATE_FILES } from '../../cni/fabric-gate.ts';
 import { openForeignIpam } from '../../cni/foreign-ipam.ts';
 import { openLocalNode } from '../../cni/local-node.ts';
 import type { UpkeepNode } from '../../cni/node.ts';
@@ -30,7 +30,7 @@ export const CNI_ENTRIES: readonly string[] = [
   'hostports',
   'released',
   'cni.sock',
-  ...FABRIC_GATE_FILES,
+  ...GATE_FILES,
 ];
 
 /** How long an IPAM plugin may take for an address that nobody asks for any more. */

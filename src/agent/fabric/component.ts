@@ -131,7 +131,7 @@ function startNodeLife(
   const life = new NodeLife({
     fabric: parts.readiness,
     isProxyServing: parts.isProxyServing,
-    gate: { runDirectory, bootId: readBootId },
+    gate: { component: 'fabric', runDirectory, bootId: readBootId },
     ...(manageConflist ? { conflist: { directory, name, ...dataDir } } : {}),
     ...(binDirectory === undefined ? {} : { binDirectory }),
     ...(client === undefined

@@ -4,12 +4,7 @@
  * configuration is put in place, NetworkUnavailable is set to False. Nothing of it is taken back when
  * the agent ends or waits once more: what is in the kernel goes on working.
  */
-import {
-  type FabricGatePlace,
-  markFabricReady,
-  noteFabricAwaited,
-  openFabricGate,
-} from '../../cni/fabric-gate.ts';
+import { type BootGatePlace, markReady, noteAwaited, openBootGate } from '../../cni/boot-gate.ts';
 import type { Clock } from '../../util/clock.ts';
 import { Reminder } from '../../util/complaints.ts';
 import type { Logger } from '../../util/log.ts';
@@ -25,7 +20,7 @@ export interface NodeLifeOptions {
   readonly fabric: FabricReadiness;
   /** Whether pods reach Services; always, where another proxy sees to that. */
   readonly isProxyServing: () => boolean;
-  readonly gate: FabricGatePlace;
+  readonly gate: BootGatePlace;
   /** Absent: the network configuration is somebody else's. */
   readonly conflist?: ConflistPlace & ConflistSettings;
   /** The runtime's plugin directory; absent: `loopback` is somebody else's. */
@@ -94,7 +89,7 @@ export class NodeLife {
   constructor(options: NodeLifeOptions) {
     const { clock, log } = options;
     this.#options = options;
-    const gate = openFabricGate(options.gate);
+    const gate = openBootGate(options.gate);
     this.#isShut = () => gate.awaited() !== undefined;
     const reminder = () => new Reminder(clock, SAID_AGAIN_MS);
     const each = { wait: reminder(), conflist: reminder(), pods: reminder(), error: reminder() };
@@ -166,7 +161,7 @@ export class NodeLife {
 
   #wait(awaited: string): void {
     const { clock, gate, log, report } = this.#options;
-    if (awaited !== this.#awaited) noteFabricAwaited(gate, awaited);
+    if (awaited !== this.#awaited) noteAwaited(gate, awaited);
     this.#awaited = awaited;
     this.#conditionDueAtMs = 0;
     this.#waitsSinceMs ??= clock.elapsed();
@@ -184,7 +179,7 @@ export class NodeLife {
     this.#waitsSinceMs = undefined;
     const { podCIDRs, mtu } = facts;
     if (this.#isShut()) {
-      markFabricReady(gate);
+      markReady(gate);
       log.info({ podCIDRs, mtu }, 'fabric ready, pods may start');
       const note = `pods start with addresses of ${podCIDRs.join(', ')}`;
       report({ type: 'Normal', reason: 'PodNetworkReady', note });

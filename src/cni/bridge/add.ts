@@ -1,4 +1,5 @@
 import type { NodeRtnl, Rtnl } from '../../kernel/types.ts';
+import { addressOf } from '../../net/cidr.ts';
 import { hostVethName } from '../attachment.ts';
 import type { RecordedIpam } from '../attachment-records.ts';
 import { variantOf } from '../iptables/kernel-view.ts';
@@ -6,6 +7,7 @@ import { addIptablesMasquerade } from '../iptables/masquerade.ts';
 import { ownEntries } from '../masquerade-entry.ts';
 import { type CniNode, withNftables, withRtnl } from '../node.ts';
 import type { NetnsCall } from '../plugin.ts';
+import { podOf } from '../protocol/args.ts';
 import { CNI_ERROR_CODE } from '../protocol/errors.ts';
 import type { Request } from '../protocol/request.ts';
 import type { Result } from '../protocol/result.ts';
@@ -19,6 +21,7 @@ import { removeIptablesMasquerade, requireIptables } from './iptables-masquerade
 import { addMasquerade, removeMasquerade } from './masquerade.ts';
 import { type AttachmentPlan, buildPlan } from './plan.ts';
 import { announce, configurePod } from './pod.ts';
+import { requirePolicies } from './policy.ts';
 import { allowOnUplink, configurePort, createVeth, ensureVlanGateway, nameTaken } from './port.ts';
 import { reserve } from './reservations.ts';
 import { buildResult, type MadeLinks } from './result.ts';
@@ -38,6 +41,7 @@ export function add(call: NetnsCall, undo: UndoList): Result {
   const { request, node, attachment, netns } = call;
   const config = parseBridgeConfig(request);
   requireFabric(config, node, CNI_ERROR_CODE.tryAgainLater);
+  requirePolicies(config, node);
   return withRtnl(node.kernel, undefined, (host) =>
     withRtnl(node.kernel, netns, (pod) => {
       if (pod.link(attachment.ifName) !== undefined) {
@@ -48,6 +52,7 @@ export function add(call: NetnsCall, undo: UndoList): Result {
       const lease = reserve(call, config, undo, isLeftover);
       const plan = buildPlan({ attachment, config, lease, nodeId: node.nodeId });
       remember(call, plan, recordedIpam(config, request), undo);
+      admit(call, plan);
       const made = execute(plan, call, { host, pod }, undo);
       return buildResult(plan, made, request);
     }),
@@ -92,6 +97,12 @@ function execute(
   masqueradeWithIptables(plan, call, undo);
   announce({ host, pod, pause: kernel.pause }, plan, { port: port.index, pod: port.peerIndex });
   return { bridge, port, ...(gateway === undefined ? {} : { vlanGateway: gateway }) };
+}
+
+/** Before anything of the pod can send or be sent to. */
+function admit({ request, node }: NetnsCall, { result }: AttachmentPlan): void {
+  const addresses = result.ips.map(({ address }) => addressOf(address));
+  node.policies?.admit(podOf(request.args), addresses);
 }
 
 /** Before the pod's end is raised, so that no frame of it goes by unseen. */

@@ -14,6 +14,7 @@ import { findMissingRule } from '../iptables/masquerade.ts';
 import { ownEntries } from '../masquerade-entry.ts';
 import { withNftables, withRtnl } from '../node.ts';
 import type { NetnsCall } from '../plugin.ts';
+import { podOf } from '../protocol/args.ts';
 import { requirePreviousResult } from '../protocol/previous-result.ts';
 import type { Result } from '../protocol/result.ts';
 import { parseBridgeConfig } from './config.ts';
@@ -42,6 +43,7 @@ export function check(call: NetnsCall): void {
   if (config.foreignIpam !== undefined) {
     requireForeign(node, config.foreignIpam).check(request, config.foreignIpam);
   }
+  node.policies?.check(podOf(request.args));
   const lease = leaseOf(call, previous);
   const plan = buildPlan({ attachment, config, lease, nodeId: node.nodeId });
   if (config.ipam !== undefined) checkReservation(call, plan, config.ipam.dataDir);

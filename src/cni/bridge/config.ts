@@ -51,6 +51,8 @@ export interface BridgeConfig {
   readonly portIsolation: boolean;
   /** ADD waits for the fabric of the node. */
   readonly fabric: boolean;
+  /** Pods start only with their policies, which an agent programs. */
+  readonly policy: boolean;
   /** Of the pod's end; undefined lets the plan choose. */
   readonly podMac?: Mac;
   /** Absent: a layer 2 network without addresses, or addresses from elsewhere. */
@@ -157,6 +159,7 @@ function parsePortKeys(raw: RawConfig) {
     disableContainerInterface: raw.disableContainerInterface === true,
     portIsolation: raw.portIsolation === true,
     fabric: raw.fabric === true,
+    policy: raw.policy === true,
   };
 }
 

@@ -29,6 +29,7 @@ export interface RawConfig extends RawAddresses {
   readonly disableContainerInterface?: boolean;
   readonly portIsolation?: boolean;
   readonly fabric?: boolean;
+  readonly policy?: boolean;
   readonly dns?: Dns;
   readonly args?: RawAddresses['args'] & { readonly cni?: { readonly mac?: string } };
   readonly runtimeConfig?: RawAddresses['runtimeConfig'] & { readonly mac?: string };

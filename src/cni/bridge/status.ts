@@ -9,6 +9,7 @@ import { type BridgeConfig, parseBridgeConfig } from './config.ts';
 import { requireFabric } from './fabric.ts';
 import { requireIptables } from './iptables-masquerade.ts';
 import { MASQUERADE_TABLE } from './masquerade.ts';
+import { requirePolicyGate } from './policy.ts';
 import { requireForeign } from './reservations.ts';
 import { forwardingSysctls } from './sysctls.ts';
 
@@ -21,6 +22,7 @@ import { forwardingSysctls } from './sysctls.ts';
 export function status(call: StatusCall): void {
   const config = parseBridgeConfig(call.request);
   requireFabric(config, call.node, CNI_ERROR_CODE.pluginNotAvailable);
+  requirePolicyGate(config, call.node);
   checkAddresses(call, config);
   withRtnl(call.node.kernel, undefined, (host) => checkBridge(host, config));
   if (config.ipMasq) checkMasqueradeBackend(call, config);

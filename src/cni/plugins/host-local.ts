@@ -22,6 +22,8 @@ export const hostLocal: IpamPlugin = {
     undo.push(() => node.ipam.release(attachment, ipam.dataDir));
     rememberLease({ request, node, attachment }, lease, ipam.dataDir);
     undo.push(() => node.records?.remove(attachment));
+    const addresses = lease.ips.map(({ address }) => addressOf(address));
+    node.policies?.admit(podOf(request.args), addresses);
     return { interfaces: [], ips: lease.ips, routes, dns: lease.dns };
   },
   del: ({ request, node, attachment }) => {

@@ -4,6 +4,7 @@ import type { AttachmentRecord, AttachmentRecords } from '../../../src/cni/attac
 import { MASQUERADE_TABLE } from '../../../src/cni/bridge/masquerade.ts';
 import { openForeignIpam } from '../../../src/cni/foreign-ipam.ts';
 import type { CniNode, Ipam, Journal, Nftables, ReservationOwner } from '../../../src/cni/node.ts';
+import type { PodPolicies } from '../../../src/cni/pod-policies.ts';
 import type { Link, LinkAddress, Netns, NodeRtnl, Sysctls } from '../../../src/kernel/types.ts';
 import { parseIPWithPrefix } from '../../../src/net/cidr.ts';
 import { type IP, ipFamily, parseIP } from '../../../src/net/ip.ts';
@@ -20,6 +21,10 @@ export class FakeNode implements CniNode {
   /** What the fabric waits for, if anything. */
   awaited: string | undefined;
   readonly fabricGate = { awaited: () => this.awaited };
+  /** What the enforcement of policies waits for, if anything. */
+  awaitedPolicies: string | undefined;
+  readonly policyGate = { awaited: () => this.awaitedPolicies };
+  policies?: PodPolicies;
   /** As in the agent: nothing is executed. */
   foreignIpam = openForeignIpam(undefined);
   readonly links: FakeLink[] = [];

@@ -17,18 +17,22 @@ let server: CniServer;
 let node: FakeNode;
 let served: (readonly [verb: string, errorCode: number, seconds: number])[];
 let lines: Record<string, unknown>[];
+/** By container: what its calls wait for. */
+let waits: Map<string, PromiseWithResolvers<void>>;
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'wt-server-'));
   clock = new FakeClock();
   node = new FakeNode();
   served = [];
   lines = [];
+  waits = new Map();
   server = CniServer.listen({
     most: 256,
     path: join(directory, 'run/cni.sock'),
     node,
     clock,
     log: createLogger('info', { write: (line: string) => lines.push(JSON.parse(line)) }),
+    waitFor: (env) => waits.get(env['CNI_CONTAINERID'] ?? '')?.promise,
     onServed: (...what) => served.push(what),
   });
 });
@@ -95,6 +99,38 @@ describe('the agent side of the shim', () => {
     expect(JSON.parse(answer.slice(16))).toMatchObject({
       code: 8,
       msg: 'invalid CNI_NETNS: failed to open netns "/run/netns/x": Permission denied',
+    });
+  });
+
+  describe('a call that has to wait', () => {
+    const versionOf = (container: string) =>
+      request({ 'env.CNI_COMMAND': 'VERSION', 'env.CNI_CONTAINERID': container, stdin: '' });
+
+    test('is served afterwards, others before it', async () => {
+      const wait = Promise.withResolvers<void>();
+      waits.set('slow', wait);
+      const slow = connect();
+      slow.socket.write(versionOf('slow'));
+      const other = connect();
+      other.socket.write(versionOf('other'));
+      await other.closed;
+      expect(served).toHaveLength(1);
+      wait.resolve();
+      expect(await slow.closed).toContain('supportedVersions');
+    });
+
+    test('is not served when its caller has gone meanwhile', async () => {
+      const wait = Promise.withResolvers<void>();
+      waits.set('slow', wait);
+      const slow = connect();
+      await new Promise((resolve) => slow.socket.write(versionOf('slow'), resolve));
+      await new Promise((resolve) => setTimeout(resolve, 30));
+      slow.socket.destroy();
+      await slow.closed;
+      await new Promise((resolve) => setTimeout(resolve, 30));
+      wait.resolve();
+      await new Promise((resolve) => setTimeout(resolve, 30));
+      expect(served).toEqual([]);
     });
   });
 

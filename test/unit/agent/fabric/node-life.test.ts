@@ -6,7 +6,7 @@ import { renderConflist } from '../../../../src/agent/fabric/conflist.ts';
 import type { FabricFacts } from '../../../../src/agent/fabric/facts.ts';
 import type { PodRecord } from '../../../../src/agent/fabric/former-pods.ts';
 import { NodeLife, type NodeLifeEvent } from '../../../../src/agent/fabric/node-life.ts';
-import { openFabricGate } from '../../../../src/cni/fabric-gate.ts';
+import { openBootGate } from '../../../../src/cni/boot-gate.ts';
 import { parseCidr } from '../../../../src/net/cidr.ts';
 import { parseIP } from '../../../../src/net/ip.ts';
 import { FakeClock } from '../../../support/fake-clock.ts';
@@ -37,7 +37,8 @@ function startLife(
   const events: NodeLifeEvent[] = [];
   const proxy = { isServing: true };
   let tell: (facts: FabricFacts) => void = () => {};
-  const gate = { runDirectory: join(root, 'run'), bootId: () => change.boot ?? 'boot' };
+  const bootId = () => change.boot ?? 'boot';
+  const gate = { component: 'fabric' as const, runDirectory: join(root, 'run'), bootId };
   const life = new NodeLife({
     fabric: {
       follow: (listener) => {
@@ -70,7 +71,7 @@ function startLife(
     tell(facts);
     await step(200);
   };
-  const awaited = () => openFabricGate(gate).awaited();
+  const awaited = () => openBootGate(gate).awaited();
   return { life, clock, order, events, proxy, step, say, awaited };
 }
 

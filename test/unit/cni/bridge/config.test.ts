@@ -23,6 +23,7 @@ const standard = {
   disableContainerInterface: false,
   portIsolation: false,
   fabric: false,
+  policy: false,
   routes: [],
   requestedIPs: [],
 };

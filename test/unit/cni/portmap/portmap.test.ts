@@ -86,6 +86,7 @@ function openNode(): CniNode {
     version: '0',
     nodeId: '',
     fabricGate: { awaited: () => undefined },
+    policyGate: { awaited: () => undefined },
   };
 }
 

@@ -2,12 +2,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { markReady, noteAwaited, openBootGate } from '../../../src/cni/boot-gate.ts';
 import { runVerb } from '../../../src/cni/call.ts';
-import {
-  markFabricReady,
-  noteFabricAwaited,
-  openFabricGate,
-} from '../../../src/cni/fabric-gate.ts';
 import { FakeNode } from './fake-node.ts';
 
 let runDirectory: string;
@@ -16,8 +12,8 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(runDirectory, { recursive: true }));
 
-const inBoot = (id: string) => ({ runDirectory, bootId: () => id });
-const awaitedIn = (id: string) => openFabricGate(inBoot(id)).awaited();
+const inBoot = (id: string) => ({ component: 'fabric' as const, runDirectory, bootId: () => id });
+const awaitedIn = (id: string) => openBootGate(inBoot(id)).awaited();
 
 describe('the gate', () => {
   test('is shut where no agent has said anything', () => {
@@ -28,21 +24,21 @@ describe('the gate', () => {
   });
 
   test('tells what the agent waits for, and is opened by it', () => {
-    noteFabricAwaited(inBoot('one'), 'no podCIDRs\nyet');
+    noteAwaited(inBoot('one'), 'no podCIDRs\nyet');
     expect(awaitedIn('one')).toBe('no podCIDRs yet');
-    markFabricReady(inBoot('one'));
+    markReady(inBoot('one'));
     expect(awaitedIn('one')).toBeUndefined();
   });
 
   test('stays open while an agent that has started again waits', () => {
-    markFabricReady(inBoot('one'));
-    noteFabricAwaited(inBoot('one'), 'objects are not read yet');
+    markReady(inBoot('one'));
+    noteAwaited(inBoot('one'), 'objects are not read yet');
     expect(awaitedIn('one')).toBeUndefined();
   });
 
   test('believes nothing of an earlier boot', () => {
-    noteFabricAwaited(inBoot('one'), 'no podCIDRs');
-    markFabricReady(inBoot('one'));
+    noteAwaited(inBoot('one'), 'no podCIDRs');
+    markReady(inBoot('one'));
     expect(awaitedIn('two')).toContain('no weft agent with the component fabric');
   });
 
@@ -52,7 +48,7 @@ describe('the gate', () => {
   });
 
   test('keeps the words short', () => {
-    noteFabricAwaited(inBoot('one'), 'x'.repeat(10_000));
+    noteAwaited(inBoot('one'), 'x'.repeat(10_000));
     expect(awaitedIn('one')).toHaveLength(500);
   });
 });
