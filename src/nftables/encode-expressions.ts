@@ -11,6 +11,7 @@ import { writeLimit } from './encode-limit.ts';
 import { writeExpression, writeLoad, writeLoads } from './encode-loads.ts';
 import {
   NFT_NAT_DNAT,
+  VERDICT_REGISTER,
   writeDynset,
   writeLookup,
   writeNat,
@@ -18,24 +19,26 @@ import {
 } from './encode-registers.ts';
 import type { TableFamily } from './model.ts';
 import { registerAt, slotsOf } from './registers.ts';
-import { meta } from './selectors.ts';
-import type { Comparison, Ordering, Statement } from './statements.ts';
+import { ct, meta, type Selector } from './selectors.ts';
+import type { Comparison, Ordering, RejectReason, Statement } from './statements.ts';
 import { parseVerdict } from './verdicts.ts';
 
 const NF_NAT_RANGE_PROTO_SPECIFIED = 0x2;
 const NF_NAT_RANGE_PROTO_RANDOM_FULLY = 0x10;
-const VERDICT_REGISTER = 0;
 const META_NFTRACE = 12;
 /** enum nft_cmp_ops */
 const CMP_OPERATORS: Record<Comparison | Ordering, number> = {
   ...{ '==': 0, '!=': 1, '<': 2, '<=': 3, '>': 4, '>=': 5 },
 };
 const REJECT_TCP_RESET = { type: 1, code: 0 };
-/** "Port unreachable": types ICMP (0) in one family, the family-independent ICMPX (2) elsewhere. */
-const REJECT_PORT = {
-  ip: { type: 0, code: 3 },
-  ip6: { type: 0, code: 4 },
-  any: { type: 2, code: 1 },
+/** Types ICMP (0) in one family, the family-independent ICMPX (2) elsewhere. */
+const REJECT_CODES = {
+  port: { ip: { type: 0, code: 3 }, ip6: { type: 0, code: 4 }, any: { type: 2, code: 1 } },
+  'admin-prohibited': {
+    ip: { type: 0, code: 13 },
+    ip6: { type: 0, code: 1 },
+    any: { type: 2, code: 3 },
+  },
 } as const;
 
 /** Appends the expressions of one statement to an NFTA_RULE_EXPRESSIONS list. */
@@ -67,11 +70,15 @@ export function writeStatement(
     case 'notrack':
       return writeExpression(writer, 'notrack', () => {});
     case 'reject':
-      return writeReject(writer, family, statement.isTcpReset);
+      return writeReject(writer, family, statement.reason);
+    case 'log':
+      return writeLog(writer, statement);
     case 'counter':
       return writeExpression(writer, 'counter', (w) => w.u64be(1, 0n).u64be(2, 0n));
     case 'setMark':
-      return writeSetMark(writer, statement);
+      return writeSetMark(writer, statement, meta.mark);
+    case 'setConnectionMark':
+      return writeSetMark(writer, statement, ct.mark);
     case 'trace':
       return writeTrace(writer);
     case 'verdict':
@@ -177,24 +184,39 @@ function writeMasquerade(
 function writeReject(
   writer: AttributeWriter,
   family: TableFamily,
-  isTcpReset: boolean,
+  reason: RejectReason,
 ): AttributeWriter {
-  const isOneFamily = family === 'ip' || family === 'ip6';
-  const { type, code } = isTcpReset ? REJECT_TCP_RESET : REJECT_PORT[isOneFamily ? family : 'any'];
+  const kind = family === 'ip' || family === 'ip6' ? family : 'any';
+  const { type, code } = reason === 'tcp-reset' ? REJECT_TCP_RESET : REJECT_CODES[reason][kind];
   return writeExpression(writer, 'reject', (w) => w.u32be(1, type).u8(2, code));
 }
 
+/** enum nft_log_attributes */
+function writeLog(
+  writer: AttributeWriter,
+  { group, prefix, snapLength }: Extract<Statement, { kind: 'log' }>,
+): AttributeWriter {
+  return writeExpression(writer, 'log', (w) =>
+    w.u16be(1, group).string(2, prefix).u32be(3, snapLength),
+  );
+}
+
+/** Expressions `meta` and `ct` have their source register under other numbers. */
 function writeSetMark(
   writer: AttributeWriter,
-  { mask, xor }: Extract<Statement, { kind: 'setMark' }>,
+  { mask, xor }: { readonly mask: number; readonly xor: number },
+  selector: Selector & { readonly kind: 'meta' | 'ct' },
 ): AttributeWriter {
   if (mask === 0) {
     writeImmediate(writer, 0, u32Bytes(xor));
   } else {
-    writeLoad(writer, meta.mark, 0);
+    writeLoad(writer, selector, 0);
     writeBitwise(writer, u32Bytes(mask), u32Bytes(xor));
   }
-  return writeExpression(writer, 'meta', (w) => w.u32be(2, meta.mark.key).u32be(3, registerAt(0)));
+  const source = selector.kind === 'meta' ? 3 : 4;
+  return writeExpression(writer, selector.kind, (w) =>
+    w.u32be(2, selector.key).u32be(source, registerAt(0)),
+  );
 }
 
 function writeXtMatch(

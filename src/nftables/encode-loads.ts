@@ -52,7 +52,7 @@ export function writeLoad(
     case 'ct':
       return writeExpression(writer, 'ct', (w) => {
         w.u32be(2, selector.key).u32be(1, register);
-        if (selector.isOriginalTuple) w.u8(3, 0);
+        if (selector.tuple !== undefined) w.u8(3, selector.tuple === 'original' ? 0 : 1);
       });
     case 'fib':
       return writeExpression(writer, 'fib', (w) =>

@@ -9,6 +9,7 @@ import { registerAt } from './registers.ts';
 
 /** enum nft_nat_types */
 export const NFT_NAT_DNAT = 1;
+export const VERDICT_REGISTER = 0;
 /** enum nft_dynset_ops */
 const DYNSET_OPERATIONS = { update: 1, delete: 2 } as const;
 
@@ -26,6 +27,10 @@ export function writeRegisterStatement(
       const { set, keySlot, dataSlot } = statement;
       if (dataSlot === undefined) return writeLookup(writer, set, { keySlot });
       return writeLookup(writer, set, { keySlot, dataRegister: registerAt(dataSlot) });
+    }
+    case 'verdictRegisters': {
+      const { map, keySlot } = statement;
+      return writeLookup(writer, map, { keySlot, dataRegister: VERDICT_REGISTER });
     }
     case 'updateRegisters':
       return writeDynset(writer, statement);

@@ -28,6 +28,11 @@ export type RegisterStatement =
       readonly dataSlot: number | undefined;
     }
   | {
+      readonly kind: 'verdictRegisters';
+      readonly map: string;
+      readonly keySlot: number;
+    }
+  | {
       readonly kind: 'updateRegisters';
       readonly operation: 'update' | 'delete';
       readonly set: string;
@@ -63,6 +68,14 @@ export function lookupRegisters(
   slots: { readonly keySlot: number; readonly dataSlot?: number },
 ): RegisterStatement {
   return { kind: 'lookupRegisters', set, keySlot: slots.keySlot, dataSlot: slots.dataSlot };
+}
+
+/**
+ * Does what the verdict map says for the key that begins at `keySlot`. Where it says `continue` the
+ * rule goes on; where it says nothing, the next rule does.
+ */
+export function verdictRegisters(map: string, keySlot: number): RegisterStatement {
+  return { kind: 'verdictRegisters', map, keySlot };
 }
 
 /**

@@ -35,7 +35,8 @@ export interface CtSelector extends Field {
   readonly kind: 'ct';
   /** enum nft_ct_keys */
   readonly key: number;
-  readonly isOriginalTuple: boolean;
+  /** Of which of the connection's tuples. */
+  readonly tuple: 'original' | 'reply' | undefined;
 }
 
 export interface FibSelector extends Field {
@@ -81,11 +82,12 @@ const TYPE = {
   ifindex: 20,
   ctState: 26,
   ctStatus: 28,
+  icmpv6Type: 29,
   fibAddressType: 38,
   ifname: 41,
 } as const;
 
-const HEADER = { transport: 11, ip: 12, ip6: 13, ether: 17 } as const;
+const HEADER = { transport: 11, ip: 12, ip6: 13, icmpv6: 10, ether: 17 } as const;
 
 function address(
   family: 'ip' | 'ip6',
@@ -132,16 +134,9 @@ function metaKey(
 }
 
 function ctKey(text: string, key: number, length: number, datatype: number): CtSelector {
-  const isOriginalTuple = text.startsWith('ct original ');
-  return {
-    kind: 'ct',
-    text,
-    length,
-    isHostOrder: !isOriginalTuple,
-    datatype,
-    key,
-    isOriginalTuple,
-  };
+  const [, word] = text.split(' ');
+  const tuple = word === 'original' || word === 'reply' ? word : undefined;
+  return { kind: 'ct', text, length, isHostOrder: tuple === undefined, datatype, key, tuple };
 }
 
 function fibType(text: string, flags: number): FibSelector {
@@ -181,6 +176,21 @@ export const th = {
   dport: port('dport', 2, 2),
 } as const;
 
+/** ICMPv6 header fields; match `meta.l4proto` first. */
+export const icmpv6 = {
+  type: {
+    kind: 'payload',
+    text: 'icmpv6 type',
+    length: 1,
+    isHostOrder: false,
+    datatype: TYPE.icmpv6Type,
+    base: 'transport',
+    offset: 0,
+    header: HEADER.icmpv6,
+    headerField: 1,
+  },
+} as const satisfies Readonly<Record<string, PayloadSelector>>;
+
 /** What the kernel knows of the packet besides its bytes. */
 export const meta = {
   l4proto: metaKey('meta l4proto', 16, 1, TYPE.protocol),
@@ -193,7 +203,10 @@ export const meta = {
   mark: metaKey('meta mark', 3, 4, TYPE.mark, true),
 } as const;
 
-/** Connection tracking. The original tuple is what the first packet looked like before DNAT. */
+/**
+ * Connection tracking. The original tuple is what the first packet looked like before DNAT, the reply
+ * tuple what answers look like: its source is who answers.
+ */
 export const ct = {
   /** Bits: 1 invalid, 2 established, 4 related, 8 new, 64 untracked. */
   state: ctKey('ct state', 0, 4, TYPE.ctState),
@@ -204,6 +217,11 @@ export const ct = {
   originalSaddr6: ctKey('ct original ip6 saddr', 21, 16, TYPE.ipv6),
   originalDaddr6: ctKey('ct original ip6 daddr', 22, 16, TYPE.ipv6),
   originalDport: ctKey('ct original proto-dst', 12, 2, TYPE.service),
+  replySaddr4: ctKey('ct reply ip saddr', 19, 4, TYPE.ipv4),
+  replySaddr6: ctKey('ct reply ip6 saddr', 21, 16, TYPE.ipv6),
+  replySport: ctKey('ct reply proto-src', 11, 2, TYPE.service),
+  protocol: ctKey('ct original protocol', 10, 1, TYPE.protocol),
+  mark: ctKey('ct mark', 3, 4, TYPE.mark),
 } as const;
 
 /** Type of an address in the routing table, enum of rtnetlink.h: 2 local, 3 broadcast. */

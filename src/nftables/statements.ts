@@ -13,6 +13,9 @@ export interface PortRange {
   readonly last: number;
 }
 
+/** What the sender is told: a TCP reset, or an ICMP error "unreachable". */
+export type RejectReason = 'tcp-reset' | 'port' | 'admin-prohibited';
+
 export type Comparison = '==' | '!=';
 export type Ordering = '<' | '<=' | '>' | '>=';
 
@@ -52,9 +55,15 @@ export type Statement =
       readonly isFullyRandom: boolean;
       readonly ports: PortRange | undefined;
     }
-  | { readonly kind: 'reject'; readonly isTcpReset: boolean }
+  | { readonly kind: 'reject'; readonly reason: RejectReason }
+  | {
+      readonly kind: 'log';
+      readonly group: number;
+      readonly prefix: string;
+      readonly snapLength: number;
+    }
   | { readonly kind: 'counter' | 'notrack' }
-  | { readonly kind: 'setMark'; readonly mask: number; readonly xor: number }
+  | { readonly kind: 'setMark' | 'setConnectionMark'; readonly mask: number; readonly xor: number }
   | { readonly kind: 'trace' }
   | { readonly kind: 'verdict'; readonly verdict: string }
   | {
@@ -174,11 +183,19 @@ export function masquerade(
 }
 
 /**
- * Drops and answers: ICMP port unreachable, or a TCP reset (match TCP first). Allowed at
- * prerouting since kernel 5.9.
+ * Drops and answers: ICMP port unreachable, what `reason` says, or a TCP reset (match TCP first).
+ * Allowed at prerouting since kernel 5.9.
  */
-export function reject(options: { readonly isTcpReset?: boolean } = {}): Statement {
-  return { kind: 'reject', isTcpReset: options.isTcpReset ?? false };
+export function reject(reason: RejectReason = 'port'): Statement {
+  return { kind: 'reject', reason };
+}
+
+/** Gives the first `snapLength` bytes of the packet to whoever listens to the NFLOG group; continues. */
+export function log(
+  group: number,
+  options: { readonly prefix: string; readonly snapLength: number },
+): Statement {
+  return { kind: 'log', group, ...options };
 }
 
 /** Counts packets and bytes that come this far in the rule. */
@@ -192,6 +209,14 @@ export function counter(): Statement {
  */
 export function setMark(change: { readonly mask: number; readonly xor: number }): Statement {
   return { kind: 'setMark', mask: change.mask >>> 0, xor: change.xor >>> 0 };
+}
+
+/** As `setMark`, for the mark of the connection. */
+export function setConnectionMark(change: {
+  readonly mask: number;
+  readonly xor: number;
+}): Statement {
+  return { kind: 'setConnectionMark', mask: change.mask >>> 0, xor: change.xor >>> 0 };
 }
 
 /**

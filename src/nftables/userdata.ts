@@ -27,6 +27,8 @@ const SET = {
 
 /** enum expr_types of nft: the kinds of expressions `typeof` can name. */
 const EXPRESSION = { payload: 7, meta: 9, ct: 12, concat: 13, numgen: 23, fib: 26 } as const;
+/** enum ip_conntrack_dir */
+const DIRECTIONS = { original: 0, reply: 1 } as const;
 const NO_DIRECTION = 0xffffffff;
 const FIB_RESULT_ADDRTYPE = 3;
 
@@ -114,7 +116,8 @@ function describe(selector: Selector): readonly [kind: number, content: string] 
     case 'meta':
       return [EXPRESSION.meta, record(0, u32Bytes(selector.key))];
     case 'ct': {
-      const direction = selector.isOriginalTuple ? 0 : NO_DIRECTION;
+      const { tuple } = selector;
+      const direction = tuple === undefined ? NO_DIRECTION : DIRECTIONS[tuple];
       return [EXPRESSION.ct, record(0, u32Bytes(selector.key)) + record(1, u32Bytes(direction))];
     }
     case 'fib': {

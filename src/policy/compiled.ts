@@ -9,16 +9,16 @@ import type {
 } from '../kube/policy/types.ts';
 import { objectKey } from '../kube/resources.ts';
 import type { PodParty } from './parties.ts';
-import { clusterPeerMatcher, type PeerMatcher, peersMatcher, podSelection } from './peers.ts';
-import { clusterProtocolMatcher, type PortMatcher, portsMatcher } from './ports.ts';
+import { clusterPeers, podSelection, policyPeers, type RulePeers } from './peers.ts';
+import { clusterPorts, policyPorts, type RulePorts } from './ports.ts';
 import { labelMatcher } from './selectors.ts';
 
 export interface CompiledRule {
   readonly action: ClusterAction;
   /** The rule's own name, if it has one. */
   readonly name: string | undefined;
-  readonly isPeer: PeerMatcher;
-  readonly isPort: PortMatcher;
+  readonly peers: RulePeers;
+  readonly ports: RulePorts;
 }
 
 export interface CompiledPolicy {
@@ -39,8 +39,8 @@ export function compileNetworkPolicy(policy: NetworkPolicy): CompiledPolicy {
     rules?.map(({ peers, ports }) => ({
       action: 'Accept' as const,
       name: undefined,
-      isPeer: peersMatcher(peers, namespace),
-      isPort: portsMatcher(ports),
+      peers: policyPeers(peers, namespace),
+      ports: policyPorts(ports),
     }));
   const ingress = compile(policy.rules.ingress);
   const egress = compile(policy.rules.egress);
@@ -79,21 +79,11 @@ export function compileClusterPolicy(policy: ClusterNetworkPolicy): CompiledPoli
 /** As the API demands of a rule with a peer or protocol it does not know (ClusterNetworkPolicyIngressPeer). */
 function compileClusterRule(rule: ClusterRule): CompiledRule {
   const { action, name } = rule;
-  const peers = rule.peers.map(clusterPeerMatcher);
-  const ports = rule.protocols.map(clusterProtocolMatcher);
-  if (peers.includes(undefined) || ports.includes(undefined)) {
-    const isMatched = action !== 'Accept';
-    const always = () => isMatched;
-    return { action: isMatched ? 'Deny' : 'Accept', name, isPeer: always, isPort: always };
-  }
-  const isPort: PortMatcher =
-    ports.length === 0 ? () => true : (traffic, to) => ports.some((is) => is?.(traffic, to));
-  return {
-    action,
-    name,
-    isPeer: (party, family) => peers.some((is) => is?.(party, family)),
-    isPort,
-  };
+  const peers = clusterPeers(rule.peers);
+  const ports = clusterPorts(rule.protocols);
+  if (peers !== undefined && ports !== undefined) return { action, name, peers, ports };
+  if (action === 'Accept') return { action, name, peers: [], ports: [] };
+  return { action: 'Deny', name, peers: 'everybody', ports: 'everything' };
 }
 
 function unknowns({ peers, protocols }: ClusterRule): readonly string[] {

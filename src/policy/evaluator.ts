@@ -7,7 +7,8 @@ import {
   inOrder,
 } from './compiled.ts';
 import type { Party, PodParty } from './parties.ts';
-import type { Traffic } from './ports.ts';
+import { isPeerOf } from './peers.ts';
+import { isPortOf, type Traffic } from './ports.ts';
 
 /** A connection before its first packet, its destination as it is after any Service's DNAT. */
 export interface Connection extends Traffic {
@@ -29,7 +30,7 @@ export type Finding =
   /** No pod of the cluster is on this side, so no policy looks. */
   | { readonly kind: 'no-subject'; readonly isAllowed: true }
   | { readonly kind: 'same-pod'; readonly isAllowed: true }
-  /** Probes of the kubelet. */
+  /** As NetworkPolicy says; its packets are not forwarded. */
   | { readonly kind: 'own-node'; readonly isAllowed: true }
   | { readonly kind: 'rule'; readonly isAllowed: boolean; readonly by: DecidingRule }
   /** Policies select the pod and none of their rules allows the connection. */
@@ -96,10 +97,11 @@ export class Evaluator {
   #finding(direction: Direction, subject: Party, peer: Party, connection: Connection): Finding {
     if (subject.kind !== 'pod') return NO_SUBJECT;
     if (subject === peer) return SAME_POD;
-    if (direction === 'ingress' && isOwnNode(subject, peer)) return OWN_NODE;
+    if (isOwnNode(subject, peer)) return OWN_NODE;
     const { Admin, NetworkPolicy: namespaced, Baseline } = this.#selectedBy(subject);
     const isMeant = (rule: CompiledRule) =>
-      rule.isPeer(peer, connection.family) && rule.isPort(connection, connection.to);
+      isPeerOf(rule.peers, peer, connection.family) &&
+      isPortOf(rule.ports, connection, connection.to);
     return (
       decideInTurn(Admin, direction, isMeant) ??
       decideTogether(namespaced, direction, isMeant) ??

@@ -1,50 +1,87 @@
-import type {
-  ClusterPeer,
-  LabelSelector,
-  NamespacedPods,
-  NetworkPolicyPeer,
-} from '../kube/policy/types.ts';
+import type { ClusterPeer, NamespacedPods, NetworkPolicyPeer } from '../kube/policy/types.ts';
 import { type Cidr, containsIP, tryParseCidr } from '../net/cidr.ts';
 import { type IP, type IPFamily, ipFamily } from '../net/ip.ts';
 import type { Party, PodParty } from './parties.ts';
-import { labelMatcher } from './selectors.ts';
+import { labelMatcher, selectorKey } from './selectors.ts';
 
-/** Whether a party is meant, in one address family. */
-export type PeerMatcher = (party: Party, family: IPFamily) => boolean;
+/** Whom a rule names. Two with the same `key` name the same. */
+export type RulePeer =
+  | { readonly kind: 'parties'; readonly key: string; readonly isMeant: (party: Party) => boolean }
+  | {
+      readonly kind: 'block';
+      readonly key: string;
+      readonly inside: readonly Cidr[];
+      /** Exceptions hold for this block only. */
+      readonly outside: readonly Cidr[];
+    };
+
+export type RulePeers = 'everybody' | readonly RulePeer[];
 
 /** Peers of a rule in a namespace; none means everybody. */
-export function peersMatcher(peers: readonly NetworkPolicyPeer[], namespace: string): PeerMatcher {
-  if (peers.length === 0) return () => true;
-  const matchers = peers.map((peer) => peerMatcher(peer, namespace));
-  return (party, family) => matchers.some((matches) => matches(party, family));
+export function policyPeers(peers: readonly NetworkPolicyPeer[], namespace: string): RulePeers {
+  if (peers.length === 0) return 'everybody';
+  return peers.flatMap((peer) => policyPeer(peer, namespace) ?? []);
 }
 
-function peerMatcher(peer: NetworkPolicyPeer, namespace: string): PeerMatcher {
+/** Undefined for a kind of peer that a newer API may have: it allows nobody. */
+function policyPeer(peer: NetworkPolicyPeer, namespace: string): RulePeer | undefined {
   const { podSelector, namespaceSelector, ipBlock } = peer;
-  if (ipBlock !== undefined) return blockMatcher([ipBlock.cidr], ipBlock.except);
-  // A kind of peer that a newer API may have: it allows nobody.
-  if (podSelector === undefined && namespaceSelector === undefined) return () => false;
+  if (ipBlock !== undefined) return blockPeer([ipBlock.cidr], ipBlock.except);
+  if (podSelector === undefined && namespaceSelector === undefined) return undefined;
   const isPod = podSelector === undefined ? () => true : labelMatcher(podSelector);
+  const podKey = podSelector === undefined ? '*' : selectorKey(podSelector);
   if (namespaceSelector === undefined) {
-    return podMatcher((pod) => pod.namespace === namespace && isPod(pod.labels));
+    const isMeant = (pod: PodParty) => pod.namespace === namespace && isPod(pod.labels);
+    return podsPeer(`pods ${podKey} in ${namespace}`, isMeant);
   }
   const isNamespace = labelMatcher(namespaceSelector);
-  return podMatcher((pod) => isNamespace(pod.namespaceLabels) && isPod(pod.labels));
+  return podsPeer(
+    `pods ${podKey} of ${selectorKey(namespaceSelector)}`,
+    (pod) => isNamespace(pod.namespaceLabels) && isPod(pod.labels),
+  );
 }
 
-/** Undefined for a kind of peer that is not known. */
-export function clusterPeerMatcher(peer: ClusterPeer): PeerMatcher | undefined {
+/** Undefined with a kind of peer that is not known. */
+export function clusterPeers(peers: readonly ClusterPeer[]): readonly RulePeer[] | undefined {
+  const known = peers.flatMap((peer) => clusterPeer(peer) ?? []);
+  return known.length === peers.length ? known : undefined;
+}
+
+function clusterPeer(peer: ClusterPeer): RulePeer | undefined {
   switch (peer.kind) {
     case 'namespaces':
-    case 'pods':
-      return podMatcher(podSelection(peer));
-    case 'nodes':
-      return nodeMatcher(peer.selector);
+      return podsPeer(`pods * of ${selectorKey(peer.selector)}`, podSelection(peer));
+    case 'pods': {
+      const { podSelector, namespaceSelector } = peer.pods;
+      const key = `pods ${selectorKey(podSelector)} of ${selectorKey(namespaceSelector)}`;
+      return podsPeer(key, podSelection(peer));
+    }
+    case 'nodes': {
+      const isNode = labelMatcher(peer.selector);
+      const isMeant = (party: Party) => party.kind === 'node' && isNode(party.labels);
+      return { kind: 'parties', key: `nodes ${selectorKey(peer.selector)}`, isMeant };
+    }
     case 'networks':
-      return blockMatcher(peer.cidrs, []);
+      return blockPeer(peer.cidrs, []);
     case 'unknown':
       return undefined;
   }
+}
+
+/** Whether a party is meant, in one address family; by address, whoever has it, in a block. */
+export function isPeerOf(peers: RulePeers, party: Party, family: IPFamily): boolean {
+  if (peers === 'everybody') return true;
+  return peers.some((peer) =>
+    peer.kind === 'parties'
+      ? peer.isMeant(party)
+      : party.ips.some((ip) => ipFamily(ip) === family && isInBlock(peer, ip)),
+  );
+}
+
+function isInBlock({ inside, outside }: Extract<RulePeer, { kind: 'block' }>, ip: IP): boolean {
+  return (
+    inside.some((cidr) => containsIP(cidr, ip)) && !outside.some((cidr) => containsIP(cidr, ip))
+  );
 }
 
 type PodPeer = Extract<ClusterPeer, { kind: 'namespaces' | 'pods' }>;
@@ -61,22 +98,14 @@ function namespacedPods({ namespaceSelector, podSelector }: NamespacedPods) {
   return (pod: PodParty) => isNamespace(pod.namespaceLabels) && isPod(pod.labels);
 }
 
-function podMatcher(isMeant: (pod: PodParty) => boolean): PeerMatcher {
-  return (party) => party.kind === 'pod' && isMeant(party);
+function podsPeer(key: string, isMeant: (pod: PodParty) => boolean): RulePeer {
+  return { kind: 'parties', key, isMeant: (party) => party.kind === 'pod' && isMeant(party) };
 }
 
-function nodeMatcher(selector: LabelSelector): PeerMatcher {
-  const isNode = labelMatcher(selector);
-  return (party) => party.kind === 'node' && isNode(party.labels);
-}
-
-/** By address, whoever has it: pods and nodes too. Exceptions hold for this block only. */
-function blockMatcher(cidrs: readonly string[], except: readonly string[]): PeerMatcher {
-  const inside = blocks(cidrs);
-  const outside = blocks(except);
-  const isIn = (ip: IP) =>
-    inside.some((cidr) => containsIP(cidr, ip)) && !outside.some((cidr) => containsIP(cidr, ip));
-  return (party, family) => party.ips.some((ip) => ipFamily(ip) === family && isIn(ip));
+function blockPeer(cidrs: readonly string[], except: readonly string[]): RulePeer {
+  const inside = blocks(cidrs).toSorted();
+  const outside = blocks(except).toSorted();
+  return { kind: 'block', key: `block ${inside} except ${outside}`, inside, outside };
 }
 
 function blocks(texts: readonly string[]): readonly Cidr[] {

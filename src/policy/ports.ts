@@ -8,48 +8,72 @@ export interface Traffic {
   readonly port: number;
 }
 
-/** Whether traffic to a destination is meant; named ports are the destination's. */
-export type PortMatcher = (traffic: Traffic, destination: Party) => boolean;
-
-/** Ports of a rule; none means everything, protocols without ports included. */
-export function portsMatcher(ports: readonly NetworkPolicyPort[]): PortMatcher {
-  if (ports.length === 0) return () => true;
-  const matchers = ports.map(portMatcher);
-  return (traffic, destination) => matchers.some((matches) => matches(traffic, destination));
+export interface PortRange {
+  readonly protocol: Protocol;
+  readonly first: number;
+  readonly last: number;
 }
 
-function portMatcher({ protocol, port, endPort }: NetworkPolicyPort): PortMatcher {
-  if (protocol === undefined) return () => false;
-  if (port === undefined) return (traffic) => traffic.protocol === protocol;
-  if (typeof port === 'string') {
-    return (traffic, destination) =>
-      traffic.protocol === protocol && hasNamedPort(destination, port, traffic);
+/** Ports that a rule means; those that it names are the destination's. */
+export type RulePort =
+  | ({ readonly kind: 'range' } & PortRange)
+  | {
+      readonly kind: 'named';
+      readonly name: string;
+      /** Undefined: of any protocol. */
+      readonly protocol: Protocol | undefined;
+    };
+
+/** `everything` includes protocols without ports. */
+export type RulePorts = 'everything' | readonly RulePort[];
+
+const LAST_PORT = 65_535;
+
+/** Ports of a rule; none means everything. A protocol that is not known matches nothing. */
+export function policyPorts(ports: readonly NetworkPolicyPort[]): RulePorts {
+  if (ports.length === 0) return 'everything';
+  return ports.flatMap(({ protocol, port, endPort }): readonly RulePort[] => {
+    if (protocol === undefined) return [];
+    if (typeof port === 'string') return [{ kind: 'named', name: port, protocol }];
+    if (port === undefined) return [{ kind: 'range', protocol, first: 0, last: LAST_PORT }];
+    return [{ kind: 'range', protocol, first: port, last: endPort ?? port }];
+  });
+}
+
+/** Undefined with a kind of protocol that is not known. */
+export function clusterPorts(entries: readonly ClusterProtocol[]): RulePorts | undefined {
+  if (entries.length === 0) return 'everything';
+  const ports: RulePort[] = [];
+  for (const entry of entries) {
+    if (entry.kind === 'unknown') return undefined;
+    if (entry.kind === 'named') {
+      ports.push({ kind: 'named', name: entry.name, protocol: undefined });
+    } else {
+      const [first, last] = entry.range ?? [0, LAST_PORT];
+      ports.push({ kind: 'range', protocol: entry.protocol, first, last });
+    }
   }
-  return rangeMatcher(protocol, port, endPort ?? port);
+  return ports;
 }
 
-/** Undefined for a kind of protocol that is not known. */
-export function clusterProtocolMatcher(entry: ClusterProtocol): PortMatcher | undefined {
-  switch (entry.kind) {
-    case 'ports':
-      return rangeMatcher(entry.protocol, ...(entry.range ?? [0, 65_535]));
-    case 'named':
-      return (traffic, destination) => hasNamedPort(destination, entry.name, traffic);
-    case 'unknown':
-      return undefined;
-  }
+/** What a rule's port is at a destination; nothing where that has no port of the name. */
+export function portRanges(port: RulePort, destination: Party): readonly PortRange[] {
+  if (port.kind === 'range') return [port];
+  if (destination.kind !== 'pod') return [];
+  // Every container port of that name counts: two containers may use one name for different ports.
+  return destination.ports
+    .filter(({ name }) => name === port.name)
+    .filter(({ protocol }) => port.protocol === undefined || port.protocol === protocol)
+    .map(({ protocol, port: number }) => ({ protocol, first: number, last: number }));
 }
 
-function rangeMatcher(protocol: Protocol, start: number, end: number): PortMatcher {
-  return (traffic) => traffic.protocol === protocol && traffic.port >= start && traffic.port <= end;
-}
-
-/** Every container port of that name counts: two containers may use one name for different ports. */
-function hasNamedPort(destination: Party, name: string, { protocol, port }: Traffic): boolean {
-  return (
-    destination.kind === 'pod' &&
-    destination.ports.some(
-      (named) => named.name === name && named.protocol === protocol && named.port === port,
-    )
+/** Whether traffic to a destination is meant. */
+export function isPortOf(ports: RulePorts, traffic: Traffic, destination: Party): boolean {
+  if (ports === 'everything') return true;
+  const { protocol, port } = traffic;
+  return ports.some((entry) =>
+    portRanges(entry, destination).some(
+      (range) => range.protocol === protocol && port >= range.first && port <= range.last,
+    ),
   );
 }

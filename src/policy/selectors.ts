@@ -10,6 +10,18 @@ export function labelMatcher({ matchLabels, matchExpressions }: LabelSelector): 
     matchExpressions.every((requirement) => isMet(requirement, labels));
 }
 
+/** A text that selectors of the same content share. */
+export function selectorKey({ matchLabels, matchExpressions }: LabelSelector): string {
+  const labels = Object.entries(matchLabels).map(([key, value]) => [key, 'In', value]);
+  const expressions = matchExpressions.map(({ key, operator, values }) => [
+    key,
+    operator,
+    ...new Set(values.toSorted()),
+  ]);
+  const texts = [...labels, ...expressions].map((each) => JSON.stringify(each));
+  return `{${[...new Set(texts)].toSorted().join()}}`;
+}
+
 /** NotIn holds for objects that lack the label, as for the API server. */
 function isMet({ key, operator, values }: LabelRequirement, labels: Labels): boolean {
   const value = labelValue(labels, key);

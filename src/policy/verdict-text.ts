@@ -34,7 +34,7 @@ function findingText(
     case 'same-pod':
       return `${direction}: a pod reaches itself`;
     case 'own-node':
-      return `${direction}: a pod's own node always reaches it`;
+      return `${direction}: a pod and its own node always reach each other`;
     case 'no-policy':
       return `${direction}: no policy selects ${subject}`;
     case 'rule':

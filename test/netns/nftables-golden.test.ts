@@ -155,7 +155,7 @@ test('statements in an ip table', () => {
       rule(setMark({ mask: 0, xor: 0x4000 })),
       rule(lookup([ip.saddr], 'sources'), accept),
       rule(lookup([ip.saddr], 'sources', { isNegated: true }), reject()),
-      rule(match(meta.l4proto, '==', tcp), reject({ isTcpReset: true })),
+      rule(match(meta.l4proto, '==', tcp), reject('tcp-reset')),
       rule(updateSet([ip.saddr], 'recent', { timeoutMs: 5000 }), accept),
       rule(updateSet([ip.saddr], 'recent')),
       rule(updateSet([ip.saddr], 'recent', { over: { perSecond: 50, burst: 20 } }), drop),

@@ -17,6 +17,7 @@ import {
   loadRegisters,
   lookupRegisters,
   updateRegisters,
+  verdictRegisters,
 } from '../../../src/nftables/register-statements.ts';
 import {
   ct,
@@ -36,6 +37,7 @@ import {
   drop,
   goTo,
   jump,
+  log,
   lookup,
   masquerade,
   match,
@@ -45,6 +47,7 @@ import {
   reject,
   returnVerdict,
   type Statement,
+  setConnectionMark,
   setMark,
   trace,
   updateSet,
@@ -382,7 +385,33 @@ describe('actions', () => {
   });
 
   test('reject with tcp reset', () => {
-    expect(render(reject({ isTcpReset: true }))).toEqual(['reject 1 00000001, 2 00']);
+    expect(render(reject('tcp-reset'))).toEqual(['reject 1 00000001, 2 00']);
+    expect(render(reject('admin-prohibited'))).toEqual(['reject 1 00000000, 2 0d']);
+    expect(render(reject('admin-prohibited'), 'ip6')).toEqual(['reject 1 00000000, 2 01']);
+    expect(render(reject('admin-prohibited'), 'inet')).toEqual(['reject 1 00000002, 2 03']);
+  });
+
+  test('marks of connections, and their tuples', () => {
+    expect(render(setConnectionMark({ mask: 0xffff, xor: 0x70000 }))).toEqual([
+      'ct 1 00000001, 2 00000003',
+      'bitwise 1 00000001, 2 00000001, 3 00000004, 4 [1 ffff0000], 5 [1 00000700], 6 00000000',
+      'ct 2 00000003, 4 00000001',
+    ]);
+    expect(render(loadRegisters([ct.replySaddr4, ct.replySport, ct.protocol], 0))).toEqual([
+      'ct 1 00000001, 2 00000013, 3 01',
+      'ct 1 00000009, 2 0000000b, 3 01',
+      'ct 1 0000000a, 2 0000000a, 3 00',
+    ]);
+  });
+
+  test('packets for who listens to a group', () => {
+    expect(render(log(7, { prefix: 'p', snapLength: 128 }))).toEqual([
+      'log 1 0007, 2 7000, 3 00000080',
+    ]);
+  });
+
+  test('a verdict by registers', () => {
+    expect(render(verdictRegisters('m', 4))).toEqual(['lookup 1 6d00, 2 00000002, 3 00000000']);
   });
 });
 

@@ -210,13 +210,14 @@ describe('who policies are about', () => {
     });
   });
 
-  test('a pod reaches itself, and its own node reaches it', () => {
+  test('a pod reaches itself and its own node, and that reaches it', () => {
     const { allows } = cluster(deny);
     expect(allows('x/a -> x/a:80')).toBe(true);
     expect(allows('node/n1 -> x/a:80')).toBe(true);
     expect(allows('192.168.0.1 -> x/a:80')).toBe(true);
     expect(allows('node/n2 -> x/a:80')).toBe(false);
-    expect(allows('x/a -> node/n1:10250')).toBe(false);
+    expect(allows('x/a -> node/n1:10250')).toBe(true);
+    expect(allows('x/a -> node/n2:10250')).toBe(false);
   });
 
   test('another node is allowed by its address only', () => {

@@ -93,7 +93,7 @@ function refusalChains(options: LayoutOptions): readonly Chain[] {
         rule([goTo(CHAIN.unallocated)]),
       ],
     },
-    { name: CHAIN.reject, rules: [rule([isTcp, reject({ isTcpReset: true })]), rule([reject()])] },
+    { name: CHAIN.reject, rules: [rule([isTcp, reject('tcp-reset')]), rule([reject()])] },
   ];
 }
 
