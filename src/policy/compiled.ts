@@ -25,6 +25,8 @@ export interface CompiledPolicy {
   /** `namespace/name` of a NetworkPolicy, the name of a ClusterNetworkPolicy. */
   readonly key: string;
   readonly tier: 'Admin' | 'NetworkPolicy' | 'Baseline';
+  /** As it was written, for those who tell of it. */
+  readonly source: NetworkPolicy | ClusterNetworkPolicy;
   readonly isSubject: (pod: PodParty) => boolean;
   /** A direction that is not there is none of the policy's business. */
   readonly rules: Readonly<Partial<Record<Direction, readonly CompiledRule[]>>>;
@@ -47,6 +49,7 @@ export function compileNetworkPolicy(policy: NetworkPolicy): CompiledPolicy {
   return {
     key: objectKey(policy),
     tier: 'NetworkPolicy',
+    source: policy,
     isSubject: (pod) => pod.namespace === namespace && isSelected(pod.labels),
     rules: { ...(ingress && { ingress }), ...(egress && { egress }) },
     problems: [],
@@ -69,6 +72,7 @@ export function compileClusterPolicy(policy: ClusterNetworkPolicy): CompiledPoli
   return {
     key: objectKey(policy),
     tier,
+    source: policy,
     // A subject that cannot be read must not open anything, and cannot say whom to close.
     isSubject: subject.kind === 'unknown' ? () => false : podSelection(subject),
     rules,

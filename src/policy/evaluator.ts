@@ -81,6 +81,13 @@ export class Evaluator {
     );
   }
 
+  /** All of them, by tier and in the order in which they decide. */
+  policies(): readonly CompiledPolicy[] {
+    const ofTier = (wanted: CompiledPolicy['tier']) =>
+      this.#cluster.filter(({ tier }) => tier === wanted);
+    return [...ofTier('Admin'), ...[...this.#byNamespace.values()].flat(), ...ofTier('Baseline')];
+  }
+
   /** The policies that select a pod. */
   selecting(pod: PodParty): readonly CompiledPolicy[] {
     return Object.values(this.#selectedBy(pod)).flat();
