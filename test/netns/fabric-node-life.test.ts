@@ -152,6 +152,7 @@ test('a node without podCIDRs waits, and says so everywhere', async () => {
     false,
     expect.stringMatching(/pods do not start yet: Node node-a has no podCIDRs/),
   ]);
+  expect(problems.filter((problem) => problem.includes('--allocate-node-cidrs'))).toHaveLength(1);
   expect(existsSync(place('net.d'))).toBe(false);
   expect(cni('ADD', FORMER, newPod())).toMatchObject({
     code: 11,

@@ -39,6 +39,8 @@ export interface FabricStatus {
   readonly isReady: boolean;
   /** Why not; empty when it is. */
   readonly reason: string;
+  /** Pods of this node may start. */
+  readonly isOpen: boolean;
   readonly backend: string;
   /** This node's. */
   readonly podCIDRs: readonly string[];
@@ -167,10 +169,11 @@ export function findProblems({
   ];
 }
 
-/** The reason is often one of the problems. */
-function fabricProblems({ isReady, reason, problems }: FabricStatus): readonly string[] {
-  const why = isReady || problems.includes(reason) ? [] : [reason];
-  return [...why, ...problems].map((problem) => `fabric: ${problem}`);
+/** The reason is often one of the problems, and is told with the pods that wait for it. */
+function fabricProblems({ isReady, isOpen, reason, problems }: FabricStatus): readonly string[] {
+  const others = isReady ? problems : problems.filter((problem) => problem !== reason);
+  const why = isReady || !isOpen ? [] : [reason];
+  return [...why, ...others].map((problem) => `fabric: ${problem}`);
 }
 
 function familyProblems(status: FamilyStatus): readonly string[] {

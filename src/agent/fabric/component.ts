@@ -78,7 +78,7 @@ export function startFabric(
   return {
     status: () => {
       const { backend } = context.live.current.fabric;
-      return fabricStatus(fabric.report, backend, probes.findings());
+      return fabricStatus(fabric.report, backend, probes.findings(), life.state().isOpen);
     },
     whyNotReady: () => {
       const { isReady, reason } = fabric.report;

@@ -9,12 +9,14 @@ export function fabricStatus(
   report: FabricReport,
   backend: Backend,
   findings: readonly PathFinding[],
+  isOpen: boolean,
 ): FabricStatus {
   const { isReady, reason, podCIDRs, mtu, peers, problems, entries, repairs, settledAtMs } = report;
   const count = (path: Path) => peers.filter((peer) => peer.path === path).length;
   return {
     isReady,
     reason,
+    isOpen,
     backend,
     podCIDRs,
     ...(mtu === undefined ? {} : { mtu }),

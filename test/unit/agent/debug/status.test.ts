@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import {
   type AgentStatus,
+  type FabricStatus,
   type FamilyStatus,
   findProblems,
   type SourceStatus,
@@ -224,5 +225,24 @@ describe('problems', () => {
     },
   ])('$name', ({ status, want }) => {
     expect(findProblems(status)).toEqual(want);
+  });
+});
+
+describe('a fabric that is not ready', () => {
+  const fabric: FabricStatus = {
+    ...{ isReady: false, reason: 'no podCIDRs', isOpen: true, backend: 'auto', podCIDRs: [] },
+    peers: { direct: 0, vxlan: 0, unreachable: 0, withoutPods: 0 },
+    paths: { full: 0, smaller: 0, nothing: 0 },
+    ...{ entries: 0, repairs: 0, problems: ['no podCIDRs', 'node b: no address'] },
+  };
+
+  test('says why once, and what is wrong besides', () => {
+    expect(findProblems({ fabric })).toEqual(['fabric: no podCIDRs', 'fabric: node b: no address']);
+  });
+
+  test('leaves the reason to the pods that wait for it', () => {
+    expect(findProblems({ fabric: { ...fabric, isOpen: false } })).toEqual([
+      'fabric: node b: no address',
+    ]);
   });
 });
