@@ -18,7 +18,10 @@ import { TriggerTimes } from './trigger-times.ts';
 
 /** What can change while the proxy runs. */
 export interface ProxierSettings
-  extends Pick<SettingsSource, 'localDetection' | 'nodePortAddresses' | 'masqueradesAll'> {
+  extends Pick<
+    SettingsSource,
+    'localDetection' | 'nodePortAddresses' | 'masqueradesAll' | 'masqueradedUdpPorts'
+  > {
   readonly minSyncPeriodMs: number;
   /** Longest time between two syncs. */
   readonly syncPeriodMs: number;

@@ -1,5 +1,6 @@
 import type { Cidr } from '../net/cidr.ts';
 import type { IP, IPFamily } from '../net/ip.ts';
+import type { PortRange } from '../nftables/statements.ts';
 import {
   acceptsOnAllAddresses,
   type LocalDetection,
@@ -16,6 +17,8 @@ export interface SettingsSource {
   readonly localDetection: LocalDetection | undefined;
   readonly nodePortAddresses: NodePortAddresses;
   readonly masqueradesAll: boolean;
+  /** See LayoutOptions. */
+  readonly masqueradedUdpPorts?: PortRange | undefined;
   /** Whether an object for this node exists or may still arrive; asked at every sync. */
   readonly hasNodeObjects: () => boolean;
   /** The addresses of this node's interfaces; asked only when NodePort networks are configured. */
@@ -31,7 +34,12 @@ export function sessionSettings(
   node: NodeFacts | undefined,
   serviceCIDRs: readonly Cidr[],
 ): SessionSettings {
-  const { nodePortAddresses, masqueradesAll, countsEndpoints = false } = source;
+  const {
+    nodePortAddresses,
+    masqueradesAll,
+    masqueradedUdpPorts,
+    countsEndpoints = false,
+  } = source;
   return {
     layout: {
       family,
@@ -42,6 +50,7 @@ export function sessionSettings(
       ),
       localDetector: localDetector(source.localDetection, family, node),
       masqueradesAll,
+      masqueradedUdpPorts,
       serviceCIDRs,
       countsEndpoints,
     },

@@ -46,6 +46,10 @@ const cases: readonly { readonly name: string; readonly options: Partial<Service
       },
     },
     { name: 'masquerade-all', options: { masqueradesAll: true } },
+    {
+      name: 'beside-a-tunnel',
+      options: { masqueradedUdpPorts: { first: 10_000, last: 65_535 } },
+    },
   ];
 
 async function program(

@@ -1,3 +1,4 @@
+import { masqueradePorts } from '../../fabric/table/definition.ts';
 import { openFlowSweeper } from '../../kernel/conntrack-sweep.ts';
 import type { IPFamily } from '../../net/ip.ts';
 import { afterFirstCommit } from '../../proxy/after-first-commit.ts';
@@ -7,8 +8,8 @@ import { ServiceHealthChecks } from '../../proxy/health.ts';
 import type { ProxierSettings } from '../../proxy/proxier.ts';
 import { ServiceProxy } from '../../proxy/service-proxy.ts';
 import type { ProxySnapshot } from '../../proxy/snapshot.ts';
+import type { AgentConfig } from '../config/agent-config.ts';
 import { findDoubts } from '../config/doubts.ts';
-import type { ProxySettings } from '../config/proxy-settings.ts';
 import type { AgentContext, ClusterContext } from '../context.ts';
 import type { ProxyStatus } from '../debug/status.ts';
 import { assessProxyHealth, type HealthFacts, isNodeEligible } from '../http/health.ts';
@@ -67,7 +68,7 @@ export function startProxy(
     proxy.onLocalAddressesChange(),
   );
   const proxy = new ServiceProxy({
-    ...settingsOf(config.proxy),
+    ...settingsOf(config),
     families,
     nodeName: config.nodeName,
     hasNodeObjects: () => node.isExpected,
@@ -141,7 +142,7 @@ function feed(context: ClusterContext, proxy: ServiceProxy, node: NodeFeed): Nod
 function followSettings({ live }: AgentContext, proxy: ServiceProxy, node: NodeFeed): void {
   live.follow((changed) => {
     node.overrideAddress(proxy, changed.proxy.bindAddress);
-    proxy.reconfigure(settingsOf(changed.proxy));
+    proxy.reconfigure(settingsOf(changed));
   });
 }
 
@@ -249,11 +250,14 @@ function serveServiceHealth(
 }
 
 /** What of the configuration a running proxy follows. */
-function settingsOf(settings: ProxySettings): ProxierSettings {
+function settingsOf({ proxy: settings, components, fabric }: AgentConfig): ProxierSettings {
+  const hasTunnel = components.has('fabric') && fabric.backend !== 'none';
   return {
     localDetection: settings.localDetection,
     nodePortAddresses: settings.nodePortAddresses,
     masqueradesAll: settings.masqueradeAll,
+    // Replies to the tunnel's port would be taken for tunnelled packets.
+    masqueradedUdpPorts: hasTunnel ? masqueradePorts(fabric.tunnelPort) : undefined,
     minSyncPeriodMs: settings.minSyncPeriodMs,
     syncPeriodMs: settings.syncPeriodMs,
   };

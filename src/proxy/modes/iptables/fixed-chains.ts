@@ -3,6 +3,7 @@
 import type { GuestRule, RuleChain, TableName } from '../../../iptables/model.ts';
 import { hostCidr, parseCidr } from '../../../net/cidr.ts';
 import { type IP, type IPFamily, parseIP } from '../../../net/ip.ts';
+import type { LayoutOptions } from '../../layout-options.ts';
 import type { LocalDetector } from '../../node-addresses.ts';
 import { CHAIN } from './chain-names.ts';
 import { podSources, type RuleParts, ruleText, toCidr, toIP } from './rule-text.ts';
@@ -20,6 +21,9 @@ export interface FixedOptions {
   readonly dropsInvalid: boolean;
 }
 
+/** What they follow. */
+export type FollowedOptions = Pick<LayoutOptions, 'localDetector' | 'masqueradedUdpPorts'>;
+
 const LAST_OF_SERVICES =
   'kubernetes service nodeports; NOTE: this must be the last rule in this chain';
 const IS_NEW = '-m conntrack --ctstate NEW';
@@ -32,7 +36,7 @@ export const INVALID_DROP = '-m conntrack --ctstate INVALID -j DROP';
 
 export function fixedChains(
   { masqueradeBit, dropsInvalid, hasLoopbackNodePorts }: FixedOptions,
-  localDetector: LocalDetector | undefined,
+  { localDetector, masqueradedUdpPorts }: FollowedOptions,
 ): readonly RuleChain[] {
   const mark = `0x${(2 ** masqueradeBit).toString(16)}`;
   const isMarked = `-m mark --mark ${mark}/${mark}`;
@@ -55,7 +59,7 @@ export function fixedChains(
       // A packet may pass again, in a tunnel: only the first time is ours to decide.
       `-j MARK --set-xmark ${mark}/0x0`,
       ...(hasLoopbackNodePorts ? [LOOPBACK_COUNTER] : []),
-      `-m comment --comment "${snat}" -j MASQUERADE --random-fully`,
+      ...masqueradeRules(snat, masqueradedUdpPorts),
     ]),
     ...(['filter', 'nat', 'mangle'] as const).map((table) => ({
       table,
@@ -64,6 +68,15 @@ export function fixedChains(
       rules: ['-m comment --comment "rules are as they were made" -j RETURN'],
     })),
   ];
+}
+
+function masqueradeRules(
+  comment: string,
+  udpPorts: LayoutOptions['masqueradedUdpPorts'],
+): readonly string[] {
+  const all = `-m comment --comment "${comment}" -j MASQUERADE --random-fully`;
+  if (udpPorts === undefined) return [all];
+  return [`-p udp ${all} --to-ports ${udpPorts.first}-${udpPorts.last}`, all];
 }
 
 /** For networks of pods that one rule cannot tell from others. */

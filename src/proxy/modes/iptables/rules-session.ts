@@ -72,7 +72,7 @@ export class RulesSession implements ServiceSession {
     const named = this.#rendering.begin(options, groups, this.#services.keys());
     const rendered = await this.#render(named, resolve, options);
     const chains = [
-      ...fixedChains(this.#options, options.localDetector),
+      ...fixedChains(this.#options, settings.layout),
       ...this.#sharedChains(options),
       ...rendered,
     ];

@@ -28,10 +28,10 @@ const IS_NEW = '-m conntrack --ctstate NEW';
 const TO_OTHERS = '-m addrtype ! --dst-type LOCAL';
 
 export function ipvsChains({ masqueradeBit, settings }: RulesOptions): readonly RuleChain[] {
-  const { family, localDetector } = settings.layout;
+  const { family } = settings.layout;
   const shared = fixedChains(
     { masqueradeBit, hasLoopbackNodePorts: false, dropsInvalid: false },
-    localDetector,
+    settings.layout,
   );
   const hairpin = ruleText({
     comment: 'Kubernetes endpoints dst ip:port, source ip for solving hairpin purpose',

@@ -21,6 +21,7 @@ import type { LayoutOptions } from '../../layout-options.ts';
 import type { Protocol } from '../../service.ts';
 import { CHAIN, rule } from './chain-names.ts';
 import { fieldsOf, PORT_KEY } from './fields.ts';
+import { masqueradeRules } from './masquerading.ts';
 
 /** One rule each: nft 1.0.6 loads `ct original proto-dst` only after a match for one protocol. */
 const PROTOCOLS: readonly Protocol[] = ['tcp', 'udp', 'sctp'];
@@ -36,14 +37,13 @@ const isNotDnat = matchBits(ct.status, CT_STATUS_DNAT, '==', 0);
 const isLocalDestination = match(fib.daddrType, '==', u32Bytes(FIB_TYPE_LOCAL));
 const isNotLocalDestination = match(fib.daddrType, '!=', u32Bytes(FIB_TYPE_LOCAL));
 const isLocalSource = match(fib.saddrType, '==', u32Bytes(FIB_TYPE_LOCAL));
-const masqueradeRandomly = masquerade({ isFullyRandom: true });
 
 export function fixedChains(options: LayoutOptions): readonly Chain[] {
   return [
     ...baseChains(options),
     ...refusalChains(options),
     ...clientChains(options),
-    ...masqueradeChains(),
+    ...masqueradeChains(options),
   ];
 }
 
@@ -136,17 +136,17 @@ function masquerading(options: LayoutOptions): readonly Rule[] {
     );
   return [
     rule([isNotDnat, accept]),
-    rule([lookup([saddr, daddr], 'hairpins'), masqueradeRandomly]),
+    rule([lookup([saddr, daddr], 'hairpins'), masquerade({ isFullyRandom: true })]),
     rule([lookup([originalDaddr], 'cluster-ips'), goTo(CHAIN.masqueradeOffCluster)]),
     ...perProtocol([], byService),
     ...perProtocol(isOriginalNodeAddress, byNodePort),
   ];
 }
 
-function masqueradeChains(): readonly Chain[] {
+function masqueradeChains(options: LayoutOptions): readonly Chain[] {
   return [
-    { name: CHAIN.masqueradeAll, rules: [rule([masqueradeRandomly])] },
-    { name: CHAIN.masqueradeNode, rules: [rule([isLocalSource, masqueradeRandomly])] },
+    { name: CHAIN.masqueradeAll, rules: masqueradeRules(options) },
+    { name: CHAIN.masqueradeNode, rules: masqueradeRules(options, isLocalSource) },
   ];
 }
 

@@ -9,7 +9,6 @@ import type { Chain } from '../../../nftables/model.ts';
 import { fib, meta } from '../../../nftables/selectors.ts';
 import {
   drop,
-  masquerade,
   match,
   matchCidr,
   returnVerdict,
@@ -20,6 +19,7 @@ import type { LayoutOptions } from '../../layout-options.ts';
 import type { LocalDetector } from '../../node-addresses.ts';
 import { CHAIN, rule } from './chain-names.ts';
 import { fieldsOf, PORT_KEY } from './fields.ts';
+import { masqueradeRules } from './masquerading.ts';
 
 const FIB_TYPE_LOCAL = 2;
 
@@ -30,13 +30,14 @@ export function nodeChains(options: LayoutOptions): readonly Chain[] {
 }
 
 /** Masquerades connections to a clusterIP that do not come from this node's pods. */
-function offClusterChain({ family, localDetector, masqueradesAll }: LayoutOptions): Chain {
+function offClusterChain(options: LayoutOptions): Chain {
+  const { family, localDetector, masqueradesAll } = options;
   const name = CHAIN.masqueradeOffCluster;
-  const all = rule([masquerade({ isFullyRandom: true })]);
-  if (masqueradesAll) return { name, rules: [all] };
+  const all = masqueradeRules(options);
+  if (masqueradesAll) return { name, rules: all };
   if (localDetector === undefined) return { name, rules: [] };
   const fromPods = [...podSources(localDetector, family), ...bridgedSources(localDetector)];
-  return { name, rules: [...fromPods.map((isLocal) => rule([...isLocal, returnVerdict])), all] };
+  return { name, rules: [...fromPods.map((isLocal) => rule([...isLocal, returnVerdict])), ...all] };
 }
 
 /** Sends clients that are neither this node nor its pods where `externalTrafficPolicy` wants. */

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { ObservedTable } from '../../../nftables/applier.ts';
 import { ipBytes } from '../../../nftables/bytes.ts';
 import type { Chain } from '../../../nftables/model.ts';
@@ -98,9 +99,13 @@ export class TableSession implements ServiceSession {
     }
   }
 
-  /** The table's definition depends on one of the settings. */
+  /** The table's definition depends on some of the settings. */
   fits({ layout }: SessionSettings): boolean {
-    return layout.acceptsOnAllAddresses === this.#layout.acceptsOnAllAddresses;
+    const { acceptsOnAllAddresses, masqueradedUdpPorts } = this.#layout;
+    return (
+      layout.acceptsOnAllAddresses === acceptsOnAllAddresses &&
+      isDeepStrictEqual(layout.masqueradedUdpPorts, masqueradedUdpPorts)
+    );
   }
 
   get former(): readonly FormerFrontend[] {

@@ -3,6 +3,7 @@ import type { RulesChange } from '../../../../../src/iptables/model.ts';
 import { restoreText } from '../../../../../src/iptables/restore-text.ts';
 import { parseCidr } from '../../../../../src/net/cidr.ts';
 import { parseIP } from '../../../../../src/net/ip.ts';
+import type { PortRange } from '../../../../../src/nftables/statements.ts';
 import type { SessionOptions } from '../../../../../src/proxy/modes/iptables/rules-session.ts';
 import type { LocalDetector } from '../../../../../src/proxy/node-addresses.ts';
 import { FakeIptables } from '../../../../support/fake-iptables.ts';
@@ -20,6 +21,7 @@ interface Case {
   readonly family: 4 | 6;
   readonly localDetector?: LocalDetector | undefined;
   readonly masqueradesAll?: boolean;
+  readonly masqueradedUdpPorts?: PortRange;
   readonly nodePortIPs?: readonly string[];
   readonly options?: Partial<SessionOptions>;
 }
@@ -31,6 +33,7 @@ function settingsOf({ family, masqueradesAll = false, nodePortIPs, ...row }: Cas
       acceptsOnAllAddresses: nodePortIPs === undefined,
       localDetector: 'localDetector' in row ? row.localDetector : CLUSTER[family],
       masqueradesAll,
+      masqueradedUdpPorts: row.masqueradedUdpPorts,
       serviceCIDRs: [],
     },
     nodePortIPs: (nodePortIPs ?? []).map(parseIP),
@@ -48,6 +51,11 @@ describe('a first run', () => {
   const cases: readonly Case[] = [
     { name: 'ipv4', family: 4, options: { hasLoopbackNodePorts: true } },
     { name: 'ipv6', family: 6 },
+    {
+      name: 'beside-a-tunnel',
+      family: 4,
+      masqueradedUdpPorts: { first: 10_000, last: 65_535 },
+    },
     {
       name: 'listed-addresses-by-bridge',
       family: 4,
