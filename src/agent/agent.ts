@@ -23,9 +23,9 @@ import { handOverKubeletServer } from './objects/kubelet-server.ts';
 import { openObjectSource } from './objects/open.ts';
 import { Problems } from './problems.ts';
 import { logProcessWarnings } from './process-warnings.ts';
-import { type OpenedProxy, startProxy } from './proxy/component.ts';
+import { startProxy } from './proxy/component.ts';
 import { applyConntrackSysctls } from './proxy/conntrack-sysctls.ts';
-import { openMode, supportedFamilies } from './proxy/modes/open.ts';
+import { openProxy } from './proxy/open-mode.ts';
 import { trimProgramPages } from './resident-memory.ts';
 import { ensureRunDir, lockRunDir } from './run-dir.ts';
 import { agentStatus, type RunningParts } from './status.ts';
@@ -105,6 +105,7 @@ function followFile({ live, clock, log, lifecycle, metrics }: AgentContext, sour
 async function startComponents(context: AgentContext): Promise<void> {
   const { config, lifecycle, live } = context;
   const startedAtMs = context.clock.now();
+  // Before anything of the node is changed: what it cannot do ends the start.
   const opened = config.components.has('proxy') ? await openProxy(context) : undefined;
   if (opened !== undefined) {
     prepareNode(context.config, context.log);
@@ -132,13 +133,6 @@ async function openCluster(context: AgentContext): Promise<ClusterContext | unde
   const { components } = context.config;
   if (!components.has('proxy') && !components.has('fabric')) return undefined;
   return { ...context, objects: await openObjectSource(context) };
-}
-
-/** Before anything of the node is changed: what it cannot do ends the start. */
-async function openProxy(context: AgentContext): Promise<OpenedProxy> {
-  const families = supportedFamilies();
-  const { opened, choice } = await openMode(context, families);
-  return { mode: opened, choice, families };
 }
 
 /** What needs more privileges than serving does. */

@@ -5,12 +5,11 @@ import { openNodeEvents } from '../../src/kernel/node-events.ts';
 import type { Netns } from '../../src/kernel/types.ts';
 import { removeServiceRules } from '../../src/proxy/modes/iptables/cleanup.ts';
 import { watchDrift } from '../../src/proxy/modes/iptables/drift.ts';
-import { openIptablesMode } from '../../src/proxy/modes/iptables/mode.ts';
 import type { ServiceProxy } from '../../src/proxy/service-proxy.ts';
 import { systemClock } from '../../src/util/clock.ts';
 import { IPV4, IPV6 } from '../support/flows/net.ts';
 import { endpointsOf, sliceOf } from '../support/flows/objects.ts';
-import { enter, installedPrograms, VARIANTS } from '../support/iptables-lab.ts';
+import { enter, installedPrograms, openIptablesLab, VARIANTS } from '../support/iptables-lab.ts';
 import { createProxyLab, type ProxyLab } from '../support/proxy-lab.ts';
 import { service } from '../support/proxy-objects.ts';
 import { probe } from '../support/workloads.ts';
@@ -39,13 +38,7 @@ afterAll(async () => {
 
 /** A proxy that repairs what others change, with one Service on pod-a. */
 async function start(variant: (typeof VARIANTS)[number]): Promise<ServiceProxy> {
-  const mode = await openIptablesMode({
-    families: [4, 6],
-    variant,
-    masqueradeBit: 14,
-    localhostNodePorts: false,
-    inside: { netns, prefix: enter(lab.node) },
-  });
+  const mode = await openIptablesLab(lab.node, variant);
   const proxy = lab.proxy({ openSession: mode.openSession });
   const watch = watchDrift(mode.rules, {
     clock: systemClock,
@@ -58,6 +51,7 @@ async function start(variant: (typeof VARIANTS)[number]): Promise<ServiceProxy> 
   closing.push(
     () => watch.close(),
     () => proxy.stop(),
+    () => mode.close(),
   );
   for (const net of NETS) {
     proxy.apply({ kind: 'service', now: service(`web-${net.family}`, net.vip(1)) });

@@ -1,14 +1,12 @@
 /** What only the iptables mode has: NodePorts on the loopback, and who was where, in xt_recent. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { netnses } from '../../src/kernel/netns.ts';
-import type { Netns } from '../../src/kernel/types.ts';
 import type { Service } from '../../src/kube/types.ts';
 import { parseCidr } from '../../src/net/cidr.ts';
-import { type IptablesMode, openIptablesMode } from '../../src/proxy/modes/iptables/mode.ts';
+import type { IptablesMode } from '../../src/proxy/modes/iptables/mode.ts';
 import { readPacketCounts } from '../../src/proxy/modes/iptables/packet-counts.ts';
 import { IPV4, IPV6, type Net } from '../support/flows/net.ts';
 import { endpointsOf, sliceOf, webPort } from '../support/flows/objects.ts';
-import { enter, programPorts, VARIANTS } from '../support/iptables-lab.ts';
+import { openIptablesLab, programPorts, VARIANTS } from '../support/iptables-lab.ts';
 import { resolveAll } from '../support/iptables-objects.ts';
 import type { TestNetns } from '../support/netns.ts';
 import { createProxyLab, type ProxyLab } from '../support/proxy-lab.ts';
@@ -19,15 +17,14 @@ const PORT = 30001;
 const REMOTE_LOOPBACK = '127.0.0.99';
 
 let lab: ProxyLab;
-let netns: Netns;
+const closing: (() => void)[] = [];
 
 beforeAll(async () => {
   lab = await createProxyLab();
-  netns = netnses.open(lab.node.path);
 });
 
 afterAll(async () => {
-  netns.close();
+  for (const close of closing) close();
   await lab.remove();
 });
 
@@ -48,14 +45,11 @@ function routeLoopback(host: TestNetns): () => void {
 }
 
 describe.each(VARIANTS)('iptables-%s', (variant) => {
-  const open = (localhostNodePorts: boolean) =>
-    openIptablesMode({
-      families: [4, 6],
-      variant,
-      masqueradeBit: 14,
-      localhostNodePorts,
-      inside: { netns, prefix: enter(lab.node) },
-    });
+  const open = async (localhostNodePorts: boolean) => {
+    const mode = await openIptablesLab(lab.node, variant, { localhostNodePorts });
+    closing.push(mode.close);
+    return mode;
+  };
 
   /** A session for one Service, and what gives it the endpoints on these servers. */
   const start = async (mode: IptablesMode, net: Net, spec: Partial<Service['spec']>) => {

@@ -1,9 +1,7 @@
 /** While the mode changes the rules of two are there: they must come to what one does. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { netnses } from '../../src/kernel/netns.ts';
-import { openIptablesMode } from '../../src/proxy/modes/iptables/mode.ts';
 import type { ServiceProxy, ServiceProxyOptions } from '../../src/proxy/service-proxy.ts';
-import { enter, VARIANTS } from '../support/iptables-lab.ts';
+import { openIptablesLab, VARIANTS } from '../support/iptables-lab.ts';
 import { createProxyLab, type ProxyLab } from '../support/proxy-lab.ts';
 import {
   clearRules,
@@ -44,15 +42,8 @@ describe.each(VARIANTS)('rules of nftables and of iptables-%s at once', (variant
   }
 
   async function programIptables(): Promise<ServiceProxy> {
-    const netns = netnses.open(lab.node.path);
-    closing.push(() => netns.close());
-    const { openSession } = await openIptablesMode({
-      families: [4, 6],
-      variant,
-      masqueradeBit: 14,
-      localhostNodePorts: false,
-      inside: { netns, prefix: enter(lab.node) },
-    });
+    const { openSession, close } = await openIptablesLab(lab.node, variant);
+    closing.push(close);
     return program({ openSession });
   }
 

@@ -8,14 +8,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { netnses } from '../../src/kernel/netns.ts';
 import { removeServiceRules } from '../../src/proxy/modes/iptables/cleanup.ts';
-import { openIptablesMode } from '../../src/proxy/modes/iptables/mode.ts';
 import type { ServiceProxy, ServiceProxyOptions } from '../../src/proxy/service-proxy.ts';
 import { benchNode, fullSync } from '../bench/kube-proxy-layout.ts';
 import { IPV4 } from '../support/flows/net.ts';
 import { SERVICE_CIDRS } from '../support/flows/settings.ts';
-import { enter, installedPrograms } from '../support/iptables-lab.ts';
+import { enter, installedPrograms, openIptablesLab } from '../support/iptables-lab.ts';
 import { createProxyLab, type ProxyLab } from '../support/proxy-lab.ts';
 import { service, slice } from '../support/proxy-objects.ts';
 import { until } from '../support/until.ts';
@@ -98,15 +96,8 @@ async function deleteTable(name: string): Promise<void> {
 function iptables(variant: 'nft' | 'legacy'): Contender {
   return {
     async put() {
-      const netns = netnses.open(lab.node.path);
-      closing.push(() => netns.close());
-      const { openSession } = await openIptablesMode({
-        families: [4],
-        variant,
-        masqueradeBit: 14,
-        localhostNodePorts: false,
-        inside: { netns, prefix: enter(lab.node) },
-      });
+      const { openSession, close } = await openIptablesLab(lab.node, variant, { families: [4] });
+      closing.push(close);
       await program({ openSession });
     },
     async take() {

@@ -5,10 +5,12 @@ import {
   type IptablesPrograms,
   openIptablesPrograms,
 } from '../../src/iptables/programs.ts';
+import { netnses } from '../../src/kernel/netns.ts';
 import { parseCidr } from '../../src/net/cidr.ts';
 import type { IPFamily } from '../../src/net/ip.ts';
 import { detectPrograms } from '../../src/proxy/modes/iptables/detection.ts';
 import { KernelRules } from '../../src/proxy/modes/iptables/kernel-rules.ts';
+import { type IptablesMode, openIptablesMode } from '../../src/proxy/modes/iptables/mode.ts';
 import { RulesSession, type SessionOptions } from '../../src/proxy/modes/iptables/rules-session.ts';
 import type { ServiceSession, SessionSettings } from '../../src/proxy/session.ts';
 import type { ResolvedPort } from '../../src/proxy/state.ts';
@@ -42,6 +44,19 @@ export async function kernelRules(
   const programs = (await detectPrograms([family], { variant, prefix: enter(netns) })).get(family);
   if (programs === undefined) throw new Error(`no programs for IPv${family}`);
   return new KernelRules(programs);
+}
+
+/** The mode in a namespace, for both families and without NodePorts on 127.0.0.1 by default. */
+export async function openIptablesLab(
+  netns: TestNetns,
+  variant: IptablesVariant,
+  options: { readonly families?: readonly IPFamily[]; readonly localhostNodePorts?: boolean } = {},
+): Promise<IptablesMode & { close(): void }> {
+  const { families = [4, 6], localhostNodePorts = false } = options;
+  const programs = await detectPrograms(families, { variant, prefix: enter(netns) });
+  const inside = netnses.open(netns.path);
+  const mode = { programs, masqueradeBit: 14, localhostNodePorts, netns: inside };
+  return { ...openIptablesMode(mode), close: () => inside.close() };
 }
 
 export function openSession(

@@ -3,6 +3,7 @@ import { netnses } from '../../src/kernel/netns.ts';
 import { openRtnl } from '../../src/kernel/rtnl.ts';
 import type { Netns } from '../../src/kernel/types.ts';
 import type { IP } from '../../src/net/ip.ts';
+import { detectPrograms } from '../../src/proxy/modes/iptables/detection.ts';
 import {
   type IpvsMode,
   type IpvsModeOptions,
@@ -24,19 +25,18 @@ export async function openIpvsLab(
 ): Promise<IpvsLab> {
   const inside = netnses.open(netns.path);
   const mode = await openIpvsMode({
-    families: [4, 6],
-    variant: 'legacy',
+    programs: await detectPrograms([4, 6], { variant: 'legacy', prefix: enter(netns) }),
     masqueradeBit: 14,
     scheduler: '',
     excludeCIDRs: [],
     isStrictARP: false,
-    timeouts: { tcpSeconds: 0, tcpFinSeconds: 0, udpSeconds: 0 },
+    ...{ tcpTimeoutMs: 0, tcpFinTimeoutMs: 0, udpTimeoutMs: 0 },
     otherAddresses: () => addressesBeside(inside),
     onRefusedDestination: () => {},
     onMissingScheduler: (scheduler) => {
       throw new Error(`no scheduler ${scheduler}`);
     },
-    inside: { netns: inside, prefix: enter(netns) },
+    netns: inside,
     ...options,
   });
   return {

@@ -1,12 +1,11 @@
 /** A kernel that has iptables-legacy, and no nftables for IPv4. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { NftablesConnection } from '../../src/nftables/connection.ts';
-import { openTriedVariant } from '../../src/proxy/modes/iptables/tried-variant.ts';
+import { openTriedPrograms } from '../../src/proxy/modes/iptables/tried-programs.ts';
 import { probeTables } from '../../src/proxy/modes/nftables/probe.ts';
 import { ModeAgent } from '../support/mode-agent.ts';
 
 const LACKS = 'the kernel has no CONFIG_NF_TABLES with CONFIG_NF_TABLES_IPV4';
-const OPTIONS = { families: [4, 6], masqueradeBit: 14, localhostNodePorts: true } as const;
 
 let agent: ModeAgent;
 
@@ -28,8 +27,8 @@ test('what auto asks: no nftables, and iptables in the variant that the kernel h
   } finally {
     connection.close();
   }
-  const { mode, isTried } = await openTriedVariant(OPTIONS);
-  expect([mode.variant, isTried]).toEqual(['legacy', true]);
-  const named = openTriedVariant({ ...OPTIONS, variant: 'nft' });
+  const { variant, isTried } = await openTriedPrograms([4, 6], 'auto');
+  expect([variant, isTried]).toEqual(['legacy', true]);
+  const named = openTriedPrograms([4, 6], 'nft');
   await expect(named).rejects.toThrow('the kernel has no CONFIG_NF_TABLES; load its module');
 });

@@ -2,9 +2,9 @@ import { FABRIC_PROTOCOL, TUNNEL_NAME } from '../../fabric/names.ts';
 import { FABRIC_TABLE } from '../../fabric/table/definition.ts';
 import { openRtnl } from '../../kernel/rtnl.ts';
 import type { NodeRtnl, Route } from '../../kernel/types.ts';
+import { hasTable, removeTable } from '../../nftables/own-namespace.ts';
 import { tableText } from '../../nftables/text.ts';
 import { BRIDGE_NAME } from '../fabric/conflist.ts';
-import { hasTable, removeTable } from '../proxy/own-tables.ts';
 import type { CleanupOptions, Leftover } from './leftover.ts';
 
 /**

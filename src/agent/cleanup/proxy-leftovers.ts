@@ -1,10 +1,11 @@
 import { FABRIC_TABLE } from '../../fabric/table/definition.ts';
 import type { Table } from '../../nftables/model.ts';
+import { ownNamespaceTables, removeTable } from '../../nftables/own-namespace.ts';
 import { tableText } from '../../nftables/text.ts';
-import { supportedFamilies } from '../proxy/modes/open.ts';
-import { ownNamespaceTables, removeTable } from '../proxy/own-tables.ts';
+import { RULES, type RulesKind } from '../../proxy/modes/names.ts';
+import { supportedFamilies } from '../proxy/open-mode.ts';
 import { removeRules } from '../proxy/remove-rules.ts';
-import { type RulesKind, readRulesRecord } from '../proxy/rules-record.ts';
+import { readRulesRecord } from '../proxy/rules-record.ts';
 import { takeOverKernel } from '../proxy/take-over-kernel.ts';
 import { CNI_ENTRIES, isCniTable } from './cni-leftovers.ts';
 import { type CleanupOptions, filesIn, type Leftover } from './leftover.ts';
@@ -68,14 +69,15 @@ function rulesOf(kind: RulesKind, kinds: readonly RulesKind[]): readonly Leftove
  */
 function isServedByOthers(kinds: readonly RulesKind[]): boolean {
   if (RIVAL_TABLES.some((table) => takeOverKernel.hasTable(table))) return true;
-  if (kinds.some((kind) => kind.startsWith('iptables') || kind.startsWith('ipvs'))) return false;
+  if (kinds.some((kind) => RULES[kind].variant !== undefined)) return false;
   if (IPTABLES_TABLES.some((table) => takeOverKernel.hasChain(table, IPTABLES_CHAIN))) return true;
   return takeOverKernel.kubeProxy() !== undefined;
 }
 
 function nounOf(kind: RulesKind): string {
-  if (kind === 'userspace') return 'addresses of Services on lo';
-  return kind.startsWith('ipvs')
+  const { mode } = RULES[kind];
+  if (mode === 'userspace') return 'addresses of Services on lo';
+  return mode === 'ipvs'
     ? 'virtual servers, sets and chains of Services'
     : `chains of Services in ${kind}`;
 }

@@ -2,7 +2,8 @@
 
 import type { Cidr } from '../../net/cidr.ts';
 import type { IP } from '../../net/ip.ts';
-import { MODES, type ModeName } from '../../proxy/mode-name.ts';
+import type { IpvsSettings, ModeSettings } from '../../proxy/modes/mode.ts';
+import { MODES, type ModeName } from '../../proxy/modes/names.ts';
 import type { LocalDetection, NodePortAddresses } from '../../proxy/node-addresses.ts';
 import type { Origin } from './document.ts';
 import { parseGoDuration } from './go-duration.ts';
@@ -11,7 +12,6 @@ import type { KubeProxyConfiguration } from './kube-proxy-config.ts';
 import { KUBE_PROXY_SETTINGS } from './kube-proxy-settings.ts';
 import { SettingsReader } from './settings-reader.ts';
 
-/** A way to forward Services, in the order in which `auto` tries them. */
 /** `auto`: the first that this node can do. */
 export type ProxyMode = ModeName | 'auto';
 
@@ -26,17 +26,7 @@ export interface ConntrackSettings {
   readonly udpStreamTimeoutMs: number;
 }
 
-/** Timeouts of 0 leave the kernel's value as it is. */
-export interface IpvsSettings {
-  readonly scheduler: string;
-  readonly excludeCIDRs: readonly Cidr[];
-  readonly isStrictARP: boolean;
-  readonly tcpTimeoutMs: number;
-  readonly tcpFinTimeoutMs: number;
-  readonly udpTimeoutMs: number;
-}
-
-export interface ProxySettings {
+export interface ProxySettings extends Omit<ModeSettings, 'iptablesVariant' | 'endpointMetrics'> {
   readonly mode: ProxyMode;
   /** What the configuration says, possibly empty: it decides which defaults apply. */
   readonly configuredMode: ProxyMode | '';
@@ -48,9 +38,6 @@ export interface ProxySettings {
   readonly bindAddressHardFail: boolean;
   readonly hasProfiling: boolean;
   readonly masqueradeAll: boolean;
-  /** Number of the bit, 0 to 31, that marks packets to masquerade; iptables only. */
-  readonly masqueradeBit: number;
-  readonly localhostNodePorts: boolean;
   readonly syncPeriodMs: number;
   readonly minSyncPeriodMs: number;
   readonly configSyncPeriodMs: number;
@@ -58,11 +45,8 @@ export interface ProxySettings {
   readonly clusterCIDRs: readonly Cidr[];
   /** Undefined: ClusterCIDR without a clusterCIDR, so nothing tells local traffic from other. */
   readonly localDetection: LocalDetection | undefined;
-  /** No CIDRs: every local address. */
-  readonly nodePortAddresses: NodePortAddresses;
   readonly oomScoreAdj: number;
   readonly conntrack: ConntrackSettings;
-  readonly ipvs: IpvsSettings;
   readonly featureGates: ReadonlyMap<string, boolean>;
 }
 

@@ -1,5 +1,6 @@
+import type { RulesKind } from '../../proxy/modes/names.ts';
 import { DEFAULT_CNI } from '../config/agent-config.ts';
-import { type RulesKind, readRulesRecord } from '../proxy/rules-record.ts';
+import { readRulesRecord } from '../proxy/rules-record.ts';
 import { type CniStatus, readCniStatus } from './cni-status.ts';
 
 /** What an agent that is not running has left on record. */

@@ -2,7 +2,7 @@ import type { NodeRtnl } from '../../kernel/types.ts';
 import { type Cidr, containsIP, prefixLength } from '../../net/cidr.ts';
 import { type IP, type IPFamily, ipFamily, isLoopback } from '../../net/ip.ts';
 import type { TraceEvent } from '../../nftables/trace.ts';
-import type { ModeName } from '../../proxy/mode-name.ts';
+import type { ModeName } from '../../proxy/modes/names.ts';
 import type { ProxySnapshot } from '../../proxy/snapshot.ts';
 import { decide } from '../../proxy/verdict/decide.ts';
 import type { Explanation, Packet } from '../../proxy/verdict/explanation.ts';

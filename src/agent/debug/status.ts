@@ -5,8 +5,8 @@
 
 import type { PassedOverKind } from '../../kube/manifests/manifest-set.ts';
 import type { IPFamily } from '../../net/ip.ts';
-import type { PassedOver } from '../proxy/modes/auto.ts';
-import type { RulesKind } from '../proxy/rules-record.ts';
+import type { PassedOver } from '../../proxy/modes/auto.ts';
+import type { RulesKind } from '../../proxy/modes/names.ts';
 import type { CniStatus } from './cni-status.ts';
 
 export interface AgentStatus {

@@ -1,17 +1,7 @@
 /** Metrics of the iptables mode, with kube-proxy's names. */
-import type { IPFamily } from '../../net/ip.ts';
-import type { RuleCounts } from '../../proxy/modes/iptables/kernel-rules.ts';
 import type { PacketCounts } from '../../proxy/modes/iptables/packet-counts.ts';
+import type { ObservedIptables } from '../../proxy/modes/mode.ts';
 import type { MetricFactory } from './factory.ts';
-
-/** What is asked at each scrape. */
-export interface ObservedIptables {
-  readonly rules: () => Iterable<
-    readonly [IPFamily, { readonly total: RuleCounts; readonly last: RuleCounts }]
-  >;
-  /** Those of IPv4; undefined before they were read. */
-  readonly packets: () => PacketCounts | undefined;
-}
 
 /** Registers metrics of numbers of rules and of packets that rules counted. */
 export function observeIptables(metrics: MetricFactory, observed: ObservedIptables): void {

@@ -9,7 +9,8 @@ import type { UpkeepMetrics } from '../../cni/upkeep/upkeep.ts';
 import type { AnsweredRequest } from '../../kube/api/client.ts';
 import type { ConntrackMetrics } from '../../proxy/conntrack/reconciler.ts';
 import type { ProxyMetrics } from '../../proxy/metrics.ts';
-import type { ModeName } from '../../proxy/mode-name.ts';
+import type { ObservedIptables } from '../../proxy/modes/mode.ts';
+import type { ModeName } from '../../proxy/modes/names.ts';
 import type { ReloadResult } from '../live-config.ts';
 import { type AuditSink, createAuditSink } from './audit.ts';
 import { type CniRequestSink, createCniSink, createUpkeepSink } from './cni.ts';
@@ -17,7 +18,7 @@ import { type ObservedFabric, observeFabric } from './fabric.ts';
 import { MetricFactory } from './factory.ts';
 import { type ForwarderCounts, observeForwarder } from './forwarder.ts';
 import { HealthChecks } from './health-checks.ts';
-import { type ObservedIptables, observeIptables } from './iptables.ts';
+import { observeIptables } from './iptables.ts';
 import { createConntrackMetrics, createProxyMetrics } from './proxy.ts';
 
 /** Counts one watched resource has collected since the start. */

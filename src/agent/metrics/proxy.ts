@@ -3,7 +3,7 @@ import { exponentialBuckets, linearBuckets } from 'prom-client';
 import type { IPFamily } from '../../net/ip.ts';
 import type { ConntrackMetrics } from '../../proxy/conntrack/reconciler.ts';
 import type { ProxyMetrics } from '../../proxy/metrics.ts';
-import type { ModeName } from '../../proxy/mode-name.ts';
+import type { ModeName } from '../../proxy/modes/names.ts';
 import type { MetricFactory } from './factory.ts';
 
 /** 1 ms doubling to 16 s, as kube-proxy's sync histograms. */

@@ -5,6 +5,9 @@ import { afterFirstCommit } from '../../proxy/after-first-commit.ts';
 import type { CommitListener } from '../../proxy/commit-listener.ts';
 import { ConntrackReconciler } from '../../proxy/conntrack/reconciler.ts';
 import { ServiceHealthChecks } from '../../proxy/health.ts';
+import { followLocalAddresses, type LocalAddresses } from '../../proxy/local-addresses.ts';
+import type { ModeChoice } from '../../proxy/modes/auto.ts';
+import { RULES, type RulesKind } from '../../proxy/modes/names.ts';
 import type { ProxierSettings } from '../../proxy/proxier.ts';
 import { ServiceProxy } from '../../proxy/service-proxy.ts';
 import type { ProxySnapshot } from '../../proxy/snapshot.ts';
@@ -18,24 +21,16 @@ import { startAudit } from './audit.ts';
 import { applyConntrackSysctls, isConntrackLoaded } from './conntrack-sysctls.ts';
 import { repairOnDrift } from './drift.ts';
 import { FormerRules } from './former-rules.ts';
-import { followLocalAddresses, type LocalAddresses } from './local-addresses.ts';
-import type { ModeChoice } from './modes/auto.ts';
-import type { OpenedMode } from './modes/mode.ts';
+import type { ListenFailures } from './forwarders.ts';
 import { NodePresence } from './node-presence.ts';
 import { feedObjects, NodeFeed } from './object-feed.ts';
+import type { OpenedProxy } from './open-mode.ts';
 import { removeRules } from './remove-rules.ts';
-import { type RulesKind, readRulesRecord, writeRulesRecord } from './rules-record.ts';
+import { readRulesRecord, writeRulesRecord } from './rules-record.ts';
 import { ServiceHealthServers } from './service-health.ts';
 import { proxyStatus } from './status.ts';
 import { TakeOver } from './take-over.ts';
 import { takeOverKernel } from './take-over-kernel.ts';
-
-/** In which way the proxy works, and for which families. */
-export interface OpenedProxy {
-  readonly mode: OpenedMode;
-  readonly choice: ModeChoice;
-  readonly families: readonly IPFamily[];
-}
 
 /** What others ask the proxy. */
 export interface ProxyComponent {
@@ -53,7 +48,7 @@ export interface ProxyComponent {
  */
 export function startProxy(
   context: ClusterContext,
-  { mode, choice, families }: OpenedProxy,
+  { mode, choice, families, failures }: OpenedProxy,
 ): ProxyComponent {
   const { config, clock, log, lifecycle } = context;
   const { events } = context.objects;
@@ -62,7 +57,7 @@ export function startProxy(
   const node = new NodeFeed(config.source.kind === 'apiServer', config.proxy.bindAddress);
   const health = () => healthFacts(context, proxy, node);
   const recorded = readRulesRecord(config.runDir);
-  const takeOver = openTakeOver(context, events, [mode.kind, ...recorded].some(isIptables));
+  const takeOver = openTakeOver(context, events, [mode.kind, ...recorded]);
   const former = openFormerRules(context, mode.kind, families, recorded);
   const addresses = followLocalAddresses(context.nodeEvents, clock, () =>
     proxy.onLocalAddressesChange(),
@@ -81,7 +76,7 @@ export function startProxy(
     listeners: [
       serveServiceHealth(context, events, () => assessProxyHealth(health()).isLive),
       reconcileConntrack(context, addresses),
-      ...mode.listeners(events),
+      ...mode.listeners(),
       completeSysctls(context),
       former,
       ...(config.own.takeOver ? [takeOver] : []),
@@ -96,7 +91,7 @@ export function startProxy(
     onForeignChange: (tables) => takeOver.noteForeignChange(tables),
   });
   const audits = startAudit(context, proxy, families);
-  sendStarting(context, events);
+  beginEvents(context, events, failures);
   return {
     choice,
     health,
@@ -146,8 +141,9 @@ function followSettings({ live }: AgentContext, proxy: ServiceProxy, node: NodeF
   });
 }
 
-/** As kube-proxy does. */
-function sendStarting({ config }: AgentContext, events: EventSink): void {
+/** Tells the start, as kube-proxy does, and from here on where nobody can listen. */
+function beginEvents({ config }: AgentContext, events: EventSink, failures: ListenFailures): void {
+  failures.sendTo(events);
   events.send({
     about: nodeOf(config),
     type: 'Normal',
@@ -160,11 +156,11 @@ function sendStarting({ config }: AgentContext, events: EventSink): void {
 function openTakeOver(
   { config, clock, log, lifecycle }: AgentContext,
   events: EventSink,
-  ownsIptables: boolean,
+  kinds: readonly RulesKind[],
 ) {
   const takeOver = new TakeOver({
     kernel: takeOverKernel,
-    ownsIptables,
+    ownsIptables: kinds.some((kind) => RULES[kind].variant !== undefined),
     clock,
     log,
     report: (type, note) =>
@@ -225,11 +221,6 @@ function openFormerRules(
   });
   lifecycle.onShutdown('former rules', () => former.close());
   return former;
-}
-
-/** Chains of these names are kube-proxy's too. */
-function isIptables(kind: RulesKind): boolean {
-  return kind.startsWith('iptables') || kind.startsWith('ipvs');
 }
 
 /** The servers on healthCheckNodePorts, which follow what is in the kernel. */

@@ -1,8 +1,8 @@
+import type { OpenedMode } from '../../proxy/modes/mode.ts';
 import type { ServiceProxy } from '../../proxy/service-proxy.ts';
 import type { AgentContext } from '../context.ts';
 import type { ModeMetrics } from '../metrics/metrics.ts';
 import { type EventSink, nodeOf } from '../objects/events.ts';
-import type { OpenedMode } from './modes/mode.ts';
 import type { RepairLog } from './status.ts';
 
 export interface RepairOptions {

@@ -6,10 +6,10 @@ import type { IPFamily } from '../../net/ip.ts';
 import { afterFirstCommit, type FirstCommits } from '../../proxy/after-first-commit.ts';
 import type { CommitListener } from '../../proxy/commit-listener.ts';
 import { DrainingError } from '../../proxy/modes/ipvs/cleanup.ts';
+import type { RulesKind } from '../../proxy/modes/names.ts';
 import type { Clock } from '../../util/clock.ts';
 import { toError } from '../../util/errors.ts';
 import type { Logger } from '../../util/log.ts';
-import type { RulesKind } from './rules-record.ts';
 
 export interface FormerRulesOptions {
   /** The rules of the running mode. */

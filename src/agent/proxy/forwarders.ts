@@ -1,5 +1,5 @@
 import type { IPFamily } from '../../net/ip.ts';
-import type { Frontend } from '../../proxy/claims.ts';
+import type { ForwardersOptions } from '../../proxy/modes/mode.ts';
 import { Forwarder } from '../../proxy/modes/userspace/forwarder.ts';
 import { Connections } from '../../proxy/modes/userspace/limits.ts';
 import { type Place, placeText } from '../../proxy/modes/userspace/places.ts';
@@ -48,19 +48,11 @@ export class ListenFailures {
   }
 }
 
-export interface ForwardersOptions {
-  readonly families: readonly IPFamily[];
-  readonly failures: ListenFailures;
-  /** Default: every frontend. */
-  readonly isServed?: (frontend: Frontend) => boolean;
-  /** Whether places that somebody else holds can be led to other ports; default: they cannot. */
-  readonly canRedirect?: (family: IPFamily) => boolean;
-}
-
 /** Forwarders that share the limits of the configuration, and close when the agent ends. */
 export function openForwarders(
   { config, clock, lifecycle, metrics, descriptors, problems }: AgentContext,
-  { families, failures, isServed, canRedirect = () => false }: ForwardersOptions,
+  failures: ListenFailures,
+  { families, isServed, canRedirect = () => false }: ForwardersOptions,
 ): ReadonlyMap<IPFamily, Forwarder> {
   const limits = limitsOf(config.own, descriptors);
   const connections = new Connections(limits);

@@ -1,18 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { RULES_KINDS, type RulesKind } from '../../proxy/modes/names.ts';
 import { errorCode, IoError } from '../../util/errors.ts';
 import { ifThere, replaceFile } from '../../util/files.ts';
-
-const RULES_KINDS = [
-  'nftables',
-  'iptables-nft',
-  'iptables-legacy',
-  'ipvs-nft',
-  'ipvs-legacy',
-  'userspace',
-] as const;
-/** Where rules for Services are. */
-export type RulesKind = (typeof RULES_KINDS)[number];
 
 /**
  * The kinds of rules that agents of this node have written and not removed. It is gone after a

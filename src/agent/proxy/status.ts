@@ -1,3 +1,5 @@
+import type { ModeChoice } from '../../proxy/modes/auto.ts';
+import type { RulesKind } from '../../proxy/modes/names.ts';
 import type { ProxierHealth } from '../../proxy/proxier.ts';
 import type { ServiceProxy } from '../../proxy/service-proxy.ts';
 import type { ProxySnapshot } from '../../proxy/snapshot.ts';
@@ -5,8 +7,6 @@ import type { AuditReport } from '../../util/audit.ts';
 import { auditStatus } from '../debug/audit-status.ts';
 import type { FamilyStatus, ProxyStatus } from '../debug/status.ts';
 import type { ProxyHealth } from '../http/health.ts';
-import type { ModeChoice } from './modes/auto.ts';
-import type { RulesKind } from './rules-record.ts';
 import type { TakeOver } from './take-over.ts';
 
 /** Rules that somebody else had changed and that were put right. */

@@ -1,8 +1,8 @@
 import { NftablesConnection } from '../../nftables/connection.ts';
 import type { Table } from '../../nftables/model.ts';
+import { commit, hasTable } from '../../nftables/own-namespace.ts';
 import { Transaction } from '../../nftables/transaction.ts';
 import { findKubeProxy, seesNodeProcesses } from './kube-proxy-process.ts';
-import { commit, hasTable } from './own-tables.ts';
 import type { TakeOverKernel } from './take-over.ts';
 
 /** Tables and processes of this node, over a short-lived connection: all of it happens rarely. */

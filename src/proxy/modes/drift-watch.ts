@@ -1,3 +1,4 @@
+import type { Watch } from '../../kernel/node-events.ts';
 import type { IPFamily } from '../../net/ip.ts';
 import type { Clock } from '../../util/clock.ts';
 
@@ -17,8 +18,17 @@ const MAX_SHARE = 1 / 50;
 /** Whoever fights over the rules with us is answered ever more slowly. */
 const MAX_INTERVAL_MS = 60_000;
 
+/** Several watches as one. */
+export function together(watches: readonly Watch[]): Watch {
+  return {
+    close() {
+      for (const watch of watches) watch.close();
+    },
+  };
+}
+
 /** Looks at one family from time to time, and soon when it is told to. */
-export class DriftWatch {
+export class DriftWatch implements Watch {
   readonly #family: IPFamily;
   readonly #pollMs: number;
   readonly #find: () => Promise<readonly string[]>;

@@ -1,4 +1,4 @@
-import type { ModeName } from '../mode-name.ts';
+import type { ModeName } from '../modes/names.ts';
 
 /**
  * Where a mode's verdict is another on purpose. The table in the README of the proxy has what follows

@@ -2,7 +2,7 @@
 import { parseIP } from '../../../src/net/ip.ts';
 import { FrontendClaims } from '../../../src/proxy/claims.ts';
 import { parseSlice, type SliceRecord } from '../../../src/proxy/endpoints.ts';
-import type { ModeName } from '../../../src/proxy/mode-name.ts';
+import type { ModeName } from '../../../src/proxy/modes/names.ts';
 import {
   acceptsOnAllAddresses,
   localDetector,

@@ -2,10 +2,9 @@
 import type { IptablesVariant } from '../../../src/iptables/command.ts';
 import { netnses } from '../../../src/kernel/netns.ts';
 import { NftablesConnection } from '../../../src/nftables/connection.ts';
-import { openIptablesMode } from '../../../src/proxy/modes/iptables/mode.ts';
 import { kernelTables } from '../../../src/proxy/modes/nftables/kernel-table.ts';
 import { tableSessions } from '../../../src/proxy/modes/nftables/table-session.ts';
-import { enter } from '../iptables-lab.ts';
+import { openIptablesLab } from '../iptables-lab.ts';
 import { openIpvsLab } from '../ipvs-lab.ts';
 import { clearRules } from '../proxy-modes.ts';
 import { startIn } from '../workloads.ts';
@@ -33,19 +32,12 @@ export function iptables(variant: IptablesVariant): FlowMode {
     mode: 'iptables',
     title: `iptables-${variant}`,
     async open({ node }) {
-      const netns = netnses.open(node.path);
-      const { openSession } = await openIptablesMode({
-        families: [4, 6],
-        variant,
-        masqueradeBit: 14,
-        localhostNodePorts: false,
-        inside: { netns, prefix: enter(node) },
-      });
+      const { openSession, close } = await openIptablesLab(node, variant);
       return {
         openSession,
         close: async () => {
           await clearRules(node);
-          netns.close();
+          close();
         },
       };
     },

@@ -41,3 +41,13 @@ export async function detectPrograms(
   }
   return new Map(families.map((family) => [family, open(variant, family)]));
 }
+
+/** Those of one family, in a variant that is known. Throws IoError as `detectPrograms` does. */
+export async function installedPrograms(
+  family: IPFamily,
+  variant: IptablesVariant | undefined,
+): Promise<IptablesPrograms> {
+  const programs = (await detectPrograms([family], { variant })).get(family);
+  if (programs === undefined) throw new Error(`no programs for IPv${family}`);
+  return programs;
+}

@@ -1,5 +1,6 @@
+import type { Watch } from '../../../kernel/node-events.ts';
 import { type IP, type IPFamily, ipFamily } from '../../../net/ip.ts';
-import { type DriftOptions, DriftWatch } from '../drift-watch.ts';
+import { type DriftOptions, DriftWatch, together } from '../drift-watch.ts';
 import type { IpvsKernel } from './kernel.ts';
 import type { KnownState } from './known.ts';
 import { portalKey, portalOf } from './model.ts';
@@ -19,17 +20,13 @@ const SERVERS_PER_LOOK = 50;
 export function watchIpvs(
   families: ReadonlyMap<IPFamily, WatchedFamily>,
   options: DriftOptions,
-): { close(): void } {
+): Watch {
   const watches = Array.from(families, ([family, watched]) => {
     const turns = { next: 0 };
     const find = () => findIpvsDrift(family, watched, turns);
     return new DriftWatch(family, POLL_MS, find, options);
   });
-  return {
-    close() {
-      for (const watch of watches) watch.close();
-    },
-  };
+  return together(watches);
 }
 
 /**

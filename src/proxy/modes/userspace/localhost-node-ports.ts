@@ -1,31 +1,48 @@
-import type { IP, IPFamily } from '../../../net/ip.ts';
+import { type IP, type IPFamily, parseIP } from '../../../net/ip.ts';
 import type { CommitListener } from '../../commit-listener.ts';
+import { acceptsOnLoopback } from '../../node-addresses.ts';
 import type { ResolvedPort } from '../../state.ts';
+import type { ModeNode } from '../mode.ts';
 import type { Forwarder } from './forwarder.ts';
+
+const LOOPBACK: Readonly<Record<IPFamily, IP>> = { 4: parseIP('127.0.0.1'), 6: parseIP('::1') };
+
+/**
+ * NodePorts on 127.0.0.1 and ::1 for a mode whose rules do not serve them, as far as localhostNodePorts
+ * and nodePortAddresses ask for it.
+ */
+export function serveLocalhostNodePorts(node: ModeNode): readonly CommitListener[] {
+  const { localhostNodePorts, nodePortAddresses } = node.settings;
+  const families = node.families.filter((family) => acceptsOnLoopback(nodePortAddresses, family));
+  if (!localhostNodePorts || families.length === 0) return [];
+  const listener = new LocalhostNodePorts(
+    node.openForwarders({ families, isServed: ({ kind }) => kind === 'nodePort' }),
+  );
+  node.onShutdown('localhost node ports', () => listener.close());
+  return [listener];
+}
 
 /**
  * NodePorts on the node's loopback addresses, beside rules of the kernel that cannot serve them: an
  * address of 127.0.0.0/8 as source must not leave the node, and IPv6 has no route_localnet at all.
  * Clients there are this node's processes.
  */
-export class LocalhostNodePorts implements CommitListener {
+class LocalhostNodePorts implements CommitListener {
   readonly #forwarders: ReadonlyMap<IPFamily, Forwarder>;
   /** Told since the last commit. */
   readonly #told = new Map<IPFamily, Map<string, readonly ResolvedPort[]>>();
   #last: Promise<void> = Promise.resolve();
   #isClosed = false;
 
-  /** Each listens at its address of loopback. */
-  constructor(forwarders: ReadonlyMap<IPFamily, { forwarder: Forwarder; address: IP }>) {
-    this.#forwarders = new Map(
-      Array.from(forwarders, ([family, { forwarder, address }]) => {
-        forwarder.follow({
-          ...{ localDetector: undefined, masqueradesAll: false, serviceCIDRs: [] },
-          ...{ nodePortIPs: [address], localAddresses: [address] },
-        });
-        return [family, forwarder];
-      }),
-    );
+  constructor(forwarders: ReadonlyMap<IPFamily, Forwarder>) {
+    this.#forwarders = forwarders;
+    for (const [family, forwarder] of forwarders) {
+      const addresses = [LOOPBACK[family]];
+      forwarder.follow({
+        ...{ localDetector: undefined, masqueradesAll: false, serviceCIDRs: [] },
+        ...{ nodePortIPs: addresses, localAddresses: addresses },
+      });
+    }
   }
 
   programming(family: IPFamily, service: string, ports: readonly ResolvedPort[]): void {

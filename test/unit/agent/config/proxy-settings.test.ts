@@ -8,7 +8,7 @@ import {
 import { KUBE_PROXY_SETTINGS } from '../../../../src/agent/config/kube-proxy-settings.ts';
 import { resolveProxySettings } from '../../../../src/agent/config/proxy-settings.ts';
 import { shownDefault } from '../../../../src/agent/config/setting.ts';
-import { MODES } from '../../../../src/proxy/mode-name.ts';
+import { MODES } from '../../../../src/proxy/modes/names.ts';
 import { ConfigError } from '../../../../src/util/errors.ts';
 
 const resolve = (sparse: Sparse<KubeProxyConfiguration>) =>

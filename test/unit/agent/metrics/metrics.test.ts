@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { createAgentMetrics } from '../../../../src/agent/metrics/metrics.ts';
-import type { ModeName } from '../../../../src/proxy/mode-name.ts';
 import type { PacketCounts } from '../../../../src/proxy/modes/iptables/packet-counts.ts';
+import type { ModeName } from '../../../../src/proxy/modes/names.ts';
 
 const create = (hasProcessMetrics = false, mode: ModeName = 'nftables') => {
   const metrics = createAgentMetrics({

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { FormerRules } from '../../../../src/agent/proxy/former-rules.ts';
-import type { RulesKind } from '../../../../src/agent/proxy/rules-record.ts';
 import type { IPFamily } from '../../../../src/net/ip.ts';
 import { DrainingError } from '../../../../src/proxy/modes/ipvs/cleanup.ts';
+import type { RulesKind } from '../../../../src/proxy/modes/names.ts';
 import { createLogger } from '../../../../src/util/log.ts';
 import { FakeClock } from '../../../support/fake-clock.ts';
 

@@ -1,11 +1,11 @@
-import type { LinkEvent } from '../../kernel/link-monitor.ts';
-import type { NodeEvents, Watch } from '../../kernel/node-events.ts';
-import { openRtnl } from '../../kernel/rtnl.ts';
-import type { LinkAddress } from '../../kernel/types.ts';
-import type { IP } from '../../net/ip.ts';
-import { PORTAL_LINK } from '../../proxy/modes/ipvs/portal-link.ts';
-import { isOurs as isVirtualAddress } from '../../proxy/modes/userspace/virtual-addresses.ts';
-import type { Clock } from '../../util/clock.ts';
+import type { LinkEvent } from '../kernel/link-monitor.ts';
+import type { NodeEvents, Watch } from '../kernel/node-events.ts';
+import { openRtnl } from '../kernel/rtnl.ts';
+import type { LinkAddress } from '../kernel/types.ts';
+import type { IP } from '../net/ip.ts';
+import type { Clock } from '../util/clock.ts';
+import { PORTAL_LINK } from './modes/ipvs/portal-link.ts';
+import { isOurs as isVirtualAddress } from './modes/userspace/virtual-addresses.ts';
 
 /** Addresses come in bursts: a link that goes up, IPv6 after duplicate detection. */
 const QUIET_MS = 100;

@@ -1,12 +1,12 @@
 import { expect, test, vi } from 'vitest';
-import { followLocalAddresses } from '../../../../src/agent/proxy/local-addresses.ts';
-import type { LinkListener, NodeEvents } from '../../../../src/kernel/node-events.ts';
-import * as rtnl from '../../../../src/kernel/rtnl.ts';
-import type { LinkAddress } from '../../../../src/kernel/types.ts';
-import { parseIP } from '../../../../src/net/ip.ts';
-import { FakeClock } from '../../../support/fake-clock.ts';
+import type { LinkListener, NodeEvents } from '../../../src/kernel/node-events.ts';
+import * as rtnl from '../../../src/kernel/rtnl.ts';
+import type { LinkAddress } from '../../../src/kernel/types.ts';
+import { parseIP } from '../../../src/net/ip.ts';
+import { followLocalAddresses } from '../../../src/proxy/local-addresses.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
 
-vi.mock('../../../../src/kernel/rtnl.ts');
+vi.mock('../../../src/kernel/rtnl.ts');
 
 const addressOf = (text: string) => ({ link: 2, address: parseIP(text), prefixLength: 24 });
 

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { servesLoopback, toDrift } from '../../../../../src/agent/proxy/modes/iptables.ts';
 import { parseCidr } from '../../../../../src/net/cidr.ts';
+import { toDrift } from '../../../../../src/proxy/modes/iptables/drift.ts';
+import { servesLoopback } from '../../../../../src/proxy/modes/iptables/mode.ts';
 
 const cidrs = (...texts: readonly string[]) =>
   ({ kind: 'cidrs', cidrs: texts.map(parseCidr) }) as const;

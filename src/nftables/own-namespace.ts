@@ -1,7 +1,7 @@
-import { hasTable as isListed, listTables } from '../../nftables/absence.ts';
-import { NftablesConnection } from '../../nftables/connection.ts';
-import type { Table } from '../../nftables/model.ts';
-import { Transaction } from '../../nftables/transaction.ts';
+import { hasTable as isListed, listTables } from './absence.ts';
+import { NftablesConnection } from './connection.ts';
+import type { Table } from './model.ts';
+import { Transaction } from './transaction.ts';
 
 /** The tables of this namespace; none where the kernel has no nf_tables. */
 export function ownNamespaceTables(): readonly Table[] {

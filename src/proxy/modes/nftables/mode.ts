@@ -1,34 +1,38 @@
-import type { NodeEvents } from '../../../kernel/node-events.ts';
+import type { Watch } from '../../../kernel/node-events.ts';
 import type { IPFamily } from '../../../net/ip.ts';
 import { NftablesConnection } from '../../../nftables/connection.ts';
 import { listElements } from '../../../nftables/element-listing.ts';
+import { removeTable } from '../../../nftables/own-namespace.ts';
 import { tableText } from '../../../nftables/text.ts';
-import { ConnectionCounters } from '../../../proxy/counters/counters.ts';
-import { kernelTables } from '../../../proxy/modes/nftables/kernel-table.ts';
-import { proxyTable } from '../../../proxy/modes/nftables/layout.ts';
-import { probeTables } from '../../../proxy/modes/nftables/probe.ts';
-import { tableSessions } from '../../../proxy/modes/nftables/table-session.ts';
 import { IoError, toError } from '../../../util/errors.ts';
-import type { AgentContext } from '../../context.ts';
-import { serveLocalhostNodePorts } from './localhost-node-ports.ts';
-import type { DriftListener, OpenedMode } from './mode.ts';
+import { ConnectionCounters } from '../../counters/counters.ts';
+import type { DriftListener, ModeNode, OpenedMode, ProxyMode } from '../mode.ts';
+import { serveLocalhostNodePorts } from '../userspace/localhost-node-ports.ts';
+import { kernelTables } from './kernel-table.ts';
+import { proxyTable } from './layout.ts';
+import { probeTables } from './probe.ts';
+import { tableSessions } from './table-session.ts';
 
 /** Services in tables of our own. Throws IoError when the kernel or its rights do not allow it. */
-export function openNftablesMode(context: AgentContext, families: readonly IPFamily[]): OpenedMode {
-  probe(families);
+export const NFTABLES_MODE: ProxyMode = {
+  open,
+  remove: (_kind, family) => removeTable(proxyTable(family)),
+};
+
+function open(node: ModeNode): OpenedMode {
+  probe(node.families);
   const ownPorts = new Set<number>();
   const connect = () => {
     const connection = NftablesConnection.open();
     ownPorts.add(connection.portId);
     return connection;
   };
-  const counters = countConnections(context, families);
+  const counters = countConnections(node);
   return {
     kind: 'nftables',
     openSession: tableSessions(kernelTables(connect)),
-    listeners: (events) => [counters, ...serveLocalhostNodePorts(context, families, events)],
-    watchDrift: (listener) =>
-      watchOwnTables(context.nodeEvents, { families, ownPorts, counters }, listener),
+    listeners: () => [counters, ...serveLocalhostNodePorts(node)],
+    watchDrift: (listener) => watchOwnTables(node, { ownPorts, counters }, listener),
   };
 }
 
@@ -51,13 +55,11 @@ function openConnection(): NftablesConnection {
 }
 
 /** Connections per Service, as metrics. */
-function countConnections(
-  { config, clock, log, metrics }: AgentContext,
-  families: readonly IPFamily[],
-): ConnectionCounters {
+function countConnections(node: ModeNode): ConnectionCounters {
+  const { families, settings, clock, log, metrics } = node;
   const counters = new ConnectionCounters({
     families,
-    hasEndpoints: config.own.endpointMetrics,
+    hasEndpoints: settings.endpointMetrics,
     list: (family, set, onPart) => listElements({}, proxyTable(family), set, onPart),
     clock,
     log: log.child({ component: 'counters' }),
@@ -67,7 +69,6 @@ function countConnections(
 }
 
 interface OwnTables {
-  readonly families: readonly IPFamily[];
   /** Of the connections that write them. */
   readonly ownPorts: ReadonlySet<number>;
   readonly counters: ConnectionCounters;
@@ -75,11 +76,11 @@ interface OwnTables {
 
 /** The kernel tells of every transaction, whose port says whether it was one of ours. */
 function watchOwnTables(
-  events: NodeEvents,
-  { families, ownPorts, counters }: OwnTables,
+  { families, nodeEvents }: ModeNode,
+  { ownPorts, counters }: OwnTables,
   { onDrift, onForeignChange }: DriftListener,
-): { close(): void } {
-  return events.onTables(
+): Watch {
+  return nodeEvents.onTables(
     (event) => {
       if (event !== 'overflow') {
         if (ownPorts.has(event.byPortId)) return;

@@ -1,35 +1,33 @@
-import type { NodeEvents } from '../../../kernel/node-events.ts';
+import type { NodeEvents, Watch } from '../../../kernel/node-events.ts';
 import { openRtnl } from '../../../kernel/rtnl.ts';
 import type { LinkAddress, RouteLookup, Rtnl } from '../../../kernel/types.ts';
 import { type IP, type IPFamily, ipFamily } from '../../../net/ip.ts';
+import { check, commit, hasTable, removeTable } from '../../../nftables/own-namespace.ts';
 import { tableText } from '../../../nftables/text.ts';
-import { afterFirstCommit } from '../../../proxy/after-first-commit.ts';
-import type { CommitListener } from '../../../proxy/commit-listener.ts';
-import { proxyTable } from '../../../proxy/modes/nftables/layout.ts';
-import { ForwardingSession } from '../../../proxy/modes/userspace/forwarding-session.ts';
-import { keepTranslations } from '../../../proxy/modes/userspace/kept-translations.ts';
-import { Portals, portalTable } from '../../../proxy/modes/userspace/portals.ts';
-import { isOurs, VirtualAddresses } from '../../../proxy/modes/userspace/virtual-addresses.ts';
 import { toError } from '../../../util/errors.ts';
-import type { AgentContext } from '../../context.ts';
-import { ListenFailures, openForwarders } from '../forwarders.ts';
-import { check, commit, hasTable } from '../own-tables.ts';
-import { readRulesRecord } from '../rules-record.ts';
-import type { DriftListener, OpenedMode } from './mode.ts';
+import { afterFirstCommit } from '../../after-first-commit.ts';
+import type { CommitListener } from '../../commit-listener.ts';
+import { together } from '../drift-watch.ts';
+import type { DriftListener, ModeNode, OpenedMode, ProxyMode } from '../mode.ts';
+import type { RulesKind } from '../names.ts';
+import { proxyTable } from '../nftables/layout.ts';
+import { ForwardingSession } from './forwarding-session.ts';
+import { keepTranslations, keptTranslationsTable } from './kept-translations.ts';
+import { Portals, portalTable } from './portals.ts';
+import { isOurs, removeVirtualAddresses, VirtualAddresses } from './virtual-addresses.ts';
 
 /** Services by sockets of the agent, on addresses that it adds to `lo`: without netfilter. */
-export function openUserspaceMode(
-  context: AgentContext,
-  families: readonly IPFamily[],
-): OpenedMode {
-  const failures = new ListenFailures(context);
+export const USERSPACE_MODE: ProxyMode = { open, remove };
+
+function open(node: ModeNode): OpenedMode {
+  const { families, nodeEvents } = node;
   const rtnl = openRtnl();
-  context.lifecycle.onShutdown('addresses of services', () => rtnl.close());
+  node.onShutdown('addresses of services', () => rtnl.close());
   const kernel = { hasTable, check, commit };
   const portals = byFamily(families, (family) => new Portals(kernel, family));
   const addresses = byFamily(families, (family) => new VirtualAddresses(rtnl, family));
   const canRedirect = (family: IPFamily) => found(portals, family).isPossible;
-  const forwarders = openForwarders(context, { families, failures, canRedirect });
+  const forwarders = node.openForwarders({ families, canRedirect });
   return {
     kind: 'userspace',
     openSession: ({ layout: { family } }) =>
@@ -39,22 +37,24 @@ export function openUserspaceMode(
         portals: found(portals, family),
         interfaceOf: (client) => interfaceTowards(rtnl, client),
       }),
-    listeners: (events) => {
-      failures.sendTo(events);
-      return [keepConnectionsOf(context)];
-    },
-    watchDrift: (listener) => {
-      const watches = [
-        watchAddresses(context.nodeEvents, addresses, listener),
-        ...(canRedirect(4) ? [watchPortals(context.nodeEvents, portals, listener)] : []),
-      ];
-      return {
-        close() {
-          for (const watch of watches) watch.close();
-        },
-      };
-    },
+    listeners: () => [keepFormerConnections(node)],
+    watchDrift: (listener) =>
+      together([
+        watchAddresses(nodeEvents, addresses, listener),
+        ...(canRedirect(4) ? [watchPortals(nodeEvents, portals, listener)] : []),
+      ]),
   };
+}
+
+/** The sockets have ended with their agent; their addresses have not. */
+async function remove(_kind: RulesKind, family: IPFamily): Promise<boolean> {
+  const tables = [keptTranslationsTable(family), portalTable(family)].filter(removeTable);
+  const rtnl = openRtnl();
+  try {
+    return (await removeVirtualAddresses(rtnl, family)) || tables.length > 0;
+  } finally {
+    rtnl.close();
+  }
 }
 
 function byFamily<T>(
@@ -79,8 +79,8 @@ function interfaceTowards(
 }
 
 /** Connections that rules of a former mode have translated outlive these rules. */
-function keepConnectionsOf({ config, clock, log }: AgentContext): CommitListener {
-  const hadRules = [...readRulesRecord(config.runDir)].some((kind) => kind !== 'userspace');
+function keepFormerConnections({ recorded, clock, log }: ModeNode): CommitListener {
+  const hadRules = [...recorded].some((kind) => kind !== 'userspace');
   return afterFirstCommit((family) => {
     try {
       if (hadRules || hasTable(proxyTable(family))) commit(keepTranslations(family));
@@ -99,7 +99,7 @@ function watchAddresses(
   events: NodeEvents,
   addresses: ReadonlyMap<IPFamily, VirtualAddresses>,
   { onDrift }: DriftListener,
-): { close(): void } {
+): Watch {
   const onLost = (family: IPFamily, what: string, by: string) => {
     addresses.get(family)?.invalidate();
     onDrift({ family, tables: [], what, by });
@@ -130,7 +130,7 @@ function watchPortals(
   events: NodeEvents,
   portals: ReadonlyMap<IPFamily, Portals>,
   { onDrift, onForeignChange }: DriftListener,
-): { close(): void } {
+): Watch {
   return events.onTables((event) => {
     for (const [family, each] of portals) {
       const name = tableText(portalTable(family));

@@ -1,9 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { chooseMode } from '../../../../../src/agent/proxy/modes/auto.ts';
-import type { OpenedMode } from '../../../../../src/agent/proxy/modes/mode.ts';
-import type { RulesKind } from '../../../../../src/agent/proxy/rules-record.ts';
-import type { ModeName } from '../../../../../src/proxy/mode-name.ts';
-import { IoError } from '../../../../../src/util/errors.ts';
+import { chooseMode } from '../../../../src/proxy/modes/auto.ts';
+import type { OpenedMode } from '../../../../src/proxy/modes/mode.ts';
+import type { ModeName, RulesKind } from '../../../../src/proxy/modes/names.ts';
+import { IoError } from '../../../../src/util/errors.ts';
 
 const OPENED: OpenedMode = {
   kind: 'nftables',

@@ -1,7 +1,6 @@
-import { MODES, type ModeName } from '../../../proxy/mode-name.ts';
-import { IoError, toError } from '../../../util/errors.ts';
-import type { RulesKind } from '../rules-record.ts';
+import { IoError, toError } from '../../util/errors.ts';
 import type { OpenedMode } from './mode.ts';
+import { MODES, type ModeName, RULES, type RulesKind } from './names.ts';
 
 /** A mode that was not taken, and why. */
 export interface PassedOver {
@@ -51,14 +50,9 @@ export async function chooseMode(options: {
 
 /** Undefined when there is none, or more than one of a start that was cut short. */
 function modeOnRecord(recorded: ReadonlySet<RulesKind>): ModeName | undefined {
-  const modes = new Set(Array.from(recorded, modeOf));
+  const modes = new Set(Array.from(recorded, (kind) => RULES[kind].mode));
   const [mode] = modes;
   return modes.size === 1 && mode !== LAST_RESORT ? mode : undefined;
-}
-
-/** Kinds of rules are named after their mode. */
-function modeOf(kind: RulesKind): ModeName | undefined {
-  return MODES.find((mode) => kind === mode || kind.startsWith(`${mode}-`));
 }
 
 function without(mode: ModeName): readonly ModeName[] {
