@@ -1,6 +1,7 @@
 /** What of a plan concerns the node and not the inside of the pod: it outlives the call. */
 import type { PortVlanRange } from '../kernel/types.ts';
 import type { IPWithPrefix } from '../net/cidr.ts';
+import type { IP } from '../net/ip.ts';
 import type { Mac } from '../net/mac.ts';
 import type { Attachment } from './attachment.ts';
 import type { MasqueradeEntry } from './masquerade-entry.ts';
@@ -63,6 +64,18 @@ export interface VlanGatewayPlan {
   readonly sysctls: readonly SysctlSetting[];
 }
 
+/** The pod reaches other pods of its bridge through the node: see bridge/same-node.ts. */
+export interface SameNodePlan {
+  /** The link that answers for pods: the bridge, or the gateway of the pod's VLAN. */
+  readonly link: string;
+  /** Of the pod's end. */
+  readonly mac: Mac;
+  /** Written before the port is isolated. */
+  readonly sysctls: readonly SysctlSetting[];
+  /** The pod's IPv6 addresses, each a proxy neighbour of the link; IPv4 needs none. */
+  readonly proxied: readonly IP[];
+}
+
 /** The rules of one attachment. */
 export interface IptablesMasquerade {
   readonly owner: Pick<Attachment, 'network' | 'containerId'>;
@@ -76,6 +89,8 @@ export interface NodePlan {
   /** Holds the gateway addresses instead of the bridge when the pod is in a VLAN. */
   readonly vlanGateway?: VlanGatewayPlan;
   readonly host: PortPlan;
+  /** Absent: the bridge sends frames from port to port. */
+  readonly sameNode?: SameNodePlan;
   /** Written on the node before the addresses go live. */
   readonly forwarding: readonly SysctlSetting[];
   readonly masquerade: readonly MasqueradeEntry[];

@@ -1,5 +1,6 @@
 import type { Table } from '../nftables/model.ts';
 import { MASQUERADE_TABLE } from './bridge/masquerade.ts';
+import { OWN_ADDRESSES_TABLE } from './bridge/own-addresses.ts';
 import { SPOOF_TABLE } from './bridge/spoof.ts';
 import { ISOLATION_TABLE } from './firewall/isolation.ts';
 import { HOST_PORT_TABLE } from './portmap/layout.ts';
@@ -8,6 +9,7 @@ import { HOST_PORT_TABLE } from './portmap/layout.ts';
 export const CNI_TABLES: readonly Table[] = [
   MASQUERADE_TABLE.definition,
   SPOOF_TABLE.definition,
+  OWN_ADDRESSES_TABLE.definition,
   HOST_PORT_TABLE,
   ISOLATION_TABLE,
 ].map(({ table }) => table);

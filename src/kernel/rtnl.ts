@@ -14,6 +14,7 @@ import { GONE } from './netlink-errors.ts';
 import * as bridgeVlans from './rtnl/bridge-vlans.ts';
 import { deleteLinks } from './rtnl/link-batch.ts';
 import { type Requests, withLinkNames } from './rtnl/named-links.ts';
+import * as proxies from './rtnl/proxy-neighbours.ts';
 import * as trafficControl from './rtnl/traffic-control.ts';
 import * as tunnels from './rtnl/tunnels.ts';
 import type {
@@ -32,6 +33,7 @@ import type {
   PortVlan,
   PortVlanOptions,
   PortVlanRange,
+  ProxyNeighbour,
   Route,
   RouteLookup,
   TokenBucket,
@@ -193,6 +195,18 @@ class RtnlSocket implements NodeRtnl, RouteLookup {
     const payload = neighbours.encodeNeighbourKey(index, address);
     const what = `delete neighbour ${address} on link ${index}`;
     return this.#deleteIfPresent(neighbours.RTM_DELNEIGH, payload, what);
+  }
+
+  proxyNeighbours(): readonly ProxyNeighbour[] {
+    return proxies.proxyNeighbours(this.#socket);
+  }
+
+  setProxyNeighbour(proxy: ProxyNeighbour): void {
+    proxies.setProxyNeighbour(this.#socket, proxy);
+  }
+
+  deleteProxyNeighbour(proxy: ProxyNeighbour): boolean {
+    return proxies.deleteProxyNeighbour(this.#socket, proxy);
   }
 
   changeBridge(index: number, change: BridgeChange): void {

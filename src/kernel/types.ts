@@ -11,7 +11,7 @@ import type { BridgeChange, BridgePort, BridgeSpec } from '../netlink/rtnetlink/
 import type { PortVlan, PortVlanOptions, PortVlanRange } from '../netlink/rtnetlink/bridge-vlan.ts';
 import type { ForwardingEntry } from '../netlink/rtnetlink/forwarding.ts';
 import type { Link, LinkChange } from '../netlink/rtnetlink/link.ts';
-import type { Neighbour } from '../netlink/rtnetlink/neighbour.ts';
+import type { Neighbour, ProxyNeighbour } from '../netlink/rtnetlink/neighbour.ts';
 import type { Route } from '../netlink/rtnetlink/route.ts';
 import type { TokenBucket } from '../netlink/rtnetlink/token-bucket.ts';
 import type { IfbSpec, VethSpec } from '../netlink/rtnetlink/veth.ts';
@@ -34,7 +34,7 @@ export type {
 } from '../netlink/rtnetlink/bridge-vlan.ts';
 export type { ForwardingEntry } from '../netlink/rtnetlink/forwarding.ts';
 export type { Link, LinkChange } from '../netlink/rtnetlink/link.ts';
-export type { Neighbour } from '../netlink/rtnetlink/neighbour.ts';
+export type { Neighbour, ProxyNeighbour } from '../netlink/rtnetlink/neighbour.ts';
 export type { Route } from '../netlink/rtnetlink/route.ts';
 export type { TokenBucket } from '../netlink/rtnetlink/token-bucket.ts';
 export type { IfbSpec, VethSpec } from '../netlink/rtnetlink/veth.ts';
@@ -164,8 +164,24 @@ export interface Tunnels {
   applyEntries(changes: Iterable<EntryChange>): readonly (NetlinkError | undefined)[];
 }
 
+/** IPv6 addresses of others that links answer for, where `proxy_ndp` is on. */
+export interface ProxyNeighbours {
+  /** Those of all links, whoever made them. */
+  proxyNeighbours(): readonly ProxyNeighbour[];
+  /** One that is there is taken over. */
+  setProxyNeighbour(proxy: ProxyNeighbour): void;
+  /** `false` when it was not there. */
+  deleteProxyNeighbour(proxy: ProxyNeighbour): boolean;
+}
+
 /** Everything rtnetlink does for a node. */
-export interface NodeRtnl extends Rtnl, BridgeVlans, LinkBatches, TrafficControl, Tunnels {}
+export interface NodeRtnl
+  extends Rtnl,
+    BridgeVlans,
+    LinkBatches,
+    ProxyNeighbours,
+    TrafficControl,
+    Tunnels {}
 
 export interface Conntrack {
   /** The kernel picks the flows (kernel 5.8), so few matches among many flows are cheap. */

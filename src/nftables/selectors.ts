@@ -143,7 +143,7 @@ function fibType(text: string, flags: number): FibSelector {
   return { kind: 'fib', text, length: 4, isHostOrder: true, datatype: TYPE.fibAddressType, flags };
 }
 
-/** Ethernet header fields; in tables of family `bridge` or `netdev`. */
+/** Ethernet header fields: in families `bridge` and `netdev`, and of packets that came in by such a link. */
 export const ether = {
   saddr: {
     kind: 'payload',
@@ -189,6 +189,8 @@ export const icmpv6 = {
     header: HEADER.icmpv6,
     headerField: 1,
   },
+  /** The address that a neighbour solicitation is about (RFC 4861); nft 1.0.6 has no name for it. */
+  target: { ...port('target', 8, 0), text: '@th,64,128', length: 16, datatype: TYPE.ipv6 },
 } as const satisfies Readonly<Record<string, PayloadSelector>>;
 
 /** What the kernel knows of the packet besides its bytes. */

@@ -6,6 +6,7 @@ import { runVerb, runVerbs } from '../../src/cni/call.ts';
 import { openForeignIpam } from '../../src/cni/foreign-ipam.ts';
 import { openLocalNode } from '../../src/cni/local-node.ts';
 import type { CniNode, Nftables } from '../../src/cni/node.ts';
+import type { PodPolicies } from '../../src/cni/pod-policies.ts';
 import { openIptables } from '../../src/iptables/programs-sync.ts';
 import { openConntrack } from '../../src/kernel/conntrack.ts';
 import { netnses } from '../../src/kernel/netns.ts';
@@ -39,7 +40,7 @@ export class BridgeLab {
   readonly hostNetns = netnses.open(this.host.path);
   /** rtnetlink of the node. */
   readonly rtnl: NodeRtnl = openRtnl(this.hostNetns);
-  readonly node: CniNode = this.#openNode();
+  readonly node: CniNode & { policies?: PodPolicies } = this.#openNode();
   readonly #pods: TestNetns[] = [];
   readonly #results = new Map<string, unknown>();
   #nftables: NftablesConnection | undefined;

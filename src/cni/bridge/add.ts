@@ -19,18 +19,26 @@ import { ensureBridge } from './ensure-bridge.ts';
 import { requireFabric } from './fabric.ts';
 import { removeIptablesMasquerade, requireIptables } from './iptables-masquerade.ts';
 import { addMasquerade, removeMasquerade } from './masquerade.ts';
+import { forgetOwnQuestions, ignoreOwnQuestions } from './own-addresses.ts';
 import { type AttachmentPlan, buildPlan } from './plan.ts';
 import { announce, configurePod } from './pod.ts';
 import { requirePolicies } from './policy.ts';
 import { allowOnUplink, configurePort, createVeth, ensureVlanGateway, nameTaken } from './port.ts';
 import { reserve } from './reservations.ts';
 import { buildResult, type MadeLinks } from './result.ts';
+import { deleteProxy, setProxy } from './same-node.ts';
 import { guardPort, unguardPorts } from './spoof.ts';
 import { applySysctls } from './sysctls.ts';
 
 interface Sockets {
   readonly host: NodeRtnl;
   readonly pod: Rtnl;
+}
+
+/** The link with the gateway's addresses. */
+interface Holder {
+  readonly host: NodeRtnl;
+  readonly index: number;
 }
 
 /**
@@ -85,12 +93,13 @@ function execute(
   const { kernel } = node;
   const bridge = ensureBridge(host, kernel.sysctls, plan.bridge);
   const gateway = plan.vlanGateway && ensureVlanGateway(host, kernel, plan.vlanGateway, bridge);
-  applySysctls(kernel.sysctls, undefined, plan.forwarding);
+  applySysctls(kernel.sysctls, undefined, [...plan.forwarding, ...(plan.sameNode?.sysctls ?? [])]);
   if (plan.uplink !== undefined) allowOnUplink(host, plan.uplink, bridge);
   const port = createVeth(host, plan, netns, bridge);
   undo.push(() => withRtnl(kernel, undefined, (rtnl) => rtnl.deleteLink(port.index)));
   configurePort(host, kernel.sysctls, port, plan.host);
   guard(plan, node, undo);
+  answerForPod(plan, node, { host, index: (gateway ?? bridge).index }, undo);
   configurePod(pod, kernel, plan.pod, { netns, index: port.peerIndex });
   setNeighbours(plan, node, { host, index: (gateway ?? bridge).index }, undo);
   masquerade(plan, node, undo);
@@ -115,11 +124,30 @@ function guard({ host, label }: AttachmentPlan, { kernel }: CniNode, undo: UndoL
   undo.push(() => withNftables(kernel, (nft) => unguardPorts(nft, [name])));
 }
 
+/** Before the pod's end is raised, whose detection of duplicates would meet the answers. */
+function answerForPod(
+  { sameNode, label }: AttachmentPlan,
+  { kernel }: CniNode,
+  { host, index }: Holder,
+  undo: UndoList,
+): void {
+  if (sameNode === undefined || sameNode.proxied.length === 0) return;
+  const { proxied } = sameNode;
+  requiringNftables('policy', () =>
+    withNftables(kernel, (nft) => ignoreOwnQuestions(nft, sameNode, label)),
+  );
+  undo.push(() => withNftables(kernel, (nft) => forgetOwnQuestions(nft, proxied)));
+  for (const address of proxied) {
+    setProxy(host, index, address);
+    undo.push(() => withRtnl(kernel, undefined, (rtnl) => deleteProxy(rtnl, index, address)));
+  }
+}
+
 /** Undo needs a socket of its own: it may run after this call's are closed. */
 function setNeighbours(
   plan: AttachmentPlan,
   { kernel }: CniNode,
-  { host, index }: { readonly host: NodeRtnl; readonly index: number },
+  { host, index }: Holder,
   undo: UndoList,
 ): void {
   for (const address of plan.neighbours) {

@@ -13,6 +13,7 @@ import { attachmentLabel, hostVethName } from '../attachment.ts';
 import { findMissingRule } from '../iptables/masquerade.ts';
 import { ownEntries } from '../masquerade-entry.ts';
 import { withNftables, withRtnl } from '../node.ts';
+import type { NodePlan, SameNodePlan } from '../node-plan.ts';
 import type { NetnsCall } from '../plugin.ts';
 import { podOf } from '../protocol/args.ts';
 import { requirePreviousResult } from '../protocol/previous-result.ts';
@@ -45,7 +46,8 @@ export function check(call: NetnsCall): void {
   }
   node.policies?.check(podOf(request.args));
   const lease = leaseOf(call, previous);
-  const plan = buildPlan({ attachment, config, lease, nodeId: node.nodeId });
+  const built = buildPlan({ attachment, config, lease, nodeId: node.nodeId });
+  const plan = asConverted(built, node.records?.read(attachment)?.plan);
   if (config.ipam !== undefined) checkReservation(call, plan, config.ipam.dataDir);
   withRtnl(node.kernel, undefined, (host) =>
     withRtnl(node.kernel, netns, (pod) => {
@@ -61,10 +63,26 @@ export function check(call: NetnsCall): void {
     }),
   );
   checkIptables(call, plan);
-  for (const { path, value } of plan.forwarding) {
+  for (const { path, value, isOptional } of [
+    ...plan.forwarding,
+    ...(plan.sameNode?.sysctls ?? []),
+  ]) {
+    if (isOptional === true) continue;
     const present = node.kernel.sysctls.read(undefined, path);
     if (present !== value) throw wrong(`sysctl ${path} is ${present ?? 'missing'}, not ${value}`);
   }
+}
+
+/** The agent may have changed since ADD whether the pod reaches others through the node. */
+function asConverted(plan: AttachmentPlan, recorded: NodePlan | undefined): AttachmentPlan {
+  if (recorded === undefined) return plan;
+  const { sameNode: _, ...rest } = plan;
+  const { sameNode, host } = recorded;
+  return {
+    ...rest,
+    host: { ...plan.host, isolated: host.isolated },
+    ...(sameNode === undefined ? {} : { sameNode }),
+  };
 }
 
 /** What IPAM gave, read back from the result: only addresses of this interface. */
@@ -116,6 +134,7 @@ function checkBridge(host: NodeRtnl, plan: AttachmentPlan): Link {
     throw wrong(`bridge "${name}" does not filter VLANs`);
   }
   checkGateways(host, bridge, plan.bridge.addresses);
+  checkProxies(host, plan.sameNode);
   const { vlanGateway: gateway } = plan;
   if (gateway !== undefined) {
     const link = host.link(gateway.name);
@@ -123,6 +142,16 @@ function checkBridge(host: NodeRtnl, plan: AttachmentPlan): Link {
     checkGateways(host, link, gateway.addresses);
   }
   return bridge;
+}
+
+function checkProxies(host: NodeRtnl, plan: SameNodePlan | undefined): void {
+  if (plan === undefined || plan.proxied.length === 0) return;
+  const index = host.link(plan.link)?.index;
+  const own = host.proxyNeighbours().filter(({ link }) => link === index);
+  for (const address of plan.proxied) {
+    if (own.some((proxy) => proxy.address === address)) continue;
+    throw wrong(`"${plan.link}" does not answer for ${address}`);
+  }
 }
 
 function checkGateways(

@@ -49,10 +49,10 @@ export interface BridgeConfig {
   readonly disableContainerInterface: boolean;
   /** Pods with it do not reach each other, only what is not isolated. */
   readonly portIsolation: boolean;
+  /** Pods start with their policies, and reach each other through the node, which enforces them. */
+  readonly policy: boolean;
   /** ADD waits for the fabric of the node. */
   readonly fabric: boolean;
-  /** Pods start only with their policies, which an agent programs. */
-  readonly policy: boolean;
   /** Of the pod's end; undefined lets the plan choose. */
   readonly podMac?: Mac;
   /** Absent: a layer 2 network without addresses, or addresses from elsewhere. */
@@ -129,12 +129,25 @@ function checkCombinations(raw: RawConfig): void {
       'cannot set hairpin mode and promiscuous mode at the same time (hairpinMode, promiscMode)',
     );
   }
+  if (raw.policy === true) checkPolicy(raw);
   if (raw.disableContainerInterface === true && raw.ipam?.type) {
     throw new ConfigError(
       'disableContainerInterface',
       'cannot use IPAM when DisableContainerInterface flag is set (disableContainerInterface)',
     );
   }
+}
+
+/** The node answers for every pod of the bridge, and for nobody else. */
+function checkPolicy({ isGateway, isDefaultGateway, portIsolation, uplinkInterface }: RawConfig) {
+  const refuse = (reason: string) => {
+    throw new ConfigError('policy', `policy: ${reason}`);
+  };
+  if (isGateway !== true && isDefaultGateway !== true) {
+    refuse('the node does not route between these pods, set isGateway or isDefaultGateway');
+  }
+  if (portIsolation === true) refuse('pods with portIsolation would reach each other, remove one');
+  if (uplinkInterface) refuse('the node would answer for hosts behind uplinkInterface, remove one');
 }
 
 function parseBridgeKeys(raw: RawConfig) {

@@ -9,6 +9,7 @@ import { parseTeardownConfig, type TeardownConfig } from './config.ts';
 import { removeIptablesMasquerade } from './iptables-masquerade.ts';
 import { removeMasquerade } from './masquerade.ts';
 import { forgetNeighbours } from './neighbours.ts';
+import { forgetOwnQuestions } from './own-addresses.ts';
 import { heldAddresses, releaseAddresses } from './reservations.ts';
 import { unguardPorts } from './spoof.ts';
 
@@ -45,6 +46,8 @@ export function delMany(calls: readonly DelCall[]): readonly (Error | undefined)
       }
       const ports = teardowns.map(({ portName }) => portName);
       attemptAll(teardowns, () => unguardPorts(nft, ports));
+      const addresses = teardowns.flatMap((each) => each.addresses);
+      attemptAll(teardowns, () => forgetOwnQuestions(nft, addresses));
       for (const teardown of teardowns) teardown.attempt(() => teardown.removeForeignRules(nft));
       deleteLinks(host, teardowns);
     });
@@ -104,13 +107,20 @@ class Teardown {
 
   /** The pod's namespace is looked at only for what the node itself does not know. */
   find(host: NodeRtnl): void {
-    const held = heldAddresses(this.call, this.config);
+    const held = this.#knownAddresses();
     this.addresses = held;
     const port = host.link(this.portName);
     if (port?.kind === 'veth') this.link = port.index;
     this.#isOurs = this.link !== undefined;
     if (this.call.netns === undefined || (this.link !== undefined && held.length > 0)) return;
     withRtnl(this.call.node.kernel, this.call.netns, (pod) => this.#findInPod(host, pod));
+  }
+
+  /** Those of another IPAM plugin are in the record alone. */
+  #knownAddresses(): readonly IP[] {
+    const { node, attachment } = this.call;
+    const held = heldAddresses(this.call, this.config);
+    return held.length > 0 ? held : (node.records?.read(attachment)?.addresses ?? []);
   }
 
   /** Those that ipMasq has an element for, or those that it should have none for. */

@@ -9,6 +9,7 @@ import { endFlowsOf } from '../upkeep/flows.ts';
 import { parseTeardownConfig, type TeardownConfig } from './config.ts';
 import { masqueraded, removeMasquerade } from './masquerade.ts';
 import { forgetNeighbours } from './neighbours.ts';
+import { forgetOwnQuestions } from './own-addresses.ts';
 import { isHostLocal, requireForeign } from './reservations.ts';
 import { guardedLabels, unguardPorts } from './spoof.ts';
 
@@ -42,6 +43,7 @@ export function gc(call: GcCall): void {
       const found = findLeftovers(call, config, { host, nft });
       attempt(() => removeMasquerade(nft, found.addresses, false));
       attempt(() => unguardPorts(nft, found.guardedPorts));
+      attempt(() => forgetOwnQuestions(nft, found.addresses));
       attempt(() => host.deleteLinks(found.links));
       attempt(() => forgetNeighbours(host, config, found.addresses));
       attempt(() => endFlowsOf(node.kernel, found.addresses));

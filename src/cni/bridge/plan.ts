@@ -30,6 +30,7 @@ import type {
 import type { Dns, ResultIP, ResultRoute } from '../protocol/result.ts';
 import type { BridgeConfig } from './config.ts';
 import { buildPodRoute, familiesOf, type PodRoute, withDefaultRoutes } from './routes.ts';
+import { gatewayLink, sameNodePlan } from './same-node.ts';
 import { acceptNoRouterAdvertisements, forwardingSysctls, podSysctls } from './sysctls.ts';
 import { vlanGateway } from './vlan-gateway.ts';
 
@@ -87,15 +88,21 @@ export function buildPlan({ attachment, config, lease, nodeId }: PlanInput): Att
   };
   const gateway = vlanGateway(config, gateways, nodeId);
   const bridgeAddresses = gateway === undefined ? gateways : { ...gateways, addresses: [] };
-  return {
-    label: attachmentLabel(attachment),
+  const holders = {
     bridge: buildBridge(config, bridgeAddresses, nodeId),
     ...(gateway === undefined ? {} : { vlanGateway: gateway }),
+  };
+  const addresses = ips.map(({ address }) => addressOf(address));
+  const mac = podMac(attachment, config);
+  return {
+    label: attachmentLabel(attachment),
+    ...holders,
     ...buildUplink(config),
     host: buildPort(attachment, config),
+    ...(config.policy ? { sameNode: sameNodePlan(gatewayLink(holders), mac, addresses) } : {}),
     pod: {
       ifName: attachment.ifName,
-      mac: podMac(attachment, config),
+      mac,
       isRaised: !config.disableContainerInterface,
       detectsDuplicates: config.enabledad,
       addresses: ips.map(({ address }) => address),
@@ -104,7 +111,7 @@ export function buildPlan({ attachment, config, lease, nodeId }: PlanInput): Att
     },
     ...(mtu === undefined ? {} : { mtu }),
     forwarding: config.isGateway ? forwardingSysctls(families) : [],
-    neighbours: config.isGateway ? ips.map(({ address }) => addressOf(address)) : [],
+    neighbours: config.isGateway ? addresses : [],
     ...buildMasquerade(attachment, config, ips),
     result: { ips: ips.map((ip) => ({ interface: POD_INTERFACE, ...ip })), routes },
     dns: config.dns ?? lease.dns,
@@ -130,7 +137,7 @@ function buildPort(attachment: Attachment, config: BridgeConfig): PortPlan {
     name,
     mac: vethMacs(attachment).host,
     hairpin: config.hairpinMode,
-    isolated: config.portIsolation,
+    isolated: config.portIsolation || config.policy,
     vlans: config.portVlans,
     keepsDefaultVlan: config.preserveDefaultVlan,
     ...(config.macspoofchk ? { allowedMac: podMac(attachment, config) } : {}),

@@ -56,10 +56,12 @@ export function openRecords(directory: string, { bootId, now }: RecordsOptions):
 
 /** As a plan has more than a record keeps. */
 export function nodePlanOf(plan: AttachmentPlan): NodePlan {
-  const { label, bridge, vlanGateway, host, forwarding, masquerade, iptablesMasquerade } = plan;
+  const { label, bridge, vlanGateway, host, forwarding, masquerade } = plan;
+  const { sameNode, iptablesMasquerade } = plan;
+  const routed = sameNode === undefined ? {} : { sameNode };
   const gateway = vlanGateway === undefined ? {} : { vlanGateway };
   const iptables = iptablesMasquerade === undefined ? {} : { iptablesMasquerade };
-  return { label, bridge, ...gateway, host, forwarding, masquerade, ...iptables };
+  return { label, bridge, ...gateway, host, ...routed, forwarding, masquerade, ...iptables };
 }
 
 function recordNames(directory: string): readonly string[] {

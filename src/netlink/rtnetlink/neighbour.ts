@@ -11,6 +11,7 @@ export const RTM_GETNEIGH = 30;
 export const NDA_DST = 1;
 export const NDA_LLADDR = 2;
 const NDA_IFINDEX = 8;
+const NDA_PROTOCOL = 12;
 
 export const NUD_REACHABLE = 0x02;
 const NUD_FAILED = 0x20;
@@ -28,6 +29,15 @@ export interface Neighbour {
   readonly mac: Mac;
   /** Set by somebody, and never confirmed or forgotten by the kernel. */
   readonly isPermanent: boolean;
+}
+
+/** An address of somebody else that a link answers for. */
+export interface ProxyNeighbour {
+  /** ifindex of the link that answers. */
+  readonly link: number;
+  readonly address: IP;
+  /** Who made it, as with routes; 0 where nobody said. Needs kernel 5.0. */
+  readonly protocol: number;
 }
 
 /** struct ndmsg, ready for attributes. */
@@ -72,6 +82,30 @@ export function encodeNeighbourKey(link: number, address: IP): Buffer {
   return neighbourMessage({ family: addressFamily(ipFamily(address)), link })
     .bytes(NDA_DST, ipToBytes(address))
     .finish();
+}
+
+/** For RTM_NEWNEIGH and RTM_DELNEIGH. */
+export function encodeProxyNeighbour({ link, address, protocol }: ProxyNeighbour): Buffer {
+  const family = addressFamily(ipFamily(address));
+  return neighbourMessage({ family, link, flags: NTF_PROXY })
+    .bytes(NDA_DST, ipToBytes(address))
+    .u8(NDA_PROTOCOL, protocol)
+    .finish();
+}
+
+/** For an RTM_GETNEIGH dump of the proxies of all links, IPv6. */
+export function encodeProxyFilter(): Buffer {
+  return neighbourMessage({ family: AF_INET6, link: 0, flags: NTF_PROXY }).finish();
+}
+
+/** Reads the payload of an RTM_NEWNEIGH; undefined for all but proxies. */
+export function decodeProxyNeighbour(payload: Buffer): ProxyNeighbour | undefined {
+  const { link, flags } = readNeighbourHeader(payload);
+  if ((flags & NTF_PROXY) === 0) return undefined;
+  const attributes = readAttributes(payload, NDMSG_BYTES);
+  const address = attributes.get(NDA_DST);
+  if (address === undefined) return undefined;
+  return { link, address: ipFromBytes(address), protocol: attributes.get(NDA_PROTOCOL)?.[0] ?? 0 };
 }
 
 /** For an RTM_GETNEIGH dump of one link, both families. */

@@ -256,6 +256,9 @@ export class FakeNode implements CniNode {
         this.neighbours.add(address);
       },
       deleteNeighbour: (_index, address) => this.neighbours.delete(address),
+      proxyNeighbours: unused,
+      setProxyNeighbour: unused,
+      deleteProxyNeighbour: () => false,
       deleteLinks: (indexes) => {
         for (const index of indexes) this.#deleteLink(index);
       },

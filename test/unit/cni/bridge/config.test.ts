@@ -61,6 +61,11 @@ describe('parseBridgeConfig', () => {
       { macspoofchk: true, portIsolation: true, enabledad: true, disableContainerInterface: true },
       { macspoofchk: true, portIsolation: true, enabledad: true, disableContainerInterface: true },
     ],
+    [
+      'pods that policies select',
+      { policy: true, isGateway: true },
+      { policy: true, isGateway: true },
+    ],
     ['ipam of another type', { ipam: { type: 'dhcp' } }, { foreignIpam: 'dhcp' }],
     ['capabilities of others', { runtimeConfig: { portMappings: [{ hostPort: 80 }] } }, {}],
     [
@@ -141,6 +146,19 @@ describe('parseBridgeConfig', () => {
       { hairpinMode: true, promiscMode: true },
       7,
       'cannot set hairpin mode and promiscuous mode at the same time',
+    ],
+    ['policy without a router', { policy: true }, 7, 'policy: the node does not route between'],
+    [
+      'policy and isolation',
+      { policy: true, isGateway: true, portIsolation: true },
+      7,
+      'policy: pods with portIsolation would reach each other',
+    ],
+    [
+      'policy and uplink',
+      { policy: true, isDefaultGateway: true, uplinkInterface: 'eth0' },
+      7,
+      'policy: the node would answer for hosts behind uplinkInterface',
     ],
     ['no network', { ipMasqExcept: ['10.0.0.1'] }, 7, 'invalid value of ipMasqExcept[0]'],
     ['unknown back end', { ipMasqBackend: 'x' }, 7, 'unknown ipmasq backend "x"'],

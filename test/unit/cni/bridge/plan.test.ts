@@ -36,6 +36,8 @@ describe('whole plans', () => {
       'dual-stack',
       plan({ isDefaultGateway: true, ipMasq: true, hairpinMode: true, mtu: 1400, ipam }, [v4, v6]),
     ],
+    ['policy', plan({ isDefaultGateway: true, hairpinMode: true, policy: true, ipam }, [v4, v6])],
+    ['policy-vlan', plan({ isDefaultGateway: true, vlan: 100, policy: true, ipam }, [v4])],
     ['layer-2', plan({ bridge: 'br9', promiscMode: true }, [])],
     [
       'vlan',

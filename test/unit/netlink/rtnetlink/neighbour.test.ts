@@ -10,14 +10,18 @@ import {
 import {
   decodeNeighbour,
   decodeNeighbourAddress,
+  decodeProxyNeighbour,
   encodeNeighbour,
   encodeNeighbourFilter,
   encodeNeighbourKey,
+  encodeProxyFilter,
+  encodeProxyNeighbour,
 } from '../../../../src/netlink/rtnetlink/neighbour.ts';
 
 const mac = parseMac('02:00:00:00:00:02');
 const neighbour = { link: 2, address: parseIP('fe80::2'), mac, isPermanent: true };
 const confirmed = { link: 2, address: parseIP('10.0.0.2'), mac, isPermanent: false };
+const proxy = { link: 2, address: parseIP('fd00::2'), protocol: 202 };
 const entry = { link: 2, mac, remote: parseIP('192.0.2.2') };
 const elsewhere = { ...entry, remote: parseIP('2001:db8::2'), port: 4789, vni: 9, via: 3 };
 const lladdr = '0a000200020000000002' + '0000';
@@ -53,6 +57,12 @@ describe('neighbours and forwarding entries', () => {
       want: '0000000000000000000000000800080002000000',
     },
     {
+      name: 'ip neigh add proxy protocol 202',
+      got: encodeProxyNeighbour(proxy),
+      want: `0a0000000200000000000800${'14000100fd000000000000000000000000000002'}${'05000c00ca000000'}`,
+    },
+    { name: 'ip -6 neigh show proxy', got: encodeProxyFilter(), want: '0a0000000000000000000800' },
+    {
       name: 'bridge fdb replace',
       got: encodeForwardingEntry(entry),
       want: `070000000200000080000200${lladdr}${dst}`,
@@ -78,6 +88,12 @@ describe('neighbours and forwarding entries', () => {
     for (const value of [entry, elsewhere]) {
       expect(decodeForwardingEntry(encodeForwardingEntry(value))).toEqual(value);
     }
+  });
+
+  test('a proxy is read as written, and is no neighbour', () => {
+    expect(decodeProxyNeighbour(encodeProxyNeighbour(proxy))).toEqual(proxy);
+    expect(decodeProxyNeighbour(encodeNeighbour(neighbour))).toBeUndefined();
+    expect(decodeNeighbour(encodeProxyNeighbour(proxy))).toBeUndefined();
   });
 
   test.each([
