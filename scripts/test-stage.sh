@@ -12,7 +12,7 @@ reported() {
 
 stage() {
   case $name in
-    uml) reported scripts/test-uml.sh ;;
+    uml-*) reported scripts/test-uml.sh --shard="${name#uml-}/$UML_PARTS" ;;
     unit)
       local status=0
       scripts/test-sanitized.sh || status=1

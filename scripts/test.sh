@@ -20,11 +20,18 @@ if [ "${1:-}" = runtime ]; then
   exit "$status"
 fi
 
-# One after the other unless LANES says more: tests of time need the machine for themselves. In pieces, so that
-# several lanes are busy to the end.
-export NETNS_PARTS=6
-mapfile -t stages < <(printf '%s\n' uml unit; seq -f 'netns-%g' "$NETNS_PARTS")
-printf '%s\n' "${stages[@]}" | xargs -P "${LANES:-1}" -I NAME scripts/test-stage.sh NAME "$reports" || status=1
+# run STAGE...: LANES of them beside each other.
+run() {
+  printf '%s\n' "$@" | xargs -P "$LANES" -I NAME scripts/test-stage.sh NAME "$reports" || status=1
+}
 
-node scripts/count-tests.cjs "$reports" "${stages[@]}" || status=1
+# A kernel under user-mode Linux has one processor, whatever the machine has.
+export UML_PARTS=2 NETNS_PARTS=6
+mapfile -t guests < <(seq -f 'uml-%g' "$UML_PARTS")
+mapfile -t others < <(printf '%s\n' unit; seq -f 'netns-%g' "$NETNS_PARTS")
+LANES=$UML_PARTS run "${guests[@]}"
+# One after the other unless told otherwise: tests of time need the machine for themselves.
+LANES=${LANES:-1} run "${others[@]}"
+
+node scripts/count-tests.cjs "$reports" "${guests[@]}" "${others[@]}" || status=1
 exit "$status"
