@@ -311,6 +311,22 @@ describe('a flow that is right stays', () => {
   });
 });
 
+test.each([V4, V6])('a connection to $vip begun before its Service is led to it', async (net) => {
+  const tracked = () => lab.node.run('conntrack', '-L', '-f', net === V4 ? 'ipv4' : 'ipv6');
+  // Connections are tracked where some rule asks for their state.
+  lab.node.run(
+    'nft',
+    'add table inet other; add chain inet other c { type filter hook forward priority 0; }; add rule inet other c ct state new counter',
+  );
+  const command = [process.execPath, TCP_STREAM, net.vip, '80', '200', '60000'];
+  const early = await startIn(lab.client.path, command, undefined);
+  streams.push(early);
+  await expect.poll(tracked).toMatch(/ SYN_SENT .*UNREPLIED/);
+  const services = [service('web', net.vip)];
+  await startProxy({ services, slices: [slice({ service: 'web', endpoints: [net.a] })] });
+  await expect.poll(() => early.output(), { timeout: 10_000 }).toContain('ready');
+});
+
 describe('a TCP connection to an endpoint that is gone', () => {
   const web = service('web', V4.vip);
   const to = (...ips: readonly string[]) => slice({ service: 'web', endpoints: ips });

@@ -15,6 +15,7 @@ export const CTA_ID = 12;
 export const CTA_ZONE = 18;
 export const CTA_MARK_MASK = 21;
 export const CTA_FILTER = 25;
+export const CTA_STATUS_MASK = 26;
 
 export const CTA_TUPLE_IP = 1;
 export const CTA_TUPLE_PROTO = 2;

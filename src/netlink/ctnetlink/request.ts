@@ -17,6 +17,8 @@ import {
   CTA_PROTO_DST_PORT,
   CTA_PROTO_NUM,
   CTA_PROTO_SRC_PORT,
+  CTA_STATUS,
+  CTA_STATUS_MASK,
   CTA_TUPLE_IP,
   CTA_TUPLE_ORIG,
   CTA_TUPLE_PROTO,
@@ -37,6 +39,8 @@ export interface FlowFilter {
   readonly reply?: TupleFilter;
   /** `mark & mask == value`. */
   readonly mark?: { readonly value: number; readonly mask: number };
+  /** The same of its IPS_* bits, compared by kernels from 5.17 on. */
+  readonly status?: { readonly value: number; readonly mask: number };
 }
 
 /** A packet of a protocol with ports. */
@@ -76,10 +80,13 @@ export function encodePortTuple(packet: PortTuple): Buffer {
  */
 export function encodeFlowFilter(filter: FlowFilter): Buffer {
   const message = header(filter.family);
-  const { mark, protocol } = filter;
+  const { mark, status, protocol } = filter;
   const original = comparable(filter, filter.original);
   const reply = comparable(filter, filter.reply);
   if (mark !== undefined) message.u32be(CTA_MARK, mark.value).u32be(CTA_MARK_MASK, mark.mask);
+  if (status !== undefined) {
+    message.u32be(CTA_STATUS, status.value).u32be(CTA_STATUS_MASK, status.mask);
+  }
   const originalFields = fieldsOf(original, protocol);
   const replyFields = Object.keys(reply).length === 0 ? 0 : fieldsOf(reply, protocol);
   if (originalFields !== 0) writeTuple(message, CTA_TUPLE_ORIG, original, protocol);
@@ -95,13 +102,14 @@ export function encodeFlowFilter(filter: FlowFilter): Buffer {
 
 /** Whether a flow is what the filter asks for. */
 export function matchesFlow(filter: FlowFilter, flow: Flow): boolean {
-  const { family, protocol, original, reply, mark } = filter;
+  const { family, protocol, original, reply, mark, status } = filter;
   return (
     flow.family === family &&
     (protocol === undefined || flow.protocol === protocol) &&
     matchesTuple(original, flow.original) &&
     matchesTuple(reply, flow.reply) &&
-    (mark === undefined || (flow.mark & mark.mask) >>> 0 === mark.value)
+    (mark === undefined || (flow.mark & mark.mask) >>> 0 === mark.value) &&
+    (status === undefined || (flow.status & status.mask) >>> 0 === status.value)
   );
 }
 

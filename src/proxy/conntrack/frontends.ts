@@ -1,6 +1,7 @@
 /**
  * Which flows of Services are stale. Conntrack keeps a UDP flow on the endpoint it began with, or on
- * the bare frontend if there was none, for as long as packets come. As in kube-proxy's
+ * the bare frontend if there was none, for as long as packets come; so it does for two minutes with
+ * the SYN of a TCP connection that came before its Service. As in kube-proxy's
  * pkg/proxy/conntrack/cleanup.go a flow to a known frontend is stale when none of its endpoints
  * answers it. Unlike there, so is one that was led to an endpoint of a frontend that has none left,
  * or that is gone: a pod that gets the endpoint's address next is not to hear a stranger.
@@ -18,12 +19,16 @@ export type SweptProtocol = 'udp' | 'tcp';
 export interface FlowFrontend {
   readonly service: string;
   readonly frontend: Frontend;
-  /** `ip port` of every endpoint whose flows may go on. */
+  /** `ip port` of every endpoint whose flows may go on; of TCP that ends by itself only whether there is one. */
   readonly endpoints: ReadonlySet<string>;
 }
 
 /** nf_conntrack_common.h */
+export const IPS_SEEN_REPLY = 1 << 1;
 const IPS_DST_NAT = 1 << 5;
+
+const SOMEBODY: ReadonlySet<string> = new Set(['']);
+const NOBODY: ReadonlySet<string> = new Set();
 
 export const PROTOCOL_NUMBERS: Readonly<Record<SweptProtocol, number>> = { tcp: 6, udp: 17 };
 
@@ -34,14 +39,15 @@ export const PROTOCOL_NUMBERS: Readonly<Record<SweptProtocol, number>> = { tcp: 
  */
 export function flowFrontends(
   ports: readonly ResolvedPort[],
-  protocols: ReadonlySet<string>,
+  endsLedTcp: boolean,
 ): readonly FlowFrontend[] {
   return ports.flatMap(({ port, frontends, endpoints }) => {
-    if (!protocols.has(port.protocol)) return [];
+    if (port.protocol === 'sctp') return [];
     const keeping = endpoints.filter(
       ({ target }) => port.protocol === 'tcp' || target.isReady || target.isServing,
     );
-    const names = new Set(keeping.map(endpointKey));
+    const endsByItself = port.protocol === 'tcp' && !endsLedTcp;
+    const names = endsByItself ? anyOf(keeping) : new Set(keeping.map(endpointKey));
     return frontends.map(({ frontend }) => ({
       service: port.service,
       frontend,
@@ -80,13 +86,16 @@ export function frontendOfFlow<T>(
 }
 
 /**
- * Whether a flow to this frontend is answered by none of its endpoints. A TCP connection, and any
- * flow while there are no endpoints, counts only if it was led to one: what went out to a load
+ * Whether a flow to this frontend is answered by none of its endpoints. What was not led to one goes only
+ * where there is one now, a TCP connection only if nobody has answered at all: what went out to a load
  * balancer's own address may work there.
  */
-export function isStranded(flow: Flow, { endpoints }: FlowFrontend): boolean {
-  const wasLed = (flow.status & IPS_DST_NAT) !== 0;
-  if (!wasLed && (flow.protocol === PROTOCOL_NUMBERS.tcp || endpoints.size === 0)) return false;
+export function isStranded(flow: Flow, { endpoints }: FlowFrontend, endsLedTcp: boolean): boolean {
+  const isTcp = flow.protocol === PROTOCOL_NUMBERS.tcp;
+  if ((flow.status & IPS_DST_NAT) !== 0) {
+    return (!isTcp || endsLedTcp) && !endpoints.has(answererOf(flow));
+  }
+  if (endpoints.size === 0 || (isTcp && (flow.status & IPS_SEEN_REPLY) !== 0)) return false;
   return !endpoints.has(answererOf(flow));
 }
 
@@ -103,6 +112,10 @@ function answererOf({ reply }: Flow): string {
 /** The identity of the frontend in one address family. */
 export function flowFrontendKey({ frontend }: FlowFrontend): string {
   return frontendKey(frontend);
+}
+
+function anyOf(endpoints: readonly Endpoint[]): ReadonlySet<string> {
+  return endpoints.length > 0 ? SOMEBODY : NOBODY;
 }
 
 function endpointKey({ target, port }: Endpoint): string {

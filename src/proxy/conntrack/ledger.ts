@@ -10,7 +10,6 @@ import {
   flowFrontends,
   frontendOfFlow,
   isStranded,
-  type SweptProtocol,
   wasLedTo,
 } from './frontends.ts';
 
@@ -22,7 +21,7 @@ export type AcceptsNodePorts = (ip: IP) => boolean;
  * as the sync in progress makes them.
  */
 export class FrontendLedger {
-  readonly #protocols: ReadonlySet<SweptProtocol>;
+  readonly #endsLedTcp: boolean;
   readonly #committed = new Map<string, FlowFrontend>();
   /** Keys of the frontends of each Service that has any. */
   readonly #services = new Map<string, readonly string[]>();
@@ -31,13 +30,14 @@ export class FrontendLedger {
   /** Endpoints that a frontend has had since its flows were last swept. */
   readonly #former = new Map<string, FlowFrontend>();
 
-  constructor(protocols: ReadonlySet<SweptProtocol>) {
-    this.#protocols = protocols;
+  /** `endsLedTcp`: TCP connections to endpoints that are gone are stale too. */
+  constructor({ endsLedTcp }: { readonly endsLedTcp: boolean }) {
+    this.#endsLedTcp = endsLedTcp;
   }
 
   /** Notes what a Service is about to become. */
   note(service: string, ports: readonly ResolvedPort[]): void {
-    const frontends = flowFrontends(ports, this.#protocols);
+    const frontends = flowFrontends(ports, this.#endsLedTcp);
     const isUnknown = !this.#services.has(service) && !this.#pendingServices.has(service);
     if (frontends.length === 0 && isUnknown) return;
     this.#pendingServices.set(service, frontends);
@@ -62,7 +62,9 @@ export class FrontendLedger {
     for (const [service, frontends] of this.#pendingServices) this.#keep(service, frontends);
     this.#pendingServices.clear();
     this.#pending.clear();
-    const gone = [...before].flatMap(([key, entry]) => (this.#committed.has(key) ? [] : entry));
+    const gone = [...before].flatMap(([key, entry]) =>
+      this.#committed.has(key) || entry.frontend.protocol === 'tcp' ? [] : entry,
+    );
     const asked = [...gone, ...stranding];
     for (const entry of asked) {
       const known = before.get(flowFrontendKey(entry));
@@ -88,9 +90,9 @@ export class FrontendLedger {
     if (frontend === undefined) {
       const former = frontendOfFlow(flow, this.#former, accepted);
       if (former === undefined || !wasLedTo(flow, former.endpoints)) return false;
-    } else if (!isStranded(flow, frontend)) return false;
+    } else if (!isStranded(flow, frontend, this.#endsLedTcp)) return false;
     const pending = frontendOfFlow(flow, this.#pending, accepts);
-    return pending === undefined || isStranded(flow, pending);
+    return pending === undefined || isStranded(flow, pending, this.#endsLedTcp);
   }
 
   /** The NodePorts in the kernel. */

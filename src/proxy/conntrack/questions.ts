@@ -1,7 +1,7 @@
 import type { FlowFilter } from '../../kernel/types.ts';
 import type { IP, IPFamily } from '../../net/ip.ts';
 import type { Frontend } from '../claims.ts';
-import { PROTOCOL_NUMBERS, type SweptProtocol } from './frontends.ts';
+import { IPS_SEEN_REPLY, PROTOCOL_NUMBERS, type SweptProtocol } from './frontends.ts';
 
 /**
  * Each question has the kernel look through the whole table: some tens of nanoseconds an entry, on
@@ -12,12 +12,14 @@ const MOST_QUESTIONS = 16;
 /**
  * What to ask the kernel about the flows of some frontends of one protocol. It picks them by the
  * original destination: address and port on IPv4, the port on IPv6 (whose addresses it compares
- * wrongly, see encodeFlowFilter) and for NodePorts, which have many addresses.
+ * wrongly, see encodeFlowFilter) and for NodePorts, which have many addresses. `isUnanswered`: only flows
+ * without a reply.
  */
 export function planQuestions(
   family: IPFamily,
   protocol: SweptProtocol,
   frontends: Iterable<Frontend>,
+  isUnanswered = false,
 ): readonly FlowFilter[] {
   const wholePorts = new Set<number>();
   const addresses = new Map<string, { readonly destination: IP; readonly port: number }>();
@@ -27,7 +29,10 @@ export function planQuestions(
     if (frontend.kind === 'nodePort' || family === 6) wholePorts.add(port);
     else addresses.set(`${frontend.ip} ${port}`, { destination: frontend.ip, port });
   }
-  const scope = { family, protocol: PROTOCOL_NUMBERS[protocol] };
+  const scope = {
+    ...{ family, protocol: PROTOCOL_NUMBERS[protocol] },
+    ...(isUnanswered ? { status: { value: 0, mask: IPS_SEEN_REPLY } } : {}),
+  };
   const originals = [
     ...Array.from(wholePorts, (destinationPort) => ({ destinationPort })),
     ...[...addresses.values()]

@@ -103,7 +103,7 @@ class FamilyReconciler {
     this.#family = family;
     this.#options = options;
     this.#log = options.log.child({ family });
-    this.#ledger = new FrontendLedger(new Set(options.killsTcp ? PROTOCOLS : ['udp']));
+    this.#ledger = new FrontendLedger({ endsLedTcp: options.killsTcp });
     this.#runner = new BoundedFrequencyRunner(() => this.#round(), {
       minIntervalMs: MIN_INTERVAL_MS,
       retryIntervalMs: RETRY_MS,
@@ -137,7 +137,8 @@ class FamilyReconciler {
   }
 
   #ask(frontend: Frontend): void {
-    const waiting = frontend.protocol === 'udp' ? this.#due : this.#settling;
+    const settles = frontend.protocol === 'tcp' && this.#options.killsTcp;
+    const waiting = settles ? this.#settling : this.#due;
     waiting.set(frontendKey(frontend), frontend);
   }
 
@@ -181,7 +182,8 @@ class FamilyReconciler {
     const former = this.#nodePortTest(this.#formerNodePortIPs);
     const accepted = (ip: IP) => accepts(ip) || former(ip);
     for (const protocol of PROTOCOLS) {
-      for (const question of planQuestions(this.#family, protocol, frontends)) {
+      const isUnanswered = protocol === 'tcp' && !this.#options.killsTcp;
+      for (const question of planQuestions(this.#family, protocol, frontends, isUnanswered)) {
         if (this.#isStopped) return;
         await this.#deleteStale(question, (flow) => this.#ledger.isStale(flow, accepts, accepted));
       }

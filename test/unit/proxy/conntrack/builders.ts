@@ -8,6 +8,7 @@ import { parseService } from '../../../../src/proxy/service.ts';
 import { type ResolvedPort, resolvePort } from '../../../../src/proxy/state.ts';
 
 const NUMBERS = { tcp: 6, udp: 17, sctp: 132 } as const;
+const IPS_SEEN_REPLY = 1 << 1;
 const IPS_DST_NAT = 1 << 5;
 
 /** What the sync would program for one Service. */
@@ -27,8 +28,16 @@ export function resolved(
   return (entry?.ports ?? []).map((port) => resolvePort(port, records, claims, node));
 }
 
-/** A flow from 10.9.9.9 (or its twin); `to` and `by` are `ip port`. Not translated without `by`. */
-export function flow(protocol: keyof typeof NUMBERS, to: string, by = to): Flow {
+/**
+ * A flow from 10.9.9.9 (or its twin); `to` and `by` are `ip port`. Without `by` not translated; answered
+ * all the same if so said.
+ */
+export function flow(
+  protocol: keyof typeof NUMBERS,
+  to: string,
+  by = to,
+  isAnswered = to !== by,
+): Flow {
   const [destination, destinationPort] = endpoint(to);
   const [source, sourcePort] = endpoint(by);
   const client = parseIP(ipFamily(destination) === 4 ? '10.9.9.9' : 'fd00:9::9');
@@ -38,7 +47,7 @@ export function flow(protocol: keyof typeof NUMBERS, to: string, by = to): Flow 
     protocol: NUMBERS[protocol],
     original: { source: client, sourcePort: 4000, destination, destinationPort },
     reply: { source, sourcePort, destination: client, destinationPort: 4000 },
-    status: to === by ? 0 : IPS_DST_NAT,
+    status: (to === by ? 0 : IPS_DST_NAT) | (isAnswered ? IPS_SEEN_REPLY : 0),
     mark: 0,
     key: { ...key, id: undefined, zone: undefined },
   };

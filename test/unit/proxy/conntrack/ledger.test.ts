@@ -2,7 +2,6 @@ import { describe, expect, test } from 'vitest';
 import type { EndpointSlice, Service } from '../../../../src/kube/types.ts';
 import { type IP, parseIP } from '../../../../src/net/ip.ts';
 import { frontendKey } from '../../../../src/proxy/claims.ts';
-import type { SweptProtocol } from '../../../../src/proxy/conntrack/frontends.ts';
 import { FrontendLedger } from '../../../../src/proxy/conntrack/ledger.ts';
 import { type EndpointText, service, slice } from '../../../support/proxy-objects.ts';
 import { flow, resolved } from './builders.ts';
@@ -43,8 +42,8 @@ function endpoints(service: string, ...texts: readonly EndpointText[]): Endpoint
   return slice({ service, endpoints: texts, ports });
 }
 
-function committed(protocols: readonly SweptProtocol[], object: Service, slices: EndpointSlice[]) {
-  const ledger = new FrontendLedger(new Set(protocols));
+function committed(endsLedTcp: boolean, object: Service, slices: EndpointSlice[]) {
+  const ledger = new FrontendLedger({ endsLedTcp });
   ledger.note('ns/all', resolved(object, slices));
   ledger.commit(true);
   return ledger;
@@ -70,26 +69,39 @@ describe('which flows are stale', () => {
   });
 
   test.each(rows)('udp swept: %s to %s answered by %s', (protocol, to, by) => {
-    const ledger = committed(['udp'], everywhere(), slices);
+    const ledger = committed(false, everywhere(), slices);
     const isGood = by === `${SERVING} 8080`;
-    const want = protocol === 'udp' && isFrontend(to) && !isGood;
+    const isSwept = protocol === 'udp' || (protocol === 'tcp' && by === undefined);
+    const want = isSwept && isFrontend(to) && !isGood;
     expect(ledger.isStale(flow(protocol, to, by), acceptsNodePorts)).toBe(want);
   });
 
   test.each(rows)('tcp swept too: %s to %s answered by %s', (protocol, to, by) => {
-    const ledger = committed(['udp', 'tcp'], everywhere(), slices);
-    const isGood =
-      by === `${SERVING} 8080` ||
-      (protocol === 'tcp' && (by === `${NOT_SERVING} 8080` || by === undefined));
+    const ledger = committed(true, everywhere(), slices);
+    const isGood = by === `${SERVING} 8080` || (protocol === 'tcp' && by === `${NOT_SERVING} 8080`);
     const want = protocol !== 'sctp' && isFrontend(to) && !isGood;
     expect(ledger.isStale(flow(protocol, to, by), acceptsNodePorts)).toBe(want);
+  });
+
+  test.each([true, false])(
+    'a TCP connection that somebody else answers goes on (%s)',
+    (endsLedTcp) => {
+      const ledger = committed(endsLedTcp, everywhere(), slices);
+      const elsewhere = flow('tcp', `${VIPS[1]} 80`, undefined, true);
+      expect(ledger.isStale(elsewhere, acceptsNodePorts)).toBe(false);
+    },
+  );
+
+  test('a SYN from before waits for endpoints', () => {
+    const ledger = committed(false, everywhere(), []);
+    expect(ledger.isStale(flow('tcp', `${VIPS[0]} 80`), acceptsNodePorts)).toBe(false);
   });
 
   test.each([
     { name: 'to an address that accepts no NodePorts', to: '192.168.0.2 30080' },
     { name: 'through this node to somebody else', to: '203.0.113.9 30080' },
   ])('a flow $name is not ours', ({ to }) => {
-    const ledger = committed(['udp'], everywhere(), slices);
+    const ledger = committed(false, everywhere(), slices);
     expect(ledger.isStale(flow('udp', to), acceptsNodePorts)).toBe(false);
     expect(ledger.isStale(flow('udp', to, `${DELETED} 8080`), acceptsNodePorts)).toBe(false);
   });
@@ -100,7 +112,7 @@ describe('which flows are stale', () => {
     { name: 'one that is about to end', texts: [draining('10.0.0.4')], want: true },
     { name: 'the one that answers, about to end', texts: [draining(DELETED)], want: false },
   ])('endpoints: $name', ({ texts, want }) => {
-    const ledger = committed(['udp'], everywhere(), [endpoints('all', ...texts)]);
+    const ledger = committed(false, everywhere(), [endpoints('all', ...texts)]);
     const stale = VIPS.map((vip) => flow('udp', `${vip} 80`, `${DELETED} 8080`));
     expect(stale.map((entry) => ledger.isStale(entry, acceptsNodePorts))).toEqual(
       stale.map(() => want),
@@ -114,14 +126,14 @@ describe('which flows are stale', () => {
       internalTrafficPolicy: 'Local',
       externalTrafficPolicy: 'Local',
     } as const;
-    const ledger = committed(['udp'], { ...local, spec }, slices);
+    const ledger = committed(false, { ...local, spec }, slices);
     for (const to of [...VIPS.map((vip) => `${vip} 80`), `${NODE} 30080`]) {
       expect(ledger.isStale(flow('udp', to, `${SERVING} 8080`), acceptsNodePorts)).toBe(false);
     }
   });
 
   test('an endpoint of the sync in progress may answer already', () => {
-    const ledger = committed(['udp'], everywhere(), slices);
+    const ledger = committed(false, everywhere(), slices);
     const early = flow('udp', `${VIPS[0]} 80`, '10.0.0.9 8080');
     ledger.note('ns/all', resolved(everywhere(), [endpoints('all', SERVING, '10.0.0.9')]));
     expect(ledger.isStale(early, acceptsNodePorts)).toBe(false);
@@ -165,7 +177,7 @@ describe('which frontends a commit asks about', () => {
       want: ALL,
     },
   ])('$name', ({ before, after, want }) => {
-    const ledger = new FrontendLedger(new Set(['udp']));
+    const ledger = new FrontendLedger({ endsLedTcp: false });
     note(ledger, dns('172.30.0.10'), ...before);
     ledger.commit(true);
     note(ledger, dns('172.30.0.10'), ...after);
@@ -173,7 +185,7 @@ describe('which frontends a commit asks about', () => {
   });
 
   test('a Service gains an address, a port and a NodePort', () => {
-    const ledger = new FrontendLedger(new Set(['udp']));
+    const ledger = new FrontendLedger({ endsLedTcp: false });
     note(ledger, dns('172.30.0.10'), SERVING);
     ledger.commit(true);
     const more = dns('172.30.0.10', {
@@ -188,7 +200,7 @@ describe('which frontends a commit asks about', () => {
   });
 
   test('a full sync asks about all there are and were', () => {
-    const ledger = new FrontendLedger(new Set(['udp']));
+    const ledger = new FrontendLedger({ endsLedTcp: false });
     note(ledger, dns('172.30.0.10'), SERVING);
     note(ledger, service('gone', '172.30.0.11', { ports: dns('').spec.ports ?? [] }), SERVING);
     expect(asked(ledger, true)).toEqual(['172.30.0.10 udp 53', '172.30.0.11 udp 53']);
@@ -202,7 +214,7 @@ describe('which frontends a commit asks about', () => {
     const older = dns('172.30.0.10');
     const newer = service('newer', '172.30.0.10', { ports: dns('').spec.ports ?? [] });
     for (const isGiverFirst of [true, false]) {
-      const ledger = new FrontendLedger(new Set(['udp']));
+      const ledger = new FrontendLedger({ endsLedTcp: false });
       note(ledger, older, DELETED);
       ledger.commit(true);
       if (isGiverFirst) ledger.note('ns/dns', []);
@@ -221,7 +233,7 @@ describe('which frontends a commit asks about', () => {
       ledger.isStale(flow('udp', to, by), acceptsNodePorts);
 
     test('with its Service takes flows to its endpoints along, and no others', () => {
-      const ledger = committed(['udp'], everywhere(), [endpoints('all', SERVING)]);
+      const ledger = committed(false, everywhere(), [endpoints('all', SERVING)]);
       ledger.note('ns/all', []);
       expect(asked(ledger)).toEqual([...VIPS.map((vip) => `${vip} udp 80`), 'udp 30080'].sort());
       for (const to of [...VIPS.map((vip) => `${vip} 80`), `${NODE} 30080`]) {
@@ -249,7 +261,7 @@ describe('which frontends a commit asks about', () => {
       ],
     ] as const)('%s alone: the others keep theirs', (_name, change, to) => {
       const [object, slices] = [everywhere(), [endpoints('all', SERVING)]];
-      const ledger = committed(['udp'], object, slices);
+      const ledger = committed(false, object, slices);
       ledger.note('ns/all', resolved({ ...object, spec: change(object.spec) }, slices));
       expect(asked(ledger)).toHaveLength(1);
       expect(stale(ledger, to)).toBe(true);
@@ -257,7 +269,7 @@ describe('which frontends a commit asks about', () => {
     });
 
     test('step by step takes along flows to endpoints of all steps that were not swept', () => {
-      const ledger = new FrontendLedger(new Set(['udp']));
+      const ledger = new FrontendLedger({ endsLedTcp: false });
       note(ledger, dns('172.30.0.10'), SERVING, DELETED);
       ledger.commit(true);
       note(ledger, dns('172.30.0.10'), SERVING);
@@ -274,7 +286,7 @@ describe('which frontends a commit asks about', () => {
     });
 
     test('and comes back keeps what its endpoints answer', () => {
-      const ledger = new FrontendLedger(new Set(['udp']));
+      const ledger = new FrontendLedger({ endsLedTcp: false });
       note(ledger, dns('172.30.0.10'), SERVING);
       ledger.commit(true);
       ledger.note('ns/dns', []);
@@ -286,7 +298,7 @@ describe('which frontends a commit asks about', () => {
     });
 
     test('leaves TCP connections to what ends them', () => {
-      const ledger = committed(['udp', 'tcp'], everywhere(), [endpoints('all', SERVING)]);
+      const ledger = committed(true, everywhere(), [endpoints('all', SERVING)]);
       ledger.note('ns/all', []);
       ledger.commit(false);
       expect(ledger.isStale(flow('tcp', `${VIPS[0]} 80`, own), acceptsNodePorts)).toBe(false);
@@ -294,7 +306,7 @@ describe('which frontends a commit asks about', () => {
   });
 
   test('flows to an address that accepts NodePorts no more', () => {
-    const ledger = committed(['udp'], everywhere(), [endpoints('all', SERVING)]);
+    const ledger = committed(false, everywhere(), [endpoints('all', SERVING)]);
     ledger.noteFormerNodePorts();
     const none = () => false;
     const led = flow('udp', `${NODE} 30080`, `${SERVING} 8080`);
@@ -305,7 +317,7 @@ describe('which frontends a commit asks about', () => {
   });
 
   test('the NodePorts there are', () => {
-    const ledger = committed(['udp'], everywhere(), [endpoints('all', SERVING)]);
-    expect(ledger.nodePorts().map(frontendKey)).toEqual(['udp 30080']);
+    const ledger = committed(false, everywhere(), [endpoints('all', SERVING)]);
+    expect(ledger.nodePorts().map(frontendKey)).toEqual(['tcp 30080', 'udp 30080']);
   });
 });

@@ -50,5 +50,7 @@ test.each<{ name: string; family?: IPFamily; frontends: readonly Frontend[]; wan
 test('many frontends are one question for all flows of the protocol', () => {
   expect(planQuestions(4, 'udp', many(16))).toHaveLength(16);
   expect(planQuestions(4, 'udp', many(17))).toEqual([{ family: 4, protocol: 17 }]);
-  expect(planQuestions(4, 'tcp', [vip('172.30.0.1', 80, 'tcp')])).toMatchObject([{ protocol: 6 }]);
+  const tcp = [vip('172.30.0.1', 80, 'tcp')];
+  expect(planQuestions(4, 'tcp', tcp)).toMatchObject([{ protocol: 6 }]);
+  expect(planQuestions(4, 'tcp', tcp, true)).toMatchObject([{ status: { value: 0, mask: 2 } }]);
 });
