@@ -1,6 +1,6 @@
+import { wrapped } from '../util/text-layout.ts';
 import type { MatrixChange, MatrixEntry } from './matrix.ts';
 
-const WIDTH = 80;
 const INDENT = '    ';
 
 /** Per destination and port, who may connect: lines that fit 80 columns as far as names allow. */
@@ -32,7 +32,8 @@ function rowText(row: readonly MatrixEntry[]): string {
   const denied = row.filter((entry) => !entry.allowed).map(({ from }) => from);
   const [first] = row;
   const place = first === undefined ? '' : placeOf(first);
-  return `${place}\n${wrapped(sourcesText(allowed, denied))}`;
+  const sources = wrapped(sourcesText(allowed, denied), { first: INDENT, next: `${INDENT}  ` });
+  return `${[place, ...sources].join('\n')}\n`;
 }
 
 /** The shorter of both lists. */
@@ -41,17 +42,4 @@ function sourcesText(allowed: readonly string[], denied: readonly string[]): str
   if (allowed.length === 0) return 'from no pod';
   if (denied.length < allowed.length) return `from every pod but ${denied.join(', ')}`;
   return `from ${allowed.join(', ')}`;
-}
-
-function wrapped(text: string): string {
-  const lines: string[] = [];
-  let line = INDENT;
-  for (const word of text.split(' ')) {
-    if (line.length + word.length > WIDTH && line.trim() !== '') {
-      lines.push(line.trimEnd());
-      line = `${INDENT}  `;
-    }
-    line += `${word} `;
-  }
-  return `${[...lines, line.trimEnd()].join('\n')}\n`;
 }

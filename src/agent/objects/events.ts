@@ -1,8 +1,9 @@
 /**
  * Events of events.k8s.io/v1, as kube-proxy sends them (k8s.io/client-go/tools/events): short notes
- * on a Node or Service for people who look at it. Best effort: losing one changes nothing.
+ * on a Node, Service or Pod for people who look at it. Best effort: losing one changes nothing.
  */
 import type { ApiClient } from '../../kube/api/client.ts';
+import { Allowance } from '../../util/allowance.ts';
 import type { Clock } from '../../util/clock.ts';
 import { toError } from '../../util/errors.ts';
 import type { Logger } from '../../util/log.ts';
@@ -10,9 +11,11 @@ import type { Logger } from '../../util/log.ts';
 export interface EventNote {
   /** `namespace` is empty for a Node. */
   readonly about: {
-    readonly kind: 'Node' | 'Service';
+    readonly kind: 'Node' | 'Service' | 'Pod';
     readonly namespace: string;
     readonly name: string;
+    /** By which kubectl describe finds events of a Pod. */
+    readonly uid?: string | undefined;
   };
   readonly type: 'Normal' | 'Warning';
   /** One word, constant: `Starting`. */
@@ -58,13 +61,13 @@ export class ApiEvents implements EventSink {
   readonly #options: ApiEventsOptions;
   /** When each note of the last minutes was sent. */
   readonly #sentAt = new Map<string, number>();
-  #allowance = BURST;
-  #refilledAt: number;
+  readonly #allowance: Allowance;
   #last: Promise<void> = Promise.resolve();
 
   constructor(options: ApiEventsOptions) {
     this.#options = options;
-    this.#refilledAt = options.clock.elapsed();
+    const { clock } = options;
+    this.#allowance = new Allowance({ clock, burst: BURST, refillMs: REFILL_MS });
   }
 
   send(note: EventNote): void {
@@ -77,13 +80,9 @@ export class ApiEvents implements EventSink {
 
   #isAllowed({ about, reason, note }: EventNote): boolean {
     const now = this.#options.clock.elapsed();
-    const refill = Math.floor((now - this.#refilledAt) / REFILL_MS);
-    this.#refilledAt += refill * REFILL_MS;
-    this.#allowance = Math.min(BURST, this.#allowance + refill);
     for (const [key, at] of this.#sentAt) if (now - at >= SAME_AGAIN_MS) this.#sentAt.delete(key);
     const key = JSON.stringify([about, reason, note]);
-    if (this.#allowance === 0 || this.#sentAt.has(key)) return false;
-    this.#allowance--;
+    if (this.#sentAt.has(key) || !this.#allowance.take()) return false;
     this.#sentAt.set(key, now);
     return true;
   }
@@ -106,7 +105,7 @@ export function renderEvent(
   nodeName: string,
   nowMs: number,
 ) {
-  const { kind, namespace, name } = about;
+  const { kind, namespace, name, uid } = about;
   const isNamespaced = namespace !== '';
   const stamp = (BigInt(nowMs) * 1_000_000n).toString(16);
   return {
@@ -128,8 +127,8 @@ export function renderEvent(
       apiVersion: 'v1',
       kind,
       name,
-      // kube-proxy knows neither object's real uid and sends the name in its place.
-      uid: isNamespaced ? `${namespace}/${name}` : name,
+      // kube-proxy knows no real uid of a Node or Service and sends the name in its place.
+      uid: uid ?? (isNamespaced ? `${namespace}/${name}` : name),
       ...(isNamespaced ? { namespace } : {}),
     },
   };

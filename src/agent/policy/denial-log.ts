@@ -1,0 +1,87 @@
+import { openConntrack } from '../../kernel/conntrack.ts';
+import { openPacketLog, type PacketLog } from '../../kernel/packet-log.ts';
+import type { Conntrack } from '../../kernel/types.ts';
+import type { LoggedPacket } from '../../netlink/nflog/logged-packet.ts';
+import { DENIED_LOG_GROUP } from '../../policy/log-group.ts';
+import type { PolicyWorld } from '../../policy/world.ts';
+import { Reminder } from '../../util/complaints.ts';
+import type { Logger } from '../../util/log.ts';
+import { BoundedFrequencyRunner } from '../../util/runner.ts';
+import type { AgentContext } from '../context.ts';
+import type { EventSink } from '../objects/events.ts';
+import { DenialEvents } from './denial-events.ts';
+import { type DenialCounts, Denials, type ToldDenial } from './denials.ts';
+
+export interface DenialLog {
+  /** Those with a number above `after`, oldest first, as far as they are kept. */
+  recent(after?: number): readonly ToldDenial[];
+  counts(): DenialCounts & { /** Not read in time. */ readonly lost: number };
+}
+
+export interface DenialLogOptions {
+  /** The policies of now. */
+  readonly world: () => PolicyWorld;
+  readonly uidOf: (pod: string) => string | undefined;
+  readonly events: EventSink;
+}
+
+/** Where another process has the group. */
+const RETRY_MS = 30_000;
+const REMIND_MS = 3_600_000;
+
+/** Tells of connections that policies deny, from now until the agent ends. */
+export function startDenialLog(
+  { clock, log: parent, lifecycle }: Pick<AgentContext, 'clock' | 'log' | 'lifecycle'>,
+  { world, uidOf, events }: DenialLogOptions,
+): DenialLog {
+  const log = parent.child({ component: 'policy' });
+  const told = new DenialEvents({ events, clock, uidOf });
+  const conntrack = openConntrack();
+  const denials = new Denials({
+    ...{ world, clock, log },
+    flowOf: (packet) => conntrack.flowOf(packet),
+    onTold: (denial) => told.tell(denial),
+  });
+  const source = new Source((packets) => denials.add(packets), clock, log);
+  lifecycle.onShutdown('denied connections', () => source.close(conntrack));
+  return {
+    recent: (after) => denials.recent(after),
+    counts: () => ({ ...denials.counts, lost: source.lost }),
+  };
+}
+
+/** Binds the group, again and again while somebody else has it. */
+class Source {
+  readonly #runner: BoundedFrequencyRunner;
+  #packets: PacketLog | undefined;
+
+  constructor(
+    listener: (packets: readonly LoggedPacket[]) => void,
+    clock: AgentContext['clock'],
+    log: Logger,
+  ) {
+    const reminder = new Reminder(clock, REMIND_MS);
+    const bind = () => {
+      this.#packets ??= openPacketLog({ group: DENIED_LOG_GROUP }, listener);
+      return Promise.resolve();
+    };
+    this.#runner = new BoundedFrequencyRunner(async () => bind(), {
+      ...{ minIntervalMs: RETRY_MS, retryIntervalMs: RETRY_MS, clock },
+      onError: (err) => {
+        const message = 'denied connections are not told: the log group is not to be had';
+        if (reminder.isDue(err.message)) log.warn({ err, group: DENIED_LOG_GROUP }, message);
+      },
+    });
+    this.#runner.trigger();
+  }
+
+  get lost(): number {
+    return this.#packets?.lost ?? 0;
+  }
+
+  async close(conntrack: Conntrack): Promise<void> {
+    await this.#runner.stop();
+    this.#packets?.close();
+    conntrack.close();
+  }
+}
