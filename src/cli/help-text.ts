@@ -110,7 +110,8 @@ A connection is "shop/cart -> shop/db:5432/tcp"; instead of a pod it can name no
 address, and end in /udp, /sctp or /icmp. A line of --probes is
   {"from":"shop/cart","to":"shop/db","protocol":"TCP","port":5432}
 with "allowed":true or false where an answer is expected, "family":6 for IPv6. Answers come in the
-same order. Without a question the command prints who may connect to whom.
+same order. Without a question the command prints who may connect to whom, at the ports that
+containers declare (TCP 80 of a pod without any) and those that policies name for it.
 
 Exit codes: 0 all as expected and nothing differs, 1 not as expected or something differs,
 2 a probe names nobody, or files or command line are wrong.`;

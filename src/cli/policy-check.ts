@@ -22,6 +22,7 @@ import {
 import { type PolicyWorld, policyWorld } from '../policy/world.ts';
 import { DecodeError } from '../util/errors.ts';
 import { wantsJson } from './output-flag.ts';
+import { withPolicyPorts } from './policy-ports.ts';
 import { UsageError } from './usage.ts';
 
 export interface PolicyCheckEffects {
@@ -95,12 +96,21 @@ function usage<T>(where: string, parse: () => T): T {
 async function readWorld(directory: string, effects: PolicyCheckEffects): Promise<PolicyWorld> {
   const manifests = await effects.readManifests(directory, KINDS);
   if (manifests.problems.length > 0) throw new UsageError(manifests.problems.join('\n'));
-  const world = policyWorld({
-    pods: manifests.of(pods),
-    namespaces: manifests.of(namespaces),
-    nodes: manifests.of(nodes()),
+  const policies = {
     networkPolicies: manifests.of(networkPolicies),
     clusterNetworkPolicies: manifests.of(clusterNetworkPolicies),
+  };
+  const withPorts = withPolicyPorts(manifests.of(pods), policies);
+  if (withPorts.leftOut > 0) {
+    effects.printError(
+      `weft: a pod has too many ports in policies; who may connect leaves ${withPorts.leftOut} out: ask with --probe\n`,
+    );
+  }
+  const world = policyWorld({
+    pods: withPorts.pods,
+    namespaces: manifests.of(namespaces),
+    nodes: manifests.of(nodes()),
+    ...policies,
   });
   for (const { policy, problem } of world.evaluator.problems()) {
     effects.printError(`weft: ClusterNetworkPolicy ${policy}: ${problem}\n`);
