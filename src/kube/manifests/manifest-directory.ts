@@ -2,6 +2,7 @@ import { lstat, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { IoError, toError } from '../../util/errors.ts';
 import { isMissing } from '../../util/files.ts';
+import { MOST_FILE_BYTES } from './limits.ts';
 
 /** Identifies one version of a file without reading it. */
 export interface FileStamp {
@@ -40,6 +41,7 @@ async function stampFile(path: string): Promise<FileStamp | undefined> {
     // Reading a FIFO or a device may never end.
     if (!found.isFile()) throw new IoError('is not a regular file');
     const { dev, ino, size, mtimeNs, ctimeNs, mtimeMs } = found;
+    if (size > MOST_FILE_BYTES) throw new IoError(`is larger than ${MOST_FILE_BYTES >> 20} MiB`);
     return {
       inode: ino,
       modifiedAtMs: Number(mtimeMs),

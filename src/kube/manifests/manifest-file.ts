@@ -6,6 +6,7 @@ import { asRecord } from '../api/watch-event.ts';
 import { FieldError, type FieldPath, formatPath, ObjectReader } from '../fields.ts';
 import { apiVersionOf, objectKey, type Resource, type ResourceKind } from '../resources.ts';
 import type { KubernetesObject } from '../types.ts';
+import { repeatedKey, whyNoJson, whyNoYaml } from './limits.ts';
 import { type ItemKind, type Piece, splitManifest } from './manifest-pieces.ts';
 
 /** What of a resource it takes to read a file; `kindId` where it is not the one that the file says. */
@@ -86,12 +87,19 @@ function parsePiece(piece: Piece, wanted: WantedKinds): ParsedPiece {
   return parseAsJson(piece, wanted) ?? parseAsYaml(piece, wanted);
 }
 
+function refuse(piece: Piece, reason: string | undefined): void {
+  if (reason === undefined) return;
+  const { lines, characters } = piece.before();
+  throw new ManifestError({ line: lines + 1, column: characters + 1, key: '' }, reason);
+}
+
 /**
  * JSON is YAML too, but JSON.parse is many times faster. Undefined for everything that is not
  * flawless: only the YAML parser knows positions.
  */
 function parseAsJson(piece: Piece, wanted: WantedKinds): ParsedPiece | undefined {
   if (!/^\s*[[{]/.test(piece.text)) return undefined;
+  refuse(piece, whyNoJson(piece.text));
   const value = parseJson(piece.text);
   if (value === undefined) return undefined;
   const found = new Collected(wanted);
@@ -106,8 +114,9 @@ function parseAsJson(piece: Piece, wanted: WantedKinds): ParsedPiece | undefined
 
 function parseAsYaml(piece: Piece, wanted: WantedKinds): ParsedPiece {
   const found = new Collected(wanted);
+  refuse(piece, whyNoYaml(piece.text));
   const lineCounter = new LineCounter();
-  const options = { lineCounter, prettyErrors: false, merge: true };
+  const options = { lineCounter, prettyErrors: false, merge: true, uniqueKeys: false };
   try {
     // An empty stream is an array with a property, and has no documents.
     for (const document of [...parseAllDocuments(piece.text, options)]) {
@@ -139,18 +148,25 @@ class PlacedError extends DecodeError {
 
 function collectDocument(document: Document.Parsed, piece: Piece, found: Collected): void {
   const broken = document.errors[0];
-  if (broken !== undefined) throw new PlacedError(broken.pos[0], '', broken.message);
+  if (broken !== undefined) throw new PlacedError(broken.pos[0], '', reasonOf(broken));
   try {
+    const repeated = repeatedKey(document);
+    if (repeated !== undefined) throw new PlacedError(repeated, '', 'Map keys must be unique');
     const value: unknown = document.toJS();
     if (value !== null && value !== undefined) found.collect(value, piece.path, piece.itemKind);
   } catch (thrown) {
+    if (thrown instanceof PlacedError) throw thrown;
     if (thrown instanceof FieldError) {
       const offset = offsetOf(document, thrown.path.slice(piece.path.length));
       throw new PlacedError(offset, formatPath(thrown.path), thrown.reason);
     }
-    // Aliases without an anchor, or too many of them.
-    throw new PlacedError(document.range[0], '', toError(thrown).message);
+    // Aliases without an anchor, or too many of them; blocks too deep for the parser.
+    throw new PlacedError(document.range[0], '', reasonOf(toError(thrown)));
   }
+}
+
+function reasonOf({ message }: Error): string {
+  return message.startsWith('Maximum call stack') ? 'is nested too deeply' : message;
 }
 
 /** Where the value at `path` starts, or its nearest ancestor that is written down. */
