@@ -1,6 +1,7 @@
-import { type Cidr, cidrFamily, containsCidr, hostCidr } from '../net/cidr.ts';
+import { type Cidr, cidrFamily, containsCidr, containsIP } from '../net/cidr.ts';
 import type { IP } from '../net/ip.ts';
 import { PrefixBook } from '../net/prefix-book.ts';
+import { settleDisputes } from './disputes.ts';
 import type { FabricNode } from './nodes.ts';
 
 /** Networks that are nobody's podCIDR. */
@@ -21,31 +22,38 @@ export interface Claims {
   readonly refused: ReadonlyMap<string, readonly string[]>;
 }
 
-/** So many Nodes with addresses in a podCIDR are right, and the podCIDR is wrong. */
-const MOST_MISPLACED = 1;
-
 /**
  * Gives each podCIDR to one Node: of those that want the same addresses, the oldest, by creation, then
  * uid, then name. Nobody gets addresses of Nodes, of this node's links, of Services, or outside the
- * configured networks of the cluster: a route for them would take traffic from where it belongs. Only
- * the address of a single younger Node takes no podCIDR away, as a Node says itself what its addresses
- * are: then that address is not used.
+ * configured networks of the cluster: a route for them would take traffic from where it belongs. What a
+ * single Node says of its addresses takes no podCIDR away (see disputes.ts).
  */
 export function claimPodCIDRs(nodes: Iterable<FabricNode>, reserved: Reserved): Claims {
   const byAge = [...nodes].toSorted(compareAge);
-  const books = readBooks(byAge, reserved);
+  const reasonAgainst = withReserved(reserved);
+  const wanted = new Map(
+    byAge.map((node) => [
+      node,
+      node.podCIDRs.filter(
+        (cidr) => !hasOwnAddress(node, cidr) && reasonAgainst(cidr) === undefined,
+      ),
+    ]),
+  );
+  const { strays, addressIn } = settleDisputes(byAge, wanted);
+  const owners = new PrefixBook<string>();
+  const addresses = new Map<IP, string>();
   const owned = new Map<string, readonly Cidr[]>();
   const misplaced = new Map<string, ReadonlySet<IP>>();
   const refused = new Map<string, readonly string[]>();
   for (const node of byAge) {
-    const reasons: string[] = [];
-    const strays = claimAddresses(node, books, reasons);
-    if (strays.size > 0) misplaced.set(node.name, strays);
+    const stray = strays.get(node);
+    const reasons = addressReasons(node, stray, addresses);
+    if (stray !== undefined) misplaced.set(node.name, new Set(stray.keys()));
     const own = node.podCIDRs.filter((cidr) => {
       const reason =
-        outsideOf(reserved.clusterCIDRs, cidr) ??
-        overlap(books.taken.overlapping(cidr) ?? addressIn(cidr, books)) ??
-        claimFor(node.name, cidr, books.owners);
+        reasonAgainst(cidr) ??
+        overlap(nameText(addressIn(cidr))) ??
+        claimFor(node.name, cidr, owners);
       if (reason !== undefined) reasons.push(`podCIDR ${cidr} ${reason}`);
       return reason === undefined;
     });
@@ -55,60 +63,38 @@ export function claimPodCIDRs(nodes: Iterable<FabricNode>, reserved: Reserved): 
   return { owned, misplaced, refused };
 }
 
-interface Books {
-  readonly taken: PrefixBook<string>;
-  /** Whose a podCIDR is, of the Nodes that were looked at. */
-  readonly owners: PrefixBook<string>;
-  /** Names of the Nodes that were looked at, by their addresses that are used. */
-  readonly settled: PrefixBook<string>;
-  /** The same of all Nodes, whether they are used or not. */
-  readonly said: PrefixBook<string>;
-  /** Names of the Nodes that have an address in a network that is somebody's podCIDR. */
-  readonly inside: ReadonlyMap<Cidr, ReadonlySet<string>>;
+/** Why a network is no podCIDR, whatever Nodes say. */
+function withReserved({ clusterCIDRs, taken }: Reserved): (cidr: Cidr) => string | undefined {
+  const book = new PrefixBook<string>();
+  for (const { cidr, what } of taken) book.set(cidr, what);
+  return (cidr) => outsideOf(clusterCIDRs, cidr) ?? overlap(book.overlapping(cidr));
 }
 
-function readBooks(nodes: readonly FabricNode[], reserved: Reserved): Books {
-  const taken = new PrefixBook<string>();
-  for (const { cidr, what } of reserved.taken) taken.set(cidr, what);
-  const wanted = new PrefixBook<Cidr>();
-  for (const cidr of nodes.flatMap(({ podCIDRs }) => podCIDRs)) wanted.set(cidr, cidr);
-  const said = new PrefixBook<string>();
-  const inside = new Map<Cidr, Set<string>>();
-  for (const { name, addresses } of nodes) {
-    for (const ip of Object.values(addresses)) {
-      said.set(hostCidr(ip), name);
-      const cidr = wanted.longestMatch(ip);
-      if (cidr !== undefined) inside.set(cidr, (inside.get(cidr) ?? new Set()).add(name));
-    }
-  }
-  return { taken, owners: new PrefixBook(), settled: new PrefixBook(), said, inside };
+function hasOwnAddress({ addresses }: FabricNode, cidr: Cidr): boolean {
+  const own = addresses[cidrFamily(cidr)];
+  return own !== undefined && containsIP(cidr, own);
 }
 
-/** Gives the addresses of the Node that are those of an older one's pods. */
-function claimAddresses(
+/** What is wrong with the addresses; notes those that nobody had before. */
+function addressReasons(
   { name, addresses }: FabricNode,
-  { owners, settled }: Books,
-  reasons: string[],
-): ReadonlySet<IP> {
-  const strays = new Set<IP>();
-  for (const ip of Object.values(addresses)) {
-    const owner = owners.longestMatch(ip);
-    const other = settled.get(hostCidr(ip));
+  strays: ReadonlyMap<IP, string> | undefined,
+  known: Map<IP, string>,
+): string[] {
+  return Object.values(addresses).flatMap((ip) => {
+    const owner = strays?.get(ip);
     if (owner !== undefined) {
-      strays.add(ip);
-      reasons.push(`InternalIP ${ip} is not used: it is in the podCIDR of node ${owner}`);
-    } else if (other === undefined) settled.set(hostCidr(ip), name);
-    else
-      reasons.push(`InternalIP ${ip} is that of node ${other} too: delete the Node that is gone`);
-  }
-  return strays;
+      return `InternalIP ${ip} is not used: it is in the podCIDR of node ${owner}`;
+    }
+    const other = known.get(ip);
+    if (other === undefined) known.set(ip, name);
+    return other === undefined
+      ? []
+      : `InternalIP ${ip} is that of node ${other} too: delete the Node that is gone`;
+  });
 }
 
-/** Whose address keeps the network from being a podCIDR. */
-function addressIn(cidr: Cidr, { settled, said, inside }: Books): string | undefined {
-  // Those in a smaller podCIDR are not counted for this one.
-  const isTolerable = inside.get(cidr)?.size === MOST_MISPLACED;
-  const name = settled.overlapping(cidr) ?? (isTolerable ? undefined : said.overlapping(cidr));
+function nameText(name: string | undefined): string | undefined {
   return name === undefined ? undefined : `the address of node ${name}`;
 }
 

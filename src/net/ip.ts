@@ -122,6 +122,14 @@ export function compareIP(a: IP, b: IP): number {
   return 0;
 }
 
+/** How many bits two addresses of one family begin with alike. */
+export function commonBits(a: IP, b: IP): number {
+  const [left, right] = [ipToBytes(a), ipToBytes(b)];
+  const at = left.findIndex((byte, i) => byte !== right[i]);
+  if (at < 0) return 8 * left.length;
+  return 8 * at + Math.clz32((left[at] ?? 0) ^ (right[at] ?? 0)) - 24;
+}
+
 /** 127.0.0.0/8 or ::1. */
 export function isLoopback(ip: IP): boolean {
   return isIPv4(ip) ? ip.startsWith('127.') : ip === '::1';

@@ -61,6 +61,7 @@ describe('what is nobody’s podCIDR', () => {
     const nodes = [
       fabricNode('greedy', [cidr], ['198.51.100.9'], YOUNG),
       fabricNode('other', [], ['192.0.2.2'], OLD),
+      fabricNode('third', ['172.16.0.0/24'], ['192.0.2.200'], YOUNG),
     ];
     const isOutside = reason.includes('outside');
     const { owned, refused } = claimPodCIDRs(nodes, {
@@ -68,12 +69,53 @@ describe('what is nobody’s podCIDR', () => {
       taken: [{ cidr: parseCidr('10.96.0.0/12'), what: 'the addresses of Services' }],
     });
     expect(owned.get('greedy')).toEqual([]);
+    expect(owned.get('third')?.length).toBe(isOutside ? 0 : 1);
     expect(refused.get('greedy')).toEqual([`podCIDR ${cidr} ${reason}`]);
   });
 });
 
 describe('what a Node says of its own addresses', () => {
   const victim = fabricNode('victim', ['10.244.1.0/24'], ['192.0.2.1'], OLD);
+
+  const third = fabricNode('third', ['10.244.3.0/24', 'fd00:3::/64'], ['192.0.2.3', '2001:db8::3']);
+
+  test('a single one in the podCIDR of a younger Node takes nothing away', () => {
+    const own = ['10.244.2.0/24', 'fd00:2::/64'];
+    const liar = fabricNode('liar', own, ['10.244.1.7', 'fd00:1::7'], OLD);
+    const young = fabricNode('young', ['10.244.1.0/24', 'fd00:1::/64'], ['192.0.2.1'], YOUNG);
+    for (const nodes of [
+      [liar, young],
+      [liar, young, third],
+    ]) {
+      const { owned, misplaced } = claimPodCIDRs(nodes, ANYWHERE);
+      expect(owned.get('young')).toEqual(['10.244.1.0/24', 'fd00:1::/64']);
+      expect(owned.get('liar')).toEqual(own);
+      expect([...(misplaced.get('liar') ?? [])]).toEqual(['10.244.1.7', 'fd00:1::7']);
+    }
+  });
+
+  test.each(['192.0.2.1/32', '192.0.2.0/31', '192.0.2.0/30'])(
+    'a podCIDR %s where Nodes are is none, however old who asks for it is',
+    (cidr) => {
+      for (const age of [OLD, YOUNG]) {
+        const thief = fabricNode('thief', [cidr], ['192.0.2.9'], age);
+        const young = fabricNode('young', ['10.244.1.0/24'], ['192.0.2.1'], YOUNG);
+        const far = fabricNode('far', ['10.244.3.0/24'], ['192.0.2.77']);
+        const { owned, misplaced, refused } = claimPodCIDRs([thief, young, far], ANYWHERE);
+        expect(owned.get('thief')).toEqual([]);
+        expect(refused.get('thief')?.join()).toContain('overlaps the address of node young');
+        expect(misplaced.size).toBe(0);
+      }
+    },
+  );
+
+  test('an old Node with everything takes nothing from anybody', () => {
+    const thief = fabricNode('thief', ['0.0.0.0/0', '::/0'], ['192.0.2.9'], OLD);
+    const { owned } = claimPodCIDRs([thief, victim, third], ANYWHERE);
+    expect(owned.get('thief')).toEqual([]);
+    expect(owned.get('victim')).toEqual(['10.244.1.0/24']);
+    expect(owned.get('third')).toEqual(third.podCIDRs);
+  });
 
   test('one in the podCIDR of an older Node is not used, and takes nothing away', () => {
     const liar = fabricNode('liar', ['10.244.2.0/24'], ['10.244.1.7', '2001:db8::2'], YOUNG);
@@ -93,7 +135,8 @@ describe('what a Node says of its own addresses', () => {
 
   test('where several Nodes are in a podCIDR, it is the podCIDR that is wrong', () => {
     const others = [3, 4].map((n) => fabricNode(`n${n}`, [], [`10.244.1.${n}`], YOUNG));
-    const { owned, misplaced } = claimPodCIDRs([victim, ...others], ANYWHERE);
+    const apart = fabricNode('apart', ['10.244.9.0/24'], ['192.0.2.9']);
+    const { owned, misplaced } = claimPodCIDRs([victim, apart, ...others], ANYWHERE);
     expect(owned.get('victim')).toEqual([]);
     expect(misplaced.size).toBe(0);
   });
