@@ -17,12 +17,12 @@ import { ensureForwarding } from './forwarding.ts';
 import { readKernelState } from './kernel-state.ts';
 import { TUNNEL_NAME } from './names.ts';
 import { type FabricNode, readFabricNode } from './nodes.ts';
-import { type Plan, Planner, type TunnelEnd } from './plan.ts';
-import { type FabricReport, NOTHING_YET } from './report.ts';
-import { rivalProblems } from './rivals.ts';
+import { Planner, type TunnelEnd } from './plan.ts';
+import { type FabricReport, type Found, NOTHING_YET, reportOf } from './report.ts';
 import type { Known } from './suspicion.ts';
-import { type FabricKernel, openTunnel, podMtu, tunnelFamily, wantedTunnel } from './tunnel.ts';
+import { type FabricKernel, openTunnel, tunnelFamily, wantedTunnel } from './tunnel.ts';
 import type { UnderlayFacts } from './underlay.ts';
+import { type HeldFacts, missingText, UnderlayHold } from './underlay-hold.ts';
 
 export interface FabricOptions {
   readonly nodeName: string;
@@ -74,8 +74,11 @@ export class Fabric {
   #isConfirmed = false;
   #readAtMs = Number.NEGATIVE_INFINITY;
   #cancelSuspicion: (() => void) | undefined;
+  readonly #hold = new UnderlayHold();
+  #cancelHold: (() => void) | undefined;
   #report: FabricReport = NOTHING_YET;
   #lastError = '';
+  #lastNotices = '';
   #unsaidRepairs = 0;
   readonly #repairsSaid: Reminder;
   readonly #errorSaid: Reminder;
@@ -146,6 +149,7 @@ export class Fabric {
   /** Ends all work; the kernel stays as it is. */
   async stop(): Promise<void> {
     this.#cancelSuspicion?.();
+    this.#cancelHold?.();
     await this.#runner.stop();
   }
 
@@ -158,11 +162,12 @@ export class Fabric {
     const settings = this.#settings;
     if (clock.elapsed() - this.#readAtMs >= READ_BACK_MS) this.#facts = undefined;
     const known = this.#facts;
-    const facts = known ?? this.#readBack();
+    const read = known ?? this.#readBack();
+    const { facts, missing } = this.#holdOn(read);
     const hood = this.#readNeighbourhood(nodeName, this.#nodes, facts, settings);
     const why = whyWithoutPods(nodeName, hood);
     if (settings.backend !== 'none' && Object.keys(hood.underlay.own).length === 0) {
-      this.#tell({ hood, plan: undefined, why: why ?? '', failures: [] });
+      this.#tell({ hood, plan: undefined, why: why ?? '', failures: [], notices: [] });
       return;
     }
     if (settings.backend !== 'none') {
@@ -171,9 +176,9 @@ export class Fabric {
     const { tunnel, problem } = this.#openTunnel(hood, settings);
     const { backend } = settings;
     const plan = this.#planner.plan({ ...hood, backend, tunnel });
-    const unguarded = guard(hood, facts, true);
+    const unguarded = guard(hood, read, true);
     // A device that only could not be changed goes on carrying what it carries.
-    const kept = problem === undefined ? undefined : tunnelIndex(facts);
+    const kept = problem === undefined ? undefined : tunnelIndex(read);
     const due = entryChanges(this.#book.entries, plan.entries);
     const changes = due.filter(
       ({ action, entry }) => action === 'put' || (this.#isConfirmed && entry.link !== kept),
@@ -181,15 +186,29 @@ export class Fabric {
     const { failed, refused } = await this.#book.apply(kernel.rtnl, changes, tunnel?.link);
     const isWhole = failed.length === 0 && this.#isConfirmed;
     const isSettled = isWhole && refused.length === 0 && changes.length === due.length;
-    if (isSettled && facts !== known) this.#book.settle(plan.entries);
+    if (isSettled && read !== known) this.#book.settle(plan.entries);
     if (backend === 'none') this.#removeTunnel();
-    const unsettled = isWhole ? guard(hood, facts, false) : unguarded;
-    const failures = [problem, unsettled, ...failed].filter((each) => each !== undefined);
-    this.#tell({ hood, plan, why: why ?? failures[0] ?? '', failures: [...failures, ...refused] });
+    const unsettled = isWhole ? guard(hood, read, false) : unguarded;
+    const isNeeded = plan.peers.some(({ path }) => backend !== 'host-gw' && path === 'unreachable');
+    const failures = [isNeeded ? problem : undefined, unsettled, ...failed].filter(isText);
+    const notices = [isNeeded ? undefined : problem, missingText(missing)].filter(isText);
+    const told = { notices, failures: [...failures, ...refused] };
+    this.#tell({ hood, plan, why: why ?? failures[0] ?? '', ...told });
     if (refused.length > 0)
       this.#complain(refused.join('; '), 'the kernel refuses what Nodes ask for');
     if (failures.length > 0) throw new WeftError('EFABRIC', failures.join('; '));
     if (refused.length === 0) this.#lastError = '';
+  }
+
+  /** What goes for a moment is waited for; at the end of the wait the others are looked at. */
+  #holdOn(read: UnderlayFacts): HeldFacts {
+    const { nodeName, clock } = this.#options;
+    const { addresses = {} } = this.#nodes.get(nodeName) ?? {};
+    const held = this.#hold.of(read, addresses, clock.elapsed());
+    this.#cancelHold?.();
+    this.#cancelHold =
+      held.leftMs === undefined ? undefined : clock.schedule(held.leftMs, () => this.#trigger());
+    return held;
   }
 
   #readBack(): UnderlayFacts {
@@ -233,34 +252,20 @@ export class Fabric {
     this.#book.forgetLink(link.index);
   }
 
-  #tell(found: {
-    readonly hood: Neighbourhood;
-    readonly plan: Plan | undefined;
-    readonly why: string;
-    readonly failures: readonly string[];
-  }): void {
+  #tell(found: Found): void {
     const { clock, onReport } = this.#options;
-    const { hood, plan, why, failures } = found;
-    const isReady = why === '';
-    const peers = plan?.peers ?? [];
-    this.#report = {
-      isReady,
-      reason: why,
-      podCIDRs: hood.podCIDRs,
-      mtu: podMtu(this.#settings.backend, hood.underlay, this.#settings),
-      peers,
-      problems: [
-        ...failures,
-        ...hood.problems,
-        ...peers.flatMap(({ name, problems }) => problems.map((each) => `node ${name}: ${each}`)),
-        ...(this.#facts === undefined ? [] : rivalProblems(peers, this.#facts)),
-      ],
-      entries: this.#book.entries.size,
-      writes: this.#book.writes,
-      repairs: this.#book.repairs,
-      settledAtMs: isReady ? clock.now() : this.#report.settledAtMs,
-    };
+    this.#note(found.notices.join('; '));
+    const { entries, writes, repairs } = this.#book;
+    const settledAtMs = found.why === '' ? clock.now() : this.#report.settledAtMs;
+    const counts = { entries: entries.size, writes, repairs, settledAtMs };
+    this.#report = reportOf(found, this.#settings, this.#facts, counts);
     onReport(this.#report);
+  }
+
+  #note(notices: string): void {
+    if (notices === this.#lastNotices) return;
+    this.#lastNotices = notices;
+    if (notices !== '') this.#log.info({ notices }, 'about the fabric');
   }
 
   /** The same words are told once. */
@@ -275,6 +280,10 @@ export class Fabric {
     this.#lastError = reason;
     this.#log.error({ reason }, message);
   }
+}
+
+function isText(text: string | undefined): text is string {
+  return text !== undefined;
 }
 
 function tunnelIndex({ links }: UnderlayFacts): number | undefined {

@@ -1,5 +1,9 @@
 import type { Cidr } from '../net/cidr.ts';
-import type { PlannedPeer } from './plan.ts';
+import type { FabricSettings, Neighbourhood } from './desired.ts';
+import type { Plan, PlannedPeer } from './plan.ts';
+import { rivalProblems } from './rivals.ts';
+import { podMtu } from './tunnel.ts';
+import type { UnderlayFacts } from './underlay.ts';
 
 /** How the fabric is, for those who wait for it and for people. */
 export interface FabricReport {
@@ -14,6 +18,8 @@ export interface FabricReport {
   readonly peers: readonly PlannedPeer[];
   /** What is wrong, in words; some of it may leave the fabric ready. */
   readonly problems: readonly string[];
+  /** What people may want to know, and nobody has to put right. */
+  readonly notices: readonly string[];
   /** Routes, neighbours and forwarding entries there are. */
   readonly entries: number;
   /** Changes of entries since the start. */
@@ -31,8 +37,45 @@ export const NOTHING_YET: FabricReport = {
   mtu: undefined,
   peers: [],
   problems: [],
+  notices: [],
   entries: 0,
   writes: 0,
   repairs: 0,
   settledAtMs: undefined,
 };
+
+/** What a run has found. */
+export interface Found {
+  readonly hood: Neighbourhood;
+  readonly plan: Plan | undefined;
+  /** Why it is not ready; empty when it is. */
+  readonly why: string;
+  readonly failures: readonly string[];
+  readonly notices: readonly string[];
+}
+
+type Counts = Pick<FabricReport, 'entries' | 'writes' | 'repairs' | 'settledAtMs'>;
+
+export function reportOf(
+  { hood, plan, why, failures, notices }: Found,
+  settings: FabricSettings,
+  facts: UnderlayFacts | undefined,
+  counts: Counts,
+): FabricReport {
+  const peers = plan?.peers ?? [];
+  return {
+    isReady: why === '',
+    reason: why,
+    podCIDRs: hood.podCIDRs,
+    mtu: podMtu(settings.backend, hood.underlay, settings),
+    peers,
+    problems: [
+      ...failures,
+      ...hood.problems,
+      ...peers.flatMap(({ name, problems }) => problems.map((each) => `node ${name}: ${each}`)),
+      ...(facts === undefined ? [] : rivalProblems(peers, facts)),
+    ],
+    notices,
+    ...counts,
+  };
+}

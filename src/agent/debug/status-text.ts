@@ -146,6 +146,7 @@ function fabricLines(fabric: FabricStatus, now: string): readonly string[] {
     others === 0 ? 'no other node' : `${counted(others, 'other node')}: ${ways.join(', ')}`,
     ...pathLines(fabric.paths),
     `${counted(entries, 'entry', 'entries')} in the kernel${right}${settled}`,
+    ...fabric.notices.map((notice) => plain(`note: ${notice}`)),
   ];
 }
 

@@ -62,6 +62,8 @@ export interface FabricStatus {
   /** When all of it was last as it ought to be. */
   readonly settledAt?: string;
   readonly problems: readonly string[];
+  /** Of these nobody has to put anything right. */
+  readonly notices: readonly string[];
 }
 
 export interface ProxyStatus {

@@ -11,7 +11,7 @@ export function fabricStatus(
   findings: readonly PathFinding[],
   isOpen: boolean,
 ): FabricStatus {
-  const { isReady, reason, podCIDRs, mtu, peers, problems, entries, repairs, settledAtMs } = report;
+  const { isReady, reason, podCIDRs, mtu, peers, entries, repairs, settledAtMs } = report;
   const count = (path: Path) => peers.filter((peer) => peer.path === path).length;
   return {
     isReady,
@@ -30,6 +30,7 @@ export function fabricStatus(
     entries,
     repairs,
     ...(settledAtMs === undefined ? {} : { settledAt: new Date(settledAtMs).toISOString() }),
-    problems: summarized(problems),
+    problems: summarized(report.problems),
+    notices: summarized(report.notices),
   };
 }

@@ -234,6 +234,7 @@ describe('a fabric that is not ready', () => {
     peers: { direct: 0, vxlan: 0, unreachable: 0, withoutPods: 0 },
     paths: { full: 0, smaller: 0, nothing: 0 },
     ...{ entries: 0, repairs: 0, problems: ['no podCIDRs', 'node b: no address'] },
+    notices: [],
   };
 
   test('says why once, and what is wrong besides', () => {
