@@ -1,5 +1,6 @@
 /** The reference page of all commands, from the help that each of them prints. */
-import { COMMAND_NAMES, parseCommandLine } from '../src/cli/command-line.ts';
+import { parseCommandLine } from '../src/cli/command-line.ts';
+import { COMMAND_NAMES } from '../src/cli/commands.ts';
 
 const HEAD = `# Commands
 

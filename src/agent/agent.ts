@@ -123,7 +123,7 @@ async function startComponents(context: AgentContext): Promise<void> {
   const fabric =
     cluster && config.components.has('fabric') ? startFabric(cluster, isServing) : undefined;
   const parts: RunningParts = { startedAtMs, proxy, cni, fabric, objects };
-  startDebug(context, { proxy, status: () => agentStatus(context, parts) });
+  startDebug(context, { proxy, policy: undefined, status: () => agentStatus(context, parts) });
   objects?.source.start(lifecycle.signal);
   await startServers(context, { proxy, fabric }, objects?.events ?? NO_EVENTS);
 }

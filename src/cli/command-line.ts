@@ -1,87 +1,17 @@
 /** The `weft` command line as a pure function: arguments in, what to do out. */
 import yargs, { type Argv } from 'yargs';
-import { AGENT_SETTINGS } from '../agent/config/agent-settings.ts';
-import { declareKubeProxyFlags, type FlagValues } from '../agent/config/kube-proxy-flags.ts';
-import { KUBE_PROXY_SETTINGS } from '../agent/config/kube-proxy-settings.ts';
+import type { FlagValues } from '../agent/config/kube-proxy-flags.ts';
 import { suggestion } from '../agent/config/nearest.ts';
-import { OWN_SETTINGS } from '../agent/config/own-settings.ts';
+import { COMMAND_NAMES, COMMANDS, type Command, type CommandWithFlags } from './commands.ts';
 import { HELP_WIDTH, paragraphs, withoutTextMarks } from './help-layout.ts';
-import {
-  AGENT_EPILOGUE,
-  CLEANUP_EPILOGUE,
-  INSTALL_EPILOGUE,
-  PROXY_EPILOGUE,
-  ROOT_EPILOGUE,
-} from './help-text.ts';
-import { declarePolicyCheckFlags } from './policy-check-flags.ts';
-import { declareDiffFlags, declareExplainFlags, declareStatusFlags } from './question-flags.ts';
-import { declareSettings } from './setting-flags.ts';
+import { ROOT_EPILOGUE } from './help-text.ts';
 import { UsageError } from './usage.ts';
-
-type CommandWithFlags =
-  | 'agent'
-  | 'proxy'
-  | 'status'
-  | 'explain'
-  | 'diff'
-  | 'policy check'
-  | 'cleanup'
-  | 'install';
 
 /** Flags by their dashed name, as given; absent ones are absent. */
 export type Invocation =
   | { readonly command: CommandWithFlags; readonly flags: FlagValues }
   | { readonly command: 'version' }
   | { readonly command: 'help'; readonly text: string };
-
-interface Command {
-  readonly name: CommandWithFlags | 'version';
-  readonly describe: string;
-  readonly declare: (parser: Argv) => Argv;
-}
-
-const COMMANDS: readonly Command[] = [
-  { name: 'agent', describe: 'Run the node agent', declare: declareAgentFlags },
-  {
-    name: 'proxy',
-    describe: "Run only the Service proxy, with kube-proxy's flags and file",
-    declare: declareProxyFlags,
-  },
-  {
-    name: 'status',
-    describe: 'Tell how the agent of this node is',
-    declare: declareStatusFlags,
-  },
-  {
-    name: 'explain',
-    describe: 'Tell what becomes of a connection to a Service, and why',
-    declare: declareExplainFlags,
-  },
-  {
-    name: 'diff',
-    describe: 'Tell what the agent would change in the kernel now',
-    declare: declareDiffFlags,
-  },
-  {
-    name: 'policy check',
-    describe: 'Tell what policies in files would allow, before they are applied',
-    declare: declarePolicyCheckFlags,
-  },
-  {
-    name: 'cleanup',
-    describe: 'Remove what weft left in the kernel and on disk',
-    declare: declareCleanupFlags,
-  },
-  {
-    name: 'install',
-    describe: 'Answer under the names of the reference CNI plugins',
-    declare: declareInstallFlags,
-  },
-  { name: 'version', describe: 'Print the version', declare: declareVersion },
-];
-
-/** All commands, without `weft` before them. */
-export const COMMAND_NAMES = COMMANDS.map((command) => command.name);
 
 /**
  * Reads the arguments after the program's name. As in Kubernetes components, `_` in a flag's name
@@ -119,18 +49,22 @@ function parseCommand(command: Command, args: readonly string[]): Invocation {
     return { command: 'help', text: helpOf(parser) };
   }
   if (command.name === 'proxy' && args.some(isVersionFlag)) return { command: 'version' };
-  const flags = parseFlags(command.name, parser, args);
+  const flags = parseFlags(command, parser, args);
   return command.name === 'version' ? { command: 'version' } : { command: command.name, flags };
 }
 
-function parseFlags(command: string, parser: Argv, args: readonly string[]): FlagValues {
+function parseFlags(
+  { name: command, argument }: Command,
+  parser: Argv,
+  args: readonly string[],
+): FlagValues {
   const see = `see weft ${command} --help`;
   parser.fail((message) => {
     throw new UsageError(`${reworded(message)}; ${see}`);
   });
   const exact = args.map((argument) => exactBoolean(argument, declared(parser).boolean));
   const { _: words, $0: _program, ...flags } = parser.parseSync(exact);
-  const [stray] = words;
+  const [stray] = argument === undefined ? words : words.slice(1);
   if (stray !== undefined) throw new UsageError(`unexpected argument "${stray}"; ${see}`);
   const known = new Set(Object.keys(declared(parser).key));
   for (const name of Object.keys(flags)) {
@@ -138,7 +72,9 @@ function parseFlags(command: string, parser: Argv, args: readonly string[]): Fla
     const hint = suggestion(name, known, '--');
     throw new UsageError(`unknown flag ${name.length === 1 ? '-' : '--'}${name}${hint}; ${see}`);
   }
-  return flags;
+  return argument === undefined || words[0] === undefined
+    ? flags
+    : { ...flags, [argument]: words[0] };
 }
 
 interface DeclaredFlags {
@@ -191,69 +127,6 @@ function commandsParser(usage: string, commands: readonly Command[]): Argv {
   const parser = plainParser().usage(`${usage} [flags]`);
   for (const { name, describe } of commands) parser.command(name, describe);
   return parser;
-}
-
-function declareVersion(parser: Argv): Argv {
-  return parser
-    .usage('weft version')
-    .epilogue('Prints the version of weft and of the Node that runs it. There are no flags.');
-}
-
-function declareAgentFlags(parser: Argv): Argv {
-  parser.usage('weft agent [flags]').epilogue(AGENT_EPILOGUE).option('config', {
-    type: 'string',
-    requiresArg: true,
-    describe: 'YAML file with these settings and those of the components, or a directory of such',
-  });
-  parser.option('init-only', {
-    type: 'boolean',
-    describe: 'Do what needs full privileges (sysctls), then exit',
-  });
-  return declareSettings(parser, { ...AGENT_SETTINGS, mode: KUBE_PROXY_SETTINGS.mode });
-}
-
-function declareProxyFlags(parser: Argv): Argv {
-  declareKubeProxyFlags(parser.usage('weft proxy [flags]').epilogue(PROXY_EPILOGUE));
-  declareSettings(parser, { runDir: AGENT_SETTINGS.runDir, ...OWN_SETTINGS });
-  return parser.option('version', { type: 'boolean', describe: 'Print the version and exit' });
-}
-
-function declareCleanupFlags(parser: Argv): Argv {
-  const text = (name: string, describe: string) =>
-    parser.option(name, { type: 'string', requiresArg: true, describe });
-  parser.usage('weft cleanup [flags]').epilogue(CLEANUP_EPILOGUE);
-  text('component', 'What to take out: cni, proxy or fabric [default: all three]');
-  text('run-dir', 'Where records are [default: $WEFT_RUN_DIR, else /run/weft]');
-  text('state-dir', 'Where the last known objects are [default: /var/lib/weft]');
-  text('cni-conf-dir', 'Where our network configuration is [default: /etc/cni/net.d]');
-  parser.option('all', {
-    type: 'boolean',
-    describe: 'Also the bridge and directories, once nothing is in them',
-  });
-  parser.option('dry-run', { type: 'boolean', describe: 'Only print what would become of what' });
-  return parser.option('force', {
-    type: 'boolean',
-    describe: 'Also what living pods need, and Services that nobody else serves',
-  });
-}
-
-function declareInstallFlags(parser: Argv): Argv {
-  return parser
-    .usage('weft install --drop-in [flags]')
-    .epilogue(INSTALL_EPILOGUE)
-    .option('drop-in', { type: 'boolean', describe: 'Take the names of the reference plugins' })
-    .option('undo', { type: 'boolean', describe: 'Put the reference plugins back' })
-    .option('dry-run', { type: 'boolean', describe: 'Only print what would become of each name' })
-    .option('cni-bin', {
-      type: 'string',
-      requiresArg: true,
-      describe: 'Where the runtime looks for plugins [default: /opt/cni/bin]',
-    })
-    .option('cni-conf-dir', {
-      type: 'string',
-      requiresArg: true,
-      describe: 'The network configurations that must go on working [default: /etc/cni/net.d]',
-    });
 }
 
 function helpOf(parser: Argv): string {

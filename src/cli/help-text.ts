@@ -13,6 +13,7 @@ Examples:
   weft status                                    how the agent is
   weft explain --from 10.1.0.2 --to 10.96.0.1:80 what becomes of it, why
   weft policy check --manifests DIR              who may talk to whom
+  weft policy pod shop/db                        what policies say of a pod
   weft cleanup                                   undo what weft left
 
 weft <command> --help tells the flags of one command.
@@ -101,6 +102,30 @@ living pods need stays, with their names: host ports, masquerade, checks of send
 so do Services where no other proxy has rules. Other programs' rules are not touched, and neither are
 pods' links and addresses: they go with the runtime's DEL. Stop the agent before: beside one it is
 refused, because the agent would put everything back; --dry-run says so.`;
+
+export const POLICY_LIST_EPILOGUE = `Lists the policies that the agent of this node enforces, in the order in which they decide: Admin by
+priority, NetworkPolicies, Baseline. ALLOWED and DENIED count first packets of connections of pods of
+this node; - means that nothing counts them. Lines with ! tell what is not supported and fails closed.
+
+Examples:
+  weft policy list
+  weft policy list --all --output json`;
+
+export const POLICY_POD_EPILOGUE = `Tells what policies say about one pod: which select it, and what they allow and deny, in the order in
+which they decide. Connections to a Service are judged by the pod that answers. The namespace can be
+left out where no two pods share the name.
+
+Examples:
+  weft policy pod shop/db
+  weft policy pod shop/db --output json`;
+
+export const POLICY_DENIED_EPILOGUE = `Prints connections that policies denied on this node: who, to whom, and which policy. It is a sample,
+one line for each pair of pods and port a minute, and few at once; weft policy list has the counts.
+The last 500 are kept. With --output json each is one line.
+
+Examples:
+  weft policy denied --follow
+  weft policy denied --output json`;
 
 export const POLICY_CHECK_EPILOGUE = `Judges NetworkPolicies and ClusterNetworkPolicies from files alone:
 no agent and no cluster is asked. What kubectl prints will do:

@@ -2,7 +2,7 @@
 import type { Argv } from 'yargs';
 import { DIFF_EPILOGUE, EXPLAIN_EPILOGUE, STATUS_EPILOGUE } from './help-text.ts';
 
-const RUN_DIR = 'Where the agent is [default: $WEFT_RUN_DIR, else /run/weft]';
+export const RUN_DIR = 'Where the agent is [default: $WEFT_RUN_DIR, else /run/weft]';
 
 export function declareExplainFlags(parser: Argv): Argv {
   const text = (name: string, describe: string) =>

@@ -28,14 +28,14 @@ export async function runExplain(flags: FlagValues, effects: QuestionEffects): P
   const request = explainRequest(flags);
   // The agent answers a request of this command with this shape.
   const answer = (await ask(flags, request, effects)) as ExplainAnswer;
-  effects.print(flags['json'] === true ? json(answer) : plain(explainText(answer)));
+  effects.print(flags['json'] === true ? prettyJson(answer) : plain(explainText(answer)));
 }
 
 /** Prints what the agent would change now; 1 when that is something, 0 when it is nothing. */
 export async function runDiff(flags: FlagValues, effects: QuestionEffects): Promise<number> {
   // The agent answers a request of this command with this shape.
   const tables = (await ask(flags, { command: 'diff' }, effects)) as readonly TableDifference[];
-  effects.print(flags['json'] === true ? json(tables) : plain(differenceText(tables)));
+  effects.print(flags['json'] === true ? prettyJson(tables) : plain(differenceText(tables)));
   return hasDifferences(tables) ? 1 : 0;
 }
 
@@ -102,11 +102,11 @@ function liveTimeout(flags: FlagValues): number | undefined {
   return timeoutMs;
 }
 
-function json(value: unknown): string {
+export function prettyJson(value: unknown): string {
   return `${JSON.stringify(value, undefined, 2)}\n`;
 }
 
 /** Names come from objects that anybody may have written: no escape sequences into a terminal. */
-function plain(text: string): string {
+export function plain(text: string): string {
   return text.replace(/[^\P{Cc}\n]/gu, '?');
 }

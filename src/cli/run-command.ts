@@ -25,6 +25,12 @@ import type { ConfigSource } from '../agent/config/reload.ts';
 import { ConfigError, errorCode, IoError, toError } from '../util/errors.ts';
 import type { Invocation } from './command-line.ts';
 import { type PolicyCheckEffects, runPolicyCheck } from './policy-check.ts';
+import {
+  type PolicyQuestionEffects,
+  runPolicyDenied,
+  runPolicyList,
+  runPolicyPod,
+} from './policy-questions.ts';
 import { type QuestionEffects, runDiff, runExplain } from './questions.ts';
 import { runStatus, type StatusEffects } from './status.ts';
 import { UsageError } from './usage.ts';
@@ -37,7 +43,11 @@ export interface DropInFlags {
 }
 
 /** What a command may touch. */
-export interface CommandEffects extends QuestionEffects, StatusEffects, PolicyCheckEffects {
+export interface CommandEffects
+  extends QuestionEffects,
+    StatusEffects,
+    PolicyCheckEffects,
+    PolicyQuestionEffects {
   readonly surroundings: Surroundings;
   /** The line `weft version` prints. */
   readonly version: string;
@@ -87,6 +97,15 @@ async function run(invocation: Invocation, effects: CommandEffects): Promise<num
       break;
     case 'policy check':
       return runPolicyCheck(invocation.flags, effects);
+    case 'policy list':
+      await runPolicyList(invocation.flags, effects);
+      break;
+    case 'policy pod':
+      await runPolicyPod(invocation.flags, effects);
+      break;
+    case 'policy denied':
+      await runPolicyDenied(invocation.flags, effects);
+      break;
     case 'cleanup':
       await runCleanup(invocation.flags, componentsOf(invocation.flags), effects);
       break;

@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { runAgent } from '../agent/agent.ts';
 import { cleanup } from '../agent/cleanup/cleanup.ts';
 import { configPaths } from '../agent/config-paths.ts';
@@ -35,6 +36,7 @@ const code = await runCommand(() => parseCommandLine(argv.slice(2)), {
     const refusals = configRefusals(readNetworkConfigs(cniConfDir), PLUGIN_NAMES);
     return dropIn({ ...flags, shim, names: PLUGIN_NAMES, refusals });
   },
+  wait: (ms) => setTimeout(ms),
   readManifests,
   readFile: (path) => readFileSync(path === '-' ? 0 : path, 'utf8'),
   configPaths,

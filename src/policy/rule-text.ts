@@ -20,34 +20,30 @@ export function ruleWords(
   direction: Direction,
   index: number,
 ): string {
-  const { traffic, peers } =
-    'tier' in policy
-      ? clusterParts(policy, direction, index)
-      : namespacedParts(policy, direction, index);
-  return `${traffic} ${direction === 'ingress' ? 'from' : 'to'} ${peers}`;
-}
-
-interface Parts {
-  readonly traffic: string;
-  readonly peers: string;
-}
-
-function namespacedParts(policy: NetworkPolicy, direction: Direction, index: number): Parts {
+  if ('tier' in policy) return clusterRuleWords(policy, direction, index);
   const { peers = [], ports = [] } = policy.rules[direction]?.[index] ?? {};
   const { namespace } = policy.metadata;
-  return {
-    traffic: ports.length === 0 ? 'everything' : listed(ports.map(portWords)),
-    peers:
-      peers.length === 0 ? 'everybody' : listed(peers.map((peer) => peerWords(peer, namespace))),
-  };
+  const traffic = ports.length === 0 ? 'everything' : listed(ports.map(portWords));
+  const whom = peers.map((peer) => peerWords(peer, namespace));
+  return sentence(traffic, direction, whom.length === 0 ? 'everybody' : listed(whom));
 }
 
-function clusterParts(policy: ClusterNetworkPolicy, direction: Direction, index: number): Parts {
-  const { peers = [], protocols = [] } = policy.rules[direction][index] ?? {};
-  return {
-    traffic: protocols.length === 0 ? 'everything' : listed(protocols.map(protocolWords)),
-    peers: listed(peers.flatMap(clusterPeerWords)),
-  };
+function clusterRuleWords(
+  policy: ClusterNetworkPolicy,
+  direction: Direction,
+  index: number,
+): string {
+  const { action = 'Deny', peers = [], protocols = [] } = policy.rules[direction][index] ?? {};
+  const unknown = [...peers, ...protocols].find((entry) => entry.kind === 'unknown');
+  if (unknown?.kind === 'unknown') {
+    return `${action === 'Accept' ? 'nothing' : 'everything'}: ${unknown.what} is not supported`;
+  }
+  const traffic = protocols.length === 0 ? 'everything' : listed(protocols.flatMap(protocolWords));
+  return sentence(traffic, direction, listed(peers.flatMap(clusterPeerWords)));
+}
+
+function sentence(traffic: string, direction: Direction, peers: string): string {
+  return `${traffic} ${direction === 'ingress' ? 'from' : 'to'} ${peers}`;
 }
 
 function portWords({ protocol, port, endPort }: NetworkPolicyPort): string {
@@ -57,16 +53,16 @@ function portWords({ protocol, port, endPort }: NetworkPolicyPort): string {
   return rangeWords(protocol, port, endPort ?? port);
 }
 
-function protocolWords(entry: ClusterProtocol): string {
+function protocolWords(entry: ClusterProtocol): readonly string[] {
   switch (entry.kind) {
     case 'ports':
       return entry.range === undefined
-        ? `all ${entry.protocol}`
-        : rangeWords(entry.protocol, ...entry.range);
+        ? [`all ${entry.protocol}`]
+        : [rangeWords(entry.protocol, ...entry.range)];
     case 'named':
-      return `ports "${entry.name}"`;
+      return [`ports "${entry.name}"`];
     case 'unknown':
-      return `what is not known here (${entry.what})`;
+      return [];
   }
 }
 
@@ -102,7 +98,7 @@ function clusterPeerWords(peer: ClusterPeer): readonly string[] {
     case 'networks':
       return peer.cidrs;
     case 'unknown':
-      return [`whom is not known here (${peer.what})`];
+      return [];
   }
 }
 

@@ -14,7 +14,8 @@ import type { ProxyComponent } from '../proxy/component.ts';
 import { explain, syncedSnapshot } from './explain.ts';
 import { tracePacket } from './live-trace.ts';
 import { podMasqueradesOf } from './pod-masquerades.ts';
-import { type DebugRequest, debugSocketPath } from './protocol.ts';
+import { describePod, listPolicies, type PolicyView } from './policy.ts';
+import { type DebugRequest, debugSocketPath, type PolicyRequest } from './protocol.ts';
 import { DebugServer } from './server.ts';
 import type { AgentStatus } from './status.ts';
 
@@ -22,11 +23,13 @@ import type { AgentStatus } from './status.ts';
 export interface DebugSubjects {
   /** Undefined: the agent runs without the proxy component. */
   readonly proxy: ProxyComponent | undefined;
+  /** Undefined: the agent runs without the policy component. */
+  readonly policy: PolicyView | undefined;
   readonly status: () => AgentStatus;
 }
 
 /**
- * Answers `weft explain`, `weft diff` and `weft status` on `<run directory>/agent.sock`. Where there
+ * Answers what people ask a running agent on `<run directory>/agent.sock` (protocol.ts). Where there
  * can be no such socket the agent works without.
  */
 export function startDebug(context: AgentContext, subjects: DebugSubjects): void {
@@ -73,11 +76,31 @@ function listen(
           requireNftables('diff', proxy);
           return diffTables(proxy.snapshots());
         }
+        case 'policy list':
+        case 'policy pod':
+        case 'policy denied':
+          return answerPolicy(request, requirePolicy(request.command, subjects));
         default:
           return assertNever(request, 'request');
       }
     },
   });
+}
+
+function answerPolicy(request: PolicyRequest, policy: PolicyView): unknown {
+  switch (request.command) {
+    case 'policy list':
+      return listPolicies(policy);
+    case 'policy pod':
+      return describePod(request.pod, policy);
+    case 'policy denied':
+      return policy.denied(request.after);
+  }
+}
+
+function requirePolicy(command: string, { policy }: DebugSubjects): PolicyView {
+  if (policy !== undefined) return policy;
+  throw new WeftError('ENOTSUP', `weft ${command}: this agent runs without the component policy`);
 }
 
 function requireProxy(command: string, { proxy }: DebugSubjects): ProxyComponent {

@@ -1,6 +1,6 @@
 /**
  * Questions to a running agent: one line of JSON to `<run directory>/agent.sock`, one line of JSON
- * back. Requests are `{"command": "explain" | "diff" | "status", ...}`, answers `{"result": ...}` or
+ * back. Requests are `{"command": "status", ...}`, answers `{"result": ...}` or
  * `{"error": {"code", "message"}}`.
  */
 import { join } from 'node:path';
@@ -24,7 +24,25 @@ export interface StatusRequest {
   readonly command: 'status';
 }
 
-export type DebugRequest = ExplainRequest | DiffRequest | StatusRequest;
+export interface PolicyListRequest {
+  readonly command: 'policy list';
+}
+
+export interface PolicyPodRequest {
+  readonly command: 'policy pod';
+  /** `namespace/name`, or a name. */
+  readonly pod: string;
+}
+
+export interface PolicyDeniedRequest {
+  readonly command: 'policy denied';
+  /** The number of the last one known; 0 for none. */
+  readonly after: number;
+}
+
+export type PolicyRequest = PolicyListRequest | PolicyPodRequest | PolicyDeniedRequest;
+
+export type DebugRequest = ExplainRequest | DiffRequest | StatusRequest | PolicyRequest;
 
 export type DebugAnswer =
   | { readonly result: unknown }
@@ -40,6 +58,12 @@ export class DebugRequestError extends WeftError {
 export const MOST_REQUEST_BYTES = 16 * 1024;
 export const MOST_LIVE_MS = 60_000;
 const MOST_INTERFACE_CHARACTERS = 15;
+/** Of a namespace or an object, and the slash between them. */
+const MOST_NAME_CHARACTERS = 63 + 1 + 253;
+const COMMANDS: readonly DebugRequest['command'][] = [
+  ...(['explain', 'diff', 'status'] as const),
+  ...(['policy list', 'policy pod', 'policy denied'] as const),
+];
 const PROTOCOLS: readonly Protocol[] = ['tcp', 'udp', 'sctp'];
 
 export function debugSocketPath(runDir: string): string {
@@ -60,8 +84,14 @@ export function parseDebugRequest(line: string): DebugRequest {
         packet: parsePacket(asObject(fields['packet'], 'packet')),
         liveTimeoutMs: parseLiveTimeout(fields['liveTimeoutMs']),
       };
+    case 'policy list':
+      return { command: 'policy list' };
+    case 'policy pod':
+      return { command: 'policy pod', pod: parseName(fields['pod'], 'pod') };
+    case 'policy denied':
+      return { command: 'policy denied', after: parseNumber(fields['after'] ?? 0, 'after') };
     default:
-      throw new DebugRequestError('command: expected explain, diff or status');
+      throw new DebugRequestError(`command: expected one of ${COMMANDS.join(', ')}`);
   }
 }
 
@@ -86,6 +116,18 @@ function parseAddress(value: unknown, name: string): IP {
   const ip = typeof value === 'string' ? tryParseIP(value) : undefined;
   if (ip === undefined) throw new DebugRequestError(`${name}: expected an IP address`);
   return ip;
+}
+
+function parseName(value: unknown, field: string): string {
+  if (typeof value === 'string' && value !== '' && value.length <= MOST_NAME_CHARACTERS) {
+    return value;
+  }
+  throw new DebugRequestError(`${field}: expected a name`);
+}
+
+function parseNumber(value: unknown, field: string): number {
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
+  throw new DebugRequestError(`${field}: expected a number from 0 on`);
 }
 
 function parseInterface(value: unknown): string | undefined {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { COMMAND_NAMES, parseCommandLine } from '../../../src/cli/command-line.ts';
+import { parseCommandLine } from '../../../src/cli/command-line.ts';
+import { COMMAND_NAMES } from '../../../src/cli/commands.ts';
 import { UsageError } from '../../../src/cli/usage.ts';
 
 const words = (line: string) => line.split(' ').filter((word) => word !== '');
@@ -52,11 +53,11 @@ describe('parseCommandLine', () => {
     ['agnet', 'unknown command agnet (did you mean agent?); see weft --help'],
     [
       'start',
-      'unknown command start: use agent, proxy, status, explain, diff, policy check, cleanup, install, version; see weft --help',
+      'unknown command start: use agent, proxy, status, explain, diff, policy check, policy list, policy pod, policy denied, cleanup, install, version; see weft --help',
     ],
     [
       '--kubeconfig x',
-      'unknown flag before a command --kubeconfig: use agent, proxy, status, explain, diff, policy check, cleanup, install, version; see weft --help',
+      'unknown flag before a command --kubeconfig: use agent, proxy, status, explain, diff, policy check, policy list, policy pod, policy denied, cleanup, install, version; see weft --help',
     ],
     [
       'agent --component cni',
@@ -89,6 +90,9 @@ test.each([
   'explain',
   'diff',
   'policy check',
+  'policy list',
+  'policy pod',
+  'policy denied',
   'cleanup',
   'install',
   'version',
@@ -130,6 +134,9 @@ test('help fits 80 columns', () => {
     'explain',
     'diff',
     'policy check',
+    'policy list',
+    'policy pod',
+    'policy denied',
     'cleanup',
     'install',
   ].map((command) => {

@@ -34,6 +34,7 @@ async function run(line: string, overrides: Partial<CommandEffects> = {}): Promi
       throw new Error('nothing on record');
     },
     isTerminal: false,
+    wait: () => Promise.reject(new Error('nobody waits')),
     dropIn: (flags) => [JSON.stringify(flags)],
     readManifests: () => Promise.reject(new Error('no manifests')),
     readFile: (path) => {

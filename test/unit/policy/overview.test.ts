@@ -132,7 +132,11 @@ test.each([
   ],
   [
     '{action: Deny, to: [{domainNames: [example.com]}]}',
-    'everything to whom is not known here (domainNames)',
+    'everything: domainNames is not supported',
+  ],
+  [
+    '{action: Accept, to: [{nodes: {}}, {domainNames: [example.com]}]}',
+    'nothing: domainNames is not supported',
   ],
 ])('of a ClusterNetworkPolicy %s', (rule, want) => {
   expect(overviewOf('shop/db', egress(rule)).egress.rules[0]?.traffic).toBe(want);

@@ -7,6 +7,17 @@ const explain = (changes: object = {}, more: object = {}) =>
 
 test.each([
   { name: 'diff', line: '{"command":"diff"}', want: { command: 'diff' } },
+  { name: 'policy list', line: '{"command":"policy list"}', want: { command: 'policy list' } },
+  {
+    name: 'policy pod',
+    line: '{"command":"policy pod","pod":"shop/db"}',
+    want: { command: 'policy pod', pod: 'shop/db' },
+  },
+  {
+    name: 'policy denied',
+    line: '{"command":"policy denied"}',
+    want: { command: 'policy denied', after: 0 },
+  },
   {
     name: 'explain',
     line: explain(),
@@ -29,7 +40,13 @@ test.each([
 test.each([
   { line: '', text: /one line of JSON/ },
   { line: '[]', text: /request: expected an object/ },
-  { line: '{"command":"reboot"}', text: /command: expected explain, diff or status/ },
+  {
+    line: '{"command":"reboot"}',
+    text: /command: expected one of explain, diff, status, policy list/,
+  },
+  { line: '{"command":"policy pod"}', text: /pod: expected a name/ },
+  { line: `{"command":"policy pod","pod":"${'x'.repeat(318)}"}`, text: /pod: expected a name/ },
+  { line: '{"command":"policy denied","after":-1}', text: /after: expected a number/ },
   { line: '{"command":"explain"}', text: /packet: expected an object/ },
   { line: explain({ source: '10.1.0' }), text: /source: expected an IP/ },
   { line: explain({ destination: 7 }), text: /destination: expected an IP/ },

@@ -1,0 +1,93 @@
+/** Answers about policies: which there are, what they say of a pod, whom they denied. */
+import type { Direction } from '../../kube/policy/types.ts';
+import type { CompiledPolicy } from '../../policy/compiled.ts';
+import {
+  overviewOfPod,
+  overviewOfPolicies,
+  type PodOverview,
+  type PolicyOverview,
+} from '../../policy/overview.ts';
+import type { PodParty } from '../../policy/parties.ts';
+import type { PolicyWorld } from '../../policy/world.ts';
+import { WeftError } from '../../util/errors.ts';
+import type { ToldDenial } from '../policy/denials.ts';
+
+/** What a policy has let pass and denied on this node, by direction. */
+export interface PolicyCount {
+  readonly policy: string;
+  readonly tier: CompiledPolicy['tier'];
+  readonly direction: Direction;
+  readonly allowed: number;
+  readonly denied: number;
+}
+
+/** What the policy component tells those who ask. */
+export interface PolicyView {
+  readonly world: () => PolicyWorld;
+  readonly counters: () => Promise<readonly PolicyCount[]>;
+  /** Whether a pod, `namespace/name`, is of this node. */
+  readonly isLocal: (pod: string) => boolean;
+  /** Told denials with a number above `after`, oldest first. */
+  readonly denied: (after: number) => readonly ToldDenial[];
+}
+
+export interface ListedPolicy extends PolicyOverview {
+  /** Of this node, of which `pods` names the first few. */
+  readonly podCount: number;
+  readonly connections: readonly Pick<PolicyCount, 'direction' | 'allowed' | 'denied'>[];
+}
+
+/** What `weft policy list` prints. */
+export interface PolicyListAnswer {
+  /** Pods of this node. */
+  readonly podCount: number;
+  readonly policies: readonly ListedPolicy[];
+}
+
+/** What `weft policy pod` prints. */
+export interface PolicyPodAnswer extends PodOverview {
+  readonly isLocal: boolean;
+}
+
+const MOST_PODS_NAMED = 20;
+
+/** All policies, with what they select and did on this node. */
+export async function listPolicies({
+  world,
+  isLocal,
+  counters,
+}: PolicyView): Promise<PolicyListAnswer> {
+  const counts = Map.groupBy(await counters(), ({ tier, policy }) => `${tier} ${policy}`);
+  const { parties, evaluator } = world();
+  const own = parties.pods().filter(({ key }) => isLocal(key));
+  const policies = overviewOfPolicies(evaluator, own).map((overview) => ({
+    ...overview,
+    pods: overview.pods.slice(0, MOST_PODS_NAMED),
+    podCount: overview.pods.length,
+    connections: (counts.get(`${overview.tier} ${overview.policy}`) ?? []).map(
+      ({ direction, allowed, denied }) => ({ direction, allowed, denied }),
+    ),
+  }));
+  return { podCount: own.length, policies };
+}
+
+/** By `namespace/name`, or by the name alone where no two pods share it. Throws ENOENT. */
+export function describePod(name: string, { world, isLocal }: PolicyView): PolicyPodAnswer {
+  const { parties, evaluator } = world();
+  const pod = name.includes('/') ? parties.resolve(name) : onlyPodNamed(name, parties.pods());
+  if ('problem' in pod) throw new WeftError('ENOENT', pod.problem);
+  if (pod.kind === 'pod') return { ...overviewOfPod(evaluator, pod), isLocal: isLocal(pod.key) };
+  if (pod.kind === 'address') throw new WeftError('ENOENT', `${name} is no pod`);
+  throw new WeftError('ENOENT', `${name} has its node's network, so policies do not select it`);
+}
+
+function onlyPodNamed(name: string, pods: readonly PodParty[]): PodParty | { problem: string } {
+  const found = pods.filter(({ key, namespace }) => key === `${namespace}/${name}`);
+  const [first, ...others] = found;
+  if (first === undefined) return { problem: `no Pod ${name} that this node knows` };
+  if (others.length === 0) return first;
+  const namespaces = found.slice(0, MOST_PODS_NAMED).map(({ namespace }) => namespace);
+  return {
+    problem: `pods of that name are in ${namespaces.join(', ')}: ask for NAMESPACE/${name}`,
+  };
+}
