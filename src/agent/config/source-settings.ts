@@ -98,7 +98,7 @@ function reasonAgainst(text: string): string | undefined {
     return `expected a URL such as https://192.168.0.10:6443, found ${found}`;
   }
   if (url.protocol === 'http:' && !LOOPBACK.test(url.hostname)) {
-    return `the agent's token would cross the network in clear: use https://, found "${url.origin}"`;
+    return `the agent's token is not sent without TLS: use https://, found "${url.origin}"`;
   }
   const hasUser = url.username !== '' || url.password !== '';
   return hasUser ? 'the URL must not hold a user name or password' : undefined;

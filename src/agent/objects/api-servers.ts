@@ -1,6 +1,7 @@
 import type { ClusterAccess } from '../../kube/access/access.ts';
 import { type FoundServer, findApiServers } from '../../kube/access/discovery.ts';
 import { ApiClient } from '../../kube/api/client.ts';
+import { provesItself } from '../../kube/api/transport.ts';
 import { ConfigError } from '../../util/errors.ts';
 import type { Logger } from '../../util/log.ts';
 import type { ObjectSourceSettings } from '../config/source-settings.ts';
@@ -35,6 +36,11 @@ export async function openApiServers(
     { clock, environment: process.env, onSlowPlugin },
   );
   for (const reason of notes) log.warn({ reason }, "the kubelet's kubeconfig is not used whole");
+  for (const { access } of servers) {
+    if (provesItself(access)) continue;
+    const server = access.server.origin;
+    log.warn({ server, cure: 'use https://' }, 'no credentials are sent to a server without TLS');
+  }
   const ordered = settings.servers.length > 1 ? spread(servers, Math.random) : servers;
   const [first, ...others] = ordered;
   if (first === undefined) throw new ConfigError('apiServers', 'no API server to ask');

@@ -19,6 +19,14 @@ const TCP_KEEP_ALIVE_MS = 30_000;
 /** Time to connect where there is no other server to try. */
 export const HANDSHAKE_TIMEOUT_MS = 10_000;
 
+/**
+ * Whether a server is told who asks: without TLS everybody on the way would learn it. As client-go, which
+ * takes nothing of a kubeconfig's user for a server without TLS (DirectClientConfig.ClientConfig).
+ */
+export function provesItself({ server }: Pick<ClusterAccess, 'server'>): boolean {
+  return server.protocol === 'https:';
+}
+
 interface Opened {
   /** The certificates it was opened with. */
   readonly material: string;
@@ -86,8 +94,8 @@ export class Transport {
       accept: 'application/json',
       'user-agent': this.#userAgent,
       ...(write === undefined ? {} : { 'content-type': write.contentType }),
-      ...this.#access.headers,
-      ...(authorization ? { authorization } : {}),
+      ...(provesItself(this.#access) ? this.#access.headers : {}),
+      ...(provesItself(this.#access) && authorization ? { authorization } : {}),
     };
   }
 

@@ -147,11 +147,7 @@ cni:
   test.each<[AgentFlags, string, string]>([
     [{ apiServers: '10.0.0.1:6443' }, '', '--api-server: expected a URL such as https://'],
     [{ apiServers: 'https://u:secret@a' }, '', '--api-server: the URL must not hold a user name'],
-    [
-      { apiServers: 'http://10.0.0.1:8080' },
-      '',
-      "the agent's token would cross the network in clear",
-    ],
+    [{ apiServers: 'http://10.0.0.1:8080' }, '', "the agent's token is not sent without TLS"],
     [{}, 'apiServers:\n  - https://a\n  - ftp://b', 'weft.yaml:3: apiServers.1: expected a URL'],
     [{}, 'kubelet: {hostRoot: host}', 'kubelet.hostRoot'],
   ])('%j and file %j are refused', (flags, text, message) => {

@@ -108,6 +108,29 @@ describe('against a server', () => {
     plain.close();
   });
 
+  test.each([{ token: 's3cret' }, { username: 'jane', password: 's3cret' }])(
+    'a server without TLS is not told who asks: %j',
+    async (user) => {
+      const seen: unknown[] = [];
+      const plain = createServer(({ headers }, response) => {
+        seen.push(headers);
+        response.end('{"metadata":{"resourceVersion":"1"},"items":[]}');
+      });
+      await new Promise<void>((resolve) => plain.listen(0, '127.0.0.1', resolve));
+      // A TCP server has an address object once it listens.
+      const { port } = plain.address() as AddressInfo;
+      writeConfig({
+        cluster: { server: `http://127.0.0.1:${port}` },
+        user: { ...user, as: 'joe' },
+      });
+      expect(await count(await read())).toBe(0);
+      plain.close();
+      expect(seen).toHaveLength(1);
+      expect(seen[0]).not.toHaveProperty('authorization');
+      expect(seen[0]).not.toHaveProperty('impersonate-user');
+    },
+  );
+
   test.each(['', '{}', '[]', '{"metadata":{"resourceVersion":"1"},"items":{}}'])(
     'an answer that is no list is an error: %s',
     async (body) => {
