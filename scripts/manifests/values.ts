@@ -1,9 +1,10 @@
 /** What `make manifests` is given, as the patches that a kustomization would have for it. */
 import { stringify } from 'yaml';
 import { resolveAgentConfig } from '../../src/agent/config/agent-config.ts';
-import { type Cidr, containsCidr } from '../../src/net/cidr.ts';
+import { type Cidr, cidrFamily, containsCidr } from '../../src/net/cidr.ts';
 import { parseConfiguredCidrs } from '../../src/net/configured-cidr.ts';
-import { ConfigError, toError } from '../../src/util/errors.ts';
+import { AddressError } from '../../src/net/ip.ts';
+import { ConfigError } from '../../src/util/errors.ts';
 import type { Operation } from './json-patch.ts';
 import type { Patch } from './kustomize.ts';
 
@@ -24,11 +25,15 @@ const IMAGE =
 export function patchesFor(values: ManifestValues): readonly Patch[] {
   const { API_SERVER, BACKEND, PROXY_MODE } = values;
   imageOf(values);
-  const podCIDRs = cidrsOf('POD_CIDRS', values.POD_CIDRS);
-  refuseOverlap(podCIDRs, cidrsOf('SERVICE_CIDRS', values.SERVICE_CIDRS));
+  const podCIDRs = oneOfEachFamily('POD_CIDRS', cidrsOf('POD_CIDRS', values.POD_CIDRS));
+  const serviceCIDRs = cidrsOf('SERVICE_CIDRS', values.SERVICE_CIDRS);
+  refuseOverlap(podCIDRs, serviceCIDRs);
   return [
     ...(BACKEND ? [setting('BACKEND', 'backend', { fabric: { backend: BACKEND } })] : []),
     ...(podCIDRs.length > 0 ? [podNetworks(podCIDRs)] : []),
+    ...(serviceCIDRs.length > 0
+      ? [setting('SERVICE_CIDRS', 'service-cidrs', { serviceCIDRs })]
+      : []),
     ...(PROXY_MODE ? [setting('PROXY_MODE', 'proxy-mode', { proxy: { mode: PROXY_MODE } })] : []),
     ...(API_SERVER ? [apiServers(API_SERVER)] : []),
   ];
@@ -65,11 +70,38 @@ function setting(variable: string, name: string, settings: object): Patch {
 }
 
 function cidrsOf(variable: string, text = ''): readonly Cidr[] {
+  const entries = text.split(/[\s,;]+/).filter((entry) => entry !== '');
+  const wrong = entries.find((entry) => tryConfiguredCidr(entry) === undefined);
+  if (wrong === undefined) return entries.flatMap((entry) => tryConfiguredCidr(entry) ?? []);
+  const found = JSON.stringify(wrong.slice(0, 80));
+  const cure = EXAMPLES[variable] ?? '';
+  throw new ConfigError(variable, `${variable}: ${found} is no network: ${cure}`);
+}
+
+const EXAMPLES: Readonly<Record<string, string>> = {
+  POD_CIDRS: 'give the --cluster-cidr of the kube-controller-manager, such as 10.244.0.0/16',
+  SERVICE_CIDRS: 'give the --service-cluster-ip-range of the kube-apiserver, such as 10.96.0.0/12',
+};
+
+function tryConfiguredCidr(entry: string): Cidr | undefined {
   try {
-    return parseConfiguredCidrs(text);
-  } catch (cause) {
-    throw new ConfigError(variable, `${variable}: ${toError(cause).message}`, { cause });
+    return parseConfiguredCidrs(entry)[0];
+  } catch (thrown) {
+    if (thrown instanceof AddressError) return undefined;
+    throw thrown;
   }
+}
+
+/** The proxy tells local traffic by one network of each family, as kube-proxy does. */
+function oneOfEachFamily(variable: string, cidrs: readonly Cidr[]): readonly Cidr[] {
+  for (const family of [4, 6] as const) {
+    const [first, second] = cidrs.filter((cidr) => cidrFamily(cidr) === family);
+    if (second === undefined) continue;
+    const cure = 'give the one that holds all pods of the cluster';
+    const reason = `${first} and ${second} are both IPv${family}: ${cure}`;
+    throw new ConfigError(variable, `${variable}: ${reason}`);
+  }
+  return cidrs;
 }
 
 /** An address of a Service that is a pod's too leads to one of them by chance. */

@@ -1,4 +1,5 @@
 import { posix } from 'node:path';
+import type { Cidr } from '../../net/cidr.ts';
 import { ConfigError } from '../../util/errors.ts';
 import { LOG_LEVELS, type LogLevel } from '../../util/log.ts';
 import { AGENT_SCHEMA, AGENT_SETTINGS, COMPONENTS, type Component } from './agent-settings.ts';
@@ -17,6 +18,7 @@ import { type OwnSettings, resolveOwnSettings } from './own-settings.ts';
 import { type ProxySettings, resolveProxySettings } from './proxy-settings.ts';
 import { createSchemaCheck } from './schema-check.ts';
 import { fillTable, type ValuesOf } from './setting.ts';
+import { SettingsReader } from './settings-reader.ts';
 import {
   chooseSource,
   NO_KUBELET,
@@ -35,6 +37,8 @@ export interface AgentConfig {
   readonly nodeName: string;
   readonly source: ObjectSourceSettings;
   readonly runDir: string;
+  /** Where no ServiceCIDR object says it. */
+  readonly serviceCIDRs: readonly Cidr[];
   readonly logLevel: LogLevel;
   /** Set up what needs full privileges, then exit. */
   readonly isInitOnly: boolean;
@@ -74,6 +78,7 @@ interface AgentFile extends Partial<OwnSettings>, SourceFile {
   readonly components?: readonly Component[];
   readonly nodeName?: string;
   readonly runDir?: string;
+  readonly serviceCIDRs?: readonly string[];
   readonly logLevel?: LogLevel;
   readonly proxy?: Sparse<KubeProxyConfiguration>;
   readonly cni?: Partial<CniSettings>;
@@ -111,6 +116,7 @@ export function resolveAgentConfig(
     ),
     source: chooseSource({ flags, file: settings, components, surroundings, origin }),
     runDir: chooseRunDir(flags.runDir ?? settings.runDir, surroundings),
+    serviceCIDRs: readServiceCIDRs(settings.serviceCIDRs ?? [], origin),
     logLevel: chooseLogLevel(flags.logLevel) ?? settings.logLevel ?? 'info',
     isInitOnly: flags.isInitOnly === true,
     proxy: resolveProxySettings(kubeProxy, inProxy),
@@ -141,6 +147,7 @@ export function agentConfigFromKubeProxy(
       ...NO_KUBELET,
     },
     runDir: chooseRunDir(runDir, surroundings),
+    serviceCIDRs: [],
     logLevel: levelOfVerbosity(config.logging.verbosity),
     isInitOnly: options.isInitOnly,
     proxy: resolveProxySettings(config, origin),
@@ -166,6 +173,13 @@ function parseAgentFiles(files: readonly ConfigFile[]): { settings: AgentFile; o
   const { value, origin } = layered(documents);
   // The schema check above has found every field to be of its type.
   return { settings: value as AgentFile, origin };
+}
+
+function readServiceCIDRs(texts: readonly string[], origin: Origin): readonly Cidr[] {
+  const reader = new SettingsReader(origin);
+  const cidrs = reader.cidrs(['serviceCIDRs'], texts);
+  reader.throwProblems();
+  return cidrs;
 }
 
 function chooseComponents(

@@ -40,6 +40,9 @@ export const AGENT_SETTINGS = {
     'Directory of YAML or JSON objects to read instead of an API server',
     { flag: 'manifests' },
   ),
+  serviceCIDRs: list([], 'Networks of Services, at which nothing answers but Services', {
+    shown: 'what ServiceCIDR objects say, which go before it',
+  }),
   runDir: optional<string>('text', 'Sockets and lock', {
     ...{ flag: 'run-dir', shown: '$WEFT_RUN_DIR, else /run/weft' },
   }),

@@ -29,6 +29,7 @@ const FIXED_SETTINGS = [
   ['nodeName', 'nodeName'],
   ['kubeconfig, apiServers, kubelet or manifests', 'source'],
   ['runDir', 'runDir'],
+  ['serviceCIDRs', 'serviceCIDRs'],
   ['cni', 'cni'],
 ] as const;
 

@@ -93,7 +93,7 @@ function feedFabric({ config, live, log, objects }: ClusterContext, fabric: Fabr
   let serviceNetworks: readonly Cidr[] = [];
   const configure = () => fabric.reconfigure(settingsOf(live.current, serviceNetworks));
   live.follow(configure);
-  const networksRead = watchServiceCIDRs(objects.source, (cidrs) => {
+  const networksRead = watchServiceCIDRs(objects.source, config.serviceCIDRs, (cidrs) => {
     serviceNetworks = cidrs;
     configure();
   });

@@ -8,6 +8,7 @@ export type ShownConfig = Pick<
   | 'nodeName'
   | 'source'
   | 'runDir'
+  | 'serviceCIDRs'
   | 'logLevel'
   | 'own'
   | 'cni'
@@ -20,12 +21,14 @@ export type ShownConfig = Pick<
  * kubeconfig is a path, and a URL of a server has no password.
  */
 export function configzText(config: ShownConfig): string {
-  const { kubeProxy, components, nodeName, source, runDir, logLevel, own, cni, fabric } = config;
+  const { kubeProxy, components, nodeName, source, runDir, serviceCIDRs, logLevel } = config;
+  const { own, cni, fabric } = config;
   const weft = {
     components: [...components],
     nodeName,
     ...sourceKeys(source),
     runDir,
+    serviceCIDRs,
     logLevel,
     ...own,
     cni,

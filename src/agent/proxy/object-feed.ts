@@ -67,12 +67,16 @@ export class NodeFeed {
   }
 }
 
+type FeedContext = Pick<AgentContext, 'clock' | 'log'> & {
+  readonly config: Pick<AgentContext['config'], 'serviceCIDRs'>;
+};
+
 /**
  * Hands Services, EndpointSlices and ServiceCIDRs to the proxy and lets it begin when all were read
  * whole, and the Node too or not in time: its address and podCIDRs decide about rules.
  */
 export function feedObjects(
-  { clock, log }: Pick<AgentContext, 'clock' | 'log'>,
+  { clock, log, config }: FeedContext,
   proxy: FedProxy,
   source: ObjectSource,
   nodeRead: Promise<void>,
@@ -80,7 +84,9 @@ export function feedObjects(
   const read = [
     feedServices(proxy, source),
     feedSlices(proxy, source),
-    watchServiceCIDRs(source, (cidrs) => proxy.apply({ kind: 'serviceCIDRs', cidrs })),
+    watchServiceCIDRs(source, config.serviceCIDRs, (cidrs) =>
+      proxy.apply({ kind: 'serviceCIDRs', cidrs }),
+    ),
   ];
   const late = Promise.withResolvers<void>();
   const inTime = Promise.race([nodeRead, late.promise]);

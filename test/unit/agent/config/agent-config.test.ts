@@ -54,6 +54,14 @@ describe.each(['healthzBindAddress', 'metricsBindAddress'] as const)('an empty %
   });
 });
 
+test('networks of Services', () => {
+  expect(resolve({}, 'serviceCIDRs: [10.96.0.0/12, "fd00:96::/108"]').serviceCIDRs).toEqual([
+    '10.96.0.0/12',
+    'fd00:96::/108',
+  ]);
+  expect(() => resolve({}, 'serviceCIDRs: [10.96.0.0]')).toThrow(/^weft\.yaml:1: serviceCIDRs/);
+});
+
 describe('resolveAgentConfig', () => {
   test('defaults', () => {
     expect(resolve({})).toMatchObject({

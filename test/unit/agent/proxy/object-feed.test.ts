@@ -3,6 +3,7 @@ import { type FedProxy, feedObjects, NodeFeed } from '../../../../src/agent/prox
 import type { Resource } from '../../../../src/kube/resources.ts';
 import type { ObjectHandlers, ObjectSource } from '../../../../src/kube/source.ts';
 import type { KubernetesObject, Node } from '../../../../src/kube/types.ts';
+import { type Cidr, parseCidr } from '../../../../src/net/cidr.ts';
 import { parseIP } from '../../../../src/net/ip.ts';
 import { createLogger } from '../../../../src/util/log.ts';
 import { FakeClock } from '../../../support/fake-clock.ts';
@@ -57,10 +58,11 @@ const NODE: Node = {
   status: { addresses: [{ type: 'InternalIP', address: '192.168.0.1' }] },
 };
 
-function start(override?: string) {
+function start(override?: string, serviceCIDRs: readonly Cidr[] = []) {
   const all = lab();
   const node = new NodeFeed(true, override === undefined ? undefined : parseIP(override));
-  feedObjects(all, all.proxy, all.source, node.start(all.proxy, all.source, 'node-a'));
+  const read = node.start(all.proxy, all.source, 'node-a');
+  feedObjects({ ...all, config: { serviceCIDRs } }, all.proxy, all.source, read);
   return { ...all, node };
 }
 
@@ -101,6 +103,14 @@ test('all ServiceCIDRs are told at every change', () => {
     'cidrs 172.30.0.0/16,fd00:30::/112,172.31.0.0/16',
     'cidrs 172.31.0.0/16',
   ]);
+});
+
+test('configured networks of Services count as long as no ServiceCIDR is there', () => {
+  const { source, calls } = start(undefined, [parseCidr('10.96.0.0/12')]);
+  const object = { metadata: { name: 'a', namespace: '' }, spec: { cidrs: ['172.30.0.0/16'] } };
+  source.tell('servicecidrs', 'onAdd', object);
+  source.tell('servicecidrs', 'onDelete', object);
+  expect(calls).toEqual(['cidrs 10.96.0.0/12', 'cidrs 172.30.0.0/16', 'cidrs 10.96.0.0/12']);
 });
 
 describe('the Node', () => {
