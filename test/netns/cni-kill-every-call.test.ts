@@ -4,9 +4,10 @@
  */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { INSTALL_ROOT } from '../support/cluster.ts';
 import { CniTestNode } from '../support/cni-node.ts';
+import { inLanes } from '../support/lanes.ts';
 import { fullNetwork, leftovers } from '../support/leftovers.ts';
 import type { TestNetns } from '../support/netns.ts';
 
@@ -24,74 +25,83 @@ const standalone = ['bin/node', 'lib/weft-cni.cjs'].map((file) =>
 /** More than any of them is made. */
 const mostCalls = 200;
 
-let node: CniTestNode;
-let pod: TestNetns;
-beforeEach(() => {
-  node = new CniTestNode();
-  pod = node.pod();
-});
-afterEach(() => node.remove());
+/** A node with one pod. */
+class Lab {
+  readonly #node = new CniTestNode();
+  readonly #pod: TestNetns = this.#node.pod();
 
-function run(command: string, prefix: readonly string[] = []) {
-  const stdin = fullNetwork(node.dataDir);
-  return node.call({ command, netns: pod, stdin, plugin: [...prefix, ...standalone] });
+  run(command: string, prefix: readonly string[] = []) {
+    const stdin = fullNetwork(this.#node.dataDir);
+    const plugin = [...prefix, ...standalone];
+    return this.#node.callBeside({ command, netns: this.#pod, stdin, plugin });
+  }
+
+  /** Ends the program in front of its n-th such call; false when it has made fewer. */
+  async killAt(command: string, call: string, n: number): Promise<boolean> {
+    const inject = `inject=${call}:signal=KILL:when=${n}`;
+    const trace = ['strace', '-f', '-qq', '-o', '/dev/null', '-e', `trace=${call}`, '-e', inject];
+    const { status, stdout } = await this.run(command, trace);
+    if (status === 0) return false;
+    // strace ends as what it traced did: by a signal.
+    expect([status, stdout]).toEqual([-1, expect.not.stringContaining('"code"')]);
+    return true;
+  }
+
+  /** What one DEL leaves. */
+  async deleted() {
+    const { status, stdout } = await this.run('DEL');
+    const { host, runDir, dataDir } = this.#node;
+    return { status, stdout, left: leftovers({ host, pods: [this.#pod], runDir, dataDir }) };
+  }
+
+  /** As on a node that has never had a pod. */
+  forgetStructure(): void {
+    const { host, runDir, dataDir } = this.#node;
+    host.attempt('ip', ['link', 'delete', 'br0']);
+    host.run('nft', 'flush', 'ruleset');
+    for (const directory of [runDir, dataDir]) rmSync(directory, { recursive: true, force: true });
+  }
+
+  remove(): void {
+    this.#node.remove();
+  }
 }
 
-/** Ends the program in front of its n-th such call; false when it has made fewer. */
-function killAt(command: string, call: string, n: number): boolean {
-  const inject = `inject=${call}:signal=KILL:when=${n}`;
-  const trace = ['strace', '-f', '-qq', '-o', '/dev/null', '-e', `trace=${call}`, '-e', inject];
-  const { status, stdout } = run(command, trace);
-  if (status === 0) return false;
-  // strace ends as what it traced did: by a signal.
-  expect([status, stdout]).toEqual([-1, expect.not.stringContaining('"code"')]);
-  return true;
+/** Kills at the first such call, the second, and so on; gives how many there were. */
+async function killAtEach(call: string, once: (lab: Lab, n: number) => Promise<boolean>) {
+  const lab = new Lab();
+  try {
+    for (let n = 1; n < mostCalls; n += 1) if (!(await once(lab, n))) return n - 1;
+    throw new Error(`${call}: more than ${mostCalls}`);
+  } finally {
+    lab.remove();
+  }
 }
 
-function counted(): string[] {
-  const { host, runDir, dataDir } = node;
-  return leftovers({ host, pods: [pod], runDir, dataDir });
-}
-
-/** As on a node that has never had a pod. */
-function forgetStructure(): void {
-  node.host.attempt('ip', ['link', 'delete', 'br0']);
-  node.host.run('nft', 'flush', 'ruleset');
-  rmSync(node.runDir, { recursive: true, force: true });
-  rmSync(node.dataDir, { recursive: true, force: true });
-}
-
+const NOTHING = { status: 0, stdout: '', left: [] };
 const options = { timeout: 240_000, retry: 0 };
 
-test('[117] ADD killed at each call', options, () => {
-  const kills = calls.flatMap((call) => {
-    let n = 1;
-    for (; n < mostCalls; n += 1) {
-      const wasKilled = killAt('ADD', call, n);
-      const deletion = run('DEL');
-      const left = [call, n, deletion.status, deletion.stdout, counted()];
-      expect(left).toEqual([call, n, 0, '', []]);
-      forgetStructure();
-      if (!wasKilled) break;
-    }
-    return n - 1;
-  });
+test('[117] ADD killed at each call', options, async () => {
+  const kills = await inLanes(calls, (call) =>
+    killAtEach(call, async (lab, n) => {
+      const wasKilled = await lab.killAt('ADD', call, n);
+      expect([call, n, await lab.deleted()]).toEqual([call, n, NOTHING]);
+      lab.forgetStructure();
+      return wasKilled;
+    }),
+  );
   expect(kills.filter((count) => count > 0).length).toBeGreaterThan(5);
   expect(kills.reduce((sum, count) => sum + count)).toBeGreaterThan(60);
 });
 
-test('[117] DEL killed at each call', options, () => {
-  const kills = calls.flatMap((call) => {
-    let n = 1;
-    for (; n < mostCalls; n += 1) {
-      expect(run('ADD')).toMatchObject({ status: 0 });
-      const wasKilled = killAt('DEL', call, n);
-      const deletion = run('DEL');
-      const left = [call, n, deletion.status, deletion.stdout, counted()];
-      expect(left).toEqual([call, n, 0, '', []]);
-      if (!wasKilled) break;
-    }
-    return n - 1;
-  });
+test('[117] DEL killed at each call', options, async () => {
+  const kills = await inLanes(calls, (call) =>
+    killAtEach(call, async (lab, n) => {
+      expect(await lab.run('ADD')).toMatchObject({ status: 0 });
+      const wasKilled = await lab.killAt('DEL', call, n);
+      expect([call, n, await lab.deleted()]).toEqual([call, n, NOTHING]);
+      return wasKilled;
+    }),
+  );
   expect(kills.reduce((sum, count) => sum + count)).toBeGreaterThan(25);
 });
