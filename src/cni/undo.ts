@@ -1,4 +1,4 @@
-import { joinErrors, toError } from '../util/errors.ts';
+import { failuresOf, joinErrors } from '../util/errors.ts';
 
 /** Steps that take back what was done so far, run in reverse when a later step fails. */
 export interface UndoList {
@@ -14,18 +14,9 @@ export function withUndo<T>(job: (undo: UndoList) => T, onUndone?: () => void): 
   try {
     return job(steps);
   } catch (thrown) {
-    const errors = steps.reverse().flatMap(failureOf);
+    const errors = failuresOf(steps.reverse());
     if (errors.length > 0) throw joinErrors([thrown, ...errors], 'undo was not complete');
     onUndone?.();
     throw thrown;
-  }
-}
-
-function failureOf(step: () => void): readonly Error[] {
-  try {
-    step();
-    return [];
-  } catch (thrown) {
-    return [toError(thrown)];
   }
 }

@@ -1,7 +1,14 @@
 import { statSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import type { IP } from '../net/ip.ts';
-import { ConfigError, IoError, joinErrors, toError, WeftError } from '../util/errors.ts';
+import {
+  ConfigError,
+  failuresOf,
+  IoError,
+  joinErrors,
+  toError,
+  WeftError,
+} from '../util/errors.ts';
 import { createFile, ifThere, overwriteFile, readIfThere, syncDirectory } from '../util/files.ts';
 import type { FlockOptions } from '../util/wait.ts';
 import { DirectoryIndex, UNFINISHED_PREFIX } from './directory-index.ts';
@@ -190,16 +197,12 @@ export class StoreSession {
 
   /** Frees addresses whoever has them; a file that is gone already is fine. */
   releaseAddresses(addresses: readonly IP[]): void {
-    const errors: Error[] = [];
-    for (const address of addresses) {
+    const release = (address: IP) => {
       this.#hasChanged = true;
-      try {
-        ifThere(() => unlinkSync(join(this.#directory, address)));
-        this.#known.delete(address);
-      } catch (error) {
-        errors.push(toError(error));
-      }
-    }
+      ifThere(() => unlinkSync(join(this.#directory, address)));
+      this.#known.delete(address);
+    };
+    const errors = failuresOf(addresses.map((address) => () => release(address)));
     const failure = joinErrors(errors, `release addresses in ${this.#directory}`);
     if (failure !== undefined) throw new IoError(failure.message, { cause: failure });
   }

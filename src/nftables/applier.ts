@@ -50,15 +50,6 @@ export const NO_TABLE: ObservedTable = {
   chains: [],
 };
 
-export interface AdoptedTable {
-  /** Elements now in the kernel, by set name. */
-  readonly elements: ReadonlyMap<string, readonly ObservedElement[]>;
-  /** Chains now in the kernel, those of the definition among them. */
-  readonly chains: readonly ObservedChain[];
-  /** The table was missing or different and has been made anew, without elements. */
-  readonly wasRebuilt: boolean;
-}
-
 /** Keeps one table as its definition says and applies changes to what is in it. */
 export class TableApplier {
   readonly #connection: NftablesConnection;
@@ -71,20 +62,6 @@ export class TableApplier {
     this.#definition = definition;
     this.#table = markedTable(definition);
     this.#sets = new Map(definition.sets.map((set) => [set.name, set]));
-  }
-
-  /**
-   * Makes the table match the definition: leaves it untouched when it does, with all elements and
-   * additional chains, else replaces it by one without elements in one transaction. To replace a
-   * table in use without a gap, call `observe` and then `replace` with its whole content.
-   */
-  adopt(): AdoptedTable {
-    const observed = this.observe();
-    const isIntact = observed.isAsDefined && !observed.isDormant && observed.damaged.length === 0;
-    if (isIntact) return { ...observed, wasRebuilt: false };
-    this.replace({ elements: [] });
-    const elements = new Map(this.#definition.sets.map((set) => [set.name, []]));
-    return { elements, chains: this.#connection.chains(this.#table), wasRebuilt: true };
   }
 
   /** Reads the table and compares it with the definition. Changes nothing. */

@@ -56,6 +56,24 @@ export function joinErrors(errors: readonly unknown[], message: string): Error |
   return new AggregateError(errors, `${message}: ${texts}`);
 }
 
+/** Runs every step, whatever fails, and throws what failed as one error at the end. */
+export function runAll(steps: Iterable<() => void>, message: string): void {
+  const error = joinErrors(failuresOf(steps), message);
+  if (error !== undefined) throw error;
+}
+
+/** Runs every step and gives what was thrown. */
+export function failuresOf(steps: Iterable<() => void>): readonly Error[] {
+  return Array.from(steps).flatMap((step) => {
+    try {
+      step();
+      return [];
+    } catch (thrown) {
+      return [toError(thrown)];
+    }
+  });
+}
+
 /** Turns a caught `unknown` into an Error without losing what it was. */
 export function toError(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(String(thrown));

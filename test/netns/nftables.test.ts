@@ -294,20 +294,24 @@ test('connections are balanced over the slots and counted', () => {
 
 describe('applier', () => {
   test('makes a table that is not there', () => {
-    const adopted = new TableApplier(connection, definition).adopt();
-    expect(adopted.wasRebuilt).toBe(true);
-    expect([...adopted.elements.keys()]).toEqual(definition.sets.map(({ name }) => name));
-    expect(adopted.chains.map(({ name }) => name)).toEqual(['n2', 'output']);
+    const applier = new TableApplier(connection, definition);
+    expect(applier.observe().isAsDefined).toBe(false);
+    applier.replace({ elements: [] });
+    const made = applier.observe();
+    expect(made.isAsDefined).toBe(true);
+    const listed = definition.sets.filter(({ isDynamic }) => isDynamic !== true);
+    expect([...made.elements.keys()]).toEqual(listed.map(({ name }) => name));
+    expect(made.chains.map(({ name }) => name)).toEqual(['n2', 'output']);
   });
 
-  test('leaves a table as it is when it matches, with elements and additional chains', () => {
+  test('finds a table as it is when it matches, with elements and additional chains', () => {
     makeTable().apply({
       chains: [{ name: 'n7', rules: [{ statements: [accept] }] }],
       elements: [],
     });
     const generation = connection.generation();
-    const adopted = new TableApplier(connection, definition).adopt();
-    expect(adopted.wasRebuilt).toBe(false);
+    const adopted = new TableApplier(connection, definition).observe();
+    expect(adopted).toMatchObject({ isAsDefined: true, isDormant: false, damaged: [] });
     expect(adopted.elements.get('endpoints')).toHaveLength(2);
     expect(adopted.elements.get('service-ips')).toMatchObject([{ key: vip(1), data: 'goto n2' }]);
     expect(adopted.chains.map(({ name }) => name).toSorted()).toEqual(['n2', 'n7', 'output']);
@@ -330,7 +334,7 @@ describe('applier', () => {
     netns.run('bash', '-c', `printf '%s' '${script}' | nft -f -`);
     const applier = new TableApplier(connection, definition);
     expect(applier.observe().isAsDefined).toBe(false);
-    expect(applier.adopt().wasRebuilt).toBe(true);
+    applier.replace({ elements: [] });
     expect(applier.observe().isAsDefined).toBe(true);
     expect(connection.elements(table, endpoints)).toEqual([]);
   });
@@ -360,7 +364,7 @@ describe('applier', () => {
     expect(applier.observe()).toMatchObject({ isAsDefined: true, isDormant: false });
     expect(netns.run('nft', 'list', 'ruleset')).toBe(before);
     netns.run('nft', `add table ${name} { flags dormant; }`);
-    expect(applier.adopt().wasRebuilt).toBe(true);
+    applier.replace({ elements: [] });
     expect(applier.observe().isDormant).toBe(false);
   });
 
@@ -373,9 +377,9 @@ describe('applier', () => {
     other.commit(owned);
     const applier = new TableApplier(connection, definition);
     expect(applier.observe().isAsDefined).toBe(false);
-    expect(() => applier.adopt()).toThrow('table ip weft-test: EPERM');
+    expect(() => applier.replace({ elements: [] })).toThrow('table ip weft-test: EPERM');
     other.close();
-    expect(applier.adopt().wasRebuilt).toBe(true);
+    applier.replace({ elements: [] });
   });
 
   test('a changed definition replaces the table', () => {

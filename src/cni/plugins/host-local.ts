@@ -1,6 +1,6 @@
 import { buildRangeSets } from '../../ipam/range-config.ts';
 import { addressOf } from '../../net/cidr.ts';
-import { joinErrors } from '../../util/errors.ts';
+import { runAll } from '../../util/errors.ts';
 import { type HostLocalAddresses, parseHostLocal } from '../address-config.ts';
 import { parseTeardownConfig } from '../bridge/config.ts';
 import { parseRawConfig } from '../bridge/raw-config.ts';
@@ -48,21 +48,20 @@ export const hostLocal: IpamPlugin = {
   gc: ({ request, node, isValid, isValidContainer }) => {
     const { dataDir } = parseTeardownConfig(request.config);
     const { network } = request;
-    const errors: unknown[] = [];
-    for (const { containerId, ifName } of node.ipam.owners(network, dataDir)) {
-      const stays =
-        ifName === undefined ? isValidContainer(containerId) : isValid({ containerId, ifName });
-      if (stays) continue;
-      try {
-        const attachment = { network, containerId, ifName: ifName ?? '' };
-        node.ipam.release(attachment, dataDir);
-        node.records?.remove(attachment);
-      } catch (thrown) {
-        errors.push(thrown);
-      }
-    }
-    const error = joinErrors(errors, `GC of addresses of network ${network} was not complete`);
-    if (error !== undefined) throw error;
+    const stale = node.ipam.owners(network, dataDir).filter(({ containerId, ifName }) => {
+      return ifName === undefined
+        ? !isValidContainer(containerId)
+        : !isValid({ containerId, ifName });
+    });
+    const release = ({ containerId, ifName }: (typeof stale)[number]) => {
+      const attachment = { network, containerId, ifName: ifName ?? '' };
+      node.ipam.release(attachment, dataDir);
+      node.records?.remove(attachment);
+    };
+    runAll(
+      stale.map((owner) => () => release(owner)),
+      `GC of addresses of network ${network} was not complete`,
+    );
   },
 };
 

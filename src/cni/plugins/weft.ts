@@ -1,5 +1,5 @@
 /** `type: weft`: a main plugin and the whole chain behind it in one execution. */
-import { joinErrors, toError } from '../../util/errors.ts';
+import { failuresOf, joinErrors, runAll } from '../../util/errors.ts';
 import type { ChainMember, DelCall, Plugin } from '../plugin.ts';
 import { isJsonObject, memberOf } from '../protocol/json.ts';
 import { requirePreviousResult } from '../protocol/previous-result.ts';
@@ -70,7 +70,7 @@ export function deleteEach(
   calls: readonly DelCall[],
 ): readonly (Error | undefined)[] {
   if (part.delMany !== undefined && calls.length > 1) return part.delMany(calls);
-  return calls.map((call) => failures([() => part.del(call)])[0]);
+  return calls.map((call) => failuresOf([() => part.del(call)])[0]);
 }
 
 /**
@@ -81,22 +81,6 @@ function isInUse({ capability }: ChainMember, request: Request): boolean {
   const capabilities = memberOf(request.config, 'capabilities');
   if (capability === undefined || !isJsonObject(capabilities)) return true;
   return memberOf(capabilities, capability) === true;
-}
-
-function runAll(steps: readonly (() => void)[], message: string): void {
-  const error = joinErrors(failures(steps), message);
-  if (error !== undefined) throw error;
-}
-
-function failures(steps: readonly (() => void)[]): readonly Error[] {
-  return steps.flatMap((step) => {
-    try {
-      step();
-      return [];
-    } catch (thrown) {
-      return [toError(thrown)];
-    }
-  });
 }
 
 function incomplete(verb: string): string {

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Iptables } from '../../iptables/programs-sync.ts';
-import { IoError, joinErrors } from '../../util/errors.ts';
+import { IoError, runAll } from '../../util/errors.ts';
 import { type Attachment, attachmentKey, attachmentLabel } from '../attachment.ts';
 import type { HostPortConflict, HostPortLedger, HostPortRecord } from '../host-ports.ts';
 import { hostPortChains } from '../iptables/chains.ts';
@@ -186,15 +186,10 @@ function requireNftables({ node }: StatusCall): void {
 }
 
 function removeInvalid({ request, node, isValid }: GcCall): void {
-  const errors: unknown[] = [];
-  for (const { attachment } of node.hostPorts.records()) {
-    if (attachment.network !== request.network || isValid(attachment)) continue;
-    try {
-      removeHostPorts(node, attachment);
-    } catch (thrown) {
-      errors.push(thrown);
-    }
-  }
-  const error = joinErrors(errors, 'garbage collection of host ports was not complete');
-  if (error !== undefined) throw error;
+  const attachments = node.hostPorts.records().map(({ attachment }) => attachment);
+  const stale = attachments.filter((each) => each.network === request.network && !isValid(each));
+  runAll(
+    stale.map((attachment) => () => removeHostPorts(node, attachment)),
+    'garbage collection of host ports was not complete',
+  );
 }

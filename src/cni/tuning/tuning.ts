@@ -1,5 +1,5 @@
 import type { Link, LinkChange, Rtnl } from '../../kernel/types.ts';
-import { joinErrors } from '../../util/errors.ts';
+import { runAll } from '../../util/errors.ts';
 import { withRtnl } from '../node.ts';
 import type { ChainMember, DelCall, GcCall, NetnsCall } from '../plugin.ts';
 import { memberOf } from '../protocol/json.ts';
@@ -125,17 +125,13 @@ function checkTuning({ request, node, attachment, netns }: NetnsCall): void {
 function removeStaleBackups({ request, isValid }: GcCall): void {
   if (!isSeparatePlugin(request)) return;
   const directory = backupDirectory(request);
-  const errors: unknown[] = [];
-  for (const owner of backupOwners(directory)) {
-    if (owner.network !== request.network || isValid(owner)) continue;
-    try {
-      removeBackup(directory, owner);
-    } catch (thrown) {
-      errors.push(thrown);
-    }
-  }
-  const error = joinErrors(errors, 'garbage collection of saved link settings was not complete');
-  if (error !== undefined) throw error;
+  const stale = backupOwners(directory).filter(
+    (owner) => owner.network === request.network && !isValid(owner),
+  );
+  runAll(
+    stale.map((owner) => () => removeBackup(directory, owner)),
+    'garbage collection of saved link settings was not complete',
+  );
 }
 
 function linkChange({ sysctls: _, ...change }: TuningConfig): LinkChange {
