@@ -83,7 +83,11 @@ which map has it, who may answer with which share, and whose address the endpoin
 from the values that the rules are made from. --live looks at the rules themselves: it waits for a
 packet from --from to --to, follows it by nftrace, and says whether the model was right.
 
+Where the agent enforces policies they are asked about every endpoint: which one decides, or that none
+allows it. A name is that of a Service, of a pod, or node/NAME; a port can be named too.
+
 Examples:
+  weft explain --from shop/cart --to shop/db:postgres
   weft explain --from 10.1.0.2 --to 10.96.0.1:80
   weft explain --from 203.0.113.9 --to 192.168.0.1:30080 --proto udp
   weft explain --from 10.1.0.2 --to 10.96.0.1:80 --live --timeout 30s`;

@@ -8,12 +8,12 @@ export function declareExplainFlags(parser: Argv): Argv {
   const text = (name: string, describe: string) =>
     parser.option(name, { type: 'string', requiresArg: true, describe });
   parser
-    .usage('weft explain --from IP --to IP:PORT [flags]')
+    .usage('weft explain --from IP|POD --to IP|SERVICE|POD:PORT [flags]')
     .epilogue(EXPLAIN_EPILOGUE)
     .option('json', { type: 'boolean', describe: 'Print the whole answer as JSON' })
     .option('live', { type: 'boolean', describe: 'Wait for such a packet and tell where it went' });
-  text('from', 'Address of the client');
-  text('to', 'Address and port it connects to; [fd00::1]:80 for IPv6');
+  text('from', 'Address of the client, NAMESPACE/POD or node/NAME');
+  text('to', 'Address and port, [fd00::1]:80 for IPv6, or NAMESPACE/NAME:PORT');
   text('proto', 'tcp, udp or sctp [default: tcp]');
   text('in-interface', 'Interface it comes in by [default: the one its route leads to]');
   text('timeout', 'How long --live waits, up to 60s [default: 10s]');

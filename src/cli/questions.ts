@@ -6,10 +6,12 @@ import type { FlagValues } from '../agent/config/kube-proxy-flags.ts';
 import { differenceText, hasDifferences } from '../agent/debug/difference-text.ts';
 import type { ExplainAnswer } from '../agent/debug/explain.ts';
 import { explainText } from '../agent/debug/explain-text.ts';
+import type { NamedPacket } from '../agent/debug/named-packet.ts';
 import { type DebugRequest, type ExplainRequest, MOST_LIVE_MS } from '../agent/debug/protocol.ts';
-import { type IP, ipFamily, tryParseIP } from '../net/ip.ts';
+import { ipFamily, tryParseIP } from '../net/ip.ts';
 import type { TableDifference } from '../proxy/modes/nftables/difference.ts';
 import type { Protocol } from '../proxy/service.ts';
+import type { Packet } from '../proxy/verdict/explanation.ts';
 import { UsageError } from './usage.ts';
 
 export interface QuestionEffects {
@@ -39,25 +41,37 @@ export async function runDiff(flags: FlagValues, effects: QuestionEffects): Prom
   return hasDifferences(tables) ? 1 : 0;
 }
 
-/** The request that the flags ask for. Throws UsageError. */
+/** The request that the flags ask for; what names mean the agent knows. Throws UsageError. */
 export function explainRequest(flags: FlagValues): ExplainRequest {
-  const source = parseAddress('--from', required(flags, 'from'));
-  const { ip: destination, port } = parseTarget(required(flags, 'to'));
-  if (ipFamily(source) !== ipFamily(destination)) {
-    throw new UsageError(`--from ${source} and --to ${destination} are of different IP families`);
-  }
+  const from = parseSource(required(flags, 'from'));
+  const { to, port } = parseTarget(required(flags, 'to'));
   const protocolText = lastText(flags['proto']) ?? 'tcp';
   const protocol = PROTOCOLS.find((name) => name === protocolText.toLowerCase());
   if (protocol === undefined) {
     throw new UsageError(`--proto: expected tcp, udp or sctp, found "${protocolText}"`);
   }
   const inInterface = lastText(flags['in-interface']);
-  const packet = { source, destination, protocol, port };
+  const packet = packetBetween(from, to, port, protocol);
   return {
     command: 'explain',
     packet: inInterface === undefined ? packet : { ...packet, inInterface },
     liveTimeoutMs: liveTimeout(flags),
   };
+}
+
+function packetBetween(
+  from: string,
+  to: string,
+  port: string,
+  protocol: Protocol,
+): Packet | NamedPacket {
+  const source = tryParseIP(from);
+  const destination = tryParseIP(to);
+  if (source === undefined || destination === undefined) return { from, to, port, protocol };
+  if (ipFamily(source) !== ipFamily(destination)) {
+    throw new UsageError(`--from ${source} and --to ${destination} are of different IP families`);
+  }
+  return { source, destination, protocol, port: Number(port) };
 }
 
 function ask(flags: FlagValues, request: DebugRequest, effects: QuestionEffects): Promise<unknown> {
@@ -70,21 +84,23 @@ function required(flags: FlagValues, name: string): string {
   return text;
 }
 
-function parseAddress(flag: string, text: string): IP {
-  const ip = tryParseIP(text);
-  if (ip === undefined) throw new UsageError(`${flag}: expected an IP address, found "${text}"`);
-  return ip;
+/** `namespace/name` or `node/name`. */
+const NAME = /^[^/:\s]+\/[^/:\s]+$/;
+
+function parseSource(text: string): string {
+  if (tryParseIP(text) !== undefined || NAME.test(text)) return text;
+  throw new UsageError(`--from: expected an IP address or NAMESPACE/POD, found "${text}"`);
 }
 
-function parseTarget(text: string): { readonly ip: IP; readonly port: number } {
-  const [, bracketed, bare, portText = ''] =
-    /^(?:\[([^\]]*)\]|([^:]*)):(\d{1,5})$/.exec(text) ?? [];
-  const ip = tryParseIP(bracketed ?? bare ?? '');
-  const port = Number(portText);
-  if (ip === undefined || port < 1 || port > 65_535) {
-    throw new UsageError(`--to: expected 10.96.0.1:80 or [fd00::1]:80, found "${text}"`);
-  }
-  return { ip, port };
+function parseTarget(text: string): { readonly to: string; readonly port: string } {
+  const [, bracketed, bare, port = ''] = /^(?:\[([^\]]*)\]|([^:]*)):([^:\s]+)$/.exec(text) ?? [];
+  const to = bracketed ?? bare ?? '';
+  const isNumber = /^\d{1,5}$/.test(port) && Number(port) >= 1 && Number(port) <= 65_535;
+  const isAddress = tryParseIP(to) !== undefined;
+  if (isAddress ? isNumber : bracketed === undefined && NAME.test(to)) return { to, port };
+  throw new UsageError(
+    `--to: expected 10.96.0.1:80, [fd00::1]:80 or NAMESPACE/SERVICE:PORT, found "${text}"`,
+  );
 }
 
 function liveTimeout(flags: FlagValues): number | undefined {

@@ -68,6 +68,11 @@ export class Parties {
     );
   }
 
+  /** Who has an address. */
+  at(ip: IP): Party {
+    return this.#byIP.get(ip) ?? { kind: 'address', ips: [ip] };
+  }
+
   /** `namespace/name`, `node/name` or an address. */
   resolve(text: string): Party | Unresolved {
     const pod = this.#pods.get(text);
@@ -80,7 +85,7 @@ export class Parties {
 
   #resolveAddress(text: string): Party | Unresolved {
     const ip = tryParseIP(text);
-    if (ip !== undefined) return this.#byIP.get(ip) ?? { kind: 'address', ips: [ip] };
+    if (ip !== undefined) return this.at(ip);
     return { problem: `${text}: expected namespace/pod, node/name or an address` };
   }
 
@@ -124,6 +129,12 @@ export class Parties {
     const known = this.#nodes.get(pod.nodeName ?? '');
     return known ?? { kind: 'node', name: pod.nodeName ?? '', labels: {}, ips: addresses(pod.ips) };
   }
+}
+
+/** How people call who has an address: `namespace/name`, `node/name`, or the address. */
+export function partyName(party: Party, ip: IP): string {
+  if (party.kind === 'pod') return party.key;
+  return party.kind === 'node' && party.name !== '' ? `node/${party.name}` : ip;
 }
 
 function addresses(texts: readonly string[]): readonly IP[] {

@@ -1,9 +1,11 @@
 import { join } from 'node:path';
+import type { AttachmentRecords } from '../../cni/attachment-records.ts';
 import { readBootId } from '../../cni/machine.ts';
 import { openRecords } from '../../cni/upkeep/records.ts';
 import { openRtnl } from '../../kernel/rtnl.ts';
 import type { IPFamily } from '../../net/ip.ts';
 import { NftablesConnection } from '../../nftables/connection.ts';
+import type { Parties } from '../../policy/parties.ts';
 import { diffTable, type TableDifference } from '../../proxy/modes/nftables/difference.ts';
 import { kernelTables } from '../../proxy/modes/nftables/kernel-table.ts';
 import { proxyTable } from '../../proxy/modes/nftables/layout.ts';
@@ -11,11 +13,17 @@ import type { ProxySnapshot } from '../../proxy/snapshot.ts';
 import { assertNever, WeftError } from '../../util/errors.ts';
 import type { AgentContext } from '../context.ts';
 import type { ProxyComponent } from '../proxy/component.ts';
-import { explain, syncedSnapshot } from './explain.ts';
+import { type ExplainAnswer, explain, syncedSnapshot } from './explain.ts';
 import { tracePacket } from './live-trace.ts';
+import type { NamedParty } from './named-packet.ts';
 import { podMasqueradesOf } from './pod-masquerades.ts';
 import { describePod, listPolicies, type PolicyView } from './policy.ts';
-import { type DebugRequest, debugSocketPath, type PolicyRequest } from './protocol.ts';
+import {
+  type DebugRequest,
+  debugSocketPath,
+  type ExplainRequest,
+  type PolicyRequest,
+} from './protocol.ts';
 import { DebugServer } from './server.ts';
 import type { AgentStatus } from './status.ts';
 
@@ -41,10 +49,8 @@ export function startDebug(context: AgentContext, subjects: DebugSubjects): void
   }
 }
 
-function listen(
-  { config, clock, log, descriptors, podMasquerade }: AgentContext,
-  subjects: DebugSubjects,
-): DebugServer {
+function listen(context: AgentContext, subjects: DebugSubjects): DebugServer {
+  const { config, clock, log, descriptors } = context;
   const records = openRecords(join(config.runDir, 'attachments'), {
     bootId: readBootId,
     now: () => clock.now(),
@@ -58,19 +64,8 @@ function listen(
       switch (request.command) {
         case 'status':
           return subjects.status();
-        case 'explain': {
-          const proxy = requireProxy('explain', subjects);
-          if (request.liveTimeoutMs !== undefined) requireNftables('explain --live', proxy);
-          const sources = {
-            snapshots: proxy.snapshots,
-            openRtnl: () => openRtnl(),
-            mode: proxy.choice.mode,
-            podMasquerades: () => podMasqueradesOf(records.list(), podMasquerade),
-            tracePacket: (packet, timeoutMs, stop) =>
-              tracePacket(packet, { clock, timeoutMs, signal: stop }),
-          } satisfies Parameters<typeof explain>[1];
-          return { ...(await explain(request, sources, signal)), doubts: proxy.problems() };
-        }
+        case 'explain':
+          return answerExplain(request, { context, subjects, records }, signal);
         case 'diff': {
           const proxy = requireProxy('diff', subjects);
           requireNftables('diff', proxy);
@@ -85,6 +80,53 @@ function listen(
       }
     },
   });
+}
+
+async function answerExplain(
+  request: ExplainRequest,
+  parts: {
+    readonly context: AgentContext;
+    readonly subjects: DebugSubjects;
+    readonly records: AttachmentRecords;
+  },
+  signal: AbortSignal,
+): Promise<ExplainAnswer> {
+  const { context, subjects, records } = parts;
+  const { clock, podMasquerade } = context;
+  const proxy = requireProxy('explain', subjects);
+  if (request.liveTimeoutMs !== undefined) requireNftables('explain --live', proxy);
+  const answer = await explain(
+    request,
+    {
+      snapshots: proxy.snapshots,
+      openRtnl: () => openRtnl(),
+      mode: proxy.choice.mode,
+      policyWorld: subjects.policy?.world,
+      partyOf: (name) => partyNamed(name, subjects.policy?.world().parties, records),
+      podMasquerades: () => podMasqueradesOf(records.list(), podMasquerade),
+      tracePacket: (packet, timeoutMs, stop) =>
+        tracePacket(packet, { clock, timeoutMs, signal: stop }),
+    },
+    signal,
+  );
+  return { ...answer, doubts: proxy.problems() };
+}
+
+/** By the policies' objects, or where there are none by the records of this node's pods. */
+function partyNamed(
+  name: string,
+  parties: Parties | undefined,
+  records: AttachmentRecords,
+): NamedParty | undefined {
+  const party = parties?.resolve(name);
+  if (party !== undefined && !('problem' in party)) {
+    return { ips: party.ips, ports: party.kind === 'pod' ? party.ports : [] };
+  }
+  const ips = records
+    .list()
+    .filter(({ pod }) => name === `${pod.podNamespace}/${pod.podName}`)
+    .flatMap(({ addresses }) => addresses);
+  return ips.length === 0 ? undefined : { ips, ports: [] };
 }
 
 function answerPolicy(request: PolicyRequest, policy: PolicyView): unknown {

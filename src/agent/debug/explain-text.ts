@@ -10,11 +10,13 @@ import type {
 import { assertNever } from '../../util/errors.ts';
 import type { ExplainAnswer } from './explain.ts';
 import { liveText } from './live-text.ts';
+import { nextAgainstPolicies, policyLines } from './policy-outcome-text.ts';
 
 const MOST_CANDIDATES = 20;
 
 /** What `weft explain` prints: numbered decisions, the verdict, and where to look next. */
-export function explainText({ explanation, pending, doubts = [], live }: ExplainAnswer): string {
+export function explainText(answer: ExplainAnswer): string {
+  const { explanation, policies = [], pending, doubts = [], live } = answer;
   const { packet, decisions, verdict } = explanation;
   const lines = [
     `A new connection from ${packet.source} to ${packet.destination} port ${packet.port} (${packet.protocol})`,
@@ -26,7 +28,8 @@ export function explainText({ explanation, pending, doubts = [], live }: Explain
       lines.push(...candidateLines(verdict.candidates));
     }
   });
-  lines.push('', `Verdict: ${verdictText(explanation)}`, `Next: ${nextStep(explanation)}`);
+  lines.push('', `Verdict: ${verdictText(explanation)}`, ...policyLines(policies));
+  lines.push(`Next: ${nextAgainstPolicies(policies, packet.protocol) ?? nextStep(explanation)}`);
   lines.push(...doubts.map((doubt) => `Doubtful: ${doubt}`));
   if (pending > 0) {
     lines.push(`Note: changes of ${pending} Services are on their way to the kernel.`);

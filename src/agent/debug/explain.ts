@@ -2,6 +2,7 @@ import type { NodeRtnl } from '../../kernel/types.ts';
 import { type Cidr, containsIP, prefixLength } from '../../net/cidr.ts';
 import { type IP, type IPFamily, ipFamily, isLoopback } from '../../net/ip.ts';
 import type { TraceEvent } from '../../nftables/trace.ts';
+import type { PolicyWorld } from '../../policy/world.ts';
 import type { ModeName } from '../../proxy/modes/names.ts';
 import type { ProxySnapshot } from '../../proxy/snapshot.ts';
 import { decide } from '../../proxy/verdict/decide.ts';
@@ -10,11 +11,15 @@ import { MODE_TRAITS } from '../../proxy/verdict/mode-traits.ts';
 import { worldOfPacket } from '../../proxy/verdict/world-of-packet.ts';
 import { WeftError } from '../../util/errors.ts';
 import { type LiveAnswer, readTrace } from './live-outcome.ts';
+import { type NameSources, packetOf } from './named-packet.ts';
+import { type PolicyOutcome, policyOutcomes } from './policy-outcome.ts';
 import type { ExplainRequest } from './protocol.ts';
 
 /** What `weft explain` prints. */
 export interface ExplainAnswer {
   readonly explanation: Explanation;
+  /** What policies say of each place it may go to; absent where this agent enforces none. */
+  readonly policies?: readonly PolicyOutcome[];
   /** What of the node makes the answer doubtful, in words. */
   readonly doubts?: readonly string[];
   /** Services with changes that are on their way to the kernel: the model is ahead of it. */
@@ -24,6 +29,9 @@ export interface ExplainAnswer {
 }
 
 export interface ExplainSources {
+  /** Undefined: the agent runs without the policy component. */
+  readonly policyWorld: (() => PolicyWorld) | undefined;
+  readonly partyOf: NameSources['partyOf'];
   readonly snapshots: () => ReadonlyMap<IPFamily, ProxySnapshot>;
   readonly openRtnl: () => NodeRtnl;
   readonly mode: ModeName;
@@ -38,11 +46,14 @@ export interface ExplainSources {
 
 /** Answers what becomes of a connection, by the model and, if asked, by a real packet. */
 export async function explain(
-  { packet, liveTimeoutMs }: ExplainRequest,
+  { packet: asked, liveTimeoutMs }: ExplainRequest,
   sources: ExplainSources,
   signal: AbortSignal,
 ): Promise<ExplainAnswer> {
-  const snapshot = syncedSnapshot(sources.snapshots(), ipFamily(packet.destination));
+  const snapshots = sources.snapshots();
+  const { partyOf } = sources;
+  const packet = 'from' in asked ? packetOf(asked, { partyOf, snapshots }) : asked;
+  const snapshot = syncedSnapshot(snapshots, ipFamily(packet.destination));
   const rtnl = sources.openRtnl();
   let explanation: Explanation;
   try {
@@ -57,10 +68,15 @@ export async function explain(
   } finally {
     rtnl.close();
   }
-  const answer = { explanation, pending: snapshot.pending.size };
+  const policies = sources.policyWorld && policyOutcomes(explanation, sources.policyWorld());
+  const answer = {
+    explanation,
+    ...(policies === undefined ? {} : { policies }),
+    pending: snapshot.pending.size,
+  };
   if (liveTimeoutMs === undefined) return answer;
   const events = await sources.tracePacket(packet, liveTimeoutMs, signal);
-  return { ...answer, live: readTrace(events, explanation) ?? null };
+  return { ...answer, live: readTrace(events, explanation, policies) ?? null };
 }
 
 /** The family's state; throws while there is nothing to reason from. */

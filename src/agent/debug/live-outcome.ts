@@ -3,6 +3,7 @@ import type { Hook } from '../../nftables/model.ts';
 import type { TraceEvent } from '../../nftables/trace.ts';
 import { CHAIN } from '../../proxy/modes/nftables/chain-names.ts';
 import type { Explanation } from '../../proxy/verdict/explanation.ts';
+import type { PolicyOutcome } from './policy-outcome.ts';
 
 /** The chains of the trace table, by hook. */
 export const TRACE_CHAIN: Readonly<Record<Hook, string>> = {
@@ -15,6 +16,7 @@ export const TRACE_CHAIN: Readonly<Record<Hook, string>> = {
 
 export const TRACE_TABLE_PREFIX = 'weft-trace-';
 const PROXY_TABLE = 'weft-proxy';
+const POLICY_TABLE = 'weft-policy';
 
 /** Where a packet really went. */
 export type LiveOutcome =
@@ -25,8 +27,10 @@ export type LiveOutcome =
       readonly port: number | undefined;
     }
   | {
-      /** `refused` by our reject chain; what others reject looks like a drop. */
-      readonly kind: 'refused' | 'dropped';
+      /**
+       * `refused` by our reject chain, `denied` by policies; what others reject looks like a drop.
+       */
+      readonly kind: 'refused' | 'denied' | 'dropped';
       /** `ip weft-proxy` */
       readonly table: string;
       readonly chain: string;
@@ -52,6 +56,7 @@ export function isEndOfTrace({ chain, verdict }: TraceEvent): boolean {
 export function readTrace(
   events: readonly TraceEvent[],
   explanation: Explanation,
+  policies: readonly PolicyOutcome[] = [],
 ): LiveAnswer | undefined {
   const [first] = events;
   if (first === undefined) return undefined;
@@ -62,7 +67,7 @@ export function readTrace(
   return {
     outcome,
     isNewConnection,
-    agreesWithModel: isNewConnection ? agrees(outcome, explanation) : undefined,
+    agreesWithModel: isNewConnection ? agrees(outcome, explanation, policies) : undefined,
     steps: stepsOf(events),
   };
 }
@@ -71,9 +76,11 @@ function outcomeOf(events: readonly TraceEvent[]): LiveOutcome {
   const last = events.find(isEndOfTrace);
   if (last === undefined) return { kind: 'unknown' };
   if (last.verdict === 'drop') {
-    const isOurs = last.table === PROXY_TABLE && last.chain === CHAIN.reject;
-    const table = `${last.family} ${last.table}`;
-    return { kind: isOurs ? 'refused' : 'dropped', table, chain: last.chain };
+    return {
+      kind: refusalOf(last),
+      table: `${last.family} ${last.table}`,
+      chain: last.chain,
+    };
   }
   if (last.packet === undefined) return { kind: 'unknown' };
   const { source, destination, destinationPort: port } = last.packet;
@@ -81,7 +88,25 @@ function outcomeOf(events: readonly TraceEvent[]): LiveOutcome {
   return { kind, source, destination, port };
 }
 
+function refusalOf({ table, chain }: TraceEvent): 'refused' | 'denied' | 'dropped' {
+  if (table === POLICY_TABLE) return 'denied';
+  return table === PROXY_TABLE && chain === CHAIN.reject ? 'refused' : 'dropped';
+}
+
+/** Of a denied packet only its end is known, not which of several endpoints it was for. */
 function agrees(
+  outcome: LiveOutcome,
+  explanation: Explanation,
+  policies: readonly PolicyOutcome[],
+): boolean | undefined {
+  if (outcome.kind === 'denied') return policies.some(({ isAllowed }) => !isAllowed);
+  const reached = policies.find(
+    ({ ip, port }) => 'port' in outcome && ip === outcome.destination && port === outcome.port,
+  );
+  return reached?.isAllowed === false ? false : agreesWithProxy(outcome, explanation);
+}
+
+function agreesWithProxy(
   outcome: LiveOutcome,
   { packet, decisions, verdict }: Explanation,
 ): boolean | undefined {

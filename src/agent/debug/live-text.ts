@@ -27,6 +27,8 @@ function outcomeText(outcome: LiveOutcome): string {
       return `delivered to this node at ${outcome.destination} port ${outcome.port ?? '?'}`;
     case 'refused':
       return `refused by ${outcome.table}, chain ${outcome.chain}`;
+    case 'denied':
+      return `denied by policies, in ${outcome.table}, chain ${outcome.chain}`;
     case 'dropped':
       return `dropped by ${outcome.table}, chain ${outcome.chain}`;
     case 'unknown':

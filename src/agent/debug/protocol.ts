@@ -8,10 +8,11 @@ import { type IP, ipFamily, tryParseIP } from '../../net/ip.ts';
 import type { Protocol } from '../../proxy/service.ts';
 import type { Packet } from '../../proxy/verdict/explanation.ts';
 import { WeftError } from '../../util/errors.ts';
+import type { NamedPacket } from './named-packet.ts';
 
 export interface ExplainRequest {
   readonly command: 'explain';
-  readonly packet: Packet;
+  readonly packet: Packet | NamedPacket;
   /** Wait for such a packet, and tell where it went. */
   readonly liveTimeoutMs: number | undefined;
 }
@@ -81,7 +82,7 @@ export function parseDebugRequest(line: string): DebugRequest {
     case 'explain':
       return {
         command: 'explain',
-        packet: parsePacket(asObject(fields['packet'], 'packet')),
+        packet: parseAnyPacket(asObject(fields['packet'], 'packet')),
         liveTimeoutMs: parseLiveTimeout(fields['liveTimeoutMs']),
       };
     case 'policy list':
@@ -95,14 +96,28 @@ export function parseDebugRequest(line: string): DebugRequest {
   }
 }
 
+function parseAnyPacket(fields: Fields): Packet | NamedPacket {
+  return 'from' in fields || 'to' in fields ? parseNamedPacket(fields) : parsePacket(fields);
+}
+
+function parseNamedPacket(fields: Fields): NamedPacket {
+  const inInterface = parseInterface(fields['inInterface']);
+  return {
+    from: parseName(fields['from'], 'from'),
+    to: parseName(fields['to'], 'to'),
+    port: parseName(fields['port'], 'port'),
+    protocol: parseProtocol(fields['protocol']),
+    ...(inInterface === undefined ? {} : { inInterface }),
+  };
+}
+
 function parsePacket(fields: Fields): Packet {
   const source = parseAddress(fields['source'], 'source');
   const destination = parseAddress(fields['destination'], 'destination');
   if (ipFamily(source) !== ipFamily(destination)) {
     throw new DebugRequestError(`source ${source} and destination ${destination}: two families`);
   }
-  const protocol = PROTOCOLS.find((name) => name === fields['protocol']);
-  if (protocol === undefined) throw new DebugRequestError('protocol: expected tcp, udp or sctp');
+  const protocol = parseProtocol(fields['protocol']);
   const port = fields['port'];
   if (typeof port !== 'number' || !Number.isInteger(port) || port < 1 || port > 65_535) {
     throw new DebugRequestError('port: expected a number from 1 to 65535');
@@ -116,6 +131,12 @@ function parseAddress(value: unknown, name: string): IP {
   const ip = typeof value === 'string' ? tryParseIP(value) : undefined;
   if (ip === undefined) throw new DebugRequestError(`${name}: expected an IP address`);
   return ip;
+}
+
+function parseProtocol(value: unknown): Protocol {
+  const protocol = PROTOCOLS.find((name) => name === value);
+  if (protocol === undefined) throw new DebugRequestError('protocol: expected tcp, udp or sctp');
+  return protocol;
 }
 
 function parseName(value: unknown, field: string): string {

@@ -5,7 +5,7 @@ import type { IP } from '../../net/ip.ts';
 import type { LoggedPacket } from '../../netlink/nflog/logged-packet.ts';
 import type { PacketHeaders } from '../../netlink/packet-headers.ts';
 import type { Finding, Verdict } from '../../policy/evaluator.ts';
-import type { Party } from '../../policy/parties.ts';
+import { partyName } from '../../policy/parties.ts';
 import type { Traffic } from '../../policy/ports.ts';
 import { verdictText } from '../../policy/verdict-text.ts';
 import type { PolicyWorld } from '../../policy/world.ts';
@@ -79,14 +79,14 @@ export function denialOf(
   { parties, evaluator }: PolicyWorld,
 ): Denial {
   const { source, destination, port } = attempt;
-  const from = partyOf(source, parties);
-  const to = partyOf(destination, parties);
+  const from = parties.at(source);
+  const to = parties.at(destination);
   const known = PROTOCOLS.get(attempt.protocol);
   // To policies every protocol that they do not name is alike.
   const verdict = evaluator.verdict({ from, to, family, port, protocol: known ?? 'ICMP' });
   const direction = directionOf(verdict, prefix);
   const subject = direction === 'egress' ? from : to;
-  const names = { from: nameOf(from, source), to: nameOf(to, destination) };
+  const names = { from: partyName(from, source), to: partyName(to, destination) };
   const told = { ...names, protocol: known ?? `IP ${attempt.protocol}`, port };
   return {
     ...told,
@@ -97,16 +97,6 @@ export function denialOf(
     policies: policiesOf(verdict[direction]),
     reason: reasonOf(verdict, { ...told, protocol: known ?? 'ICMP' }),
   };
-}
-
-function partyOf(ip: IP, parties: PolicyWorld['parties']): Party {
-  const party = parties.resolve(ip);
-  return 'problem' in party ? { kind: 'address', ips: [ip] } : party;
-}
-
-function nameOf(party: Party, ip: IP): string {
-  if (party.kind === 'pod') return party.key;
-  return party.kind === 'node' && party.name !== '' ? `node/${party.name}` : ip;
 }
 
 function directionOf({ egress, ingress }: Verdict, prefix: string): Direction {

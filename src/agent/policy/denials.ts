@@ -40,6 +40,8 @@ const AGAIN_MS = 60_000;
 /** Kinds of packets that are remembered; the one told longest ago gives way. */
 const MOST_KINDS = 2_000;
 const MOST_KEPT = 500;
+/** The policies of a moment serve all that is denied within so long. */
+const WORLD_MS = 1_000;
 /** Lines of the log: at most five a second for long. */
 const BURST = 50;
 const REFILL_MS = 200;
@@ -57,6 +59,7 @@ export class Denials {
   readonly #options: DenialsOptions;
   readonly #allowance: Allowance;
   readonly #kinds = new Map<string, Kind>();
+  #world: PolicyWorld | undefined;
   readonly #kept: ToldDenial[] = [];
   #told = 0;
   #repeated = 0;
@@ -74,7 +77,6 @@ export class Denials {
   }
 
   add(packets: readonly LoggedPacket[]): void {
-    let world: PolicyWorld | undefined;
     for (const { headers, prefix } of packets) {
       // Without an IP header there is nothing that policies are about.
       if (headers === undefined || this.#isRepeated(headers)) continue;
@@ -83,14 +85,24 @@ export class Denials {
         this.#suppressedSince++;
         continue;
       }
-      world ??= this.#options.world();
-      this.#tell(headers, prefix, world);
+      this.#tell(headers, prefix, this.#currentWorld());
     }
   }
 
   /** Those with a number above `after`, oldest first, as far as they are kept. */
   recent(after = 0): readonly ToldDenial[] {
     return this.#kept.filter(({ number }) => number > after);
+  }
+
+  /** To make one of tens of thousands of pods takes long, and each change of a pod makes it stale. */
+  #currentWorld(): PolicyWorld {
+    if (this.#world !== undefined) return this.#world;
+    const { clock, world } = this.#options;
+    clock.schedule(WORLD_MS, () => {
+      this.#world = undefined;
+    });
+    this.#world = world();
+    return this.#world;
   }
 
   #isRepeated(headers: PacketHeaders): boolean {

@@ -23,6 +23,16 @@ describe('explain', () => {
       flags: '--from fd00::2 --to [FD00:0::1]:443',
       want: { packet: { source: 'fd00::2', destination: 'fd00::1', port: 443 } },
     },
+    {
+      flags: '--from shop/cart --to shop/db:postgres --in-interface br0',
+      want: {
+        packet: { from: 'shop/cart', to: 'shop/db', port: 'postgres', inInterface: 'br0' },
+      },
+    },
+    {
+      flags: '--from 10.1.0.2 --to node/a:30080',
+      want: { packet: { from: '10.1.0.2', to: 'node/a', port: '30080', protocol: 'tcp' } },
+    },
   ])('$flags', ({ flags, want }) => {
     expect(explainRequest(flagsOf(`explain ${flags}`))).toMatchObject(want);
   });
@@ -30,10 +40,17 @@ describe('explain', () => {
   test.each([
     { flags: '--to 10.96.0.1:80', text: '--from is missing' },
     { flags: '--from 10.1.0.2', text: '--to is missing' },
-    { flags: '--from x --to 10.96.0.1:80', text: '--from: expected an IP address, found "x"' },
+    {
+      flags: '--from x --to 10.96.0.1:80',
+      text: '--from: expected an IP address or NAMESPACE/POD, found "x"',
+    },
     { flags: '--from 10.1.0.2 --to 10.96.0.1', text: '--to: expected 10.96.0.1:80' },
     { flags: '--from 10.1.0.2 --to 10.96.0.1:0', text: '--to: expected' },
     { flags: '--from 10.1.0.2 --to 10.96.0.1:99999', text: '--to: expected' },
+    { flags: '--from 10.1.0.2 --to shop/db', text: '--to: expected' },
+    { flags: '--from 10.1.0.2 --to 10.96.0.1:http', text: '--to: expected' },
+    { flags: '--from 10.1.0.2 --to [shop/db]:80', text: '--to: expected' },
+    { flags: '--from 10.1.0.2 --to a/b/c:80', text: '--to: expected' },
     { flags: '--from fd00::2 --to fd00::1:80', text: '--to: expected' },
     { flags: '--from fd00::2 --to 10.96.0.1:80', text: 'different IP families' },
     { flags: `${TO} --proto icmp`, text: '--proto: expected tcp, udp or sctp, found "icmp"' },

@@ -41,6 +41,8 @@ function start(localDetection: LocalDetection | undefined, isSynced = true): Exp
     snapshots: () => proxy.snapshots(),
     openRtnl: fakeRtnl,
     mode: 'nftables',
+    policyWorld: undefined,
+    partyOf: () => undefined,
     podMasquerades: () => new Map(),
     tracePacket: () => Promise.resolve([]),
   };

@@ -109,6 +109,22 @@ describe('what the events say, and whether the model said so', () => {
     expect([answer?.outcome.kind, answer?.agreesWithModel]).toEqual([outcome, agrees]);
   });
 
+  const denied = event('refuse', { family: 'inet', table: 'weft-policy', verdict: 'drop' });
+  const outcome = (isAllowed: boolean) => [
+    { ...{ ip: POD, port: 8080, name: 'ns/a', isAllowed }, reason: '' },
+  ];
+  test.each([
+    { name: 'denied as said', last: denied, policies: outcome(false), agrees: true },
+    { name: 'denied, but allowed', last: denied, policies: outcome(true), agrees: false },
+    { name: 'denied where no policies are known', last: denied, policies: [], agrees: false },
+    { name: 'sent, but denied', last: sent(), policies: outcome(false), agrees: false },
+    { name: 'sent as allowed', last: sent(), policies: outcome(true), agrees: true },
+  ])('policies: $name', ({ last, policies, agrees }) => {
+    const answer = readTrace([...start, last], explanation(dnat()), policies);
+    expect(answer?.outcome.kind).toBe(last === denied ? 'denied' : 'sent');
+    expect(answer?.agreesWithModel).toBe(agrees);
+  });
+
   test("the node's own address may be what it is replaced by", () => {
     const answer = readTrace([...start, sent()], explanation(dnat(true), 'node'));
     expect(answer?.agreesWithModel).toBe(true);

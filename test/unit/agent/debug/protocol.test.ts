@@ -29,6 +29,14 @@ test.each([
     want: { packet: { source: 'fd00::2' } },
   },
   {
+    name: 'names',
+    line: JSON.stringify({
+      command: 'explain',
+      packet: { from: 'shop/cart', to: 'shop/db', port: 'postgres', protocol: 'tcp', more: 1 },
+    }),
+    want: { packet: { from: 'shop/cart', to: 'shop/db', port: 'postgres', protocol: 'tcp' } },
+  },
+  {
     name: 'everything',
     line: explain({ inInterface: 'br0' }, { liveTimeoutMs: 60_000 }),
     want: { packet: { inInterface: 'br0' }, liveTimeoutMs: 60_000 },
@@ -48,6 +56,8 @@ test.each([
   { line: `{"command":"policy pod","pod":"${'x'.repeat(318)}"}`, text: /pod: expected a name/ },
   { line: '{"command":"policy denied","after":-1}', text: /after: expected a number/ },
   { line: '{"command":"explain"}', text: /packet: expected an object/ },
+  { line: explain({ from: 'shop/cart' }), text: /to: expected a name/ },
+  { line: explain({ from: 'a/b', to: 'c/d', port: 80 }), text: /port: expected a name/ },
   { line: explain({ source: '10.1.0' }), text: /source: expected an IP/ },
   { line: explain({ destination: 7 }), text: /destination: expected an IP/ },
   { line: explain({ destination: 'fd00::1' }), text: /two families/ },

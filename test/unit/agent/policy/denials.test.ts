@@ -185,11 +185,12 @@ describe('many', () => {
       denials.add(Array.from({ length: 1_000 }, (_, i) => packet({ port: first + i })));
     burst(1);
     expect(lines).toHaveLength(50);
-    // Asked for once, not for each.
+    // Asked for once a second, not for each.
     expect(worlds).toBe(1);
     clock.advance(1_000);
     burst(2_000);
     expect(lines).toHaveLength(55);
+    expect(worlds).toBe(2);
     expect(told.at(50)).toMatchObject({ suppressed: 950 });
     expect(told.at(51)).toMatchObject({ suppressed: 0 });
     expect(denials.counts).toEqual({ told: 55, repeated: 0, suppressed: 1_945 });
