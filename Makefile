@@ -21,14 +21,15 @@ NATIVE_SOURCES := $(wildcard native/*.cc native/*.h native/Makefile)
   test-soak fuzz judge-policy manifests image release test-sanitized verify format golden settings-page reference-pages bench-proxy bench-ipvs bench-cni bench-fabric install clean
 
 help: ## list the targets
-	@echo 'weft: targets (all of them set up what they need first)'
+	@echo 'weft: targets (each sets up what it needs first, and no more)'
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 setup: ## install missing Debian packages and npm modules
 	@scripts/setup.sh
 
+# Modules alone: what is only built needs no packages of tests.
 node_modules/.package-lock.json: package.json package-lock.json
-	@scripts/setup.sh
+	@scripts/setup-modules.sh
 
 build: node_modules/.package-lock.json $(ADDON) $(SHIM) $(PAUSE) ## build the addon, the CNI shim and pause
 
@@ -37,10 +38,12 @@ $(ADDON): $(NATIVE_SOURCES) | node_modules/.package-lock.json
 	@$(MAKE) --no-print-directory -s -j2 -C native
 
 $(SHIM): native/shim/weft-shim.c native/shim/node-flags native/shim/Makefile | node_modules/.package-lock.json
+	@scripts/install-packages.sh build musl-tools
 	@echo 'native: building the CNI shim'
 	@$(MAKE) --no-print-directory -s -C native/shim
 
 $(PAUSE): native/pause/pause.c native/pause/Makefile | node_modules/.package-lock.json
+	@scripts/install-packages.sh build musl-tools
 	@echo 'native: building pause'
 	@$(MAKE) --no-print-directory -s -C native/pause
 
@@ -50,13 +53,13 @@ demo: setup dist/root ## three nodes, five pods, Services, a client (FABRIC=auto
 test: setup dist/root ## all tests (root; namespaces of their own; user-mode Linux)
 	@scripts/test.sh
 
-test-one: build ## one file or folder of tests: T=test/unit/net/ip.test.ts, with NAME='words of a title' only those
+test-one: setup build ## one file or folder of tests: T=test/unit/net/ip.test.ts, with NAME='words of a title' only those
 	@scripts/test-one.sh '$(T)' '$(NAME)'
 
-test-unit: build ## unit tests only (no root)
+test-unit: setup build ## unit tests only (no root)
 	@$(BIN)/vitest run --project unit
 
-test-netns: dist/root ## tests in network namespaces (root)
+test-netns: setup dist/root ## tests in network namespaces (root)
 	@scripts/alone.sh vitest run --project netns
 
 DEBIAN_ARCH := $(if $(filter arm64,$(ARCH)),arm64,amd64)
@@ -93,7 +96,7 @@ RUNS ?= 100000
 fuzz: build ## RUNS random CNI calls: each is answered, and only with JSON
 	@FUZZ_RUNS=$(RUNS) NO_COLOR=1 $(BIN)/vitest run --project unit test/unit/cni/fuzz.test.ts
 
-test-sanitized: build ## the addon under ASan and UBSan
+test-sanitized: setup build ## the addon under ASan and UBSan
 	@scripts/test-sanitized.sh
 
 verify: build ## format, lint, types, import rules, native warnings as errors
@@ -111,7 +114,7 @@ settings-page: build ## rewrite docs/settings.md and the ConfigMap from the tabl
 	@UPDATE_GOLDEN=1 $(BIN)/vitest run --project unit --update=true test/unit/agent/config/settings-page.test.ts \
 	  test/unit/scripts/manifests.test.ts
 
-golden: build ## rewrite golden files; read the diff like code
+golden: setup build ## rewrite golden files; read the diff like code
 	@UPDATE_GOLDEN=1 $(BIN)/vitest run --project '!uml' --update
 
 bench-proxy: setup dist/root ## weft's modes and kube-proxy's layout: start, change, connections/s (QUICK=1: 2 min)

@@ -29,11 +29,4 @@ packages=(
 
 scripts/install-packages.sh setup "${packages[@]}"
 
-if [ ! -e node_modules/.package-lock.json ] ||
-  [ package-lock.json -nt node_modules/.package-lock.json ]; then
-  echo 'setup: installing npm modules (npm ci)'
-  # No package of ours needs an install script; the distribution's Node runs npm, hence no engine
-  # check: the pinned Node comes with the modules.
-  npm ci --ignore-scripts --no-fund --no-audit --loglevel=error
-  touch node_modules/.package-lock.json
-fi
+scripts/setup-modules.sh
