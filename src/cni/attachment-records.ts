@@ -81,7 +81,7 @@ export interface AttachmentRecords {
   /** Adds to the attachment's record; without one nothing is kept. Throws IoError. */
   amend(
     attachment: Attachment,
-    change: Pick<AttachmentRecord, 'forwarded' | 'iptablesVariant'>,
+    change: Pick<AttachmentRecord, 'forwarded' | 'iptablesVariant' | 'plan'>,
   ): void;
   /** No record is no error. */
   remove(attachment: Attachment): void;

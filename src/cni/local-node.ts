@@ -1,5 +1,6 @@
 import { openQuarantine } from '../ipam/quarantine.ts';
 import { openIptables } from '../iptables/programs-sync.ts';
+import { announce } from '../kernel/announce.ts';
 import { openConntrack } from '../kernel/conntrack.ts';
 import { netnses } from '../kernel/netns.ts';
 import { openRtnl } from '../kernel/rtnl.ts';
@@ -58,6 +59,7 @@ export function openLocalNode(options: LocalNodeOptions): UpkeepNode {
     firewalld: openFirewalld(),
     claimNetns: (netns) => claimNetns(netns, { flock: wire.flock, timeoutMs: CLAIM_TIMEOUT_MS }),
     openNftables: isLongLived ? () => shared : () => NftablesConnection.open({ isLazy: true }),
+    announce: (announcements) => announce(undefined, announcements),
     pause: sleep,
   };
   const gateOf = (component: GatedComponent) =>

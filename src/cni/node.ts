@@ -1,6 +1,7 @@
 /** What the verbs need of the machine, passed in so that tests and the agent choose it. */
 
 import type { Iptables } from '../iptables/programs-sync.ts';
+import type { Announcement } from '../kernel/announce.ts';
 import type { Conntrack, Netns, Netnses, NodeRtnl, Sysctls } from '../kernel/types.ts';
 import type { IP } from '../net/ip.ts';
 import type { NftablesConnection } from '../nftables/connection.ts';
@@ -51,6 +52,8 @@ export interface CniKernel {
   openNftables(): Nftables;
   /** Connection tracking of the node. The caller closes it. */
   openConntrack(): Conntrack;
+  /** Tells pods behind ports where an address is; gives how many were told. */
+  announce(announcements: readonly Announcement[]): number;
   /** Absent: nobody's rules of iptables are looked for, and none can be made. */
   readonly iptables?: Iptables;
   /** Absent: nobody asks firewalld. */

@@ -66,6 +66,8 @@ function isNewsOfLink(event: LinkEvent, { links, addresses }: UnderlayFacts): bo
   switch (event.kind) {
     case 'forwarding':
       return true;
+    case 'port':
+      return false;
     case 'address': {
       const { link, address } = event.address;
       const isThere = addresses.some((each) => each.link === link && each.address === address);

@@ -1,8 +1,9 @@
 import { AF_BRIDGE, NETLINK_ROUTE } from '../netlink/numbers.ts';
 import { decodeAddress, RTM_DELADDR, RTM_NEWADDR } from '../netlink/rtnetlink/address.ts';
+import { decodeBridgePort } from '../netlink/rtnetlink/bridge.ts';
 import { decodeLink, RTM_DELLINK, RTM_NEWLINK } from '../netlink/rtnetlink/link.ts';
 import { type NetlinkReply, NetlinkSocket } from '../netlink/socket.ts';
-import type { Link, LinkAddress, Netns } from './types.ts';
+import type { BridgePort, Link, LinkAddress, Netns } from './types.ts';
 
 /** Of `ifi_index` in struct ifinfomsg (include/uapi/linux/rtnetlink.h). */
 const IFINFOMSG_INDEX_OFFSET = 4;
@@ -27,6 +28,13 @@ export type LinkEvent =
       readonly kind: 'address';
       readonly isGone: boolean;
       readonly address: LinkAddress & { readonly link: number };
+    }
+  /** A bridge tells of a port; of one that leaves it, the link's own event tells. */
+  | {
+      readonly kind: 'port';
+      readonly isGone: false;
+      readonly index: number;
+      readonly port: Required<BridgePort>;
     }
   /** Forwarding, or another switch of that kind, was turned on or off somewhere. */
   | { readonly kind: 'forwarding'; readonly isGone: boolean };
@@ -90,10 +98,13 @@ function decodeEvent({ type, payload }: NetlinkReply): LinkEvent | undefined {
 }
 
 /**
- * Bridges tell of their ports in messages of their own family, with fewer attributes; a port that
- * leaves its bridge looks deleted there. The plain message of the same change follows.
+ * Bridges tell of their ports in messages of their own family, with fewer attributes and others; a port
+ * that leaves its bridge looks deleted there. The plain message of that follows, of changed flags it does not.
  */
 function decodeLinkEvent(type: number, payload: Buffer): LinkEvent | undefined {
-  if (payload[0] === AF_BRIDGE) return undefined;
+  if (payload[0] === AF_BRIDGE) {
+    const port = type === RTM_NEWLINK ? decodeBridgePort(payload) : undefined;
+    return port && { kind: 'port', isGone: false, ...port };
+  }
   return { kind: 'link', isGone: type === RTM_DELLINK, link: decodeLink(payload) };
 }

@@ -46,8 +46,15 @@ export interface Wire {
   inspectNamespace(fd: number): { readonly fsMagic: number; readonly nsType: number };
   readSysctl(netnsFd: number, path: string): string;
   writeSysctl(netnsFd: number, path: string, value: string): void;
-  /** One whole Ethernet frame out of the link with that ifindex in the namespace. */
-  sendFrame(netnsFd: number, ifindex: number, bytes: Uint8Array): void;
+  /**
+   * Whole Ethernet frames, each out of the link with the ifindex at the same place, all in the namespace;
+   * gives an errno for each, 0 for one that was sent.
+   */
+  sendFrames(
+    netnsFd: number,
+    ifindexes: readonly number[],
+    frames: readonly Uint8Array[],
+  ): number[];
   /** Never blocks; false when another open file description holds the lock. */
   flock(fd: number, operation: 'exclusive' | 'unlock'): boolean;
   /**

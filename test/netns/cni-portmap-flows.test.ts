@@ -144,6 +144,6 @@ function sendSctp(from: TestNetns, to: TestNetns, port: number): void {
     sctpInit('203.0.113.9', '203.0.113.1', port),
   ]);
   const netns = netnses.open(from.path);
-  wire.sendFrame(netns.fd, source.index, frame);
+  wire.sendFrames(netns.fd, [source.index], [frame]);
   netns.close();
 }

@@ -2,6 +2,7 @@
  * cni-upkeep-agent.ts: serves the shim on WEFT_RUN_DIR and takes care of attachments until it is
  * ended. Prints one JSON line per event: `ready`, and each thing that was removed or repaired.
  */
+import { createInterface } from 'node:readline';
 import { openLocalNode } from '../../src/cni/local-node.ts';
 import { CniServer } from '../../src/cni/server.ts';
 import { Upkeep } from '../../src/cni/upkeep/upkeep.ts';
@@ -12,13 +13,17 @@ import { createLogger } from '../../src/util/log.ts';
 const { env } = process;
 const runDirectory = env['WEFT_RUN_DIR'] ?? '';
 const criSocket = env['WEFT_TEST_CRI'];
-const node = openLocalNode({ runDirectory, isLongLived: true, version: 'test' });
+const local = openLocalNode({ runDirectory, isLongLived: true, version: 'test' });
+// Programs nothing: what is tested is the way that packets take.
+const policies = { admit: () => undefined, check: () => undefined };
+const node = env['WEFT_TEST_POLICY'] === undefined ? local : { ...local, policies };
 const log = createLogger('info');
 const tell = (event: object) => process.stdout.write(`${JSON.stringify(event)}\n`);
 
 CniServer.listen({ most: 256, path: `${runDirectory}/cni.sock`, node, clock: systemClock, log });
-Upkeep.start({
+const upkeep = Upkeep.start({
   node,
+  onBypasses: (bypasses) => tell({ bypasses: bypasses.map(({ what }) => what) }),
   events: openNodeEvents(),
   runDirectory,
   ipamDirectory: env['WEFT_TEST_IPAM_DIR'] ?? '',
@@ -35,5 +40,8 @@ Upkeep.start({
   gracePeriodMs: Number(env['WEFT_TEST_GRACE_MS'] ?? 300_000),
   repairIntervalMs: Number(env['WEFT_TEST_REPAIR_MS'] ?? 60_000),
   sweepIntervalMs: Number(env['WEFT_TEST_SWEEP_MS'] ?? 60_000),
+});
+createInterface({ input: process.stdin }).on('line', (line) => {
+  if (line === 'switch') void upkeep.sameNode.switchSameNode().then(() => tell({ done: line }));
 });
 tell({ ready: true });

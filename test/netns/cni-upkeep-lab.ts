@@ -12,6 +12,7 @@ export type AgentEvent = {
   readonly repaired?: string;
   readonly differed?: number;
   readonly done?: string;
+  readonly bypasses?: readonly string[];
 };
 
 export interface AgentSettings {
@@ -20,6 +21,8 @@ export interface AgentSettings {
   readonly repairMs?: number;
   readonly criSocket?: string;
   readonly confDirectory?: string;
+  /** Its node has policies. */
+  readonly policy?: boolean;
   /** Another one than `agentProgram`. */
   readonly program?: string;
 }
@@ -70,6 +73,7 @@ export class UpkeepNode extends CniTestNode {
         ...(graceMs === undefined ? {} : { WEFT_TEST_GRACE_MS: String(graceMs) }),
         ...(sweepMs === undefined ? {} : { WEFT_TEST_SWEEP_MS: String(sweepMs) }),
         ...(repairMs === undefined ? {} : { WEFT_TEST_REPAIR_MS: String(repairMs) }),
+        ...(settings.policy === true ? { WEFT_TEST_POLICY: '1' } : {}),
         ...(criSocket === undefined ? {} : { WEFT_TEST_CRI: criSocket }),
         ...(confDirectory === undefined ? {} : { WEFT_TEST_CONF_DIR: confDirectory }),
       },

@@ -42,6 +42,8 @@ const textOf = (event: LinkEvent): string => {
       return `${sign}${event.link.name} ${event.link.isUp ? 'up' : 'down'} ${event.link.mtu}`;
     case 'address':
       return `${sign}${event.address.address}`;
+    case 'port':
+      return `${sign}port ${event.index}`;
     case 'forwarding':
       return `${sign}forwarding`;
   }

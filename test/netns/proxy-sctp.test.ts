@@ -61,6 +61,6 @@ function sendFrame(from: TestNetns, to: TestNetns, packet: Buffer): void {
   const [source, target] = [link(from, 'eth0'), link(to, 'br0')];
   const header = [target.mac, source.mac, Buffer.from([0x08, 0x00])];
   const netns = netnses.open(from.path);
-  wire.sendFrame(netns.fd, source.index, Buffer.concat([...header, packet]));
+  wire.sendFrames(netns.fd, [source.index], [Buffer.concat([...header, packet])]);
   netns.close();
 }

@@ -8,7 +8,7 @@ import { strict as assert } from 'node:assert';
 import { execFileSync } from 'node:child_process';
 import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
+import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
@@ -93,11 +93,13 @@ function writesSysctlsInside(): void {
 function sendsFrames(): void {
   const fd = open(netns.path);
   const loopback = 1;
-  wire.sendFrame(fd, loopback, Buffer.alloc(60, 0xff));
-  assert.throws(() => wire.sendFrame(fd, loopback, Buffer.alloc(0)), { code: 'EINVAL' });
-  assert.throws(() => wire.sendFrame(fd, loopback, Buffer.alloc(1 << 20)), { code: 'EMSGSIZE' });
-  assert.throws(() => wire.sendFrame(fd, 4242, Buffer.alloc(60)), { code: 'ENXIO' });
-  assert.throws(() => wire.sendFrame(0x7ffffff, loopback, Buffer.alloc(60)), { code: 'EBADF' });
+  const frames = [60, 0, 1 << 20, 60].map((length) => Buffer.alloc(length, 0xff));
+  const { EINVAL, EMSGSIZE, ENXIO } = constants.errno;
+  assert.deepEqual(wire.sendFrames(fd, [loopback, loopback, loopback, 4242], frames), [
+    ...[0, EINVAL, EMSGSIZE],
+    ENXIO,
+  ]);
+  assert.throws(() => wire.sendFrames(0x7ffffff, [loopback], frames), { code: 'EBADF' });
   closeSync(fd);
 }
 

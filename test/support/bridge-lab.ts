@@ -8,6 +8,7 @@ import { openLocalNode } from '../../src/cni/local-node.ts';
 import type { CniNode, Nftables } from '../../src/cni/node.ts';
 import type { PodPolicies } from '../../src/cni/pod-policies.ts';
 import { openIptables } from '../../src/iptables/programs-sync.ts';
+import { announce } from '../../src/kernel/announce.ts';
 import { openConntrack } from '../../src/kernel/conntrack.ts';
 import { netnses } from '../../src/kernel/netns.ts';
 import { openRtnl } from '../../src/kernel/rtnl.ts';
@@ -191,6 +192,7 @@ export class BridgeLab {
         },
         openNftables: () => nftables,
         openConntrack: () => openConntrack(hostNetns),
+        announce: (announcements) => announce(hostNetns, announcements),
         iptables: openIptables(['nsenter', `--net=${this.host.path}`]),
       },
     };

@@ -132,6 +132,7 @@ export class MemberLab {
         },
         openNftables: () => NftablesConnection.open({ netns: hostNetns }),
         openConntrack: () => openConntrack(hostNetns),
+        announce: unused,
         claimNetns: unused,
         pause: unused,
       },

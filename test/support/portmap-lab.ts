@@ -171,6 +171,7 @@ export class PortmapLab {
         sysctls: inHost,
         openNftables: () => shared,
         openConntrack: () => openConntrack(hostNetns),
+        announce: unused,
         claimNetns: unused,
         pause: unused,
       },

@@ -11,7 +11,7 @@ import { decideLinkRepairs, type NodeLinks } from './links.ts';
 import { masqueradeDifferences } from './masquerade.ts';
 import { wrongForwarding } from './repair.ts';
 import { livingRecords, plansOf, type RepairOptions } from './repair-model.ts';
-import { guardsOf } from './tables.ts';
+import { guardsOf, ownAddressesOf } from './tables.ts';
 
 /** Reading one takes up to 0.15 ms. */
 const RECORDS_PER_LOOK = 32;
@@ -24,7 +24,11 @@ const LOOKS: readonly (readonly [what: string, look: Look])[] = [
   ['masquerading', masqueradeDifferences],
   [
     'checks of senders',
-    ({ connection }, records) => tableDifferences(connection, guardsOf(plansOf(records))),
+    ({ connection }, records) => {
+      const plans = plansOf(records);
+      const guards = tableDifferences(connection, guardsOf(plans));
+      return guards + tableDifferences(connection, ownAddressesOf(plans));
+    },
   ],
   ['firewall rules', lookAtFirewall],
 ];

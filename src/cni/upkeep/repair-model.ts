@@ -14,6 +14,7 @@ export type RepairKind =
   | 'bridge'
   | 'address'
   | 'port'
+  | 'sameNode'
   | 'forwarding'
   | 'forwardRules';
 

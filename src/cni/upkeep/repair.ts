@@ -14,7 +14,7 @@ import { repairForward, repairIsolation } from './forward-repair.ts';
 import { decideLinkRepairs, type LinkRepair } from './links.ts';
 import { repairMasquerade } from './masquerade.ts';
 import { livingRecords, plansOf, type Repair, type RepairOptions } from './repair-model.ts';
-import { guardsOf } from './tables.ts';
+import { guardsOf, ownAddressesOf } from './tables.ts';
 
 /**
  * Brings back what ADDs have made on the node and somebody has changed since, as the records of this
@@ -67,10 +67,13 @@ export function mayNeedRepair(event: LinkEvent): boolean {
       return mayBeBroken(event.link, event.isGone);
     case 'forwarding':
       return true;
+    case 'port':
+      return false;
   }
 }
 
-const HOST_VETH = /^veth[0-9a-f]{8}$/;
+/** The node's ends of pods' pairs, as we name them. */
+export const HOST_VETH = /^veth[0-9a-f]{8}$/;
 
 /** A pair that is gone cannot be put right; a port without a bridge can. */
 function mayBeBroken({ kind, name, isUp, master }: Link, isGone: boolean): boolean {
@@ -100,9 +103,11 @@ function repairForwarding({ kernel }: CniNode, plans: readonly NodePlan[]): read
 }
 
 function repairGuards(options: RepairOptions): readonly Repair[] {
-  const healed = healTable(options.connection, () => guardsOf(plansOf(livingRecords(options))));
-  if (healed === undefined) return [];
-  return [{ kind: 'guard', what: tableText(healed.definition.table) }];
+  return [guardsOf, ownAddressesOf].flatMap((wantedOf): readonly Repair[] => {
+    const healed = healTable(options.connection, () => wantedOf(plansOf(livingRecords(options))));
+    if (healed === undefined) return [];
+    return [{ kind: 'guard', what: tableText(healed.definition.table) }];
+  });
 }
 
 function repairPorts({ node, connection }: RepairOptions): readonly Repair[] {
@@ -135,8 +140,12 @@ function repairLink(step: LinkRepair, host: NodeRtnl, { kernel }: CniNode): Repa
       return { kind: 'address', what: `${step.address} on ${step.link}` };
     case 'port': {
       const port = requireLink(host, step.plan.name);
-      host.changeLink(port.index, { master: requireLink(host, step.bridge).index, isUp: true });
+      const master = requireLink(host, step.bridge).index;
+      // On a bridge it is not isolated yet: until it is, nothing passes.
+      const isShut = step.plan.isolated && port.master !== master;
+      host.changeLink(port.index, { master, isUp: !isShut });
       configurePort(host, kernel.sysctls, port, step.plan);
+      if (isShut) host.changeLink(port.index, { isUp: true });
       return { kind: 'port', what: step.plan.name };
     }
     default:

@@ -11,6 +11,7 @@ import {
   MASQUERADE_MAPS,
   MASQUERADE_TABLE,
 } from '../bridge/masquerade.ts';
+import { OWN_ADDRESSES, OWN_ADDRESSES_TABLE, ownAddressKey } from '../bridge/own-addresses.ts';
 import { ALLOWED_SENDERS, GUARDED_PORTS, SPOOF_TABLE } from '../bridge/spoof.ts';
 import { ownEntries } from '../masquerade-entry.ts';
 import type { NodePlan } from '../node-plan.ts';
@@ -57,5 +58,21 @@ export function guardsOf(plans: readonly NodePlan[]): WantedTable | undefined {
         guards.map(({ port, mac, label }) => ({ key: port + macBytes(mac), comment: label })),
       ],
     ]),
+  };
+}
+
+/** What pods ask for of their own, where the node answers for them: none needs no table. */
+export function ownAddressesOf(plans: readonly NodePlan[]): WantedTable | undefined {
+  const elements = plans.flatMap(({ sameNode, label }) => {
+    if (sameNode === undefined) return [];
+    const { mac, proxied } = sameNode;
+    return proxied.map((address) => ({ key: ownAddressKey(mac, address), comment: label }));
+  });
+  if (elements.length === 0) return undefined;
+  const { definition } = OWN_ADDRESSES_TABLE;
+  return {
+    definition,
+    isOwnChain: () => false,
+    elements: new Map([[OWN_ADDRESSES, elements]]),
   };
 }

@@ -1,7 +1,6 @@
 import type { NodeEvents } from '../../kernel/node-events.ts';
 import { NftablesConnection } from '../../nftables/connection.ts';
 import type { TableEvent } from '../../nftables/monitor.ts';
-import { tableText } from '../../nftables/text.ts';
 import { Audit, type AuditFinding, type AuditReport } from '../../util/audit.ts';
 import type { Clock } from '../../util/clock.ts';
 import { toError } from '../../util/errors.ts';
@@ -9,14 +8,9 @@ import type { Logger } from '../../util/log.ts';
 import { BoundedFrequencyRunner } from '../../util/runner.ts';
 import { type Attachment, attachmentKey } from '../attachment.ts';
 import type { AttachmentRecord } from '../attachment-records.ts';
-import { MASQUERADE_TABLE } from '../bridge/masquerade.ts';
-import { SPOOF_TABLE } from '../bridge/spoof.ts';
 import { openExecPlugin } from '../exec-plugin.ts';
-import { FILTER_TABLES } from '../firewall/layout.ts';
 import { openForeignIpam } from '../foreign-ipam.ts';
-import { NAT_TABLES } from '../iptables/kernel-view.ts';
 import type { ForeignIpam, UpkeepNode } from '../node.ts';
-import { HOST_PORT_TABLE } from '../portmap/layout.ts';
 import { FALLBACK } from '../registry.ts';
 import { auditedParts } from './audited-parts.ts';
 import { listSandboxes } from './cri.ts';
@@ -26,9 +20,18 @@ import { fieldsOf, remove } from './removal.ts';
 import { repair } from './repair.ts';
 import type { Repair, RepairKind, RepairOptions } from './repair-model.ts';
 import { RulesUpkeep } from './rules-upkeep.ts';
+import type { Bypass } from './same-node.ts';
+import { SameNodeUpkeep } from './same-node-upkeep.ts';
 import { storesOf } from './stores.ts';
 import type { Removal, Sandboxes, SweepDecision, SweepFacts } from './sweep-model.ts';
 import { watchNode } from './watch.ts';
+import {
+  hasAny,
+  IPTABLES_FILTER_TABLES,
+  IPTABLES_NAT_TABLES,
+  OWN_AND_FILTER_TABLES,
+  OWN_TABLES,
+} from './watched-tables.ts';
 
 export interface UpkeepMetrics {
   /** Something of nobody's was removed. */
@@ -54,6 +57,8 @@ export interface UpkeepOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: UpkeepMetrics;
+  /** Told of the ways past the policies whenever they change; see `bypasses`. */
+  readonly onBypasses?: (bypasses: readonly Bypass[]) => void;
   /** Nothing younger is swept; default 5 minutes, more than a runtime lets any call take. */
   readonly gracePeriodMs?: number;
   /** Default one minute. */
@@ -72,23 +77,6 @@ const EXEC_TIMEOUT_MS = 5_000;
 const REPAIR_INTERVALS = { minIntervalMs: 250, retryIntervalMs: 5_000 };
 const DEFAULT_REPAIR_INTERVAL_MS = 60_000;
 
-const OWN_TABLES: ReadonlySet<string> = new Set(
-  [MASQUERADE_TABLE.definition, SPOOF_TABLE.definition, HOST_PORT_TABLE].map(({ table }) =>
-    tableText(table),
-  ),
-);
-
-const IPTABLES_NAT_TABLES: ReadonlySet<string> = new Set(Object.values(NAT_TABLES).map(tableText));
-
-const IPTABLES_FILTER_TABLES: ReadonlySet<string> = new Set(
-  Object.values(FILTER_TABLES).map(tableText),
-);
-
-const OWN_AND_FILTER_TABLES: ReadonlySet<string> = new Set([
-  ...OWN_TABLES,
-  ...IPTABLES_FILTER_TABLES,
-]);
-
 /**
  * The agent's own care of attachments: removes what belongs to none that lives, at start and every
  * minute, and brings back what somebody took from those that do, within a second.
@@ -100,6 +88,8 @@ export class Upkeep {
   readonly #sweeper: BoundedFrequencyRunner;
   readonly #repairer: BoundedFrequencyRunner;
   readonly #rules: RulesUpkeep;
+  /** How pods of one bridge reach each other, and ways past the policies. */
+  readonly sameNode: SameNodeUpkeep;
   readonly #audit: Audit;
   readonly #watches: readonly { close(): void }[];
   #connection: NftablesConnection | undefined;
@@ -136,6 +126,11 @@ export class Upkeep {
       connection: () => this.#connect(),
       onRepair: (done, by) => this.#noteRepair(done, by),
     });
+    const { bootId } = this.#sources;
+    this.sameNode = new SameNodeUpkeep({
+      ...{ ...options, bootId, intervals: { ...REPAIR_INTERVALS, maxIntervalMs } },
+      onRepair: (done) => this.#noteRepair(done, []),
+    });
     this.#audit = new Audit({
       clock,
       walkMs: maxIntervalMs,
@@ -153,6 +148,7 @@ export class Upkeep {
     const upkeep = new Upkeep(options);
     upkeep.#repairer.trigger();
     upkeep.#rules.trigger();
+    upkeep.sameNode.trigger();
     upkeep.#sweeper.trigger();
     upkeep.#audit.start();
     return upkeep;
@@ -177,7 +173,7 @@ export class Upkeep {
   /** What is in the kernel stays. */
   async close(): Promise<void> {
     for (const watch of this.#watches) watch.close();
-    const parts = [this.#sweeper, this.#repairer, this.#rules, this.#audit];
+    const parts = [this.#sweeper, this.#repairer, this.#rules, this.sameNode, this.#audit];
     await Promise.all(parts.map((part) => part.stop()));
     this.#connection?.close();
   }
@@ -241,6 +237,8 @@ export class Upkeep {
     const { repairs, error, usesIptables } = repair(this.#repairOptions());
     this.#watched = usesIptables ? OWN_AND_FILTER_TABLES : OWN_TABLES;
     for (const done of repairs) this.#noteRepair(done, by);
+    // What was made anew has lost what is put right there.
+    if (repairs.length > 0) this.sameNode.trigger();
     if (error !== undefined) throw error;
   }
 
@@ -293,8 +291,4 @@ export class Upkeep {
     this.#authors.add(byProcess);
     this.#repairer.trigger();
   }
-}
-
-function hasAny(tables: ReadonlySet<string>, wanted: ReadonlySet<string>): boolean {
-  return Array.from(tables).some((name) => wanted.has(name));
 }

@@ -12,6 +12,10 @@ import {
   writeLinkInfo,
 } from './link-attributes.ts';
 
+/** struct ifinfomsg and its `ifi_index` (include/uapi/linux/rtnetlink.h). */
+const IFINFOMSG_BYTES = 16;
+const IFINFOMSG_INDEX_OFFSET = 4;
+
 const IFLA_BR_VLAN_FILTERING = 7;
 const IFLA_BRPORT_STATE = 1;
 const IFLA_BRPORT_MODE = 4;
@@ -70,6 +74,15 @@ export function encodeBridgePort(index: number, port: BridgePort): Buffer {
 export function readVlanFiltering(data: Buffer): boolean | undefined {
   const value = readAttributes(data).get(IFLA_BR_VLAN_FILTERING)?.[0];
   return value === undefined ? undefined : value !== 0;
+}
+
+/** Reads an RTM_NEWLINK of the bridge family; undefined for one about the bridge itself. */
+export function decodeBridgePort(
+  payload: Buffer,
+): { readonly index: number; readonly port: Required<BridgePort> } | undefined {
+  const info = readAttributes(payload, IFINFOMSG_BYTES).get(IFLA_PROTINFO);
+  if (info === undefined || info.length === 0) return undefined;
+  return { index: payload.readInt32LE(IFINFOMSG_INDEX_OFFSET), port: readBridgePort(info).port };
 }
 
 /** Reads IFLA_INFO_SLAVE_DATA of a bridge port. */

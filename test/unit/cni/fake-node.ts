@@ -93,6 +93,7 @@ export class FakeNode implements CniNode {
       deleteFlows: () => 0,
       close: () => undefined,
     }),
+    announce: () => 0,
     claimNetns: () => () => undefined,
     pause: () => undefined,
   };

@@ -58,6 +58,7 @@ function nftables(): Nftables {
 function openNode(): CniNode {
   return {
     kernel: {
+      announce: unused,
       netnses: { open: unused, adopt: unused, self: unused },
       openRtnl: unused,
       sysctls: {

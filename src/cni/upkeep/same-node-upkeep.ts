@@ -1,0 +1,208 @@
+import type { LinkEvent } from '../../kernel/link-monitor.ts';
+import type { NodeEvents, Watch } from '../../kernel/node-events.ts';
+import type { Link } from '../../kernel/types.ts';
+import type { IPFamily } from '../../net/ip.ts';
+import type { Clock } from '../../util/clock.ts';
+import type { Logger } from '../../util/log.ts';
+import { BoundedFrequencyRunner, type RunnerIntervals } from '../../util/runner.ts';
+import { Turn } from '../../util/turns.ts';
+import { hostVethName } from '../attachment.ts';
+import type { AttachmentRecord } from '../attachment-records.ts';
+import { forgetOwnQuestions } from '../bridge/own-addresses.ts';
+import { gatewayLink, PROXY_PROTOCOL } from '../bridge/same-node.ts';
+import { type UpkeepNode, withNftables, withRtnl } from '../node.ts';
+import type { SysctlSetting } from '../node-plan.ts';
+import { HOST_VETH } from './repair.ts';
+import { livingRecords, type Repair } from './repair-model.ts';
+import { type Bypass, conversionsOf, findBypasses, type SameNodeFacts } from './same-node.ts';
+import { routeSameNode, switchSameNode, wrongSettings } from './same-node-conversion.ts';
+
+export interface SameNodeUpkeepOptions {
+  /** With policies, every pod is to send through the node; without, those that do are kept doing so. */
+  readonly node: UpkeepNode;
+  readonly events: NodeEvents;
+  readonly bootId: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly intervals: RunnerIntervals;
+  readonly onRepair: (repair: Repair) => void;
+  /** Told of the ways past the policies whenever they are others than before. */
+  readonly onBypasses?: (bypasses: readonly Bypass[]) => void;
+}
+
+const RECORDS_PER_READ = 32;
+const BRIDGED: Readonly<Record<IPFamily, string>> = {
+  4: 'net/bridge/bridge-nf-call-iptables',
+  6: 'net/bridge/bridge-nf-call-ip6tables',
+};
+
+/**
+ * Has pods of one bridge send to each other through the node, those that ran before too, and looks for ways by
+ * which they do not: when something of a bridge changes, and every minute, since not all of it is told.
+ */
+export class SameNodeUpkeep {
+  readonly #options: SameNodeUpkeepOptions;
+  readonly #runner: BoundedFrequencyRunner;
+  readonly #watch: Watch;
+  #bypasses: readonly Bypass[] | undefined;
+  /** Of the last look: what an event has to change to matter. */
+  #isolatedPorts = new Set<number>();
+  #bridges: ReadonlySet<number> = new Set();
+  /** Ports that are no pod's. */
+  #strangers: ReadonlySet<number> = new Set();
+  #settings: readonly SysctlSetting[] = [];
+
+  constructor(options: SameNodeUpkeepOptions) {
+    const { clock, log, intervals, events } = options;
+    this.#options = options;
+    this.#runner = new BoundedFrequencyRunner(() => this.#look(), {
+      ...intervals,
+      clock,
+      onError: (err) => log.error({ err }, 'pods of one bridge may not reach each other'),
+    });
+    this.#watch = events.onLinks(['link', 'forwarding'], (told) => {
+      // All of them: each says what has to change next time.
+      if (told === 'overflow' || told.map((event) => this.#matters(event)).includes(true))
+        this.trigger();
+    });
+  }
+
+  /** Something of bridges, ports or pods may have changed. */
+  trigger(): void {
+    this.#runner.trigger();
+  }
+
+  /** Ways past the policies; undefined before the first look, and where there are no policies. */
+  get bypasses(): readonly Bypass[] | undefined {
+    return this.#bypasses;
+  }
+
+  /** Lets bridges send from port to port again. For where nobody enforces policies any more. */
+  async switchSameNode(): Promise<void> {
+    switchSameNode(this.#options.node, await this.#living());
+  }
+
+  async stop(): Promise<void> {
+    this.#watch.close();
+    await this.#runner.stop();
+  }
+
+  async #look(): Promise<void> {
+    const { node, onRepair } = this.#options;
+    const records = await this.#living();
+    const isEnforced = node.policies !== undefined;
+    const wanted = records.filter(({ plan }) => isEnforced || plan?.sameNode !== undefined);
+    if (wanted.length > 0) {
+      const facts = this.#facts(wanted);
+      const repairs = await routeSameNode(node, conversionsOf(wanted, facts), facts);
+      for (const repair of repairs) onRepair(repair);
+    }
+    // As it is now, whatever was done.
+    const facts = this.#facts(records);
+    this.#removeOrphans(facts);
+    this.#remember(await this.#living(), facts);
+    this.#note(isEnforced ? findBypasses(records, facts) : undefined);
+  }
+
+  /** In turns: reading one takes up to 0.15 ms. */
+  async #living(): Promise<readonly AttachmentRecord[]> {
+    const { node, bootId } = this.#options;
+    const keys = node.records.keys();
+    const records: AttachmentRecord[] = [];
+    const turn = new Turn();
+    for (let first = 0; first < keys.length; first += RECORDS_PER_READ) {
+      records.push(...livingRecords({ node, bootId }, keys.slice(first, first + RECORDS_PER_READ)));
+      if (turn.isOver) await turn.next();
+    }
+    return records;
+  }
+
+  #facts(records: readonly AttachmentRecord[]): SameNodeFacts {
+    const { kernel, journal } = this.#options.node;
+    return withRtnl(kernel, undefined, (host) => {
+      const links = host.links();
+      const names = new Set(records.flatMap(({ plan }) => (plan ? gatewayLink(plan) : [])));
+      const gateways = links.filter(({ name }) => names.has(name));
+      const hasForeign = records.some(({ plan }) => plan === undefined);
+      return {
+        links,
+        proxies: host.proxyNeighbours(),
+        neighbours: gateways.flatMap(({ index }) => host.neighbours(index)),
+        routes: hasForeign ? [...host.routes(4), ...host.routes(6)] : [],
+        bridgedFamilies: ([4, 6] as const).filter((family) => {
+          return kernel.sysctls.read(undefined, BRIDGED[family]) === '1';
+        }),
+        unfinishedPorts: new Set(journal.unfinished().map(hostVethName)),
+      };
+    });
+  }
+
+  /** Of a DEL that another process made while a pod was converted. */
+  #removeOrphans({ proxies }: SameNodeFacts): void {
+    const { kernel, records } = this.#options.node;
+    const ours = proxies.filter(({ protocol }) => protocol === PROXY_PROTOCOL);
+    if (ours.length === 0) return;
+    const owned = new Set(records.list().flatMap(({ addresses }) => addresses));
+    const orphans = ours.filter(({ address }) => !owned.has(address));
+    if (orphans.length === 0) return;
+    withRtnl(kernel, undefined, (host) => {
+      for (const orphan of orphans) host.deleteProxyNeighbour(orphan);
+    });
+    const addresses = orphans.map(({ address }) => address);
+    withNftables(kernel, (nft) => forgetOwnQuestions(nft, addresses));
+  }
+
+  #remember(records: readonly AttachmentRecord[], { links }: SameNodeFacts): void {
+    const names = new Set(records.flatMap(({ plan }) => plan?.host.name ?? []));
+    const own = links.filter(({ name }) => names.has(name));
+    const bridges = new Set(own.flatMap(({ master }) => master ?? []));
+    const ports = links.filter(({ master }) => master !== undefined && bridges.has(master));
+    this.#bridges = bridges;
+    this.#isolatedPorts = indexesOf(ports.filter(({ port }) => port?.isolated));
+    this.#strangers = indexesOf(ports.filter(({ name }) => !names.has(name)));
+    const settings = records.flatMap(({ plan }) => plan?.sameNode?.sysctls ?? []);
+    this.#settings = [...new Map(settings.map((one) => [one.path, one])).values()];
+  }
+
+  #note(bypasses: readonly Bypass[] | undefined): void {
+    const { log, onBypasses } = this.#options;
+    const before = this.#bypasses;
+    this.#bypasses = bypasses;
+    if (bypasses === undefined || JSON.stringify(before) === JSON.stringify(bypasses)) return;
+    const [first] = bypasses;
+    if (first !== undefined)
+      log.warn({ count: bypasses.length, ...first }, 'policies are bypassed');
+    else if (before !== undefined) log.info('policies are no longer bypassed');
+    onBypasses?.(bypasses);
+  }
+
+  /** Pods that come and go make no such event: a port of theirs that was not isolated is no news. */
+  #matters(event: LinkEvent): boolean {
+    switch (event.kind) {
+      case 'address':
+        return false;
+      case 'forwarding':
+        return wrongSettings(this.#options.node, this.#settings).length > 0;
+      case 'port':
+        return this.#isOpened(event.index, event.port.isolated);
+      case 'link': {
+        const { index, port, master, kind, name } = event.link;
+        if (this.#strangers.has(index)) return true;
+        if (event.isGone) return this.#bridges.has(index);
+        if (port !== undefined && this.#isOpened(index, port.isolated)) return true;
+        const isOfPod = kind === 'veth' && HOST_VETH.test(name);
+        return master !== undefined && this.#bridges.has(master) && !isOfPod;
+      }
+    }
+  }
+
+  #isOpened(index: number, isIsolated: boolean): boolean {
+    if (!isIsolated) return this.#isolatedPorts.delete(index);
+    this.#isolatedPorts.add(index);
+    return false;
+  }
+}
+
+function indexesOf(links: readonly Link[]): Set<number> {
+  return new Set(links.map(({ index }) => index));
+}
