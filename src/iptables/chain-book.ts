@@ -8,8 +8,8 @@ export interface ObservedRules {
   readonly digests: ReadonlyMap<string, string>;
   /** How many rules these have. */
   readonly sizes: ReadonlyMap<string, number>;
-  /** Whether a chain, anybody's, is there. */
-  readonly hasChain: (key: string) => boolean;
+  /** The rules of a chain, anybody's, as they are listed; undefined when it is not there. */
+  readonly rulesOf: (key: string) => readonly string[] | undefined;
   /** His rules in chains of others, as guestKey has them. */
   readonly guests: ReadonlySet<string>;
 }
@@ -24,7 +24,7 @@ export class ChainBook {
   #guests = new Set<string>();
 
   /** Begins anew with what was read. */
-  begin({ digests, sizes, guests }: Omit<ObservedRules, 'hasChain'>): void {
+  begin({ digests, sizes, guests }: Omit<ObservedRules, 'rulesOf'>): void {
     this.#digests = new Map(digests);
     this.#sizes = new Map(sizes);
     this.#guests = new Set(guests);

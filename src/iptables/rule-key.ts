@@ -12,11 +12,15 @@ const BETWEEN_OPTIONS = /(?<!!) (?=(?:! )?--?[a-z])/;
  * (the kernel has 31 bits of them) differ.
  */
 export function ruleKey(rule: string): string {
-  const said = rule
-    .replace(COMMENT, '')
+  const said = withoutComment(rule)
     .replaceAll(UNSAID, '')
     .replace(PROBABILITY, (_, value: string) => `--probability ${Number(value).toFixed(6)}`);
   return said.trim().split(BETWEEN_OPTIONS).sort().join(' ');
+}
+
+/** Comments hold what users chose: nothing is to be read out of them. */
+export function withoutComment(rule: string): string {
+  return rule.replace(COMMENT, '');
 }
 
 /** Stands for the whole content of a chain. */

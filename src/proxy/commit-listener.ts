@@ -5,7 +5,7 @@ import type { ResolvedPort } from './state.ts';
 /** Which local addresses accept NodePorts: these, or every one but loopback. */
 export type NodePortIPs = readonly IP[] | 'anyLocal';
 
-/** A frontend that rules of an earlier agent served, and no Service wants any more. */
+/** A frontend that rules of an earlier agent served. */
 export interface FormerFrontend {
   readonly frontend: Frontend;
   /** `ip port` of its endpoints. */
@@ -16,7 +16,7 @@ export interface Commit {
   /** What was told since the last commit is all there is: whatever was not told is gone. */
   readonly isFull: boolean;
   readonly nodePortIPs: NodePortIPs;
-  /** Found in the kernel by a first commit, and removed; UDP only. */
+  /** Found in the kernel by a first commit, at least those that no Service wants any more; UDP only. */
   readonly former?: readonly FormerFrontend[];
 }
 

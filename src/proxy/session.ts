@@ -32,7 +32,7 @@ export interface ServiceSession {
    * milliseconds.
    */
   removeIdle(now: number, onFailure: (chain: string, error: unknown) => void): void | Promise<void>;
-  /** What the first `program` has removed; absent in modes that do not tell. */
+  /** What was there before the first `program`, as `Commit` has it; nothing after the next one. */
   readonly former?: readonly FormerFrontend[];
   /** Absent: there is nothing to compare. */
   readonly audit?: SessionAudit;

@@ -5,11 +5,13 @@ import { openRtnl } from '../../src/kernel/rtnl.ts';
 import type { Netns } from '../../src/kernel/types.ts';
 import type { EndpointSlice, Service } from '../../src/kube/types.ts';
 import { ConntrackReconciler } from '../../src/proxy/conntrack/reconciler.ts';
-import type { ServiceProxy } from '../../src/proxy/service-proxy.ts';
+import type { ServiceProxy, ServiceProxyOptions } from '../../src/proxy/service-proxy.ts';
 import { systemClock } from '../../src/util/clock.ts';
 import { createLogger } from '../../src/util/log.ts';
+import { openIptablesLab, VARIANTS } from '../support/iptables-lab.ts';
 import type { TestNetns } from '../support/netns.ts';
 import { createProxyLab, type ProxyLab, SERVER_PORT } from '../support/proxy-lab.ts';
+import { clearRules } from '../support/proxy-modes.ts';
 import { type EndpointText, service, slice } from '../support/proxy-objects.ts';
 import { type RunningProgram, startIn, startServer } from '../support/workloads.ts';
 
@@ -71,8 +73,9 @@ function startReconciler(killsTcp = false): ConntrackReconciler {
 async function startProxy(
   objects: { readonly services: readonly Service[]; readonly slices: readonly EndpointSlice[] },
   listeners = [startReconciler()],
+  options: Pick<Partial<ServiceProxyOptions>, 'openSession'> = {},
 ): Promise<ServiceProxy> {
-  const proxy = lab.proxy({ listeners });
+  const proxy = lab.proxy({ listeners, ...options });
   running.unshift(proxy);
   for (const object of objects.services) proxy.apply({ kind: 'service', now: object });
   for (const object of objects.slices) proxy.apply({ kind: 'slice', now: object });
@@ -110,25 +113,44 @@ const flowIds = (...filter: readonly string[]) =>
     ...lab.node.run('conntrack', '-L', '-o', 'id', '-p', 'udp', ...filter).matchAll(/ id=(\d+)/g),
   ].map(([, id]) => id);
 
-describe('a UDP flow of a Service that goes while no agent runs ends with the next start', () => {
-  test.each([
-    { name: 'clusterIP', from: () => lab.client, to: V4.vip, port: 53, ips: V4 },
-    { name: 'NodePort', from: () => lab.outside, to: V4.node, port: NODE_PORT, ips: V4 },
-    { name: 'clusterIP over IPv6', from: () => lab.client, to: V6.vip, port: 53, ips: V6 },
-    { name: 'NodePort over IPv6', from: () => lab.outside, to: V6.node, port: NODE_PORT, ips: V6 },
-  ])('$name', async ({ from, to, port, ips }) => {
-    const first = await startProxy({ services: [dns(ips.vip)], slices: [endpoints([ips.a])] });
-    const flow = await stream(from(), to, port);
-    await answeredBy(flow, 'a');
-    await first.stop();
-    const led = flowIds('--reply-src', ips.a);
-    expect(led).toHaveLength(1);
-    await startProxy({ services: [], slices: [] });
-    await expect
-      .poll(() => flowIds('--reply-src', ips.a), { timeout: 5_000, interval: 20 })
-      .not.toContain(led[0]);
-  });
-});
+describe.each(['nftables', ...VARIANTS] as const)(
+  'mode %s: a UDP flow of a Service that goes while no agent runs ends with the next start',
+  (mode) => {
+    const open = async () => {
+      if (mode === 'nftables') return {};
+      const { openSession, close } = await openIptablesLab(lab.node, mode);
+      running.push({ stop: async () => close() });
+      return { openSession };
+    };
+
+    afterEach(async () => clearRules(lab.node));
+
+    test.each([
+      { name: 'clusterIP', from: () => lab.client, to: V4.vip, port: 53, ips: V4 },
+      { name: 'NodePort', from: () => lab.outside, to: V4.node, port: NODE_PORT, ips: V4 },
+      { name: 'clusterIP over IPv6', from: () => lab.client, to: V6.vip, port: 53, ips: V6 },
+      {
+        name: 'NodePort over IPv6',
+        from: () => lab.outside,
+        to: V6.node,
+        port: NODE_PORT,
+        ips: V6,
+      },
+    ])('$name', async ({ from, to, port, ips }) => {
+      const objects = { services: [dns(ips.vip)], slices: [endpoints([ips.a])] };
+      const first = await startProxy(objects, [], await open());
+      const flow = await stream(from(), to, port);
+      await answeredBy(flow, 'a');
+      await first.stop();
+      const led = flowIds('--reply-src', ips.a);
+      expect(led).toHaveLength(1);
+      await startProxy({ services: [], slices: [] }, undefined, await open());
+      await expect
+        .poll(() => flowIds('--reply-src', ips.a), { timeout: 5_000, interval: 20 })
+        .not.toContain(led[0]);
+    });
+  },
+);
 
 describe('a UDP flow follows the endpoint', () => {
   test.each([

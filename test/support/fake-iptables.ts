@@ -32,7 +32,7 @@ export class FakeIptables implements ServiceRules {
     const observed = {
       digests: new Map(own.map(([key, rules]) => [key, rulesDigest(rules)])),
       sizes: new Map(own.map(([key, rules]) => [key, rules.length])),
-      hasChain: (key: string) => this.chains.has(key),
+      rulesOf: (key: string) => this.chains.get(key),
       guests: new Set(this.guests.map(guestKey)),
     };
     this.#book.begin(observed);
@@ -49,7 +49,7 @@ export class FakeIptables implements ServiceRules {
     return book.driftIn({
       digests: new Map(found),
       sizes: new Map(),
-      hasChain: (key) => this.chains.has(key),
+      rulesOf: (key) => this.chains.get(key),
       guests: new Set(this.guests.map(guestKey)),
     });
   }

@@ -19,7 +19,7 @@ test('what is gone is drift; what others have is not', () => {
   const book = new ChainBook();
   book.note({ chains: [chain('A'), chain('B')], guests: [jump] });
   book.note({ removedChains: [chain('B')] });
-  const there = { digests: new Map([['nat C', 'x']]), hasChain: () => false };
+  const there = { digests: new Map([['nat C', 'x']]), rulesOf: () => undefined };
   expect(book.driftIn({ ...nothing, ...there })).toEqual(['nat A', 'nat OUTPUT -j A']);
 });
 

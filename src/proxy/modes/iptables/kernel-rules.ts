@@ -128,9 +128,10 @@ async function observedRules(listing: Listing, isOwn: IsOwnChain): Promise<Obser
   return {
     digests,
     sizes,
-    hasChain: (key) => {
+    rulesOf: (key) => {
       const [table, name = ''] = key.split(' ');
-      return TABLES.some((each) => each === table && listing[each].has(name));
+      const known = TABLES.find((each) => each === table);
+      return known && listing[known].get(name);
     },
     guests,
   };

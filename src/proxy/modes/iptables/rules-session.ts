@@ -3,6 +3,7 @@ import { guestKey, type ObservedRules } from '../../../iptables/chain-book.ts';
 import { chainKey, type RuleChain, type RulesChange } from '../../../iptables/model.ts';
 import { rulesDigest } from '../../../iptables/rule-key.ts';
 import { inTurns } from '../../../util/turns.ts';
+import type { FormerFrontend } from '../../commit-listener.ts';
 import type { ServiceSession, SessionAudit, SessionSettings } from '../../session.ts';
 import type { ResolvedPort } from '../../state.ts';
 import { Rendering } from '../rendering.ts';
@@ -15,6 +16,7 @@ import {
   nodePortAddresses,
   nodePortJumps,
 } from './fixed-chains.ts';
+import { formerFrontends } from './former-frontends.ts';
 import { type PortRules, type PortRulesOptions, renderPort } from './fragment.ts';
 import { applyInHalves } from './halves.ts';
 import type { ServiceRules } from './kernel-rules.ts';
@@ -45,6 +47,8 @@ const UNUSED_CHAIN_MS = 5_000;
 export class RulesSession implements ServiceSession {
   readonly #options: SessionOptions;
   readonly #services = new Map<string, ProgrammedService>();
+  /** What the tables had before. */
+  #former: readonly FormerFrontend[] = [];
   /** Chains of ServicePorts that nothing leads to, by name; since when, in milliseconds. */
   readonly #unused = new Map<string, number | undefined>();
   readonly #rendering = new Rendering<RenderOptions>();
@@ -56,6 +60,10 @@ export class RulesSession implements ServiceSession {
 
   constructor(options: SessionOptions) {
     this.#options = options;
+  }
+
+  get former(): readonly FormerFrontend[] {
+    return this.#former;
   }
 
   /**
@@ -77,6 +85,7 @@ export class RulesSession implements ServiceSession {
       ...rendered,
     ];
     const guests = observed === undefined ? {} : this.#missingGuests(observed);
+    this.#former = observed === undefined ? [] : await formerFrontends(observed);
     await this.#options.rules.apply({ chains, ...guests });
     if (this.#options.hasLoopbackNodePorts) this.#options.routeLoopback();
   }
@@ -193,11 +202,11 @@ export class RulesSession implements ServiceSession {
     return sharedChains(parts, nodePortJumps(addresses));
   }
 
-  #missingGuests({ guests, hasChain }: ObservedRules): RulesChange {
+  #missingGuests({ guests, rulesOf }: ObservedRules): RulesChange {
     const guard = loopbackGuard(this.#options);
     const missing = [...guard, ...jumps()].filter((guest) => !guests.has(guestKey(guest)));
     const firewall = { table: 'filter', name: CHAIN.firewall } as const;
-    const isNew = guard.length > 0 && !hasChain(chainKey(firewall));
+    const isNew = guard.length > 0 && rulesOf(chainKey(firewall)) === undefined;
     return { guests: missing, newChains: isNew ? [firewall] : [] };
   }
 }

@@ -146,6 +146,17 @@ describe('a start', () => {
     expect(rules.applied).toEqual([]);
   });
 
+  test('tells once which UDP frontends there were', async () => {
+    rules.chains.set('nat KUBE-SERVICES', [
+      '-d 172.30.0.9/32 -p udp -m udp --dport 53 -j KUBE-SVC-AAAAAAAAAAAAAAAA',
+    ]);
+    await program(services);
+    const frontend = { kind: 'clusterIP', ip: '172.30.0.9', protocol: 'udp', port: 53 };
+    expect(session.former).toEqual([{ frontend, endpoints: new Set() }]);
+    await program(services);
+    expect(session.former).toEqual([]);
+  });
+
   test('puts right what is not', async () => {
     await program(services);
     rules.takeNames();
