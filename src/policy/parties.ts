@@ -90,13 +90,9 @@ export class Parties {
   }
 
   #addNode(node: Node): void {
-    const ips = (node.status?.addresses ?? []).flatMap(({ type, address }) =>
-      type === 'InternalIP' || type === 'ExternalIP' ? addresses([address]) : [],
-    );
-    const { name, labels = {} } = node.metadata;
-    const party: NodeParty = { kind: 'node', name, labels, ips };
-    this.#nodes.set(name, party);
-    for (const ip of ips) this.#byIP.set(ip, party);
+    const party = nodeParty(node);
+    this.#nodes.set(party.name, party);
+    for (const ip of party.ips) this.#byIP.set(ip, party);
   }
 
   #addPod(pod: Pod, namespaceLabels: Labels): void {
@@ -109,17 +105,7 @@ export class Parties {
       this.#pods.set(key, this.#hostOf(pod));
       return;
     }
-    const { name: _, namespace, labels = {} } = pod.metadata;
-    const party: PodParty = {
-      kind: 'pod',
-      key,
-      namespace,
-      labels,
-      namespaceLabels: { ...namespaceLabels, [NAMESPACE_NAME_LABEL]: namespace },
-      nodeName: pod.nodeName,
-      ips: addresses(pod.ips),
-      ports: pod.ports,
-    };
+    const party = podParty(pod, namespaceLabels);
     this.#pods.set(key, party);
     for (const ip of party.ips) this.#byIP.set(ip, party);
   }
@@ -135,6 +121,28 @@ export class Parties {
 export function partyName(party: Party, ip: IP): string {
   if (party.kind === 'pod') return party.key;
   return party.kind === 'node' && party.name !== '' ? `node/${party.name}` : ip;
+}
+
+export function nodeParty({ metadata, status }: Node): NodeParty {
+  const ips = (status?.addresses ?? []).flatMap(({ type, address }) =>
+    type === 'InternalIP' || type === 'ExternalIP' ? addresses([address]) : [],
+  );
+  return { kind: 'node', name: metadata.name, labels: metadata.labels ?? {}, ips };
+}
+
+/** Of a pod with a network of its own. */
+export function podParty(pod: Pod, namespaceLabels: Labels): PodParty {
+  const { namespace, labels = {} } = pod.metadata;
+  return {
+    kind: 'pod',
+    key: objectKey(pod),
+    namespace,
+    labels,
+    namespaceLabels: { ...namespaceLabels, [NAMESPACE_NAME_LABEL]: namespace },
+    nodeName: pod.nodeName,
+    ips: addresses(pod.ips),
+    ports: pod.ports,
+  };
 }
 
 function addresses(texts: readonly string[]): readonly IP[] {

@@ -6,7 +6,13 @@ import { labelMatcher, selectorKey } from './selectors.ts';
 
 /** Whom a rule names. Two with the same `key` name the same. */
 export type RulePeer =
-  | { readonly kind: 'parties'; readonly key: string; readonly isMeant: (party: Party) => boolean }
+  | {
+      readonly kind: 'parties';
+      readonly key: string;
+      /** Else nodes. */
+      readonly isPods: boolean;
+      readonly isMeant: (party: Party) => boolean;
+    }
   | {
       readonly kind: 'block';
       readonly key: string;
@@ -59,7 +65,12 @@ function clusterPeer(peer: ClusterPeer): RulePeer | undefined {
     case 'nodes': {
       const isNode = labelMatcher(peer.selector);
       const isMeant = (party: Party) => party.kind === 'node' && isNode(party.labels);
-      return { kind: 'parties', key: `nodes ${selectorKey(peer.selector)}`, isMeant };
+      return {
+        kind: 'parties',
+        key: `nodes ${selectorKey(peer.selector)}`,
+        isPods: false,
+        isMeant,
+      };
     }
     case 'networks':
       return blockPeer(peer.cidrs, []);
@@ -99,7 +110,12 @@ function namespacedPods({ namespaceSelector, podSelector }: NamespacedPods) {
 }
 
 function podsPeer(key: string, isMeant: (pod: PodParty) => boolean): RulePeer {
-  return { kind: 'parties', key, isMeant: (party) => party.kind === 'pod' && isMeant(party) };
+  return {
+    kind: 'parties',
+    key,
+    isPods: true,
+    isMeant: (party) => party.kind === 'pod' && isMeant(party),
+  };
 }
 
 function blockPeer(cidrs: readonly string[], except: readonly string[]): RulePeer {

@@ -1,4 +1,4 @@
-import type { ClusterProtocol, NetworkPolicyPort } from '../kube/policy/types.ts';
+import type { ClusterProtocol, NamedPort, NetworkPolicyPort } from '../kube/policy/types.ts';
 import type { Protocol } from '../kube/types.ts';
 import type { Party } from './parties.ts';
 
@@ -56,12 +56,11 @@ export function clusterPorts(entries: readonly ClusterProtocol[]): RulePorts | u
   return ports;
 }
 
-/** What a rule's port is at a destination; nothing where that has no port of the name. */
-export function portRanges(port: RulePort, destination: Party): readonly PortRange[] {
+/** What a rule's port is at a destination with these ports; nothing where none has the name. */
+export function portRanges(port: RulePort, named: readonly NamedPort[]): readonly PortRange[] {
   if (port.kind === 'range') return [port];
-  if (destination.kind !== 'pod') return [];
   // Every container port of that name counts: two containers may use one name for different ports.
-  return destination.ports
+  return named
     .filter(({ name }) => name === port.name)
     .filter(({ protocol }) => port.protocol === undefined || port.protocol === protocol)
     .map(({ protocol, port: number }) => ({ protocol, first: number, last: number }));
@@ -71,8 +70,9 @@ export function portRanges(port: RulePort, destination: Party): readonly PortRan
 export function isPortOf(ports: RulePorts, traffic: Traffic, destination: Party): boolean {
   if (ports === 'everything') return true;
   const { protocol, port } = traffic;
+  const named = destination.kind === 'pod' ? destination.ports : [];
   return ports.some((entry) =>
-    portRanges(entry, destination).some(
+    portRanges(entry, named).some(
       (range) => range.protocol === protocol && port >= range.first && port <= range.last,
     ),
   );

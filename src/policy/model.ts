@@ -1,0 +1,271 @@
+/** What the table is to hold, kept in line with what is told: one fact changes little. Pure. */
+
+import type { Cidr } from '../net/cidr.ts';
+import { type IP, ipFamily } from '../net/ip.ts';
+import { ipBytes } from '../nftables/bytes.ts';
+import { joined, rangesOf } from './blocks.ts';
+import type { PolicyChange } from './change.ts';
+import { Claims, LOCAL, type PartyClass } from './claims.ts';
+import { ContentBook } from './content.ts';
+import type { PolicyObjects } from './evaluator.ts';
+import { namespaceOf, PolicyFacts, type Touched } from './facts.ts';
+import { Identities } from './identities.ts';
+import { IdBook } from './ids.ts';
+import { nodeParty, type PartyObjects, type PodParty, podParty } from './parties.ts';
+import type { ActivePeer, Identity, PolicySet } from './policy-set.ts';
+import { PolicySets, type SetChanges } from './policy-sets.ts';
+import { covers } from './role.ts';
+import { Rows } from './rows.ts';
+import { Selections } from './selections.ts';
+import { Subjects } from './subjects.ts';
+import { FAMILIES, SETS } from './table/sets.ts';
+
+export interface ModelOptions {
+  readonly nodeName: string;
+  /** Networks whose senders are told of a refusal, with the addresses of Nodes; undefined: nobody is. */
+  readonly inside: readonly Cidr[] | undefined;
+}
+
+export class PolicyModel {
+  readonly facts = new PolicyFacts();
+  readonly book = new ContentBook();
+  readonly selections = new Selections();
+  readonly rows: Rows;
+  readonly subjects: Subjects;
+  readonly #options: ModelOptions;
+  readonly #sets: PolicySets;
+  readonly #claims: Claims;
+  readonly #identities: Identities;
+  #isNarrowed = false;
+
+  constructor(options: ModelOptions) {
+    const ids = new IdBook();
+    const narrow = () => {
+      this.#isNarrowed = true;
+    };
+    this.#options = options;
+    this.rows = new Rows(ids, this.book);
+    this.#claims = new Claims((made) => {
+      for (const peer of this.#sets.peers()) meet(peer, made);
+    });
+    this.#identities = new Identities({ ids, book: this.book, claims: this.#claims }, (...moved) =>
+      this.#onMove(...moved),
+    );
+    this.#sets = new PolicySets(ids, (old, made) => this.#onReplace(old, made));
+    this.subjects = new Subjects(this.book, this.#sets, narrow);
+    this.#fillInside();
+  }
+
+  apply(change: PolicyChange): void {
+    this.facts.apply(change);
+  }
+
+  /** Brings the content in line with the facts; gives whether somebody may lose what was allowed. */
+  settle(): boolean {
+    this.#isNarrowed = false;
+    const touched = this.facts.takeTouched();
+    for (const namespace of touched.namespaces) {
+      for (const key of this.facts.podsIn(namespace)) {
+        touched.pods.add(key);
+        if (this.facts.locals.has(key)) touched.locals.add(key);
+      }
+    }
+    for (const key of touched.pods) this.#setPod(key);
+    for (const key of touched.nodes) this.#setNode(key);
+    this.#setPolicies(touched);
+    for (const key of touched.locals) this.#setSubject(key);
+    this.#settleSets(this.#sets.takeChanges());
+    if (touched.nodes.size + touched.locals.size > 0) this.#fillInside();
+    return this.#isNarrowed;
+  }
+
+  /** What was told, pods of this node with the addresses that they have. */
+  objects(): PartyObjects & PolicyObjects {
+    const { pods, locals, namespaces, nodes, networkPolicies, clusterNetworkPolicies } = this.facts;
+    const all = new Map(pods);
+    for (const [key, { local, pod }] of locals) {
+      if (pod !== undefined) {
+        all.set(key, { ...pod, ips: local.ips, nodeName: this.#options.nodeName });
+      }
+    }
+    return {
+      pods: all.values(),
+      namespaces: namespaces.values(),
+      nodes: nodes.values(),
+      networkPolicies: networkPolicies.values(),
+      clusterNetworkPolicies: clusterNetworkPolicies.values(),
+    };
+  }
+
+  #setPod(key: string): void {
+    const pod = this.facts.pods.get(key);
+    const known = this.facts.locals.get(key);
+    const party = known?.pod && this.#localParty(known.pod, known.local.ips);
+    const claim = known?.pod?.hasEnded === true ? undefined : party;
+    this.#claims.set(LOCAL + key, claim && { party: claim, isOwnNode: false, ips: claim.ips });
+    const isElsewhere = pod !== undefined && pod !== known?.pod;
+    const isPeer = isElsewhere && !pod.hasEnded && !pod.usesHostNetwork;
+    const other = isPeer ? podParty(pod, this.#namespaceLabels(key)) : undefined;
+    this.#claims.set(`pod ${key}`, other && { party: other, isOwnNode: false, ips: other.ips });
+  }
+
+  #setNode(name: string): void {
+    const node = this.facts.nodes.get(name);
+    const party = node && nodeParty(node);
+    const isOwnNode = name === this.#options.nodeName;
+    this.#claims.set(`node ${name}`, party && { party, isOwnNode, ips: party.ips });
+  }
+
+  /** Whoever has a policy that has changed, or may have one now, is asked for anew. */
+  #setPolicies({ networkPolicies, clusterNetworkPolicies, locals }: Touched): void {
+    for (const key of networkPolicies) {
+      this.selections.setNetworkPolicy(key, this.facts.networkPolicies.get(key));
+    }
+    const isClusterChanged = clusterNetworkPolicies.size > 0;
+    if (isClusterChanged) {
+      this.selections.setClusterPolicies(this.facts.clusterNetworkPolicies.values());
+    }
+    if (networkPolicies.size === 0 && !isClusterChanged) return;
+    this.#sets.invalidate(({ tier, key }) =>
+      tier === 'NetworkPolicy' ? networkPolicies.has(key) : clusterNetworkPolicies.has(key),
+    );
+    const namespaces = new Set([...networkPolicies].map(namespaceOf));
+    for (const key of this.facts.locals.keys()) {
+      if (isClusterChanged || namespaces.has(namespaceOf(key))) locals.add(key);
+    }
+  }
+
+  #setSubject(key: string): void {
+    const known = this.facts.locals.get(key);
+    if (known === undefined) {
+      this.subjects.remove(key);
+      return;
+    }
+    const { pod, local } = known;
+    const namespace = namespaceOf(key);
+    const party = pod && this.#localParty(pod, local.ips);
+    const unknown = this.selections.concerns(namespace) ? 'closed' : [];
+    const selection = party === undefined ? unknown : this.selections.selecting(party);
+    this.subjects.set(key, { namespace, ips: local.ips, party }, selection);
+  }
+
+  #settleSets({ created, dropped, peersCreated, peersDropped }: SetChanges): void {
+    for (const peer of peersDropped) {
+      for (const each of this.#claims.classes()) {
+        if (each.peers.delete(peer)) this.#claims.touchClass(each);
+      }
+    }
+    for (const peer of peersCreated) {
+      for (const each of this.#claims.classes()) {
+        if (meet(peer, each)) this.#claims.touchClass(each);
+      }
+    }
+    if (created.size + dropped.size > 0) this.#identities.setNames(this.#egressNames());
+    const isBlock = ({ peer }: ActivePeer) => peer.kind === 'block';
+    if ([...peersCreated, ...peersDropped].some(isBlock)) {
+      this.#identities.setBlocks([...this.#sets.peers()].filter(isBlock));
+    }
+    this.#identities.settle();
+    this.#settleRows(created, dropped);
+  }
+
+  #settleRows(created: ReadonlySet<PolicySet>, dropped: ReadonlySet<PolicySet>): void {
+    const identities = this.#identities.takeChanges();
+    for (const set of dropped) this.rows.removeSet(set);
+    for (const identity of identities.dropped) {
+      for (const set of [...identity.sets]) this.rows.removeIdentity(set, identity);
+    }
+    for (const set of created) this.rows.addSet(set, this.#candidates(set));
+    for (const identity of identities.created) {
+      const isForAll = identity.isOwnNode || identity.ports.length > 0;
+      const users = identity.peers.flatMap((peer) => [...peer.users]);
+      for (const set of isForAll ? this.#sets : new Set(users)) {
+        this.rows.addIdentity(set, identity);
+      }
+    }
+  }
+
+  /** Those for whom a set may have a role of its own. */
+  *#candidates(set: PolicySet): Generator<Identity> {
+    for (const peer of set.peers) yield* peer.identities;
+    const asksForNames = set.direction === 'egress' && set.names.size > 0;
+    for (const identity of this.#identities) {
+      if (identity.isOwnNode || (asksForNames && identity.ports.length > 0)) yield identity;
+    }
+  }
+
+  #egressNames(): ReadonlySet<string> {
+    const names = new Set<string>();
+    for (const set of this.#sets) {
+      if (set.direction === 'egress') for (const name of set.names) names.add(name);
+    }
+    return names;
+  }
+
+  #onMove(
+    from: Identity | undefined,
+    to: Identity | undefined,
+    blocks: readonly ActivePeer[],
+  ): void {
+    if (this.#isNarrowed) return;
+    const stranger = { peers: blocks, ports: [], isOwnNode: false };
+    const [before, now] = [from ?? stranger, to ?? stranger];
+    const isForAll = [before, now].some(({ isOwnNode, ports }) => isOwnNode || ports.length > 0);
+    const users = [...before.peers, ...now.peers].flatMap((peer) => [...peer.users]);
+    for (const set of isForAll ? this.#sets : new Set(users)) {
+      if (covers(set.roleOf(now), set.roleOf(before))) continue;
+      this.#isNarrowed = true;
+      return;
+    }
+  }
+
+  /** With other peers the roles of two sets cannot be compared. */
+  #onReplace(old: PolicySet, made: PolicySet): void {
+    const hasSamePeers =
+      old.peers.size === made.peers.size && [...old.peers].every((peer) => made.peers.has(peer));
+    const isWider = (identity: Identity) => covers(made.roleOf(identity), old.roleOf(identity));
+    const isCovered =
+      hasSamePeers &&
+      covers(made.defaultRole, old.defaultRole) &&
+      [...this.#identities].every(isWider);
+    if (!isCovered) this.#isNarrowed = true;
+  }
+
+  #localParty(pod: Parameters<typeof podParty>[0], ips: readonly IP[]): PodParty {
+    const namespaceLabels = this.#namespaceLabels(pod.metadata.namespace);
+    return { ...podParty(pod, namespaceLabels), ips, nodeName: this.#options.nodeName };
+  }
+
+  #namespaceLabels(key: string) {
+    const namespace = key.includes('/') ? namespaceOf(key) : key;
+    return this.facts.namespaces.get(namespace)?.metadata.labels ?? {};
+  }
+
+  #fillInside(): void {
+    const { inside } = this.#options;
+    if (inside === undefined) return;
+    const ips = [...this.subjects.addresses()];
+    for (const node of this.facts.nodes.values()) ips.push(...nodeParty(node).ips);
+    for (const family of FAMILIES) {
+      const own = ips.filter((ip) => ipFamily(ip) === family).map(ipBytes);
+      const ranges = joined([
+        ...rangesOf(inside, family),
+        ...own.map((bytes) => ({ first: bytes, last: bytes })),
+      ]);
+      this.book.fill(
+        SETS[family].inside.name,
+        ranges.map(({ first, last }) =>
+          first === last ? { key: first } : { key: first, keyEnd: last },
+        ),
+      );
+    }
+  }
+}
+
+/** Notes that a selector means a class; gives whether it does. */
+function meet(active: ActivePeer, { party, peers }: PartyClass): boolean {
+  const { peer } = active;
+  if (peer.kind !== 'parties' || !peer.isMeant(party)) return false;
+  peers.add(active);
+  return true;
+}

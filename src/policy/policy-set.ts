@@ -1,0 +1,234 @@
+/** Policy sets: the policies that select a pod in one direction, as what they say to each peer. */
+import type { Direction, NamedPort } from '../kube/policy/types.ts';
+import type { CompiledPolicy, CompiledRule } from './compiled.ts';
+import { digestOf, type IdBook } from './ids.ts';
+import type { RulePeer } from './peers.ts';
+import { portRanges, type RulePorts } from './ports.ts';
+import {
+  NO_POLICY,
+  type Outcome,
+  outcomeOf,
+  PASSED,
+  plainRole,
+  type Role,
+  RolePainter,
+} from './role.ts';
+
+/** A peer that rules of policy sets in use name. */
+export interface ActivePeer {
+  readonly digest: string;
+  readonly peer: RulePeer;
+  readonly users: Set<PolicySet>;
+  readonly identities: Set<Identity>;
+}
+
+/** What policy sets can tell about an address. */
+export interface Identity {
+  readonly id: number;
+  readonly text: string;
+  /** Those that mean it, blocks among them. */
+  readonly peers: readonly ActivePeer[];
+  /** Those that mean its address, whoever has it. */
+  readonly blocks: readonly ActivePeer[];
+  /** Named ones that egress rules may ask for. */
+  readonly ports: readonly NamedPort[];
+  readonly isOwnNode: boolean;
+  /** Sets that have a role of their own for it. */
+  readonly sets: Set<PolicySet>;
+}
+
+interface Step {
+  readonly action: CompiledRule['action'];
+  readonly peers: 'everybody' | readonly ActivePeer[];
+  readonly ports: RulePorts;
+  readonly outcome: Outcome;
+}
+
+/** Somebody of whom only the address is known, if that. */
+export type Stranger = Pick<Identity, 'peers' | 'ports' | 'isOwnNode'>;
+
+const NOBODY: Stranger = { peers: [], ports: [], isOwnNode: false };
+const ALWAYS = plainRole(NO_POLICY);
+/** For a pod that policies may select and nobody knows the labels of. */
+const CLOSED = outcomeOf('egress', false, { policies: ['unknown pod'] });
+
+export class PolicySet {
+  readonly id: number;
+  readonly text: string;
+  readonly direction: Direction;
+  readonly policies: readonly CompiledPolicy[];
+  /** Of the subject. */
+  readonly ports: readonly NamedPort[];
+  /** Roles that differ from what falling through would give. */
+  readonly row = new Map<Identity, Role>();
+  /** Pods that have it. */
+  readonly subjects = new Set<string>();
+  readonly names: ReadonlySet<string>;
+  readonly peers: ReadonlySet<ActivePeer>;
+  readonly #tiers: Readonly<Record<CompiledPolicy['tier'], readonly Step[]>>;
+  /** Those that isolate the subject. */
+  readonly #isolating: readonly string[];
+  readonly #roles = new Map<string, Role>();
+
+  constructor(
+    made: Pick<PolicySet, 'id' | 'text' | 'direction' | 'policies' | 'ports'>,
+    activate: (peer: RulePeer) => ActivePeer,
+  ) {
+    const { id, text, direction, policies, ports } = made;
+    this.id = id;
+    this.text = text;
+    this.direction = direction;
+    this.policies = policies;
+    this.ports = ports;
+    const stepsOf = (tier: CompiledPolicy['tier']) =>
+      policies
+        .filter((policy) => policy.tier === tier)
+        .flatMap((policy) => stepsOfPolicy(policy, direction, activate));
+    this.#tiers = {
+      Admin: stepsOf('Admin'),
+      NetworkPolicy: stepsOf('NetworkPolicy'),
+      Baseline: stepsOf('Baseline'),
+    };
+    this.#isolating = policies.filter(({ tier }) => tier === 'NetworkPolicy').map(({ key }) => key);
+    const steps = Object.values(this.#tiers).flat();
+    this.peers = new Set(steps.flatMap(({ peers }) => (peers === 'everybody' ? [] : peers)));
+    this.names = new Set(namesIn(policies, direction));
+  }
+
+  /** For everybody whom no policy can tell from others. */
+  get defaultRole(): Role {
+    return this.roleOf(NOBODY);
+  }
+
+  /** For an address that nobody is known to have. */
+  strangerRole({ blocks }: Pick<Identity, 'blocks'>): Role {
+    return blocks.length === 0 ? this.defaultRole : this.roleOf({ ...NOBODY, peers: blocks });
+  }
+
+  roleOf({ peers, ports, isOwnNode }: Stranger): Role {
+    if (isOwnNode) return ALWAYS;
+    const relevant = peers.filter((peer) => this.peers.has(peer));
+    const named = this.direction === 'egress' ? ports.filter((p) => this.names.has(p.name)) : [];
+    const text = relevant.map(({ digest }) => digest).join() + portsText(named);
+    const known = this.#roles.get(text);
+    if (known !== undefined) return known;
+    const role = this.#decide(new Set(relevant), this.direction === 'egress' ? named : this.ports);
+    this.#roles.set(text, role);
+    return role;
+  }
+
+  /** As Evaluator does: tiers in turn, in each the first rule that matches. */
+  #decide(peers: ReadonlySet<ActivePeer>, ports: readonly NamedPort[]): Role {
+    const painter = new RolePainter();
+    if (this.policies.length === 0) return painter.finish(CLOSED);
+    const apply = (steps: readonly Step[]) => {
+      for (const step of steps) {
+        const isMeant = step.peers === 'everybody' || step.peers.some((peer) => peers.has(peer));
+        if (isMeant) paintStep(painter, step, ports);
+      }
+      painter.endTier();
+    };
+    apply(this.#tiers.Admin);
+    apply(this.#tiers.NetworkPolicy);
+    if (this.#isolating.length > 0) {
+      return painter.finish(
+        outcomeOf(this.direction, false, { tier: 'NetworkPolicy', policies: this.#isolating }),
+      );
+    }
+    apply(this.#tiers.Baseline);
+    return painter.finish(NO_POLICY);
+  }
+}
+
+/** Of those that select a pod, the ones that say something about a direction, in one order on all nodes. */
+export function concerning(
+  policies: readonly CompiledPolicy[],
+  direction: Direction,
+): readonly CompiledPolicy[] {
+  return policies.filter(({ tier, rules }) =>
+    tier === 'NetworkPolicy' ? rules[direction] !== undefined : (rules[direction]?.length ?? 0) > 0,
+  );
+}
+
+/** Names of ports that rules of these policies ask for. */
+export function namesIn(
+  policies: readonly CompiledPolicy[],
+  direction: Direction,
+): readonly string[] {
+  return policies.flatMap(({ rules }) =>
+    (rules[direction] ?? []).flatMap(({ ports }) =>
+      ports === 'everything'
+        ? []
+        : ports.flatMap((port) => (port.kind === 'named' ? [port.name] : [])),
+    ),
+  );
+}
+
+/** What a policy set is called; those of one text are one. */
+export function setText(
+  direction: Direction,
+  policies: readonly CompiledPolicy[],
+  ports: readonly NamedPort[],
+): string {
+  const keys = policies.map(({ tier, key }) => `${tier} ${key}`);
+  return [direction, ...keys].join('|') + portsText(ports);
+}
+
+export function portsText(ports: readonly NamedPort[]): string {
+  const texts = ports.map(({ name, protocol, port }) => `${name}=${protocol}/${port}`);
+  return texts.length === 0 ? '' : `#${[...new Set(texts)].toSorted().join()}`;
+}
+
+/** Numbers of identities are made of what they are. */
+export function identityText(
+  peers: readonly ActivePeer[],
+  blocks: readonly ActivePeer[],
+  { ports, isOwnNode }: Pick<Identity, 'ports' | 'isOwnNode'>,
+): string {
+  const digests = (of: readonly ActivePeer[]) =>
+    of
+      .map(({ digest }) => digest)
+      .toSorted()
+      .join();
+  return `${isOwnNode ? 'own ' : ''}${digests(peers)}|${digests(blocks)}${portsText(ports)}`;
+}
+
+export function activePeer(peer: RulePeer): ActivePeer {
+  return { digest: digestOf(peer.key), peer, users: new Set(), identities: new Set() };
+}
+
+export function makeIdentity(
+  ids: IdBook,
+  text: string,
+  facts: Pick<Identity, 'peers' | 'blocks' | 'ports' | 'isOwnNode'>,
+): Identity {
+  return { id: ids.take(`identity ${text}`), text, sets: new Set(), ...facts };
+}
+
+function stepsOfPolicy(
+  { key, tier, rules }: CompiledPolicy,
+  direction: Direction,
+  activate: (peer: RulePeer) => ActivePeer,
+): readonly Step[] {
+  return (rules[direction] ?? []).map(({ action, peers, ports }) => ({
+    action,
+    peers: peers === 'everybody' ? peers : peers.map(activate),
+    ports,
+    outcome:
+      action === 'Pass'
+        ? PASSED
+        : outcomeOf(direction, action === 'Accept', { tier, policies: [key] }),
+  }));
+}
+
+function paintStep(painter: RolePainter, step: Step, named: readonly NamedPort[]): void {
+  if (step.ports === 'everything') {
+    painter.paintAll(step.outcome);
+    return;
+  }
+  for (const port of step.ports) {
+    for (const { protocol, first, last } of portRanges(port, named)) {
+      if (first <= last) painter.paint(protocol, first, last, step.outcome);
+    }
+  }
+}

@@ -1,0 +1,74 @@
+/** Compiled policies, and which of them select a pod. */
+import type { ClusterNetworkPolicy, NetworkPolicy } from '../kube/policy/types.ts';
+import { type CompiledPolicy, compileNetworkPolicy, inOrder } from './compiled.ts';
+import { namespaceOf } from './facts.ts';
+import type { PodParty } from './parties.ts';
+import { namesIn } from './policy-set.ts';
+
+export class Selections {
+  readonly #byNamespace = new Map<string, Map<string, CompiledPolicy>>();
+  #cluster: readonly CompiledPolicy[] = [];
+
+  get count(): number {
+    let count = this.#cluster.length;
+    for (const policies of this.#byNamespace.values()) count += policies.size;
+    return count;
+  }
+
+  *all(): Generator<CompiledPolicy> {
+    for (const policies of this.#byNamespace.values()) yield* policies.values();
+    yield* this.#cluster;
+  }
+
+  /** What of the policies is not supported and fails closed. */
+  problems(): readonly { readonly policy: string; readonly problem: string }[] {
+    return this.#cluster.flatMap(({ key, problems }) =>
+      problems.map((problem) => ({ policy: key, problem })),
+    );
+  }
+
+  setNetworkPolicy(key: string, policy: NetworkPolicy | undefined): void {
+    const namespace = namespaceOf(key);
+    const policies = this.#byNamespace.get(namespace) ?? new Map<string, CompiledPolicy>();
+    if (policy === undefined) policies.delete(key);
+    else policies.set(key, compileNetworkPolicy(policy));
+    if (policies.size === 0) this.#byNamespace.delete(namespace);
+    else this.#byNamespace.set(namespace, policies);
+  }
+
+  setClusterPolicies(policies: Iterable<ClusterNetworkPolicy>): void {
+    this.#cluster = inOrder(policies);
+  }
+
+  /** In the order in which they decide; those of a namespace, which have none, by name. */
+  selecting(pod: PodParty): readonly CompiledPolicy[] {
+    const own = [...(this.#byNamespace.get(pod.namespace)?.values() ?? [])];
+    const selecting = [...this.#cluster, ...own].filter((policy) => policy.isSubject(pod));
+    const ofTier = (tier: CompiledPolicy['tier']) =>
+      selecting.filter((policy) => policy.tier === tier);
+    const byName = (a: CompiledPolicy, b: CompiledPolicy) => (a.key < b.key ? -1 : 1);
+    return [...ofTier('Admin'), ...ofTier('NetworkPolicy').sort(byName), ...ofTier('Baseline')];
+  }
+
+  /** Whether some policy may select a pod of a namespace, whatever its labels. */
+  concerns(namespace: string): boolean {
+    if (this.#byNamespace.has(namespace)) return true;
+    return this.#cluster.some(({ rules }) => {
+      return (rules.ingress?.length ?? 0) + (rules.egress?.length ?? 0) > 0;
+    });
+  }
+
+  /** Whether some rule is about pods other than its subject. */
+  needsAllPods(): boolean {
+    return [...this.all()].some(
+      (policy) =>
+        namesIn([policy], 'egress').length > 0 ||
+        Object.values(policy.rules).some((rules) =>
+          rules.some(
+            ({ peers }) =>
+              peers !== 'everybody' && peers.some((peer) => peer.kind === 'parties' && peer.isPods),
+          ),
+        ),
+    );
+  }
+}

@@ -1,0 +1,129 @@
+/** Pods of this node and the policy sets that they have. */
+import type { Direction } from '../kube/policy/types.ts';
+import { type IP, ipFamily } from '../net/ip.ts';
+import { ipBytes } from '../nftables/bytes.ts';
+import type { CompiledPolicy } from './compiled.ts';
+import type { ContentBook } from './content.ts';
+import { idData } from './ids.ts';
+import type { PodParty } from './parties.ts';
+import { concerning, type PolicySet } from './policy-set.ts';
+import type { PolicySets } from './policy-sets.ts';
+import { DIRECTIONS, SETS } from './table/sets.ts';
+
+type OwnSets = Readonly<Partial<Record<Direction, PolicySet>>>;
+
+/** As policies see a pod of this node. */
+export interface Subject {
+  readonly namespace: string;
+  readonly ips: readonly IP[];
+  /** Undefined while its object is not known. */
+  readonly party: PodParty | undefined;
+}
+
+/** The policies that select a pod; `closed` for one of which that cannot be known. */
+export type Selection = readonly CompiledPolicy[] | 'closed';
+
+interface Known {
+  readonly subject: Subject;
+  readonly sets: OwnSets;
+}
+
+export class Subjects {
+  readonly #book: ContentBook;
+  readonly #sets: PolicySets;
+  /** A pod is asked more than before. */
+  readonly #onNarrow: () => void;
+  readonly #known = new Map<string, Known>();
+  /** Whoever came last has the address. */
+  readonly #owners = new Map<IP, readonly string[]>();
+
+  constructor(book: ContentBook, sets: PolicySets, onNarrow: () => void) {
+    this.#book = book;
+    this.#sets = sets;
+    this.#onNarrow = onNarrow;
+  }
+
+  get count(): number {
+    let count = 0;
+    for (const { sets } of this.#known.values()) count += Object.keys(sets).length > 0 ? 1 : 0;
+    return count;
+  }
+
+  keys(): Iterable<string> {
+    return this.#known.keys();
+  }
+
+  subjectOf(key: string): Subject | undefined {
+    return this.#known.get(key)?.subject;
+  }
+
+  addresses(): Iterable<IP> {
+    return this.#owners.keys();
+  }
+
+  set(key: string, subject: Subject, selection: Selection): void {
+    const before = this.#known.get(key);
+    const sets: { -readonly [D in Direction]?: PolicySet } = {};
+    for (const direction of DIRECTIONS) {
+      const set = this.#obtain(direction, subject, selection);
+      if (set === undefined) continue;
+      this.#sets.attach(set, key);
+      sets[direction] = set;
+    }
+    this.#known.set(key, { subject, sets });
+    for (const ip of subject.ips) this.#own(key, ip);
+    for (const ip of before?.subject.ips ?? []) {
+      if (!subject.ips.includes(ip)) this.#disown(key, ip);
+    }
+    for (const ip of subject.ips) this.#render(ip);
+    this.#detach(key, before, sets);
+  }
+
+  remove(key: string): void {
+    const before = this.#known.get(key);
+    this.#known.delete(key);
+    for (const ip of before?.subject.ips ?? []) this.#disown(key, ip);
+    this.#detach(key, before, {});
+  }
+
+  #obtain(direction: Direction, { party }: Subject, selection: Selection): PolicySet | undefined {
+    if (selection === 'closed') return this.#sets.obtain(direction, [], []);
+    const policies = concerning(selection, direction);
+    if (policies.length === 0) return undefined;
+    return this.#sets.obtain(direction, policies, party?.ports ?? []);
+  }
+
+  #detach(key: string, before: Known | undefined, now: OwnSets): void {
+    for (const direction of DIRECTIONS) {
+      const set = before?.sets[direction];
+      if (set !== undefined && set !== now[direction]) this.#sets.detach(set, key);
+    }
+  }
+
+  #own(key: string, ip: IP): void {
+    const others = (this.#owners.get(ip) ?? []).filter((owner) => owner !== key);
+    this.#owners.set(ip, [...others, key]);
+  }
+
+  #disown(key: string, ip: IP): void {
+    const left = (this.#owners.get(ip) ?? []).filter((owner) => owner !== key);
+    if (left.length === 0) this.#owners.delete(ip);
+    else this.#owners.set(ip, left);
+    this.#render(ip);
+  }
+
+  #render(ip: IP): void {
+    const owner = this.#owners.get(ip)?.at(-1);
+    const sets = owner === undefined ? {} : (this.#known.get(owner)?.sets ?? {});
+    const { subjects, selves } = SETS[ipFamily(ip)];
+    const key = ipBytes(ip);
+    for (const direction of DIRECTIONS) {
+      const set = sets[direction];
+      const { name } = subjects[direction];
+      if (set === undefined) this.#book.remove(name, key);
+      else if (this.#book.put(name, { key, data: idData(set.id) })) this.#onNarrow();
+    }
+    if (Object.keys(sets).length === 0) this.#book.remove(selves.name, key + key);
+    else this.#book.put(selves.name, { key: key + key });
+  }
+}
