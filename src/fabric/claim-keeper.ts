@@ -1,6 +1,7 @@
 import { type Cidr, containsCidr, hostCidr } from '../net/cidr.ts';
 import { PrefixBook } from '../net/prefix-book.ts';
-import { type Claims, claimPodCIDRs, outsideOf, type Reserved } from './claims.ts';
+import { type Steps, takeAtOnce } from '../util/turns.ts';
+import { type Claims, claimSteps, outsideOf, type Reserved } from './claims.ts';
 import type { FabricNode } from './nodes.ts';
 
 /** Of more changes than one in so many Nodes all are looked at again. */
@@ -15,14 +16,19 @@ export class ClaimKeeper {
 
   /** `reserved` is another value when something in it is. */
   claim(nodes: ReadonlyMap<string, FabricNode>, reserved: Reserved): Claims {
+    return takeAtOnce(this.steps(nodes, reserved));
+  }
+
+  /** `claim`, a Node a step. */
+  *steps(nodes: ReadonlyMap<string, FabricNode>, reserved: Reserved): Steps<Claims> {
     const known = this.#known;
     this.#known = undefined;
     if (known !== undefined && known.reserved === reserved && takeChanges(known, nodes)) {
       this.#known = known;
       return { owned: known.owned, misplaced: new Map(), refused: new Map() };
     }
-    const claims = claimPodCIDRs(nodes.values(), reserved);
-    if (claims.refused.size === 0) this.#known = knownOf(nodes, reserved);
+    const claims = yield* claimSteps(nodes.values(), reserved);
+    if (claims.refused.size === 0) this.#known = yield* knownOf(nodes, reserved);
     return claims;
   }
 }
@@ -37,7 +43,10 @@ interface Known {
 }
 
 /** Undefined where two Nodes have one address: then it is not known whose it is when one goes. */
-function knownOf(nodes: ReadonlyMap<string, FabricNode>, reserved: Reserved): Known | undefined {
+function* knownOf(
+  nodes: ReadonlyMap<string, FabricNode>,
+  reserved: Reserved,
+): Steps<Known | undefined> {
   const known: Known = {
     reserved,
     ...{ nodes: new Map(), owned: new Map() },
@@ -46,6 +55,7 @@ function knownOf(nodes: ReadonlyMap<string, FabricNode>, reserved: Reserved): Kn
   for (const node of nodes.values()) {
     if (hasSharedAddress(known, node)) return undefined;
     add(known, node);
+    yield;
   }
   return known;
 }

@@ -1,6 +1,7 @@
 import { type Cidr, cidrFamily, containsCidr, containsIP } from '../net/cidr.ts';
 import type { IP } from '../net/ip.ts';
 import { PrefixBook } from '../net/prefix-book.ts';
+import { type Steps, takeAtOnce } from '../util/turns.ts';
 import { settleDisputes } from './disputes.ts';
 import type { FabricNode } from './nodes.ts';
 
@@ -29,17 +30,26 @@ export interface Claims {
  * single Node says of its addresses takes no podCIDR away (see disputes.ts).
  */
 export function claimPodCIDRs(nodes: Iterable<FabricNode>, reserved: Reserved): Claims {
+  return takeAtOnce(claimSteps(nodes, reserved));
+}
+
+/** `claimPodCIDRs`, a Node a step. */
+export function* claimSteps(nodes: Iterable<FabricNode>, reserved: Reserved): Steps<Claims> {
   const byAge = [...nodes].toSorted(compareAge);
+  yield;
   const reasonAgainst = withReserved(reserved);
-  const wanted = new Map(
-    byAge.map((node) => [
-      node,
-      node.podCIDRs.filter(
-        (cidr) => !hasOwnAddress(node, cidr) && reasonAgainst(cidr) === undefined,
-      ),
-    ]),
-  );
-  const { strays, addressIn } = settleDisputes(byAge, wanted);
+  const against = new Map<Cidr, string>();
+  const wanted = new Map<FabricNode, readonly Cidr[]>();
+  for (const node of byAge) {
+    for (const cidr of node.podCIDRs) {
+      const reason = reasonAgainst(cidr);
+      if (reason !== undefined) against.set(cidr, reason);
+    }
+    const isWanted = (cidr: Cidr) => !hasOwnAddress(node, cidr) && !against.has(cidr);
+    wanted.set(node, exactly(node.podCIDRs, isWanted));
+    yield;
+  }
+  const { strays, addressIn } = yield* settleDisputes(byAge, wanted);
   const owners = new PrefixBook<string>();
   const addresses = new Map<IP, string>();
   const owned = new Map<string, readonly Cidr[]>();
@@ -49,9 +59,9 @@ export function claimPodCIDRs(nodes: Iterable<FabricNode>, reserved: Reserved): 
     const stray = strays.get(node);
     const reasons = addressReasons(node, stray, addresses);
     if (stray !== undefined) misplaced.set(node.name, new Set(stray.keys()));
-    const own = node.podCIDRs.filter((cidr) => {
+    const own = exactly(node.podCIDRs, (cidr) => {
       const reason =
-        reasonAgainst(cidr) ??
+        against.get(cidr) ??
         overlap(nameText(addressIn(cidr))) ??
         claimFor(node.name, cidr, owners);
       if (reason !== undefined) reasons.push(`podCIDR ${cidr} ${reason}`);
@@ -59,8 +69,15 @@ export function claimPodCIDRs(nodes: Iterable<FabricNode>, reserved: Reserved): 
     });
     owned.set(node.name, own);
     if (reasons.length > 0) refused.set(node.name, reasons);
+    yield;
   }
   return { owned, misplaced, refused };
+}
+
+/** Those that are, which nearly always are all: then the same array, as there are thousands. */
+function exactly<T>(items: readonly T[], is: (item: T) => boolean): readonly T[] {
+  const found = items.filter(is);
+  return found.length === items.length ? items : found;
 }
 
 /** Why a network is no podCIDR, whatever Nodes say. */

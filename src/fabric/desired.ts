@@ -1,6 +1,7 @@
 import { type Cidr, parseCidr } from '../net/cidr.ts';
 import type { IP, IPFamily } from '../net/ip.ts';
 import { withLastResult } from '../util/last-result.ts';
+import type { Steps } from '../util/turns.ts';
 import { ClaimKeeper } from './claim-keeper.ts';
 import type { Reserved } from './claims.ts';
 import type { FabricNode } from './nodes.ts';
@@ -27,13 +28,13 @@ export interface Neighbourhood {
   readonly problems: readonly string[];
 }
 
-/** Who is there, what is whose, and how they are reached. */
+/** Who is there, what is whose, and how they are reached; a Node a step. */
 export type ReadNeighbourhood = (
   nodeName: string,
   nodes: ReadonlyMap<string, FabricNode>,
   facts: UnderlayFacts,
   settings: FabricSettings,
-) => Neighbourhood;
+) => Steps<Neighbourhood>;
 
 const NO_ADDRESSES: FabricNode['addresses'] = {};
 const NO_STRAYS: ReadonlySet<IP> = new Set();
@@ -49,25 +50,26 @@ export function neighbourhoodReader(): ReadNeighbourhood {
   const underlayOf = withLastResult(underlayReader());
   const reservedOf = withLastResult(readReserved);
   const keeper = new ClaimKeeper();
-  return (nodeName, nodes, facts, settings) => {
+  return function* (nodeName, nodes, facts, settings) {
     const own = nodes.get(nodeName);
     const underlay = underlayOf(facts, own?.addresses ?? NO_ADDRESSES);
-    const { owned, misplaced, refused } = keeper.claim(nodes, reservedOf(underlay, settings));
-    const others = [...nodes.values()].filter(({ name }) => name !== nodeName);
+    const claims = yield* keeper.steps(nodes, reservedOf(underlay, settings));
+    const { owned, misplaced, refused } = claims;
     const ownAddresses = new Set(Object.values(own?.addresses ?? NO_ADDRESSES));
-    const usable = ({ name, addresses }: FabricNode) =>
-      without(addresses, ownAddresses, misplaced.get(name) ?? NO_STRAYS);
-    return {
-      underlay,
-      own,
-      podCIDRs: owned.get(nodeName) ?? [],
-      peers: others.map((node) => {
-        return { node, podCIDRs: owned.get(node.name) ?? [], addresses: usable(node) };
-      }),
-      problems: [...nodes.values()].flatMap(({ name, problems }) =>
-        [...problems, ...(refused.get(name) ?? [])].map((problem) => `node ${name}: ${problem}`),
-      ),
-    };
+    const peers: Peer[] = [];
+    const problems: string[] = [];
+    for (const node of nodes.values()) {
+      const { name } = node;
+      for (const problem of [...node.problems, ...(refused.get(name) ?? [])]) {
+        problems.push(`node ${name}: ${problem}`);
+      }
+      if (node !== own) {
+        const addresses = without(node.addresses, ownAddresses, misplaced.get(name) ?? NO_STRAYS);
+        peers.push({ node, podCIDRs: owned.get(name) ?? [], addresses });
+      }
+      yield;
+    }
+    return { underlay, own, podCIDRs: owned.get(nodeName) ?? [], peers, problems };
   };
 }
 

@@ -8,6 +8,7 @@ import {
 } from '../net/cidr.ts';
 import { commonBits, type IP, ipFamily } from '../net/ip.ts';
 import { PrefixBook } from '../net/prefix-book.ts';
+import type { Steps } from '../util/turns.ts';
 import type { FabricNode } from './nodes.ts';
 
 /** Which addresses and podCIDRs count, where the ones are in the others. */
@@ -33,10 +34,13 @@ interface Dispute {
  * Decides between addresses and the podCIDRs of others that they are in; `wanted` are those that nothing else
  * speaks against. A Node says at any time what its addresses are, and may have chosen its podCIDR when it
  * came. So nothing that the two say decides, nor which of them is older: what does not belong to where all
- * other Nodes have theirs is wrong, and where that does not tell, the address.
+ * other Nodes have theirs is wrong, and where that does not tell, the address. A Node a step.
  */
-export function settleDisputes(nodes: readonly FabricNode[], wanted: WantedCidrs): Disputes {
-  const disputes = findDisputes(nodes, wanted);
+export function* settleDisputes(
+  nodes: readonly FabricNode[],
+  wanted: WantedCidrs,
+): Steps<Disputes> {
+  const disputes = yield* findDisputes(nodes, wanted);
   const isMistake = new Set(disputes.map(({ node }) => node)).size > MOST_LIARS;
   const strays = new Map<FabricNode, Map<IP, string>>();
   for (const dispute of isMistake ? [] : disputes) {
@@ -51,18 +55,28 @@ export function settleDisputes(nodes: readonly FabricNode[], wanted: WantedCidrs
       const isUsed = strays.get(node)?.has(ip) !== true;
       if (isUsed && used.get(hostCidr(ip)) === undefined) used.set(hostCidr(ip), node.name);
     }
+    yield;
   }
   return { strays, addressIn: (cidr) => used.overlapping(cidr) };
 }
 
-function findDisputes(nodes: readonly FabricNode[], wanted: WantedCidrs): readonly Dispute[] {
+function* findDisputes(
+  nodes: readonly FabricNode[],
+  wanted: WantedCidrs,
+): Steps<readonly Dispute[]> {
   const holders = new PrefixBook<FabricNode>();
-  for (const [node, cidrs] of wanted) for (const cidr of cidrs) holders.set(cidr, node);
-  return nodes.flatMap((node) =>
-    Object.values(node.addresses).flatMap((ip) =>
-      holders.longestMatch(ip) === undefined ? [] : [{ node, ip }],
-    ),
-  );
+  for (const [node, cidrs] of wanted) {
+    for (const cidr of cidrs) holders.set(cidr, node);
+    yield;
+  }
+  const found: Dispute[] = [];
+  for (const node of nodes) {
+    for (const ip of Object.values(node.addresses)) {
+      if (holders.longestMatch(ip) !== undefined) found.push({ node, ip });
+    }
+    yield;
+  }
+  return found;
 }
 
 function holdersOf(ip: IP, wanted: WantedCidrs): readonly FabricNode[] {

@@ -1,4 +1,5 @@
 import type { EntryChange, ForwardingEntry, Neighbour, Route } from '../kernel/types.ts';
+import { type Steps, takeAtOnce } from '../util/turns.ts';
 
 /** What one peer needs in the kernel: the values that `EntryChange` carries. */
 export type Entry =
@@ -25,12 +26,13 @@ export function entryKey({ kind, entry }: Entry): string {
  * The first of a key counts, as in the kernel; those behind it, which somebody appended, have keys that
  * nobody wants.
  */
-export function entriesOf(entries: Iterable<Entry>): Entries {
+export function* entrySteps(entries: Iterable<Entry>): Steps<Entries> {
   const found = new Map<string, Entry>();
   for (const entry of entries) {
     let key = entryKey(entry);
     while (found.has(key)) key += ' again';
     found.set(key, entry);
+    yield;
   }
   return found;
 }
@@ -66,22 +68,31 @@ export function entryText({ kind, entry }: Entry): string {
   }
 }
 
-/** Who is reached must be known before packets are led there, and longer than they are. */
-const ORDER = { neighbour: 0, forwarding: 1, route: 2 } as const;
-
 /** The changes that make `present` into `wanted`, in an order in which no packet is led to a dead end. */
 export function entryChanges(present: Entries, wanted: Entries): readonly EntryChange[] {
-  const puts = [...wanted].flatMap(([key, entry]) => {
+  return takeAtOnce(changeSteps(present, wanted));
+}
+
+/** `entryChanges`, an entry a step. Who is reached must be known before packets are led there, and longer. */
+export function* changeSteps(present: Entries, wanted: Entries): Steps<readonly EntryChange[]> {
+  const puts = noChanges();
+  const deletes = noChanges();
+  for (const [key, entry] of wanted) {
     const known = present.get(key);
-    return known !== undefined && isSameEntry(known, entry) ? [] : [entry];
-  });
-  const deletes = [...present].flatMap(([key, entry]) => (wanted.has(key) ? [] : [entry]));
+    const isThere = known !== undefined && isSameEntry(known, entry);
+    if (!isThere) puts[entry.kind].push({ ...entry, action: 'put' });
+    yield;
+  }
+  for (const [key, entry] of present) {
+    if (!wanted.has(key)) deletes[entry.kind].push({ ...entry, action: 'delete' });
+    yield;
+  }
   return [
-    ...puts
-      .toSorted((a, b) => ORDER[a.kind] - ORDER[b.kind])
-      .map((entry): EntryChange => ({ ...entry, action: 'put' })),
-    ...deletes
-      .toSorted((a, b) => ORDER[b.kind] - ORDER[a.kind])
-      .map((entry): EntryChange => ({ ...entry, action: 'delete' })),
+    ...[...puts.neighbour, ...puts.forwarding, ...puts.route],
+    ...[...deletes.route, ...deletes.forwarding, ...deletes.neighbour],
   ];
+}
+
+function noChanges(): Record<Entry['kind'], EntryChange[]> {
+  return { neighbour: [], forwarding: [], route: [] };
 }

@@ -1,22 +1,24 @@
 import type { Node } from '../kube/types.ts';
 import { cidrFamily } from '../net/cidr.ts';
 import type { Clock } from '../util/clock.ts';
-import { Reminder } from '../util/complaints.ts';
 import { toError, WeftError } from '../util/errors.ts';
 import type { Logger } from '../util/log.ts';
 import { BoundedFrequencyRunner } from '../util/runner.ts';
+import { takeInTurns } from '../util/turns.ts';
 import {
   type FabricSettings,
   type Neighbourhood,
   neighbourhoodReader,
   whyWithoutPods,
 } from './desired.ts';
-import { entryChanges } from './entries.ts';
+import { changeSteps } from './entries.ts';
 import { EntryBook } from './entry-book.ts';
+import { FabricLog } from './fabric-log.ts';
 import { ensureForwarding } from './forwarding.ts';
-import { readKernelState } from './kernel-state.ts';
+import { type KernelState, kernelStateSteps } from './kernel-state.ts';
 import { TUNNEL_NAME } from './names.ts';
-import { type FabricNode, readFabricNode } from './nodes.ts';
+import { NodeBook } from './node-book.ts';
+import type { FabricNode } from './nodes.ts';
 import { Planner, type TunnelEnd } from './plan.ts';
 import { type FabricReport, type Found, NOTHING_YET, reportOf } from './report.ts';
 import type { Known } from './suspicion.ts';
@@ -38,7 +40,7 @@ export interface FabricOptions {
     hood: Neighbourhood,
     facts: UnderlayFacts,
     isPartial: boolean,
-  ) => string | undefined;
+  ) => Promise<string | undefined>;
   /** Called after each look at the whole. */
   readonly onReport: (report: FabricReport) => void;
 }
@@ -50,9 +52,6 @@ const RETRY_MS = 1_000;
 const READ_BACK_MS = 60_000;
 /** Two who undo each other's work do not spin. */
 const SUSPECT_INTERVAL_MS = 200;
-/** Nor do they fill the log: what was not said is counted with the next. */
-const REPAIRS_SAID_MS = 60_000;
-const ERRORS_SAID_MS = 10_000;
 
 /**
  * Keeps routes, neighbours and forwarding entries to the pods of all other nodes in the kernel: takes
@@ -62,8 +61,8 @@ const ERRORS_SAID_MS = 10_000;
  */
 export class Fabric {
   readonly #options: FabricOptions;
-  readonly #log: Logger;
-  readonly #nodes = new Map<string, FabricNode>();
+  readonly #log: FabricLog;
+  readonly #nodes = new NodeBook();
   readonly #book = new EntryBook();
   readonly #readNeighbourhood = neighbourhoodReader();
   readonly #planner = new Planner();
@@ -73,22 +72,18 @@ export class Fabric {
   #isSynced = false;
   #isConfirmed = false;
   #readAtMs = Number.NEGATIVE_INFINITY;
+  #isReading = false;
+  /** Something has changed while it was read, perhaps behind the reader. */
+  #isReadStale = false;
   #cancelSuspicion: (() => void) | undefined;
   readonly #hold = new UnderlayHold();
   #cancelHold: (() => void) | undefined;
   #report: FabricReport = NOTHING_YET;
-  #lastError = '';
-  #lastNotices = '';
-  #unsaidRepairs = 0;
-  readonly #repairsSaid: Reminder;
-  readonly #errorSaid: Reminder;
 
   constructor(options: FabricOptions) {
     this.#options = options;
     this.#settings = options.settings;
-    this.#log = options.log;
-    this.#repairsSaid = new Reminder(options.clock, REPAIRS_SAID_MS);
-    this.#errorSaid = new Reminder(options.clock, ERRORS_SAID_MS);
+    this.#log = new FabricLog(options.log, options.clock);
     this.#runner = new BoundedFrequencyRunner(() => this.#reconcile(), {
       ...{ minIntervalMs: MIN_INTERVAL_MS, retryIntervalMs: RETRY_MS, maxIntervalMs: READ_BACK_MS },
       clock: options.clock,
@@ -106,7 +101,7 @@ export class Fabric {
   }
 
   putNode(node: Node): void {
-    this.#nodes.set(node.metadata.name, readFabricNode(node));
+    this.#nodes.put(node);
     this.#trigger();
   }
 
@@ -135,6 +130,7 @@ export class Fabric {
   /** The kernel may not hold any more what is believed: it is read back soon. */
   suspect(): void {
     const { clock } = this.#options;
+    this.#isReadStale ||= this.#isReading;
     if (this.#facts === undefined || this.#cancelSuspicion !== undefined) return;
     const readBack = () => {
       this.#cancelSuspicion = undefined;
@@ -160,11 +156,12 @@ export class Fabric {
   async #reconcile(): Promise<void> {
     const { nodeName, kernel, clock, guard } = this.#options;
     const settings = this.#settings;
+    const nodes = this.#nodes.take();
     if (clock.elapsed() - this.#readAtMs >= READ_BACK_MS) this.#facts = undefined;
     const known = this.#facts;
-    const read = known ?? this.#readBack();
-    const { facts, missing } = this.#holdOn(read);
-    const hood = this.#readNeighbourhood(nodeName, this.#nodes, facts, settings);
+    const read = known ?? (await this.#readBack());
+    const { facts, missing } = this.#holdOn(read, nodes.get(nodeName));
+    const hood = await takeInTurns(this.#readNeighbourhood(nodeName, nodes, facts, settings));
     const why = whyWithoutPods(nodeName, hood);
     if (settings.backend !== 'none' && Object.keys(hood.underlay.own).length === 0) {
       this.#tell({ hood, plan: undefined, why: why ?? '', failures: [], notices: [] });
@@ -175,11 +172,11 @@ export class Fabric {
     }
     const { tunnel, problem } = this.#openTunnel(hood, settings);
     const { backend } = settings;
-    const plan = this.#planner.plan({ ...hood, backend, tunnel });
-    const unguarded = guard(hood, read, true);
+    const plan = await takeInTurns(this.#planner.steps({ ...hood, backend, tunnel }));
+    const unguarded = await guard(hood, read, true);
     // A device that only could not be changed goes on carrying what it carries.
     const kept = problem === undefined ? undefined : tunnelIndex(read);
-    const due = entryChanges(this.#book.entries, plan.entries);
+    const due = await takeInTurns(changeSteps(this.#book.entries, plan.entries));
     const changes = due.filter(
       ({ action, entry }) => action === 'put' || (this.#isConfirmed && entry.link !== kept),
     );
@@ -188,42 +185,48 @@ export class Fabric {
     const isSettled = isWhole && refused.length === 0 && changes.length === due.length;
     if (isSettled && read !== known) this.#book.settle(plan.entries);
     if (backend === 'none') this.#removeTunnel();
-    const unsettled = isWhole ? guard(hood, read, false) : unguarded;
+    const unsettled = isWhole ? await guard(hood, read, false) : unguarded;
     const isNeeded = plan.peers.some(({ path }) => backend !== 'host-gw' && path === 'unreachable');
     const failures = [isNeeded ? problem : undefined, unsettled, ...failed].filter(isText);
     const notices = [isNeeded ? undefined : problem, missingText(missing)].filter(isText);
     const told = { notices, failures: [...failures, ...refused] };
     this.#tell({ hood, plan, why: why ?? failures[0] ?? '', ...told });
     if (refused.length > 0)
-      this.#complain(refused.join('; '), 'the kernel refuses what Nodes ask for');
+      this.#log.failed(refused.join('; '), 'the kernel refuses what Nodes ask for');
     if (failures.length > 0) throw new WeftError('EFABRIC', failures.join('; '));
-    if (refused.length === 0) this.#lastError = '';
+    if (refused.length === 0) this.#log.succeeded();
   }
 
   /** What goes for a moment is waited for; at the end of the wait the others are looked at. */
-  #holdOn(read: UnderlayFacts): HeldFacts {
-    const { nodeName, clock } = this.#options;
-    const { addresses = {} } = this.#nodes.get(nodeName) ?? {};
-    const held = this.#hold.of(read, addresses, clock.elapsed());
+  #holdOn(read: UnderlayFacts, own: FabricNode | undefined): HeldFacts {
+    const { clock } = this.#options;
+    const held = this.#hold.of(read, own?.addresses ?? {}, clock.elapsed());
     this.#cancelHold?.();
     this.#cancelHold =
       held.leftMs === undefined ? undefined : clock.schedule(held.leftMs, () => this.#trigger());
     return held;
   }
 
-  #readBack(): UnderlayFacts {
-    const { kernel, clock } = this.#options;
-    const { underlay, entries } = readKernelState(kernel.rtnl);
+  async #readBack(): Promise<UnderlayFacts> {
+    const { clock } = this.#options;
+    const { underlay, entries } = await this.#readKernel();
     const before = this.#book.repairs;
     this.#book.readBack(entries);
-    this.#unsaidRepairs += this.#book.repairs - before;
-    if (this.#unsaidRepairs > 0 && this.#repairsSaid.isDue('')) {
-      this.#log.warn({ repairs: this.#unsaidRepairs }, 'somebody changed entries of the fabric');
-      this.#unsaidRepairs = 0;
-    }
+    this.#log.repaired(this.#book.repairs - before);
     this.#facts = underlay;
     this.#readAtMs = clock.elapsed();
+    if (this.#isReadStale) this.suspect();
     return underlay;
+  }
+
+  async #readKernel(): Promise<KernelState> {
+    this.#isReading = true;
+    this.#isReadStale = false;
+    try {
+      return await takeInTurns(kernelStateSteps(this.#options.kernel.rtnl));
+    } finally {
+      this.#isReading = false;
+    }
   }
 
   /** Where the device cannot be had, peers on this node's own links are still reached. */
@@ -254,7 +257,7 @@ export class Fabric {
 
   #tell(found: Found): void {
     const { clock, onReport } = this.#options;
-    this.#note(found.notices.join('; '));
+    this.#log.noticed(found.notices.join('; '));
     const { entries, writes, repairs } = this.#book;
     const settledAtMs = found.why === '' ? clock.now() : this.#report.settledAtMs;
     const counts = { entries: entries.size, writes, repairs, settledAtMs };
@@ -262,23 +265,10 @@ export class Fabric {
     onReport(this.#report);
   }
 
-  #note(notices: string): void {
-    if (notices === this.#lastNotices) return;
-    this.#lastNotices = notices;
-    if (notices !== '') this.#log.info({ notices }, 'about the fabric');
-  }
-
-  /** The same words are told once. */
   #noteError(err: Error): void {
     // What is there may be other than believed, as a change has failed.
     this.#facts = undefined;
-    this.#complain(err.message, 'the fabric is not complete, trying again');
-  }
-
-  #complain(reason: string, message: string): void {
-    if (reason === this.#lastError || !this.#errorSaid.isDue('')) return;
-    this.#lastError = reason;
-    this.#log.error({ reason }, message);
+    this.#log.failed(err.message, 'the fabric is not complete, trying again');
   }
 }
 

@@ -1,5 +1,6 @@
-import type { Neighbour, NodeRtnl, Route } from '../kernel/types.ts';
-import { type Entries, type Entry, entriesOf } from './entries.ts';
+import type { NodeRtnl, Route } from '../kernel/types.ts';
+import type { Steps } from '../util/turns.ts';
+import { type Entries, type Entry, entrySteps } from './entries.ts';
 import { FABRIC_PROTOCOL, TUNNEL_NAME } from './names.ts';
 import type { UnderlayFacts } from './underlay.ts';
 
@@ -15,22 +16,22 @@ export interface KernelState {
   readonly entries: Entries;
 }
 
-/** Reads all of it: a few messages for each thousand of entries. */
-export function readKernelState(kernel: StateKernel): KernelState {
+/** Reads all of it, a kind a step: a few messages for each thousand of entries. */
+export function* kernelStateSteps(kernel: StateKernel): Steps<KernelState> {
   const links = kernel.links();
-  const routes = [...kernel.routes(4), ...kernel.routes(6)];
+  yield;
+  const routes4 = kernel.routes(4);
+  yield;
+  const routes = [...routes4, ...kernel.routes(6)];
+  yield;
   const tunnel = links.find(({ name, kind }) => name === TUNNEL_NAME && kind === 'vxlan');
-  return {
-    underlay: {
-      links,
-      addresses: kernel.addresses(),
-      routes: routes.filter((route) => !isOurs(route)),
-    },
-    entries: entriesOf([
-      ...routes.filter(isOurs).map((entry): Entry => ({ kind: 'route', entry })),
-      ...(tunnel === undefined ? [] : tunnelEntries(kernel, tunnel.index)),
-    ]),
-  };
+  const onTunnel = tunnel === undefined ? [] : yield* tunnelSteps(kernel, tunnel.index);
+  const entries = yield* entrySteps([
+    ...routes.filter(isOurs).map((entry): Entry => ({ kind: 'route', entry })),
+    ...onTunnel,
+  ]);
+  const foreign = routes.filter((route) => !isOurs(route));
+  return { underlay: { links, addresses: kernel.addresses(), routes: foreign }, entries };
 }
 
 /** Routes of table main that carry our protocol. */
@@ -39,13 +40,13 @@ export function isOurs({ protocol }: Route): boolean {
 }
 
 /** Neighbours that the kernel learnt are not entries of anybody. */
-function tunnelEntries(kernel: StateKernel, link: number): readonly Entry[] {
-  const isPermanent = (neighbour: Neighbour) => neighbour.isPermanent;
+function* tunnelSteps(kernel: StateKernel, link: number): Steps<readonly Entry[]> {
+  const neighbours = kernel.neighbours(link).filter(({ isPermanent }) => isPermanent);
+  yield;
+  const forwarding = kernel.forwardingEntries(link);
+  yield;
   return [
-    ...kernel
-      .neighbours(link)
-      .filter(isPermanent)
-      .map((entry): Entry => ({ kind: 'neighbour', entry })),
-    ...kernel.forwardingEntries(link).map((entry): Entry => ({ kind: 'forwarding', entry })),
+    ...neighbours.map((entry): Entry => ({ kind: 'neighbour', entry })),
+    ...forwarding.map((entry): Entry => ({ kind: 'forwarding', entry })),
   ];
 }

@@ -29,7 +29,8 @@ export function readFabricNode({ metadata, spec, status }: Node): FabricNode {
     name: metadata.name,
     uid: metadata.uid ?? '',
     createdAt: metadata.creationTimestamp ?? '',
-    podCIDRs,
+    // Thousands are kept: without the room that an array has to grow.
+    podCIDRs: podCIDRs.slice(),
     addresses: internalAddresses(status, problems),
     problems,
   };
@@ -47,5 +48,7 @@ function internalAddresses(status: Node['status'], problems: string[]): FabricNo
     }
     found[ipFamily(ip)] ??= ip;
   }
-  return found;
+  const { 4: four, 6: six } = found;
+  if (four === undefined) return six === undefined ? {} : { 6: six };
+  return six === undefined ? { 4: four } : { 4: four, 6: six };
 }

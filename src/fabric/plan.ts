@@ -1,6 +1,7 @@
 import type { Route } from '../kernel/types.ts';
 import { type Cidr, cidrFamily, networkAddress } from '../net/cidr.ts';
 import type { IP, IPFamily } from '../net/ip.ts';
+import { type Steps, takeAtOnce } from '../util/turns.ts';
 import { type Entries, type Entry, entryKey } from './entries.ts';
 import { FABRIC_METRIC, FABRIC_PROTOCOL, tunnelGateway, tunnelMac } from './names.ts';
 import type { FabricNode } from './nodes.ts';
@@ -65,7 +66,9 @@ interface PeerPlan {
 interface Known {
   readonly peer: Peer;
   readonly planned: PlannedPeer;
-  readonly entries: readonly (readonly [string, Entry])[];
+  readonly entries: readonly Entry[];
+  /** Of the entries. */
+  readonly keys: readonly string[];
 }
 
 /** Plans what must be in the kernel; of who was planned before, only those about whom something changed. */
@@ -75,6 +78,11 @@ export class Planner {
 
   /** What must be in the kernel so that the pods of all peers are reached. */
   plan(facts: PlanFacts): Plan {
+    return takeAtOnce(this.steps(facts));
+  }
+
+  /** `plan`, a peer a step. */
+  *steps(facts: PlanFacts): Steps<Plan> {
     const before = isSameGround(this.#ground, facts) ? this.#known : new Map<string, Known>();
     const known = new Map<string, Known>();
     const entries = new Map<string, Entry>();
@@ -82,7 +90,11 @@ export class Planner {
       const last = before.get(peer.node.name);
       const now = last !== undefined && isSamePeer(last.peer, peer) ? last : look(peer, facts);
       known.set(peer.node.name, now);
-      for (const [key, entry] of now.entries) entries.set(key, entry);
+      for (const [i, key] of now.keys.entries()) {
+        const entry = now.entries[i];
+        if (entry !== undefined) entries.set(key, entry);
+      }
+      yield;
     }
     const { backend, underlay, tunnel } = facts;
     this.#ground = { backend, underlay, tunnel };
@@ -116,7 +128,7 @@ function look(peer: Peer, facts: PlanFacts): Known {
   const { name } = peer.node;
   const addresses = Object.values(peer.addresses);
   const planned = { name, addresses, podCIDRs: peer.podCIDRs, path, problems };
-  return { peer, planned, entries: entries.map((entry) => [entryKey(entry), entry]) };
+  return { peer, planned, entries: entries.slice(), keys: entries.map(entryKey) };
 }
 
 function planPeer(peer: Peer, facts: PlanFacts): PeerPlan {

@@ -9,7 +9,7 @@ export function watchKernel(
 ): Watch {
   const suspectIf = (contradicts: (known: Known) => boolean) => {
     const { known } = fabric;
-    if (known !== undefined && contradicts(known)) fabric.suspect();
+    if (known === undefined || contradicts(known)) fabric.suspect();
   };
   const links = events.onLinks(['link', 'address', 'forwarding'], (told) =>
     suspectIf((known) => contradictsLinks(told, known)),

@@ -21,6 +21,27 @@ export class Turn {
   }
 }
 
+/** Work in small steps, with nothing but time between them; gives its result. */
+export type Steps<T> = Generator<void, T, void>;
+
+/** Takes the steps, others having a turn whenever the time of one is over. */
+export async function takeInTurns<T>(steps: Steps<T>): Promise<T> {
+  const turn = new Turn();
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+    if (turn.isOver) await turn.next();
+  }
+}
+
+/** Takes all steps at once, where there are few. */
+export function takeAtOnce<T>(steps: Steps<T>): T {
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+  }
+}
+
 /** Visits tens of thousands of items; others have a turn whenever the time of one is over. */
 export async function inTurns<T>(items: Iterable<T>, visit: (item: T) => void): Promise<void> {
   const turn = new Turn();

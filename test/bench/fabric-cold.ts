@@ -1,6 +1,6 @@
 /** The fabric's start with many peers in no kernel, against `ip -batch` and `bridge -batch`. */
 import { execFile, execFileSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { TUNNEL_NAME } from '../../src/fabric/names.ts';
@@ -32,6 +32,7 @@ export interface ColdRow {
 }
 
 const PROCESS = new URL('fabric-process.ts', import.meta.url).pathname;
+const LAUNCHER = new URL('../../scripts/weft-launcher.sh', import.meta.url);
 const PROCESS_TIMEOUT_MS = 240_000;
 /** `ip` commands; the router that everything else is behind answers nobody. */
 export const UPLINK = {
@@ -95,13 +96,23 @@ export function createUplinked(label: string): TestNetns {
 }
 
 async function runProcess(node: TestNetns, peers: number, events: number): Promise<ProcessResult> {
-  const words = [process.execPath, '--expose-gc', PROCESS, String(peers), String(events)];
-  const { stdout } = await execute('nsenter', [`--net=${node.path}`, ...words], {
+  const words = [process.execPath, ...agentFlags(), '--expose-gc', PROCESS];
+  const args = [`--net=${node.path}`, ...words, String(peers), String(events)];
+  const { stdout } = await execute('nsenter', args, {
     timeout: PROCESS_TIMEOUT_MS,
     maxBuffer: 1 << 26,
+    env: { ...process.env, MALLOC_ARENA_MAX: '1' },
   });
   // What the program prints is a ProcessResult.
   return JSON.parse(stdout) as ProcessResult;
+}
+
+/** What an installed agent runs with: it says how much memory is kept. */
+function agentFlags(): readonly string[] {
+  const lines = readFileSync(LAUNCHER, 'utf8').split('\n');
+  return lines
+    .filter((line) => !line.startsWith('#'))
+    .flatMap((line) => line.match(/--[a-z][\w=-]*/g) ?? []);
 }
 
 /** Makes what the first has in the second; gives the time that the two programs took. */

@@ -21,7 +21,15 @@ export function coldTable(rows: readonly ColdRow[]): string {
 }
 
 export function unchangedTable(rows: readonly ColdRow[]): string {
-  const header = ['writes', 'ms', 'one event, ms', 'p99, ms', 'heap MiB', 'RSS MiB', 'turn, ms'];
+  const header = [
+    'writes',
+    'ms',
+    'one event, ms',
+    'p99, ms',
+    'heap MiB',
+    'RSS MiB',
+    'turn, CPU ms',
+  ];
   const cells = (row: ColdRow) => [
     ...[row.secondWrites, row.secondMs].map((value) => fixed(value)),
     ...[row.eventMs, row.eventP99Ms, row.heapMiB, row.rssMiB].map((value) => fixed(value, 1)),

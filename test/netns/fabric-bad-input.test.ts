@@ -67,7 +67,7 @@ test.each<[string, readonly string[], string]>([
   ["in another node's podCIDR", ['10.244.3.2'], 'InternalIP 10.244.3.2 is not used'],
 ])('a Node with an address that is %s harms nobody else', async (_, addresses, problem) => {
   const whole: boolean[] = [];
-  const guard = (_hood: unknown, _facts: unknown, isPartial: boolean) => {
+  const guard = async (_hood: unknown, _facts: unknown, isPartial: boolean) => {
     whole.push(!isPartial);
     return undefined;
   };

@@ -26,8 +26,10 @@ export function openGuard(
     onRepair: () => undefined,
   });
   return {
-    put(hood, facts, isPartial) {
-      table.sync(tableFacts(hood, { ...facts, former: [] }, DEFAULTS, isPartial));
+    async put(hood, facts, isPartial) {
+      const wanted = tableFacts(hood, { ...facts, former: [] }, DEFAULTS, isPartial);
+      await table.begin(wanted);
+      table.sync(wanted);
       return undefined;
     },
     close: () => table.close(),

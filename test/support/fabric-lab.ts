@@ -147,7 +147,7 @@ export function startLabFabric(
     settings: { ...LAB_SETTINGS, ...settings },
     clock: systemClock,
     log,
-    guard: () => undefined,
+    guard: async () => undefined,
     onReport: () => undefined,
     ...more,
   });

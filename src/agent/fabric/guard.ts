@@ -57,12 +57,14 @@ export function openFabricGuard(
   const foreign = new ForeignMasqueradeWatch({ clock, log, read: () => readNatTables() });
   problems.add(() => foreign.problems);
   return {
-    put: (hood, facts, isPartial) => {
+    put: async (hood, facts, isPartial) => {
       const { fabric: settings } = live.current;
       if (!isPartial) foreign.follow(podTraffic(hood, facts, settings.backend));
       try {
         const node = { ...facts, former: former.of(hood.podCIDRs), probePort: probePort() };
-        podMasquerade.sync(table, tableFacts(hood, node, settings, isPartial));
+        const wanted = tableFacts(hood, node, settings, isPartial);
+        await table.begin(wanted);
+        podMasquerade.sync(table, wanted);
         return undefined;
       } catch (thrown) {
         return `tunnel and masquerade: ${toError(thrown).message}`;

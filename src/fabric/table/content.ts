@@ -1,7 +1,8 @@
 import { type Cidr, cidrFamily } from '../../net/cidr.ts';
-import { type IP, type IPFamily, ipFamily } from '../../net/ip.ts';
+import { type IPFamily, ipFamily } from '../../net/ip.ts';
 import { ifnameBytes, ipBytes, portBytes } from '../../nftables/bytes.ts';
 import type { Element, NamedSet } from '../../nftables/model.ts';
+import { type Steps, takeAtOnce } from '../../util/turns.ts';
 import { FAMILIES, POD_LINKS, SETS, TUNNEL_PORTS } from './definition.ts';
 import type { FabricTableFacts } from './facts.ts';
 import { ALWAYS_DIRECT, masqueradedNetworks, outermost, rangeOf } from './networks.ts';
@@ -23,48 +24,55 @@ export class ContentMaker {
   readonly #last = new Map<string, Made>();
 
   make(facts: FabricTableFacts): TableContent {
+    return takeAtOnce(this.steps(facts));
+  }
+
+  /** `make`, an element a step. */
+  *steps(facts: FabricTableFacts): Steps<TableContent> {
     const { tunnel, probePort, podCIDRs, podLinks = [], masquerade } = facts;
     const port = tunnel === undefined ? [] : [tunnel.port];
     const outside = masquerade === undefined ? [] : [...masquerade.direct, ...ALWAYS_DIRECT];
-    return new Map([
-      this.#keys(TUNNEL_PORTS, port, portBytes),
-      this.#keys(PROBE_PORTS, probePort === undefined ? [] : [probePort], portBytes),
-      this.#keys(POD_LINKS, podLinks, ifnameBytes),
-      ...FAMILIES.flatMap((family) => {
-        const { peers, own, pods, masqueraded, direct } = SETS[family];
-        const addresses = (set: NamedSet, ips: readonly IP[]) =>
-          this.#keys(set, ofFamily(ips, ipFamily, family), ipBytes);
-        const ranges = (set: NamedSet, cidrs: readonly Cidr[]) =>
-          this.#entry(set, ofFamily(cidrs, cidrFamily, family), rangeOf, outermost);
-        return [
-          addresses(peers, tunnel?.peers ?? []),
-          addresses(own, tunnel?.own ?? []),
-          ranges(pods, podCIDRs),
-          ranges(masqueraded, masqueradedNetworks(facts)),
-          ranges(direct, outside),
-        ];
-      }),
-    ]);
+    const content = new Map<string, readonly Element[]>();
+    const keys = <T>({ name }: NamedSet, values: readonly T[], bytesOf: (value: T) => string) => {
+      const elementOf = (value: T) => ({ key: bytesOf(value) });
+      return this.#put(content, name, values, elementOf, (elements) => elements);
+    };
+    const ranges = ({ name }: NamedSet, cidrs: readonly Cidr[]) =>
+      this.#put(content, name, cidrs, rangeOf, outermost);
+    yield* keys(TUNNEL_PORTS, port, portBytes);
+    yield* keys(PROBE_PORTS, probePort === undefined ? [] : [probePort], portBytes);
+    yield* keys(POD_LINKS, podLinks, ifnameBytes);
+    for (const family of FAMILIES) {
+      const { peers, own, pods, masqueraded, direct } = SETS[family];
+      yield* keys(peers, ofFamily(tunnel?.peers ?? [], ipFamily, family), ipBytes);
+      yield* keys(own, ofFamily(tunnel?.own ?? [], ipFamily, family), ipBytes);
+      yield* ranges(pods, ofFamily(podCIDRs, cidrFamily, family));
+      yield* ranges(masqueraded, ofFamily(masqueradedNetworks(facts), cidrFamily, family));
+      yield* ranges(direct, ofFamily(outside, cidrFamily, family));
+    }
+    return content;
   }
 
-  #keys<T>(set: NamedSet, values: readonly T[], bytesOf: (value: T) => string) {
-    const elementOf = (value: T) => ({ key: bytesOf(value) });
-    return this.#entry(set, values, elementOf, (elements) => elements);
-  }
-
-  #entry<T>(
-    { name }: NamedSet,
+  *#put<T>(
+    content: Map<string, readonly Element[]>,
+    name: string,
     input: readonly T[],
     elementOf: (value: T) => Element,
     arrange: (elements: readonly Element[]) => readonly Element[],
-  ): readonly [string, readonly Element[]] {
+  ): Steps<void> {
     const last = this.#last.get(name);
-    if (last !== undefined && isSame(last.input, input)) return [name, last.made];
+    if (last !== undefined && isSame(last.input, input)) {
+      content.set(name, last.made);
+      return;
+    }
     const elements = new Map<unknown, Element>();
-    for (const value of input) elements.set(value, last?.elements.get(value) ?? elementOf(value));
+    for (const value of input) {
+      elements.set(value, last?.elements.get(value) ?? elementOf(value));
+      yield;
+    }
     const made = arrange([...elements.values()]);
     this.#last.set(name, { input, elements, made });
-    return [name, made];
+    content.set(name, made);
   }
 }
 

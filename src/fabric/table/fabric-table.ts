@@ -12,6 +12,7 @@ import { succeedsUnless, unlessErrno } from '../../util/errno.ts';
 import { withLastResult } from '../../util/last-result.ts';
 import type { Logger } from '../../util/log.ts';
 import { BoundedFrequencyRunner } from '../../util/runner.ts';
+import { inParts, takeInTurns } from '../../util/turns.ts';
 import { ContentMaker, contentDifference, contentUnion, type TableContent } from './content.ts';
 import { DROPPED, FABRIC_TABLE, tableDefinition } from './definition.ts';
 import type { FabricTableFacts } from './facts.ts';
@@ -50,6 +51,8 @@ interface Changed {
   readonly isWritten: boolean;
 }
 
+/** Elements that go to the kernel at once: a few milliseconds. */
+const PART = 1_000;
 /** Repair within a second, and no fight with who undoes it. */
 const REPAIR_INTERVALS = { minIntervalMs: 250, retryIntervalMs: 1_000 };
 /** All are counted, and some are told of. */
@@ -104,6 +107,26 @@ export class FabricTable {
     if (changed.isWritten) this.#noteRepair();
     this.#suspects = undefined;
     return changed.isWritten;
+  }
+
+  /**
+   * The first time, where the kernel has no such table: makes it and fills it in parts, others having their
+   * turn, before packets pass through it. Everything else is left to `sync`. Throws NftablesError.
+   */
+  async begin(facts: FabricTableFacts): Promise<void> {
+    const { connection } = this.#options;
+    if (this.#facts !== undefined || hasTable(connection, FABRIC_TABLE)) return;
+    const tunnelPort = facts.tunnel?.port;
+    const content = await takeInTurns(this.#maker.steps(facts));
+    const applier = this.#applier(tunnelPort);
+    applier.prepare({ elements: [] });
+    for (const [set, elements] of content) {
+      for await (const add of inParts(elements, PART)) {
+        applier.apply({ elements: [{ set, remove: [], add }] });
+      }
+    }
+    applier.hook();
+    this.#held = { tunnelPort, content };
   }
 
   /** Takes the table away, with all that it does. */

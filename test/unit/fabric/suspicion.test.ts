@@ -1,11 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { entriesOf } from '../../../src/fabric/entries.ts';
+import { entrySteps } from '../../../src/fabric/entries.ts';
 import { contradictsLinks, contradictsRoutes } from '../../../src/fabric/suspicion.ts';
 import type { LinkEvent } from '../../../src/kernel/link-monitor.ts';
 import type { RouteEvent } from '../../../src/kernel/route-monitor.ts';
 import type { Link, Route } from '../../../src/kernel/types.ts';
 import { parseIP } from '../../../src/net/ip.ts';
 import { parseMac } from '../../../src/net/mac.ts';
+import { takeAtOnce } from '../../../src/util/turns.ts';
 import { link, route, underlayFacts } from '../../support/fabric-objects.ts';
 
 const OURS = route('10.244.2.0/24', 2, '192.0.2.2', { protocol: 201, priority: 201 });
@@ -18,10 +19,12 @@ const NEIGHBOUR = {
   },
 };
 const known = {
-  entries: entriesOf([
-    { kind: 'route', entry: OURS },
-    { kind: 'neighbour', entry: NEIGHBOUR },
-  ]),
+  entries: takeAtOnce(
+    entrySteps([
+      { kind: 'route', entry: OURS },
+      { kind: 'neighbour', entry: NEIGHBOUR },
+    ]),
+  ),
   underlay: underlayFacts({ links: [link(2, 'eth0'), link(9, 'weft-vxlan', { kind: 'vxlan' })] }),
 };
 
