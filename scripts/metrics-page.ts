@@ -36,6 +36,10 @@ function everything(): Promise<string> {
   };
   const guard = { repairs: 0, dropped: { fromPods: 0n, fromStrangers: 0n, probes: 0n } };
   metrics.observeFabric(() => ({ report: NOTHING_YET, life, findings: [], guard }));
+  metrics.observePolicyCounts({
+    totals: () => Promise.resolve([]),
+    denials: () => ({ told: 0, repeated: 0, suppressed: 0, lost: 0 }),
+  });
   return metrics.render();
 }
 

@@ -19,6 +19,7 @@ import { MetricFactory } from './factory.ts';
 import { type ForwarderCounts, observeForwarder } from './forwarder.ts';
 import { HealthChecks } from './health-checks.ts';
 import { observeIptables } from './iptables.ts';
+import { type ObservedPolicyCounts, observePolicyCounts } from './policy-counts.ts';
 import { createConntrackMetrics, createProxyMetrics } from './proxy.ts';
 
 /** Counts one watched resource has collected since the start. */
@@ -74,6 +75,8 @@ export interface AgentMetrics {
   observeForwarder(read: () => ForwarderCounts): void;
   /** Registers the metrics of the fabric; `read` is asked at each scrape. */
   observeFabric(read: () => ObservedFabric): void;
+  /** Registers the metrics of what policies allow and deny. */
+  observePolicyCounts(observed: ObservedPolicyCounts): void;
   /** Lines nobody read, asked for at each scrape. */
   observeDroppedLogs(read: () => number): void;
   readonly configReloaded: (result: ReloadResult) => void;
@@ -118,6 +121,7 @@ export function createAgentMetrics(options: AgentMetricsOptions): AgentMetrics {
     observeManifests: (read) => observeManifests(metrics, read),
     observeForwarder: (read) => observeForwarder(metrics, read),
     observeFabric: (read) => observeFabric(metrics, read),
+    observePolicyCounts: (observed) => observePolicyCounts(metrics, observed),
     apiAnswered: createApiSink(metrics),
     observeDroppedLogs: createLogObserver(metrics),
     configReloaded: createReloadCounter(metrics),

@@ -10,12 +10,12 @@ import { BoundedFrequencyRunner } from '../../util/runner.ts';
 import type { AgentContext } from '../context.ts';
 import type { EventSink } from '../objects/events.ts';
 import { DenialEvents } from './denial-events.ts';
-import { type DenialCounts, Denials, type ToldDenial } from './denials.ts';
+import { Denials, type HandedOver, type ToldDenial } from './denials.ts';
 
 export interface DenialLog {
   /** Those with a number above `after`, oldest first, as far as they are kept. */
   recent(after?: number): readonly ToldDenial[];
-  counts(): DenialCounts & { /** Not read in time. */ readonly lost: number };
+  counts(): HandedOver;
 }
 
 export interface DenialLogOptions {

@@ -27,6 +27,11 @@ export interface DenialCounts {
   readonly suppressed: number;
 }
 
+export interface HandedOver extends DenialCounts {
+  /** Not read in time. */
+  readonly lost: number;
+}
+
 export interface DenialsOptions {
   readonly world: () => PolicyWorld;
   readonly flowOf: (packet: PortTuple) => Flow | undefined;
