@@ -168,6 +168,41 @@ describe('pods of one bridge with policy', () => {
   });
 });
 
+describe('where policies are enforced, a network that does not ask for them', () => {
+  test.each([
+    { name: 'is sent through the node', want: 'on' },
+    {
+      name: 'with portIsolation is not',
+      change: { portIsolation: true },
+      want: 'on',
+      answers: '0',
+    },
+    {
+      name: 'without a gateway is not',
+      change: { isDefaultGateway: false },
+      want: 'off',
+      answers: '0',
+    },
+    { name: 'on a bridge with a LAN is not', lan: true, want: 'off', answers: '0' },
+  ])('$name', ({ change = {}, lan = false, want, answers = '1' }) => {
+    const config = lab.dualStack(change);
+    if (lan) {
+      lab.host.batch([
+        'link add br0 type bridge',
+        'link add lan0 type vxlan id 9 dstport 4789',
+        'link set lan0 master br0',
+      ]);
+    }
+    const pod = lab.pod();
+    lab.add(config, { pod });
+    const port = hostVethName({ network: 'net', containerId: 'pod-1', ifName: 'eth0' });
+    expect(lab.host.run('bridge', '-d', 'link', 'show', 'dev', port)).toContain(`isolated ${want}`);
+    const sysctl = 'net.ipv4.conf.br0.proxy_arp_pvlan';
+    expect(lab.host.run('sysctl', '-n', sysctl).trim()).toBe(answers);
+    expect(() => lab.check(config, { pod })).not.toThrow();
+  });
+});
+
 describe('duplicate address detection of a pod that is answered for', () => {
   test('the address of ADD, detected', async () => {
     const a = attach('a', { enabledad: true });

@@ -26,7 +26,7 @@ import { requirePolicies } from './policy.ts';
 import { allowOnUplink, configurePort, createVeth, ensureVlanGateway, nameTaken } from './port.ts';
 import { reserve } from './reservations.ts';
 import { buildResult, type MadeLinks } from './result.ts';
-import { deleteProxy, setProxy } from './same-node.ts';
+import { deleteProxy, routesSameNode, setProxy } from './same-node.ts';
 import { guardPort, unguardPorts } from './spoof.ts';
 import { applySysctls } from './sysctls.ts';
 
@@ -58,7 +58,8 @@ export function add(call: NetnsCall, undo: UndoList): Result {
       // The interface is not in the pod; where its other end is not there either, it is nowhere.
       const isLeftover = () => host.link(hostVethName(attachment)) === undefined;
       const lease = reserve(call, config, undo, isLeftover);
-      const plan = buildPlan({ attachment, config, lease, nodeId: node.nodeId });
+      const planned = { ...config, policy: routesSameNode(config, node, host) };
+      const plan = buildPlan({ attachment, config: planned, lease, nodeId: node.nodeId });
       remember(call, plan, recordedIpam(config, request), undo);
       admit(call, plan);
       const made = execute(plan, call, { host, pod }, undo);

@@ -7,7 +7,9 @@ import type { NodeRtnl } from '../../kernel/types.ts';
 import type { IP, IPFamily } from '../../net/ip.ts';
 import { ipFamily } from '../../net/ip.ts';
 import type { Mac } from '../../net/mac.ts';
+import type { CniNode } from '../node.ts';
 import type { NodePlan, SameNodePlan, SysctlSetting } from '../node-plan.ts';
+import type { BridgeConfig } from './config.ts';
 
 /** rtnetlink's protocol of our proxy neighbours; /etc/iproute2/rt_protos leaves it free. */
 export const PROXY_PROTOCOL = 202;
@@ -23,6 +25,29 @@ export function sameNodePlan(link: string, mac: Mac, addresses: readonly IP[]): 
     ),
     proxied: addresses.filter((address) => ipFamily(address) === 6),
   };
+}
+
+/**
+ * Whether a new pod sends through the node: by its configuration, or because policies are enforced here and
+ * the node's answers on that bridge harm nobody. Those of other ports, and pods with portIsolation, would be harmed.
+ */
+export function routesSameNode(
+  config: BridgeConfig,
+  { policies, kernel }: CniNode,
+  host: NodeRtnl,
+): boolean {
+  if (config.policy) return true;
+  const { bridge: name, isGateway, portIsolation, uplinkInterface } = config;
+  if (policies === undefined || !isGateway || portIsolation || uplinkInterface !== undefined)
+    return false;
+  const bridge = host.link(name);
+  if (bridge === undefined) return true;
+  const answers = [`net/ipv4/conf/${name}/proxy_arp_pvlan`, `net/ipv6/conf/${name}/proxy_ndp`];
+  if (answers.some((path) => kernel.sysctls.read(undefined, path) === '1')) return true;
+  return host
+    .links()
+    .filter(({ master }) => master === bridge.index)
+    .every(({ kind, port }) => kind === 'veth' && port?.isolated !== true);
 }
 
 /** The link that has the gateway's addresses. */
