@@ -1,6 +1,5 @@
 /** Answers about policies: which there are, what they say of a pod, whom they denied. */
-import type { Direction } from '../../kube/policy/types.ts';
-import type { CompiledPolicy } from '../../policy/compiled.ts';
+import type { PolicyCounter } from '../../policy/counters.ts';
 import {
   overviewOfPod,
   overviewOfPolicies,
@@ -12,19 +11,10 @@ import type { PolicyWorld } from '../../policy/world.ts';
 import { WeftError } from '../../util/errors.ts';
 import type { ToldDenial } from '../policy/denials.ts';
 
-/** What a policy has let pass and denied on this node, by direction. */
-export interface PolicyCount {
-  readonly policy: string;
-  readonly tier: CompiledPolicy['tier'];
-  readonly direction: Direction;
-  readonly allowed: number;
-  readonly denied: number;
-}
-
 /** What the policy component tells those who ask. */
 export interface PolicyView {
   readonly world: () => PolicyWorld;
-  readonly counters: () => Promise<readonly PolicyCount[]>;
+  readonly counters: () => Promise<readonly PolicyCounter[]>;
   /** Whether a pod, `namespace/name`, is of this node. */
   readonly isLocal: (pod: string) => boolean;
   /** Told denials with a number above `after`, oldest first. */
@@ -34,7 +24,7 @@ export interface PolicyView {
 export interface ListedPolicy extends PolicyOverview {
   /** Of this node, of which `pods` names the first few. */
   readonly podCount: number;
-  readonly connections: readonly Pick<PolicyCount, 'direction' | 'allowed' | 'denied'>[];
+  readonly connections: readonly Pick<PolicyCounter, 'direction' | 'allowed' | 'denied'>[];
 }
 
 /** What `weft policy list` prints. */

@@ -1,11 +1,11 @@
 /** Metrics of what policies allow and deny. */
-import type { PolicyCount } from '../debug/policy.ts';
+import type { PolicyCounter } from '../../policy/counters.ts';
 import type { HandedOver } from '../policy/denials.ts';
 import type { MetricFactory } from './factory.ts';
 
 export interface ObservedPolicyCounts {
   /** By policy and direction: a bounded number. */
-  readonly totals: () => Promise<readonly PolicyCount[]>;
+  readonly totals: () => Promise<readonly PolicyCounter[]>;
   readonly denials: () => HandedOver;
 }
 

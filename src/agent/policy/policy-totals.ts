@@ -1,9 +1,9 @@
+import type { PolicyCounter } from '../../policy/counters.ts';
 import type { Clock } from '../../util/clock.ts';
-import type { PolicyCount } from '../debug/policy.ts';
 
 export interface PolicyTotalsOptions {
   /** What the kernel has counted; elements that count come and go. */
-  readonly read: () => Promise<readonly PolicyCount[]>;
+  readonly read: () => Promise<readonly PolicyCounter[]>;
   readonly clock: Pick<Clock, 'elapsed'>;
   readonly onError: (thrown: unknown) => void;
 }
@@ -15,9 +15,9 @@ const MOST_SERIES = 1_000;
 const OTHERS = '';
 
 interface Series {
-  readonly total: Mutable<PolicyCount>;
+  readonly total: Mutable<PolicyCounter>;
   /** As last read. */
-  last: Pick<PolicyCount, 'allowed' | 'denied'>;
+  last: Pick<PolicyCounter, 'allowed' | 'denied'>;
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
@@ -36,7 +36,7 @@ export class PolicyTotals {
   }
 
   /** Totals, read anew if the last reading is long enough ago. */
-  async totals(): Promise<readonly PolicyCount[]> {
+  async totals(): Promise<readonly PolicyCounter[]> {
     const now = this.#options.clock.elapsed();
     if (now - this.#readAt >= MIN_INTERVAL_MS) {
       this.#readAt = now;
@@ -55,10 +55,10 @@ export class PolicyTotals {
     }
   }
 
-  #take(counts: readonly PolicyCount[]): void {
+  #take(counts: readonly PolicyCounter[]): void {
     const named = new Map(counts.map((count) => [keyOf(count), count]));
     this.#makeRoomFor(named);
-    const others = new Map<string, PolicyCount>();
+    const others = new Map<string, PolicyCounter>();
     for (const [key, count] of named) {
       if (this.#series.has(key) || this.#series.size < MOST_SERIES) this.#add(key, count);
       else join(others, { ...count, policy: OTHERS });
@@ -67,14 +67,14 @@ export class PolicyTotals {
   }
 
   /** Policies that are gone give way, once there are many. */
-  #makeRoomFor(named: ReadonlyMap<string, PolicyCount>): void {
+  #makeRoomFor(named: ReadonlyMap<string, PolicyCounter>): void {
     if (this.#series.size + named.size <= MOST_SERIES) return;
     for (const [key, { total }] of this.#series) {
       if (!named.has(key) && total.policy !== OTHERS) this.#series.delete(key);
     }
   }
 
-  #add(key: string, { policy, tier, direction, allowed, denied }: PolicyCount): void {
+  #add(key: string, { policy, tier, direction, allowed, denied }: PolicyCounter): void {
     const total = { policy, tier, direction, allowed: 0, denied: 0 };
     const series = this.#series.get(key) ?? { total, last: { allowed: 0, denied: 0 } };
     series.total.allowed += Math.max(0, allowed - series.last.allowed);
@@ -84,11 +84,11 @@ export class PolicyTotals {
   }
 }
 
-function keyOf({ policy, tier, direction }: PolicyCount): string {
+function keyOf({ policy, tier, direction }: PolicyCounter): string {
   return `${direction} ${tier} ${policy}`;
 }
 
-function join(sums: Map<string, PolicyCount>, count: PolicyCount): void {
+function join(sums: Map<string, PolicyCounter>, count: PolicyCounter): void {
   const key = keyOf(count);
   const before = sums.get(key) ?? { ...count, allowed: 0, denied: 0 };
   const allowed = before.allowed + count.allowed;

@@ -1,10 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import {
-  describePod,
-  listPolicies,
-  type PolicyCount,
-  type PolicyView,
-} from '../../../../src/agent/debug/policy.ts';
+import { describePod, listPolicies, type PolicyView } from '../../../../src/agent/debug/policy.ts';
 import {
   denialText,
   policyListText,
@@ -12,6 +7,7 @@ import {
 } from '../../../../src/agent/debug/policy-text.ts';
 import type { ToldDenial } from '../../../../src/agent/policy/denials.ts';
 import { parseIP } from '../../../../src/net/ip.ts';
+import type { PolicyCounter } from '../../../../src/policy/counters.ts';
 import { podObject, policyCluster } from '../../../support/policy-objects.ts';
 
 const DB = `
@@ -41,7 +37,7 @@ spec:
   - {action: Pass, to: [{networks: [192.0.2.0/24]}]}
 `;
 
-const COUNTS: readonly PolicyCount[] = [
+const COUNTS: readonly PolicyCounter[] = [
   { policy: 'shop/db', tier: 'NetworkPolicy', direction: 'ingress', allowed: 12, denied: 3 },
   { policy: 'shop/db', tier: 'NetworkPolicy', direction: 'egress', allowed: 0, denied: 40 },
 ];

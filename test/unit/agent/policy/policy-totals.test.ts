@@ -1,11 +1,11 @@
 import { beforeEach, expect, test } from 'vitest';
-import type { PolicyCount } from '../../../../src/agent/debug/policy.ts';
 import { createAgentMetrics } from '../../../../src/agent/metrics/metrics.ts';
 import { PolicyTotals } from '../../../../src/agent/policy/policy-totals.ts';
+import type { PolicyCounter } from '../../../../src/policy/counters.ts';
 import { FakeClock } from '../../../support/fake-clock.ts';
 
 let clock: FakeClock;
-let counts: PolicyCount[];
+let counts: PolicyCounter[];
 let readings: number;
 let failure: Error | undefined;
 let failures: unknown[];
@@ -27,11 +27,11 @@ beforeEach(() => {
   });
 });
 
-const count = (policy: string, allowed: number, denied = 0): PolicyCount => ({
+const count = (policy: string, allowed: number, denied = 0): PolicyCounter => ({
   ...{ policy, tier: 'NetworkPolicy', direction: 'ingress', allowed, denied },
 });
 
-async function read(...now: readonly PolicyCount[]) {
+async function read(...now: readonly PolicyCounter[]) {
   counts = [...now];
   clock.advance(10_000);
   const all = await totals.totals();
