@@ -1,7 +1,8 @@
 /** The reference page of metrics, from what an agent with everything in it would serve. */
 
-import { createAgentMetrics } from '../src/agent/metrics/metrics.ts';
+import { type AgentMetrics, createAgentMetrics } from '../src/agent/metrics/metrics.ts';
 import { NOTHING_YET } from '../src/fabric/report.ts';
+import { MODES } from '../src/proxy/modes/names.ts';
 
 const HEAD = `# Metrics
 
@@ -10,41 +11,97 @@ Made by \`make reference-pages\` of what the agent registers; a test compares. S
 all. Process and Node.js metrics (\`process_*\`, \`nodejs_*\`) are served besides, and by Service and endpoint
 \`weft_service_connections_total\`, \`weft_service_refused_packets_total\` and, with \`--endpoint-metrics\`,
 \`weft_endpoint_connections_total\`.
+
+"of" says which agents have it: every one, those with the proxy (in all modes, or in some), with the fabric or policies, or
+with \`--manifests\`.
 `;
 
-/** A row for each name: type, help. */
+/** A row for each name: type, of which agents it is, help. */
 export async function metricsPage(): Promise<string> {
-  const rows = describedIn(await everything());
-  const lines = rows.map(({ name, type, help }) => `| \`${name}\` | ${type} | ${help} |`);
-  return `${HEAD}\n| metric | type | |\n| --- | --- | --- |\n${lines.join('\n')}\n`;
+  const rows = new Map<string, Described & { readonly of: string[] }>();
+  for (const [part, register] of PARTS) {
+    for (const described of await registeredBy(register)) {
+      const row = rows.get(described.name) ?? { ...described, of: [] };
+      row.of.push(part);
+      rows.set(described.name, row);
+    }
+  }
+  const lines = [...rows.values()]
+    .toSorted((a, b) => (a.name < b.name ? -1 : 1))
+    .map(({ name, type, help, of }) => `| \`${name}\` | ${type} | ${ownersOf(of)} | ${help} |`);
+  return `${HEAD}\n| metric | type | of | |\n| --- | --- | --- | --- |\n${lines.join('\n')}\n`;
 }
 
-/** The text of an agent in which every part has registered its own. */
-function everything(): Promise<string> {
-  const metrics = createAgentMetrics({ version: '', nodeVersion: '', hasProcessMetrics: false });
-  metrics.forProxyMode('nftables');
-  metrics.observeIptables({ rules: () => [], packets: () => undefined });
-  metrics.observeManifests(() => ({ problems: 0, passedOver: 0 }));
+const EVERY_AGENT = 'every agent';
+
+/** What registers metrics, each alone: an agent as it is, and what is registered when it is used. */
+const PARTS: readonly (readonly [string, (metrics: AgentMetrics) => void])[] = [
+  [EVERY_AGENT, () => {}],
+  ...MODES.map((mode) => {
+    const register = (metrics: AgentMetrics) => {
+      metrics.forProxyMode(mode);
+      if (mode === 'iptables')
+        metrics.observeIptables({ rules: () => [], packets: () => undefined });
+      if (mode !== 'iptables') observeForwarder(metrics);
+    };
+    return [mode, register] as const;
+  }),
+  ['manifests', (metrics) => metrics.observeManifests(() => ({ problems: 0, passedOver: 0 }))],
+  ['fabric', observeFabric],
+  ['policy', observePolicy],
+];
+
+/** Mode userspace is one; the others have one where NodePorts answer on localhost but not in the kernel. */
+function observeForwarder(metrics: AgentMetrics): void {
   metrics.observeForwarder(() => {
     const none = { tcp: 0, udp: 0 };
     const refused = { verdict: 0, limit: 0, endpoints: 0 };
     return { running: none, forwarded: none, refused, listening: 0, failed: 0 };
   });
+}
+
+function observeFabric(metrics: AgentMetrics): void {
   const life = {
     ...{ isOpen: false, isConfigured: false, isConditionSet: false },
     ...{ podsOutside: 0, podsTooLarge: 0 },
   };
   const guard = { repairs: 0, dropped: { fromPods: 0n, fromStrangers: 0n, probes: 0n } };
   metrics.observeFabric(() => ({ report: NOTHING_YET, life, findings: [], guard }));
+}
+
+function observePolicy(metrics: AgentMetrics): void {
   metrics.observePolicyCounts({
     totals: () => Promise.resolve([]),
     denials: () => ({ told: 0, repeated: 0, suppressed: 0, lost: 0 }),
   });
-  return metrics.render();
+}
+
+function ownersOf(parts: readonly string[]): string {
+  if (parts.includes(EVERY_AGENT)) return EVERY_AGENT;
+  if (MODES.every((mode) => parts.includes(mode))) return 'proxy, all modes';
+  return parts.map((part) => (isMode(part) ? `mode ${part}` : part)).join(', ');
+}
+
+function isMode(part: string): boolean {
+  return MODES.some((mode) => mode === part);
+}
+
+async function registeredBy(
+  register: (metrics: AgentMetrics) => void,
+): Promise<readonly Described[]> {
+  const metrics = createAgentMetrics({ version: '', nodeVersion: '', hasProcessMetrics: false });
+  register(metrics);
+  return describedIn(await metrics.render());
+}
+
+interface Described {
+  readonly name: string;
+  readonly type: string;
+  readonly help: string;
 }
 
 /** `# HELP name words` and `# TYPE name type` of the text format. */
-function describedIn(text: string) {
+function describedIn(text: string): readonly Described[] {
   const types = new Map(
     Array.from(text.matchAll(/^# TYPE (\S+) (\S+)$/gm), ([, name = '', type = '']) => [name, type]),
   );
