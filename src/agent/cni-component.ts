@@ -1,8 +1,10 @@
 import { join } from 'node:path';
 import { configDoubts } from '../cni/doubts.ts';
 import { openLocalNode } from '../cni/local-node.ts';
+import { readBootId } from '../cni/machine.ts';
 import { readNetworkConfigs } from '../cni/network-configs.ts';
 import { CniServer } from '../cni/server.ts';
+import { InsideUpkeep } from '../cni/upkeep/inside-upkeep.ts';
 import { Upkeep } from '../cni/upkeep/upkeep.ts';
 import type { AuditReport } from '../util/audit.ts';
 import type { AgentContext } from './context.ts';
@@ -11,6 +13,8 @@ import { WEFT_VERSION } from './version.ts';
 export interface CniComponent {
   /** What a comparison of the node with its records has found; none while there is nothing to compare. */
   audits(): readonly AuditReport[];
+  /** What differs inside of pods and is left as it is, in sentences. */
+  differing(): readonly string[];
 }
 
 /** Serves the CNI shim on `<run directory>/cni.sock`, and takes care of what it has made. */
@@ -46,5 +50,12 @@ export function startCni(context: AgentContext): CniComponent {
   metrics.upkeep.differed(0);
   context.podMasquerade.serve(upkeep);
   lifecycle.onShutdown('cni upkeep', () => upkeep.close());
-  return { audits: () => (upkeep.audited === undefined ? [] : [upkeep.audited]) };
+  const inside = InsideUpkeep.start({
+    ...{ node, bootId: readBootId(), clock, log, metrics: metrics.upkeep },
+  });
+  lifecycle.onShutdown('inside of pods', () => inside.close());
+  return {
+    audits: () => [upkeep.audited, inside.audited].flatMap((report) => report ?? []),
+    differing: () => inside.differing(),
+  };
 }

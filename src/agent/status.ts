@@ -61,8 +61,10 @@ export function agentStatus(context: AgentContext, parts: RunningParts): AgentSt
 
 function cniStatus({ config }: AgentContext, cni: CniComponent): RunningCniStatus {
   const audits = cni.audits();
+  const status = readCniStatus({ runDir: config.runDir, ...config.cni });
   return {
-    ...readCniStatus({ runDir: config.runDir, ...config.cni }),
+    ...status,
+    doubts: [...status.doubts, ...cni.differing()],
     ...(audits.length === 0 ? {} : { audit: auditStatus(audits) }),
   };
 }

@@ -1,5 +1,7 @@
 /** What is remembered of attachments, and where. */
 import type { IptablesVariant } from '../iptables/command.ts';
+import type { Route } from '../kernel/types.ts';
+import type { IPWithPrefix } from '../net/cidr.ts';
 import type { IP } from '../net/ip.ts';
 import type { Attachment, NetnsPlace } from './attachment.ts';
 import type { NodePlan } from './node-plan.ts';
@@ -44,6 +46,17 @@ export interface Forwarded {
   readonly isLeaving?: true;
 }
 
+/** A route of table main, on the pod's end. */
+export type RecordedRoute = Omit<Route, 'link' | 'table'>;
+
+/** What an ADD has put into the pod. */
+export interface RecordedInside {
+  readonly addresses: readonly IPWithPrefix[];
+  readonly routes: readonly RecordedRoute[];
+  /** Absent: that of the bridge. */
+  readonly mtu?: number;
+}
+
 /** What an attachment is, for whoever has to find out later whether it lives and what it needs. */
 export interface AttachmentEntry {
   readonly attachment: Attachment;
@@ -57,6 +70,8 @@ export interface AttachmentEntry {
   readonly ipam?: RecordedIpam;
   /** What it needs of the node; absent when another plugin makes the interface and asks us for addresses. */
   readonly plan?: NodePlan;
+  /** Absent in records of earlier releases, and where the interface was left down. */
+  readonly inside?: RecordedInside;
 }
 
 export interface AttachmentRecord extends AttachmentEntry {

@@ -4,7 +4,9 @@
  */
 import { createInterface } from 'node:readline';
 import { openLocalNode } from '../../src/cni/local-node.ts';
+import { readBootId } from '../../src/cni/machine.ts';
 import { CniServer } from '../../src/cni/server.ts';
+import { InsideUpkeep } from '../../src/cni/upkeep/inside-upkeep.ts';
 import { Upkeep } from '../../src/cni/upkeep/upkeep.ts';
 import { openNodeEvents } from '../../src/kernel/node-events.ts';
 import { systemClock } from '../../src/util/clock.ts';
@@ -43,5 +45,13 @@ const upkeep = Upkeep.start({
 });
 createInterface({ input: process.stdin }).on('line', (line) => {
   if (line === 'switch') void upkeep.sameNode.switchSameNode().then(() => tell({ done: line }));
+});
+InsideUpkeep.start({
+  ...{ node, bootId: readBootId(), clock: systemClock, log },
+  metrics: {
+    repaired: (kind) => tell({ repaired: kind }),
+    differed: (count) => tell({ differed: count }),
+  },
+  walkMs: Number(env['WEFT_TEST_REPAIR_MS'] ?? 60_000),
 });
 tell({ ready: true });

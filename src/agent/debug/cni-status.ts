@@ -16,7 +16,7 @@ export interface CniStatus {
   /** ADDs that have begun and not ended. */
   readonly unfinishedAdds: number;
   readonly networks: readonly NetworkStatus[];
-  /** What the runtime's network configurations say and hardly mean, in sentences. */
+  /** What the runtime's network configurations say and hardly mean, and pods that differ from their records. */
   readonly doubts: readonly string[];
 }
 

@@ -1,5 +1,5 @@
 import { addressOf } from '../../net/cidr.ts';
-import type { RecordedIpam } from '../attachment-records.ts';
+import type { RecordedInside, RecordedIpam } from '../attachment-records.ts';
 import type { AttachmentPlan } from '../bridge/plan.ts';
 import type { NetnsCall } from '../plugin.ts';
 import { podOf } from '../protocol/args.ts';
@@ -24,6 +24,16 @@ export function remember(
     ...(callId === undefined ? {} : { callId }),
     ...(ipam === undefined ? {} : { ipam }),
     plan: nodePlanOf(plan),
+    ...(plan.pod.isRaised ? { inside: insideOf(plan) } : {}),
   });
   undo.push(() => records.remove(attachment));
+}
+
+const MAIN = 254;
+
+function insideOf({ pod, mtu }: AttachmentPlan): RecordedInside {
+  const routes = pod.routes.flatMap(({ table = MAIN, ...route }) =>
+    table === MAIN ? [route] : [],
+  );
+  return { addresses: pod.addresses, routes, ...(typeof mtu === 'number' ? { mtu } : {}) };
 }

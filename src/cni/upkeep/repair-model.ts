@@ -16,6 +16,8 @@ export type RepairKind =
   | 'port'
   | 'sameNode'
   | 'forwarding'
+  | 'podAddress'
+  | 'podRoute'
   | 'forwardRules';
 
 /** One thing that was wrong and is right again. */
