@@ -3,6 +3,7 @@ import { parse } from 'yaml';
 import { openConntrack } from '../../src/kernel/conntrack.ts';
 import { netnses } from '../../src/kernel/netns.ts';
 import { openNodeEvents } from '../../src/kernel/node-events.ts';
+import type { Netns } from '../../src/kernel/types.ts';
 import { decodeClusterNetworkPolicy } from '../../src/kube/policy/decode-cluster-network-policy.ts';
 import { decodeNetworkPolicy } from '../../src/kube/policy/decode-network-policy.ts';
 import { decodeNamespace, decodePod } from '../../src/kube/policy/decode-pods.ts';
@@ -26,35 +27,49 @@ export interface OpenedEnforcer {
   close(): Promise<void>;
 }
 
+const SETTINGS: EnforcerOptions['settings'] = {
+  deniedInside: 'reject',
+  clusterCIDRs: ['10.244.0.0/16', 'fd00:244::/32'].map(parseCidr),
+  logGroup: undefined,
+};
+
+/** With a connection, events and the rest of its own, all closed with it. Absent `netns`: that of this process. */
+export function createEnforcer(
+  options: Pick<EnforcerOptions, 'nodeName'> & Partial<EnforcerOptions>,
+  netns?: Netns,
+): Enforcer {
+  const events = openNodeEvents(netns);
+  const conntrack = openConntrack(netns);
+  const enforcer = new Enforcer({
+    ...{ events, conntrack, clock: systemClock, log: createLogger('silent'), settings: SETTINGS },
+    connection: options.connection ?? NftablesConnection.open(netns === undefined ? {} : { netns }),
+    ...options,
+  });
+  const close = enforcer.close.bind(enforcer);
+  enforcer.close = async () => {
+    await close();
+    for (const each of [events, conntrack, netns]) each?.close();
+  };
+  return enforcer;
+}
+
 export function openEnforcer(
   at: TestNetns,
   nodeName: string,
   settings: Partial<EnforcerOptions['settings']> = {},
 ): OpenedEnforcer {
+  const enforcer = createEnforcer(
+    { nodeName, settings: { ...SETTINGS, ...settings } },
+    netnses.open(at.path),
+  );
   const netns = netnses.open(at.path);
-  const events = openNodeEvents(netns);
-  const conntrack = openConntrack(netns);
   const reader = NftablesConnection.open({ netns });
-  const enforcer = new Enforcer({
-    nodeName,
-    connection: NftablesConnection.open({ netns }),
-    events,
-    conntrack,
-    clock: systemClock,
-    log: createLogger('silent'),
-    settings: {
-      deniedInside: 'reject',
-      clusterCIDRs: ['10.244.0.0/16', 'fd00:244::/32'].map(parseCidr),
-      logGroup: undefined,
-      ...settings,
-    },
-  });
   return {
     enforcer,
     nftGeneration: () => reader.generation(),
     async close() {
       await enforcer.close();
-      for (const each of [events, conntrack, reader, netns]) each.close();
+      for (const each of [reader, netns]) each.close();
     },
   };
 }

@@ -10,25 +10,40 @@ import type { IPFamily } from '../../src/net/ip.ts';
 import { createNetns, type TestNetns } from './netns.ts';
 import { PodSockets } from './policy-pods.ts';
 
-/** Who can open and answer connections. */
-export interface LabParty {
+/** Somebody with addresses. */
+export interface Place {
   /** `x/a`, `node/n1` or `outside`. */
   readonly name: string;
-  readonly netns: TestNetns;
   readonly ips: Readonly<Record<IPFamily, string>>;
-  /** Its place among the parties. */
+  /** Its number among all. */
   readonly index: number;
 }
 
-export interface LabPod extends LabParty {
+export interface PodPlace extends Place {
   /** Counts from 0. */
   readonly node: number;
 }
 
-export interface LabNode extends LabParty {
+export interface NodePlace extends Place {
   /** Of its object. */
   readonly nodeName: string;
 }
+
+/** What a cluster of objects is about. */
+export interface Places {
+  readonly nodes: readonly NodePlace[];
+  readonly pods: readonly PodPlace[];
+  readonly outside: Place;
+}
+
+/** Who can open and answer connections. */
+export interface LabParty extends Place {
+  readonly netns: TestNetns;
+}
+
+export interface LabPod extends LabParty, PodPlace {}
+
+export interface LabNode extends LabParty, NodePlace {}
 
 export interface PolicyLabOptions {
   /** How many pods each node has, by their keys `namespace/name`. */
@@ -36,7 +51,7 @@ export interface PolicyLabOptions {
   readonly ports: readonly number[];
 }
 
-export interface PolicyLab {
+export interface PolicyLab extends Places {
   readonly nodes: readonly LabNode[];
   readonly pods: readonly LabPod[];
   readonly outside: LabParty;
@@ -53,7 +68,7 @@ const GATEWAY_MAC = '02:ee:00:00:00:01';
 const SYSCTLS = [
   ...['net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1'],
   // Thousands of connections are refused within a second.
-  ...['net.ipv4.icmp_ratelimit=0', 'net.ipv4.icmp_ratemask=0', 'net.ipv6.icmp.ratelimit=0'],
+  ...['net.ipv4.icmp_ratelimit=0', 'net.ipv4.icmp_ratemask=0', 'net.ipv6.icmp.ratemask=0'],
 ];
 
 export async function createPolicyLab({ pods, ports }: PolicyLabOptions): Promise<PolicyLab> {
@@ -97,28 +112,33 @@ function nameParties(
   keys: readonly (readonly string[])[],
   netnsOf: (label: string) => TestNetns,
 ): Parties {
-  const outside = { name: 'outside', netns: netnsOf('out'), ips: OUTSIDE };
+  const { pods, nodes, outside } = placesOf(keys);
+  return {
+    pods: pods.map((pod) => ({ ...pod, netns: netnsOf(pod.name.replace('/', '-')) })),
+    nodes: nodes.map((node) => ({ ...node, netns: netnsOf(node.nodeName) })),
+    outside: { ...outside, netns: netnsOf('out') },
+  };
+}
+
+/** Pods by their keys, for each node, with nothing behind them. */
+export function placesOf(keys: readonly (readonly string[])[]): Places {
+  const pods = keys.flatMap((names, node) =>
+    names.map((name, i) => ({ name, node, ips: podIPs(node, FIRST_POD + i) })),
+  );
   const nodes = keys.map((_, i) => {
     const nodeName = `n${i + 1}`;
     const ips = { 4: `192.0.2.${i + 1}`, 6: `2001:db8::${i + 1}` };
-    return { name: `node/${nodeName}`, nodeName, netns: netnsOf(nodeName), ips };
+    return { name: `node/${nodeName}`, nodeName, ips, index: pods.length + i };
   });
-  const pods = keys.flatMap((names, node) =>
-    names.map((name, i) => {
-      const ips = podIPs(node, FIRST_POD + i);
-      return { name, node, ips, netns: netnsOf(name.replace('/', '-')) };
-    }),
-  );
-  const withIndex = pods.map((pod, index) => ({ ...pod, index }));
   return {
-    pods: withIndex,
-    nodes: nodes.map((node, i) => ({ ...node, index: pods.length + i })),
-    outside: { ...outside, index: pods.length + nodes.length },
+    pods: pods.map((pod, index) => ({ ...pod, index })),
+    nodes,
+    outside: { name: 'outside', ips: OUTSIDE, index: pods.length + nodes.length },
   };
 }
 
 /** Addresses of a pod of a node that counts from 0. */
-export function podIPs(node: number, host: number): { readonly 4: string; readonly 6: string } {
+function podIPs(node: number, host: number): { readonly 4: string; readonly 6: string } {
   return { 4: `10.244.${node + 1}.${host}`, 6: `fd00:244:${node + 1}::${host.toString(16)}` };
 }
 

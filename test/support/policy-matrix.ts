@@ -1,12 +1,12 @@
 /** Who reaches whom, asked with packets and compared with what is expected. */
 import type { IPFamily } from '../../src/net/ip.ts';
 import type { Traffic } from '../../src/policy/ports.ts';
-import type { LabParty, PolicyLab } from './policy-lab.ts';
+import type { Place, PolicyLab } from './policy-lab.ts';
 import type { PacketOutcome } from './policy-pods.ts';
 
 export interface Question extends Traffic {
-  readonly from: LabParty;
-  readonly to: LabParty;
+  readonly from: Place;
+  readonly to: Place;
   readonly family: IPFamily;
   /** Where the packets are sent instead: a Service's address that leads to `to`. */
   readonly via?: { readonly host: string; readonly port: number };
@@ -50,8 +50,8 @@ export async function mismatches(
 
 /** Every party of `from` to every party of `to`. */
 export function matrix(options: {
-  readonly from: readonly LabParty[];
-  readonly to: readonly LabParty[];
+  readonly from: readonly Place[];
+  readonly to: readonly Place[];
   readonly ports: readonly number[];
   readonly protocols: readonly Traffic['protocol'][];
   readonly families?: readonly IPFamily[];

@@ -160,6 +160,8 @@ void tryAll(double ms) {
   for (double left = ms; openCount > 0 && left > 0; left = until - nowMs()) {
     step(push() && left > 1 ? 1 : left);
   }
+  // What came while this program had no turn came in time.
+  step(0);
   for (int i = 0; i < probeCount; i++) {
     if (probes[i]->socket.fd >= 0) finish(probes[i], "silent");
     printf("%s%s", i == 0 ? "" : " ", probes[i]->outcome);
