@@ -18,7 +18,7 @@ NATIVE_SOURCES := $(wildcard native/*.cc native/*.h native/Makefile)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build bundle dist/root demo test test-one test-unit test-netns test-runtime test-uml test-faults test-faults-proxy \
-  test-soak fuzz judge-policy manifests image release test-sanitized verify format golden settings-page reference-pages bench-proxy bench-ipvs bench-cni bench-fabric install clean
+  test-soak fuzz judge-policy manifests image release test-sanitized verify format golden settings-page reference-pages bench-proxy bench-ipvs bench-cni bench-fabric bench-policy install clean
 
 help: ## list the targets
 	@echo 'weft: targets (each sets up what it needs first, and no more)'
@@ -128,6 +128,9 @@ bench-cni: setup dist/root ## ADD and DEL: agent, standalone, reference plugins;
 
 bench-fabric: setup build ## the fabric against ip and bridge: start, events, repairs, pod to pod (QUICK=1: 2 min)
 	@$(NODE) test/bench/fabric.ts $(if $(QUICK),1)
+
+bench-policy: setup build ## policies: start, single changes, packets against conntrack alone, revocation (QUICK=1: 2 min)
+	@$(NODE) test/bench/policy.ts $(if $(QUICK),1 bench-results quick)
 
 bundle: build
 	@$(NODE) scripts/bundle.ts dist
