@@ -3,11 +3,12 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { IPV4 } from '../support/flows/net.ts';
 import { endpointsOf, sliceOf } from '../support/flows/objects.ts';
 import { openIpvsLab } from '../support/ipvs-lab.ts';
-import { createProxyLab, type ProxyLab } from '../support/proxy-lab.ts';
-import { service } from '../support/proxy-objects.ts';
+import { createProxyLab, type ProxyLab, SERVER_PORT } from '../support/proxy-lab.ts';
+import { service, slice } from '../support/proxy-objects.ts';
 import { probe, type RunningProgram, startIn } from '../support/workloads.ts';
 
 const STREAM = new URL('../support/workloads/stream.ts', import.meta.url).pathname;
+const UDP_STREAM = new URL('../support/workloads/udp-stream.ts', import.meta.url).pathname;
 /** A connection that was reset is remembered for 10 s; one that was closed, for two minutes. */
 const WAIT = { timeout: 40_000, interval: 250 };
 
@@ -103,4 +104,27 @@ test('what goes keeps its connections, through a restart, and is gone after them
   expect(weights(moving)).toBe('a 0, b 1');
   for (const each of streams) await endWell(each);
   await expect.poll(() => [weights(moving), ...traces(going)], WAIT).toEqual(['b 1']);
+}, 120_000);
+
+test('a UDP flow of a Service that goes while no agent runs ends with the next start', async () => {
+  const vip = IPV4.vip(3);
+  const port = { name: 'udp', protocol: 'UDP', port: SERVER_PORT } as const;
+  const { mode, close } = await openIpvsLab(lab.node);
+  const first = lab.proxy({ families: [4], openSession: mode.openSession });
+  closing.push(close, () => first.stop());
+  first.apply({ kind: 'service', now: service('dns', vip, { ports: [port] }) });
+  first.apply({
+    kind: 'slice',
+    now: slice({ service: 'dns', endpoints: [IPV4.podA], ports: [port] }),
+  });
+  first.setSynced();
+  await first.sync();
+  const args = [process.execPath, UDP_STREAM, vip, String(SERVER_PORT)];
+  const flow = await startIn(lab.client.path, args, 'ready\n');
+  closing.push(() => flow.end('SIGKILL').then(() => {}));
+  const led = () => lab.node.run('conntrack', '-L', '-p', 'udp', '--reply-src', IPV4.podA);
+  await expect.poll(led, WAIT).toContain(vip);
+  await first.stop();
+  await start({});
+  await expect.poll(led, WAIT).not.toContain(vip);
 }, 120_000);
