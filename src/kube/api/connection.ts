@@ -55,6 +55,17 @@ export function describeRequest(request: ApiRequest): string {
   return `${VERBS[methodOf(request)]} ${request.path}`;
 }
 
+/** Of a request whose connection may have been closed before it arrived there: `isStale`. */
+export function lostRequest(
+  request: ApiRequest,
+  thrown: unknown,
+  isStale: boolean,
+): IoError | BusyError {
+  if (!isStale) return failedRequest(request, thrown);
+  return new StaleConnectionError(`${describeRequest(request)}: connection closed by the server`);
+}
+
+/** Of a request that failed otherwise. */
 export function failedRequest(request: ApiRequest, thrown: unknown): IoError | BusyError {
   if (thrown instanceof BusyError || thrown instanceof IoError) return thrown;
   const message = `${describeRequest(request)}: ${toError(thrown).message}`;

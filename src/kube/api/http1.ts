@@ -7,10 +7,8 @@ import {
   type Answer,
   type ApiRequest,
   type Connection,
-  describeRequest,
-  failedRequest,
+  lostRequest,
   methodOf,
-  StaleConnectionError,
   tooSlow,
 } from './connection.ts';
 
@@ -59,8 +57,7 @@ export class Http1Connection implements Connection {
         cancelTimer();
         const isClosed = ['ECONNRESET', 'EPIPE'].includes(errorCode(error) ?? '');
         const isStale = sent.reusedSocket && isClosed && !signal.aborted;
-        const closed = `${describeRequest(request)}: connection closed by the server`;
-        reject(isStale ? new StaleConnectionError(closed) : failedRequest(request, error));
+        reject(lostRequest(request, error, isStale));
       });
       sent.end(write?.body);
     });

@@ -7,10 +7,9 @@ import {
   type Answer,
   type ApiRequest,
   type Connection,
-  describeRequest,
   failedRequest,
+  lostRequest,
   methodOf,
-  StaleConnectionError,
   tooSlow,
 } from './connection.ts';
 
@@ -72,8 +71,7 @@ export class Http2Connection implements Connection {
       const fail = (thrown: unknown) => {
         cancelTimer();
         const isStale = this.#hasAnswered && !this.isUsable && !request.signal.aborted;
-        const closed = `${describeRequest(request)}: connection closed by the server`;
-        reject(isStale ? new StaleConnectionError(closed) : failedRequest(request, thrown));
+        reject(lostRequest(request, thrown, isStale));
       };
       stream.once('error', fail);
       stream.once('close', () => fail(new Error('connection closed')));

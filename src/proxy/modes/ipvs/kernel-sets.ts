@@ -1,7 +1,6 @@
 import type { IpSetEntry, IpSetHeader, IpSetSpec, IpSets } from '../../../kernel/ipset-types.ts';
 import type { IPFamily } from '../../../net/ip.ts';
 import { IoError } from '../../../util/errors.ts';
-import type { ServiceSets } from './kernel.ts';
 import {
   SET_ROLES,
   type SetEntry,
@@ -12,7 +11,7 @@ import {
 } from './sets.ts';
 
 /** The proxy's sets of one family in the kernel. */
-export class KernelSets implements ServiceSets {
+export class KernelSets {
   readonly #ipSets: IpSets;
   readonly #family: IPFamily;
 
@@ -21,7 +20,7 @@ export class KernelSets implements ServiceSets {
     this.#family = family;
   }
 
-  /** Throws IoError when one of the names is a set of another type. */
+  /** Makes what is missing; the others keep what they hold. Throws IoError for a set of another type. */
   async ensure(): Promise<void> {
     const headers = new Map(this.#ipSets.sets().map((header) => [header.name, header]));
     for (const role of SET_ROLES) {
@@ -48,6 +47,7 @@ export class KernelSets implements ServiceSets {
     await this.#eachSet(entries, async (name, some) => this.#ipSets.delete(name, some));
   }
 
+  /** How many entries each set has; a set that is gone has none. */
   sizes(): ReadonlyMap<SetRoleName, number> {
     const sizes = new Map(this.#ipSets.sets().map(({ name, elements }) => [name, elements]));
     return new Map(SET_ROLES.map((role) => [role, sizes.get(this.#nameOf(role)) ?? 0]));

@@ -2,7 +2,6 @@ import type { Link, Rtnl } from '../../../kernel/types.ts';
 import { addressBits, type IP, type IPFamily, ipFamily, isLoopback } from '../../../net/ip.ts';
 import { errorCode, IoError } from '../../../util/errors.ts';
 import { inTurns } from '../../../util/turns.ts';
-import type { ServiceAddresses } from './kernel.ts';
 
 /** kube-proxy's name for it. */
 export const PORTAL_LINK = 'kube-ipvs0';
@@ -21,7 +20,7 @@ export interface PortalLinkOptions {
  * A link of kind dummy that stays down: an address on it makes packets this node's, and nothing
  * else. Both families share it.
  */
-export class PortalLink implements ServiceAddresses {
+export class PortalLink {
   readonly #options: PortalLinkOptions;
 
   constructor(options: PortalLinkOptions) {
@@ -43,12 +42,13 @@ export class PortalLink implements ServiceAddresses {
     if (index !== undefined) rtnl.deleteLink(index);
   }
 
-  /** Throws as `probe` does. */
+  /** Makes the link when it is missing. Throws as `probe` does. */
   ensure(): void {
     createDummy(this.#options.rtnl, PORTAL_LINK);
     this.#link();
   }
 
+  /** Those of the family. */
   read(): readonly IP[] {
     const { rtnl, family } = this.#options;
     const link = rtnl.link(PORTAL_LINK);
@@ -60,6 +60,7 @@ export class PortalLink implements ServiceAddresses {
       .filter((ip) => ipFamily(ip) === family);
   }
 
+  /** Those of the family on the other links. */
   others(): readonly IP[] {
     const { family, otherAddresses } = this.#options;
     const isUsable = (ip: IP) => ipFamily(ip) === family && !isLoopback(ip) && !isLinkLocal(ip);
