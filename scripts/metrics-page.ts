@@ -70,6 +70,11 @@ function observeFabric(metrics: AgentMetrics): void {
 }
 
 function observePolicy(metrics: AgentMetrics): void {
+  metrics.observePolicy(() => ({
+    ...{ reason: '', policies: { network: 0, cluster: 0 }, localPods: 0, subjects: 0 },
+    ...{ readsAllPods: false, elements: 0, generation: 0, lastCommitMs: 0, repairs: 0 },
+    ...{ waiting: 0, problems: [] },
+  }));
   metrics.observePolicyCounts({
     totals: () => Promise.resolve([]),
     denials: () => ({ told: 0, repeated: 0, suppressed: 0, lost: 0 }),

@@ -17,7 +17,7 @@ key and the old value stays.
 `;
 
 export function settingsPage(): string {
-  const { cni, fabric, kubelet, ...own } = AGENT_SETTINGS;
+  const { cni, fabric, policy, kubelet, ...own } = AGENT_SETTINGS;
   const agentOnly = Object.fromEntries(
     Object.entries(own).filter(([key]) => !(key in OWN_SETTINGS)),
   );
@@ -32,6 +32,7 @@ export function settingsPage(): string {
     section('kubelet', 'Below `kubelet:` in the file of `weft agent`.', { kubelet }),
     section('cni', 'Below `cni:` in the file of `weft agent`.', { cni }),
     section('fabric', 'Below `fabric:` in the file of `weft agent`.', { fabric }),
+    section('policy', 'Below `policy:` in the file of `weft agent`.', { policy }),
     section(
       'KubeProxyConfiguration',
       'The file of `weft proxy`, and below `proxy:` in that of `weft agent`, which has the flag ' +

@@ -2,7 +2,7 @@
 
 /** Pods are those of the Node's podCIDRs; NodePorts are for the Node's own address. */
 const EVERYWHERE = {
-  components: ['cni', 'proxy', 'fabric'],
+  components: ['cni', 'proxy', 'fabric', 'policy'],
   proxy: { detectLocalMode: 'NodeCIDR', nodePortAddresses: ['primary'] },
 } as const;
 

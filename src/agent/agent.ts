@@ -8,6 +8,7 @@ import { LogSink } from '../util/log-sink.ts';
 import { startCni } from './cni-component.ts';
 import type { AgentConfig } from './config/agent-config.ts';
 import type { ConfigSource } from './config/reload.ts';
+import { FOLLOWERS } from './config/source-settings.ts';
 import type { AgentContext, ClusterContext } from './context.ts';
 import { startDebug } from './debug/component.ts';
 import { DescriptorBudget, openFilesLimit } from './descriptors.ts';
@@ -21,6 +22,8 @@ import { createAgentMetrics } from './metrics/metrics.ts';
 import { NO_EVENTS } from './objects/events.ts';
 import { handOverKubeletServer } from './objects/kubelet-server.ts';
 import { openObjectSource } from './objects/open.ts';
+import { startPolicy } from './policy/component.ts';
+import { openPolicyNode } from './policy/node.ts';
 import { Problems } from './problems.ts';
 import { logProcessWarnings } from './process-warnings.ts';
 import { startProxy } from './proxy/component.ts';
@@ -115,23 +118,27 @@ async function startComponents(context: AgentContext): Promise<void> {
     lifecycle.shutdown('--init-only');
     return;
   }
-  const cni = config.components.has('cni') ? startCni(context) : undefined;
+  const policyNode = config.components.has('policy') ? openPolicyNode(context) : undefined;
+  const cni = config.components.has('cni') ? startCni(context, policyNode) : undefined;
   const cluster = await openCluster(context);
   const objects = cluster?.objects;
   const proxy = opened && cluster && startProxy(cluster, opened);
   const isServing = () => proxy === undefined || assessProxyHealth(proxy.health()).isServing;
   const fabric =
     cluster && config.components.has('fabric') ? startFabric(cluster, isServing) : undefined;
-  const parts: RunningParts = { startedAtMs, proxy, cni, fabric, objects };
-  startDebug(context, { proxy, policy: undefined, status: () => agentStatus(context, parts) });
+  const surroundings = { proxyMode: proxy?.choice.mode, bypasses: () => cni?.bypasses() };
+  const policy = cluster && policyNode && startPolicy(cluster, policyNode, surroundings);
+  const parts: RunningParts = { startedAtMs, proxy, cni, fabric, policy, objects };
+  const status = () => agentStatus(context, parts);
+  startDebug(context, { proxy, policy: policy?.view, status });
   objects?.source.start(lifecycle.signal);
-  await startServers(context, { proxy, fabric }, objects?.events ?? NO_EVENTS);
+  await startServers(context, { proxy, fabric, policy }, objects?.events ?? NO_EVENTS);
 }
 
 /** Undefined where no component follows the cluster. */
 async function openCluster(context: AgentContext): Promise<ClusterContext | undefined> {
   const { components } = context.config;
-  if (!components.has('proxy') && !components.has('fabric')) return undefined;
+  if (!FOLLOWERS.some((component) => components.has(component))) return undefined;
   return { ...context, objects: await openObjectSource(context) };
 }
 

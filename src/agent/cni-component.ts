@@ -5,9 +5,11 @@ import { readBootId } from '../cni/machine.ts';
 import { readNetworkConfigs } from '../cni/network-configs.ts';
 import { CniServer } from '../cni/server.ts';
 import { InsideUpkeep } from '../cni/upkeep/inside-upkeep.ts';
+import type { Bypass } from '../cni/upkeep/same-node.ts';
 import { Upkeep } from '../cni/upkeep/upkeep.ts';
 import type { AuditReport } from '../util/audit.ts';
 import type { AgentContext } from './context.ts';
+import type { PolicyNode } from './policy/node.ts';
 import { WEFT_VERSION } from './version.ts';
 
 export interface CniComponent {
@@ -15,26 +17,30 @@ export interface CniComponent {
   audits(): readonly AuditReport[];
   /** What differs inside of pods and is left as it is, in sentences. */
   differing(): readonly string[];
+  /** Ways past the policies; undefined before somebody has looked, and without policies. */
+  bypasses(): readonly Bypass[] | undefined;
 }
 
 /** Serves the CNI shim on `<run directory>/cni.sock`, and takes care of what it has made. */
-export function startCni(context: AgentContext): CniComponent {
+export function startCni(context: AgentContext, policy: PolicyNode | undefined): CniComponent {
   const { config, clock, lifecycle, metrics, descriptors } = context;
   const { runDir: runDirectory } = config;
   const log = context.log.child({ component: 'cni' });
   for (const doubt of configDoubts(readNetworkConfigs(config.cni.confDirectory))) log.warn(doubt);
-  const node = openLocalNode({
+  const local = openLocalNode({
     runDirectory,
     isLongLived: true,
     version: WEFT_VERSION,
     isMasqueradedElsewhere: context.podMasquerade.isFabrics,
   });
+  const node = policy?.join(local) ?? local;
   const server = CniServer.listen({
     path: join(runDirectory, 'cni.sock'),
     node,
     clock,
     log,
     most: descriptors.limits.cni,
+    ...(policy && { waitFor: (env) => policy.admission.waitFor(env) }),
     onServed: metrics.cniRequest,
   });
   lifecycle.onShutdown('cni server', () => server.close());
@@ -57,5 +63,6 @@ export function startCni(context: AgentContext): CniComponent {
   return {
     audits: () => [upkeep.audited, inside.audited].flatMap((report) => report ?? []),
     differing: () => inside.differing(),
+    bypasses: () => upkeep.sameNode.bypasses,
   };
 }

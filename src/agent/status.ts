@@ -10,6 +10,7 @@ import {
 } from './debug/status.ts';
 import type { FabricComponent } from './fabric/component.ts';
 import type { OpenedSource } from './objects/opened-source.ts';
+import type { PolicyComponent } from './policy/component.ts';
 import type { ProxyComponent } from './proxy/component.ts';
 import { WEFT_VERSION } from './version.ts';
 
@@ -19,6 +20,7 @@ export interface RunningParts {
   readonly proxy: ProxyComponent | undefined;
   readonly cni: CniComponent | undefined;
   readonly fabric: FabricComponent | undefined;
+  readonly policy: PolicyComponent | undefined;
   readonly objects: OpenedSource | undefined;
 }
 
@@ -30,11 +32,13 @@ export function agentStatus(context: AgentContext, parts: RunningParts): AgentSt
   const source = parts.objects && sourceStatus(context, parts.objects);
   const cni = parts.cni && cniStatus(context, parts.cni);
   const fabric = parts.fabric?.status();
+  const policy = parts.policy?.status();
   const told = {
     ...(proxy === undefined ? {} : { proxy }),
     ...(source === undefined ? {} : { source }),
     ...(cni === undefined ? {} : { cni }),
     ...(fabric === undefined ? {} : { fabric }),
+    ...(policy === undefined ? {} : { policy }),
   };
   const problems = [
     ...(parts.proxy?.problems() ?? []),

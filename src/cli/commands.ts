@@ -123,7 +123,7 @@ function declareCleanupFlags(parser: Argv): Argv {
   const text = (name: string, describe: string) =>
     parser.option(name, { type: 'string', requiresArg: true, describe });
   parser.usage('weft cleanup [flags]').epilogue(CLEANUP_EPILOGUE);
-  text('component', 'What to take out: cni, proxy or fabric [default: all three]');
+  text('component', 'What to take out: cni, proxy, fabric or policy [default: all four]');
   text('run-dir', 'Where records are [default: $WEFT_RUN_DIR, else /run/weft]');
   text('state-dir', 'Where the last known objects are [default: /var/lib/weft]');
   text('cni-conf-dir', 'Where our network configuration is [default: /etc/cni/net.d]');

@@ -210,7 +210,7 @@ function componentsOf(flags: FlagValues): readonly CleanedComponent[] {
     throw new UsageError('--all is every component: leave out --component');
   const found = CLEANED_COMPONENTS.find((name) => name === component);
   if (found !== undefined) return [found];
-  throw new UsageError(`--component: expected cni, proxy or fabric, found "${component}"`);
+  throw new UsageError(`--component: expected cni, proxy, fabric or policy, found "${component}"`);
 }
 
 function configOfAgent(values: FlagValues, effects: CommandEffects): AgentConfig {

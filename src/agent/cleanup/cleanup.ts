@@ -12,6 +12,7 @@ import {
   type CleanupReport,
   type Leftover,
 } from './leftover.ts';
+import { leftoversOfPolicy } from './policy-leftovers.ts';
 import { leftoversOfProxy } from './proxy-leftovers.ts';
 
 /**
@@ -41,7 +42,7 @@ async function cleanUnlocked(options: CleanupOptions): Promise<CleanupReport> {
   const removed: string[] = [];
   const kept: string[] = [];
   // No side needs anything of another: each is settled alone. What is left empty comes last.
-  const sides = [leftoversOfProxy, leftoversOfFabric, leftoversOfCni];
+  const sides = [leftoversOfProxy, leftoversOfFabric, leftoversOfPolicy, leftoversOfCni];
   for (const find of isWhole ? [...sides, leftoversOfAll] : sides) {
     for (const { text, isNeeded, remove } of find(options)) {
       if (isNeeded && !isForced) kept.push(text);

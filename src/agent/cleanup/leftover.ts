@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
-export const CLEANED_COMPONENTS = ['cni', 'proxy', 'fabric'] as const;
+export const CLEANED_COMPONENTS = ['cni', 'proxy', 'fabric', 'policy'] as const;
 export type CleanedComponent = (typeof CLEANED_COMPONENTS)[number];
 
 export interface CleanupOptions {

@@ -15,6 +15,7 @@ import type { KubeProxyOptions } from './kube-proxy-flags.ts';
 import { type ConfigFile, layered } from './layers.ts';
 import { suggestion } from './nearest.ts';
 import { type OwnSettings, resolveOwnSettings } from './own-settings.ts';
+import { type PolicySettings, resolvePolicySettings } from './policy-settings.ts';
 import { type ProxySettings, resolveProxySettings } from './proxy-settings.ts';
 import { createSchemaCheck } from './schema-check.ts';
 import { fillTable, type ValuesOf } from './setting.ts';
@@ -46,6 +47,7 @@ export interface AgentConfig {
   readonly own: OwnSettings;
   readonly cni: CniSettings;
   readonly fabric: FabricSettings;
+  readonly policy: PolicySettings;
   /** The proxy's configuration by kube-proxy's names. */
   readonly kubeProxy: KubeProxyConfiguration;
   /** For the log, once there is one. */
@@ -83,6 +85,7 @@ interface AgentFile extends Partial<OwnSettings>, SourceFile {
   readonly proxy?: Sparse<KubeProxyConfiguration>;
   readonly cni?: Partial<CniSettings>;
   readonly fabric?: Parameters<typeof resolveFabricSettings>[0];
+  readonly policy?: Parameters<typeof resolvePolicySettings>[0];
 }
 
 // The table is what the type is made of.
@@ -123,6 +126,7 @@ export function resolveAgentConfig(
     own: resolveOwnSettings(flags.own ?? {}, settings, origin),
     cni: { ...DEFAULT_CNI, ...settings.cni },
     fabric: resolveFabricSettings(settings.fabric ?? {}, origin),
+    policy: resolvePolicySettings(settings.policy ?? {}, origin),
     kubeProxy,
     warnings: [],
   };
@@ -154,6 +158,7 @@ export function agentConfigFromKubeProxy(
     own: resolveOwnSettings(own, {}, origin),
     cni: DEFAULT_CNI,
     fabric: resolveFabricSettings({}, origin),
+    policy: resolvePolicySettings({}, origin),
     kubeProxy: config,
     warnings: options.warnings,
   };
@@ -186,9 +191,16 @@ function chooseComponents(
   flag: string | undefined,
   fromFile: readonly Component[] | undefined,
 ): ReadonlySet<Component> {
-  if (flag === undefined) return new Set(fromFile ?? DEFAULT_COMPONENTS);
+  if (flag === undefined) return together(new Set(fromFile ?? DEFAULT_COMPONENTS));
   const words = flag.split(',').map((word) => word.trim());
-  return new Set(words.map((word) => chooseWord('--components', word, COMPONENTS)));
+  return together(new Set(words.map((word) => chooseWord('--components', word, COMPONENTS))));
+}
+
+/** Policies are about pods, which only the CNI of the same agent knows in time. */
+function together(components: ReadonlySet<Component>): ReadonlySet<Component> {
+  if (!components.has('policy') || components.has('cni')) return components;
+  const reason = 'policy needs cni beside it: pods start once their policies hold';
+  throw new ConfigError('components', `components: ${reason}`);
 }
 
 function chooseLogLevel(flag: string | undefined): LogLevel | undefined {

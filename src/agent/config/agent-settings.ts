@@ -2,9 +2,10 @@ import { LOG_LEVELS, type LogLevel } from '../../util/log.ts';
 import { FABRIC_SETTINGS } from './fabric-settings.ts';
 import { lastText, texts } from './flag-text.ts';
 import { OWN_SETTINGS } from './own-settings.ts';
+import { POLICY_SETTINGS } from './policy-settings.ts';
 import { list, optional, schemaOf, text, word } from './setting.ts';
 
-export const COMPONENTS = ['cni', 'proxy', 'fabric'] as const;
+export const COMPONENTS = ['cni', 'proxy', 'fabric', 'policy'] as const;
 export type Component = (typeof COMPONENTS)[number];
 
 /** What `weft agent` reads besides `proxy`, which is a KubeProxyConfiguration. */
@@ -70,6 +71,7 @@ export const AGENT_SETTINGS = {
     }),
   },
   fabric: FABRIC_SETTINGS,
+  policy: POLICY_SETTINGS,
 } as const;
 
 const own = schemaOf(AGENT_SETTINGS, 'agent-config.schema.json');

@@ -1,9 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { AgentConfig } from './agent-config.ts';
 import type { KeyPath } from './document.ts';
-import { FABRIC_SETTINGS, type FabricSettings } from './fabric-settings.ts';
+import { FABRIC_SETTINGS } from './fabric-settings.ts';
 import type { KubeProxyConfiguration } from './kube-proxy-config.ts';
 import { KUBE_PROXY_SETTINGS } from './kube-proxy-settings.ts';
+import { POLICY_SETTINGS } from './policy-settings.ts';
 import { resolveProxySettings } from './proxy-settings.ts';
 import { type SettingTable, settingAt } from './setting.ts';
 
@@ -33,6 +34,14 @@ const FIXED_SETTINGS = [
   ['cni', 'cni'],
 ] as const;
 
+type SectionKey = 'fabric' | 'policy';
+
+/** Sections whose rows say what a running agent takes over. */
+const SECTIONS: readonly { readonly key: SectionKey; readonly table: SettingTable }[] = [
+  { key: 'fabric', table: FABRIC_SETTINGS },
+  { key: 'policy', table: POLICY_SETTINGS },
+];
+
 /**
  * What a changed file means for a running agent: fields that can change under it are taken over,
  * the others stay as they are. Throws ConfigError when the mixture is not valid.
@@ -40,24 +49,19 @@ const FIXED_SETTINGS = [
 export function planReload(running: AgentConfig, wanted: AgentConfig): ReloadPlan {
   const paths = differences(running.kubeProxy, wanted.kubeProxy, []);
   const live = paths.filter((path) => isLive(KUBE_PROXY_SETTINGS, path));
-  const ofFabric = differences(running.fabric, wanted.fabric, []);
-  const liveOfFabric = ofFabric.filter((path) => isLive(FABRIC_SETTINGS, path));
+  const sections = SECTIONS.map(({ key, table }) => planSection(running, wanted, key, table));
   const kubeProxy = live.reduce(
     // Copying a leaf between two trees of one type keeps the type.
     (tree, path) => copyLeaf(tree, wanted.kubeProxy, path) as KubeProxyConfiguration,
     running.kubeProxy,
   );
-  const fabric = liveOfFabric.reduce(
-    (tree, path) => copyLeaf(tree, wanted.fabric, path) as FabricSettings,
-    running.fabric,
-  );
   const isLevelNew = running.logLevel !== wanted.logLevel;
-  const named = [...live.map(nameOf), ...liveOfFabric.map(nameOfFabric)];
+  const named = [...live.map(nameOf), ...sections.flatMap(({ applied }) => applied)];
   return {
     config: {
       ...running,
+      ...Object.assign({}, ...sections.map(({ changed }) => changed)),
       kubeProxy,
-      fabric,
       logLevel: wanted.logLevel,
       proxy: resolveProxySettings(kubeProxy, (path) => path.join('.')),
     },
@@ -67,7 +71,7 @@ export function planReload(running: AgentConfig, wanted: AgentConfig): ReloadPla
         ([name]) => name,
       ),
       ...differences(running.own, wanted.own, []).map(nameOf),
-      ...ofFabric.filter((path) => !liveOfFabric.includes(path)).map(nameOfFabric),
+      ...sections.flatMap(({ kept }) => kept),
       ...paths.filter((path) => !live.includes(path)).map(nameOf),
     ],
   };
@@ -81,8 +85,26 @@ function nameOf(path: KeyPath): string {
   return path.join('.');
 }
 
-function nameOfFabric(path: KeyPath): string {
-  return nameOf(['fabric', ...path]);
+/** Of one section: what is taken over, and its value with that. */
+function planSection(
+  running: AgentConfig,
+  wanted: AgentConfig,
+  key: SectionKey,
+  table: SettingTable,
+): Pick<ReloadPlan, 'applied' | 'kept'> & { readonly changed: Partial<AgentConfig> } {
+  const paths = differences(running[key], wanted[key], []);
+  const live = paths.filter((path) => isLive(table, path));
+  const value = live.reduce<unknown>(
+    (tree, path) => copyLeaf(tree, wanted[key], path),
+    running[key],
+  );
+  const names = (some: readonly KeyPath[]) => some.map((path) => nameOf([key, ...path]));
+  return {
+    // Copying a leaf between two trees of one type keeps the type.
+    changed: { [key]: value } as Partial<AgentConfig>,
+    applied: names(live),
+    kept: names(paths.filter((path) => !live.includes(path))),
+  };
 }
 
 function isLogging(name: string): boolean {

@@ -1,5 +1,5 @@
 import { ConfigError } from '../../util/errors.ts';
-import { AGENT_SETTINGS } from './agent-settings.ts';
+import { AGENT_SETTINGS, type Component } from './agent-settings.ts';
 import type { Origin } from './document.ts';
 import { fillTable, type ValuesOf } from './setting.ts';
 
@@ -47,6 +47,9 @@ export interface SourceInput {
   readonly origin: Origin;
 }
 
+/** Components that follow what the cluster says. */
+export const FOLLOWERS: readonly Component[] = ['proxy', 'fabric', 'policy'];
+
 /** The source that is configured, or that a pod has without a word. Throws ConfigError. */
 export function chooseSource(input: SourceInput): ObjectSourceSettings {
   const { flags, file, components, surroundings } = input;
@@ -67,7 +70,7 @@ export function chooseSource(input: SourceInput): ObjectSourceSettings {
     const kubelet = fillTable(AGENT_SETTINGS.kubelet, file.kubelet ?? {}) as KubeletSettings;
     return { kind: 'apiServer', kubeconfig: configured, servers, kubelet };
   }
-  if (!components.has('proxy') && !components.has('fabric')) return { kind: 'none' };
+  if (!FOLLOWERS.some((component) => components.has(component))) return { kind: 'none' };
   throw new ConfigError(
     'kubeconfig',
     'no source of Services and Nodes: give --kubeconfig FILE or --manifests DIR, run inside a ' +

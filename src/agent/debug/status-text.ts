@@ -7,6 +7,7 @@ import type {
   AuditStatus,
   FabricStatus,
   FamilyStatus,
+  PolicyStatus,
   ProxyStatus,
   SourceStatus,
 } from './status.ts';
@@ -28,7 +29,7 @@ const COLUMN = 8;
 /** One screen about a running agent. */
 export function statusText(status: AgentStatus, options: TextOptions): string {
   const { good, bad } = paintsOf(options);
-  const { now, isHealthy, problems, proxy, source, cni, fabric } = status;
+  const { now, isHealthy, problems, proxy, source, cni, fabric, policy } = status;
   const state = isHealthy ? good('healthy') : bad('not healthy');
   const up = ageText(status.startedAt, now);
   const memory = `${Math.round(status.residentBytes / 1024 / 1024)} MiB of memory`;
@@ -42,6 +43,7 @@ export function statusText(status: AgentStatus, options: TextOptions): string {
     ...(proxy === undefined ? [] : part('proxy', proxyLines(proxy, now))),
     ...(source === undefined ? [] : part('source', sourceLines(source, now))),
     ...(fabric === undefined ? [] : part('fabric', fabricLines(fabric, now))),
+    ...(policy === undefined ? [] : part('policy', policyLines(policy))),
     ...(cni === undefined ? [] : part('cni', [...cniLines(cni), ...auditLines(cni.audit, now)])),
   ]);
 }
@@ -147,6 +149,22 @@ function fabricLines(fabric: FabricStatus, now: string): readonly string[] {
     ...pathLines(fabric.paths),
     `${counted(entries, 'entry', 'entries')} in the kernel${right}${settled}`,
     ...fabric.notices.map((notice) => plain(`note: ${notice}`)),
+  ];
+}
+
+function policyLines(policy: PolicyStatus): readonly string[] {
+  const { policies, localPods, subjects, readsAllPods, elements, repairs, waiting } = policy;
+  const kinds = [
+    counted(policies.network, 'NetworkPolicy', 'NetworkPolicies'),
+    counted(policies.cluster, 'ClusterNetworkPolicy', 'ClusterNetworkPolicies'),
+  ];
+  const right = repairs === 0 ? '' : `, put right ${counted(repairs, 'time')}`;
+  const peers = readsAllPods ? 'pods of all nodes are followed' : 'pods of this node are followed';
+  const awaited = waiting === 0 ? '' : `; ${counted(waiting, 'pod')} waiting to start`;
+  return [
+    `${policy.isReady ? 'enforced' : 'not ready'}; ${kinds.join(', ')}`,
+    `${counted(subjects, 'address', 'addresses')} of ${counted(localPods, 'pod')} selected; ${peers}${awaited}`,
+    `${counted(elements, 'element')} in the kernel, generation ${policy.generation}${right}`,
   ];
 }
 

@@ -27,6 +27,7 @@ export interface AgentStatus {
   readonly source?: SourceStatus;
   readonly cni?: RunningCniStatus;
   readonly fabric?: FabricStatus;
+  readonly policy?: PolicyStatus;
 }
 
 /** What is on record, and what a running agent finds when it compares the node with that. */
@@ -64,6 +65,29 @@ export interface FabricStatus {
   readonly problems: readonly string[];
   /** Of these nobody has to put anything right. */
   readonly notices: readonly string[];
+}
+
+/** Who may talk to whom. */
+export interface PolicyStatus {
+  /** Policies hold on this node. */
+  readonly isReady: boolean;
+  /** Why not; empty when they do. */
+  readonly reason: string;
+  readonly policies: { readonly network: number; readonly cluster: number };
+  /** Pods of this node on record. */
+  readonly localPods: number;
+  /** Addresses that policies select. */
+  readonly subjects: number;
+  /** Whether pods of other nodes are followed, because some policy is about them. */
+  readonly readsAllPods: boolean;
+  readonly elements: number;
+  readonly generation: number;
+  readonly lastCommitMs?: number;
+  /** How often somebody else's changes of the table were undone. */
+  readonly repairs: number;
+  /** Pods that wait for what decides about them. */
+  readonly waiting: number;
+  readonly problems: readonly string[];
 }
 
 export interface ProxyStatus {
@@ -150,7 +174,8 @@ export function findProblems({
   source,
   cni,
   fabric,
-}: Pick<AgentStatus, 'proxy' | 'source' | 'cni' | 'fabric'>): readonly string[] {
+  policy,
+}: Pick<AgentStatus, 'proxy' | 'source' | 'cni' | 'fabric' | 'policy'>): readonly string[] {
   const restored = source?.resources.filter(({ isRestored }) => isRestored) ?? [];
   return [
     ...(source !== undefined && !source.isSynced ? ['not all objects were read yet'] : []),
@@ -159,6 +184,7 @@ export function findProblems({
       ? ['the API server is not reached: objects of the last run stand in']
       : []),
     ...(fabric === undefined ? [] : fabricProblems(fabric)),
+    ...(policy === undefined ? [] : policyProblems(policy)),
     ...(proxy?.families ?? []).flatMap(familyProblems),
     ...(proxy?.kubeProxyTables ?? []).map(
       (table) => `table ${table} of a kube-proxy is in use too`,
@@ -169,6 +195,11 @@ export function findProblems({
         return `network ${network} has no IPv${family} address left: new pods wait for one`;
       }),
   ];
+}
+
+function policyProblems({ reason, problems }: PolicyStatus): readonly string[] {
+  const why = reason === '' || problems.includes(reason) ? [] : [reason];
+  return [...why, ...problems].map((problem) => `policy: ${problem}`);
 }
 
 /** The reason is often one of the problems, and is told with the pods that wait for it. */

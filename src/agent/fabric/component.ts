@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { openBootGate } from '../../cni/boot-gate.ts';
 import { readBootId } from '../../cni/machine.ts';
 import { openRecords } from '../../cni/upkeep/records.ts';
 import { Fabric } from '../../fabric/fabric.ts';
@@ -123,6 +124,7 @@ function startNodeLife(
   const { manageConflist, conflistName: name } = config.fabric;
   const { confDirectory: directory, ipamDirectory, binDirectory } = config.cni;
   const dataDir = ipamDirectory === DEFAULT_CNI.ipamDirectory ? {} : { dataDir: ipamDirectory };
+  const hasPolicies = config.components.has('policy');
   const { client } = objects;
   const records = openRecords(join(runDirectory, 'attachments'), {
     bootId: readBootId,
@@ -132,7 +134,10 @@ function startNodeLife(
     fabric: parts.readiness,
     isProxyServing: parts.isProxyServing,
     gate: { component: 'fabric', runDirectory, bootId: readBootId },
-    ...(manageConflist ? { conflist: { directory, name, ...dataDir } } : {}),
+    ...(hasPolicies
+      ? { policyGate: openBootGate({ component: 'policy', runDirectory, bootId: readBootId }) }
+      : {}),
+    ...(manageConflist ? { conflist: { directory, name, hasPolicies, ...dataDir } } : {}),
     ...(binDirectory === undefined ? {} : { binDirectory }),
     ...(client === undefined
       ? {}

@@ -12,6 +12,8 @@ export const BRIDGE_NAME = 'weft0';
 export interface ConflistSettings {
   /** Where host-local keeps addresses; absent: where it does by itself. */
   readonly dataDir?: string;
+  /** Pods start only with their policies. */
+  readonly hasPolicies?: boolean;
 }
 
 /** A runtime takes the highest version that it knows; STATUS is asked from 1.1.0 on. */
@@ -23,11 +25,12 @@ const MARK = /^weft agent, which replaces this file while sha256 is ([0-9a-f]{64
 
 /**
  * One bridge, one range of addresses for each podCIDR, what pods may ask for, and no masquerading: that
- * is the fabric's. Pods wait for the fabric (`fabric`, see src/cni/fabric-gate.ts).
+ * is the fabric's. Pods wait for the fabric (`fabric`, see src/cni/boot-gate.ts), and where an
+ * agent enforces them for their policies.
  */
 export function renderConflist(
   { podCIDRs, mtu }: Pick<FabricFacts, 'podCIDRs' | 'mtu'>,
-  { dataDir }: ConflistSettings = {},
+  { dataDir, hasPolicies = false }: ConflistSettings = {},
 ): string {
   const list = {
     cniVersion: VERSIONS[0],
@@ -37,6 +40,7 @@ export function renderConflist(
       {
         type: 'weft',
         fabric: true,
+        ...(hasPolicies ? { policy: true } : {}),
         bridge: BRIDGE_NAME,
         isDefaultGateway: true,
         hairpinMode: true,

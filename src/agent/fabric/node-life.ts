@@ -4,7 +4,13 @@
  * configuration is put in place, NetworkUnavailable is set to False. Nothing of it is taken back when
  * the agent ends or waits once more: what is in the kernel goes on working.
  */
-import { type BootGatePlace, markReady, noteAwaited, openBootGate } from '../../cni/boot-gate.ts';
+import {
+  type BootGate,
+  type BootGatePlace,
+  markReady,
+  noteAwaited,
+  openBootGate,
+} from '../../cni/boot-gate.ts';
 import type { Clock } from '../../util/clock.ts';
 import { Reminder } from '../../util/complaints.ts';
 import type { Logger } from '../../util/log.ts';
@@ -21,6 +27,8 @@ export interface NodeLifeOptions {
   /** Whether pods reach Services; always, where another proxy sees to that. */
   readonly isProxyServing: () => boolean;
   readonly gate: BootGatePlace;
+  /** What enforcement of policies waits for; absent where nobody enforces them. */
+  readonly policyGate?: BootGate;
   /** Absent: the network configuration is somebody else's. */
   readonly conflist?: ConflistPlace & ConflistSettings;
   /** The runtime's plugin directory; absent: `loopback` is somebody else's. */
@@ -156,7 +164,9 @@ export class NodeLife {
     if (!isReady) return reason;
     // Services that were there once are looked after by the proxy itself.
     this.#hasServed ||= this.#options.isProxyServing();
-    return this.#hasServed ? undefined : SERVICES;
+    if (!this.#hasServed) return SERVICES;
+    const policies = this.#options.policyGate?.awaited();
+    return policies === undefined ? undefined : `policies are not enforced yet: ${policies}`;
   }
 
   #wait(awaited: string): void {

@@ -13,6 +13,7 @@ export type ShownConfig = Pick<
   | 'own'
   | 'cni'
   | 'fabric'
+  | 'policy'
 >;
 
 /**
@@ -22,7 +23,7 @@ export type ShownConfig = Pick<
  */
 export function configzText(config: ShownConfig): string {
   const { kubeProxy, components, nodeName, source, runDir, serviceCIDRs, logLevel } = config;
-  const { own, cni, fabric } = config;
+  const { own, cni, fabric, policy } = config;
   const weft = {
     components: [...components],
     nodeName,
@@ -33,6 +34,7 @@ export function configzText(config: ShownConfig): string {
     ...own,
     cni,
     fabric,
+    policy,
   };
   return JSON.stringify({ 'kubeproxy.config.k8s.io': kubeProxy, weft });
 }

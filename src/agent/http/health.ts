@@ -89,14 +89,11 @@ export function answerHealthz(facts: HealthFacts): ProbeAnswer {
 
 /**
  * `/readyz`: 200 when what pods of this node need is in place: Services as for `/healthz`, whatever
- * becomes of the Node, and the fabric. `whyNoFabric` is empty when there is nothing to wait for.
+ * becomes of the Node, and what `others` wait for, in words with their names.
  */
-export function answerReadyz(facts: HealthFacts, whyNoFabric: string): ProbeAnswer {
+export function answerReadyz(facts: HealthFacts, others: readonly string[]): ProbeAnswer {
   const { isServing } = assessProxyHealth(facts);
-  const awaited = [
-    ...(isServing ? [] : ['Services are not in the kernel']),
-    ...(whyNoFabric === '' ? [] : [`fabric: ${whyNoFabric}`]),
-  ];
+  const awaited = [...(isServing ? [] : ['Services are not in the kernel']), ...others];
   const ready = awaited.length === 0;
   return { status: ready ? 200 : 503, body: JSON.stringify({ ready, awaited }) };
 }

@@ -16,7 +16,7 @@ import { flagzText, type ProcessFacts, statuszText } from './zpages.ts';
  */
 export function healthRoutes(
   facts: () => HealthFacts,
-  whyNoFabric: () => string,
+  othersAwaited: () => readonly string[],
   metrics: Pick<AgentMetrics, 'healthzAnswered' | 'livezAnswered' | 'healthChecks'>,
 ): HttpRoutes {
   const { healthChecks, healthzAnswered, livezAnswered } = metrics;
@@ -28,7 +28,7 @@ export function healthRoutes(
   return new Map([
     ['/healthz', () => counted(answerHealthz(facts()), 'healthz')],
     ['/livez', () => counted(answerLivez(facts()), 'livez')],
-    ['/readyz', () => answered(answerReadyz(facts(), whyNoFabric()))],
+    ['/readyz', () => answered(answerReadyz(facts(), othersAwaited()))],
   ]);
 }
 

@@ -2,6 +2,7 @@ import { errorCode } from '../../util/errors.ts';
 import type { AgentContext } from '../context.ts';
 import type { FabricComponent } from '../fabric/component.ts';
 import { type EventSink, nodeOf } from '../objects/events.ts';
+import type { PolicyComponent } from '../policy/component.ts';
 import type { ProxyComponent } from '../proxy/component.ts';
 import { findKubeProxy, seesNodeProcesses, stopAdvice } from '../proxy/kube-proxy-process.ts';
 import { WEFT_VERSION } from '../version.ts';
@@ -14,6 +15,7 @@ import { healthRoutes, metricsRoutes } from './routes.ts';
 export interface ServedComponents {
   readonly proxy: ProxyComponent | undefined;
   readonly fabric: FabricComponent | undefined;
+  readonly policy: PolicyComponent | undefined;
 }
 
 /**
@@ -22,7 +24,7 @@ export interface ServedComponents {
  */
 export async function startServers(
   context: AgentContext,
-  { proxy, fabric }: ServedComponents,
+  { proxy, fabric, policy }: ServedComponents,
   events: EventSink,
 ): Promise<void> {
   const { config, log, clock, lifecycle, descriptors, problems } = context;
@@ -32,7 +34,7 @@ export async function startServers(
       name: 'health',
       most: descriptors.limits.health,
       address: healthzBindAddress,
-      routes: routesOfHealth(context, { proxy, fabric }),
+      routes: routesOfHealth(context, { proxy, fabric, policy }),
       reason: 'FailedToStartProxierHealthcheck',
     },
     {
@@ -84,7 +86,7 @@ function explainBindFailure({ cause }: Error): object | undefined {
 
 function routesOfHealth(
   { config, clock, metrics }: AgentContext,
-  { proxy, fabric }: ServedComponents,
+  { proxy, fabric, policy }: ServedComponents,
 ) {
   const withoutProxy = (): HealthFacts => ({
     families: new Map(),
@@ -92,7 +94,12 @@ function routesOfHealth(
     syncPeriodMs: config.proxy.syncPeriodMs,
     nowMs: clock.now(),
   });
-  return healthRoutes(proxy?.health ?? withoutProxy, () => fabric?.whyNotReady() ?? '', metrics);
+  const others = () =>
+    Object.entries({ fabric, policy }).flatMap(([name, component]) => {
+      const reason = component?.whyNotReady() ?? '';
+      return reason === '' ? [] : [`${name}: ${reason}`];
+    });
+  return healthRoutes(proxy?.health ?? withoutProxy, others, metrics);
 }
 
 function routesOfMetrics(

@@ -12,6 +12,7 @@ import type { ProxyMetrics } from '../../proxy/metrics.ts';
 import type { ObservedIptables } from '../../proxy/modes/mode.ts';
 import type { ModeName } from '../../proxy/modes/names.ts';
 import type { ReloadResult } from '../live-config.ts';
+import type { PolicyFigures } from '../policy/status.ts';
 import { type AuditSink, createAuditSink } from './audit.ts';
 import { type CniRequestSink, createCniSink, createUpkeepSink } from './cni.ts';
 import { type ObservedFabric, observeFabric } from './fabric.ts';
@@ -19,6 +20,7 @@ import { MetricFactory } from './factory.ts';
 import { type ForwarderCounts, observeForwarder } from './forwarder.ts';
 import { HealthChecks } from './health-checks.ts';
 import { observeIptables } from './iptables.ts';
+import { createPodWaitSink, observePolicy, type PodWaitSink } from './policy.ts';
 import { type ObservedPolicyCounts, observePolicyCounts } from './policy-counts.ts';
 import { createConntrackMetrics, createProxyMetrics } from './proxy.ts';
 
@@ -77,6 +79,8 @@ export interface AgentMetrics {
   observeFabric(read: () => ObservedFabric): void;
   /** Registers the metrics of what policies allow and deny. */
   observePolicyCounts(observed: ObservedPolicyCounts): void;
+  /** Registers the metrics of policies; `read` is asked at each scrape. */
+  observePolicy(read: () => PolicyFigures): PodWaitSink;
   /** Lines nobody read, asked for at each scrape. */
   observeDroppedLogs(read: () => number): void;
   readonly configReloaded: (result: ReloadResult) => void;
@@ -122,6 +126,10 @@ export function createAgentMetrics(options: AgentMetricsOptions): AgentMetrics {
     observeForwarder: (read) => observeForwarder(metrics, read),
     observeFabric: (read) => observeFabric(metrics, read),
     observePolicyCounts: (observed) => observePolicyCounts(metrics, observed),
+    observePolicy: (read) => {
+      observePolicy(metrics, read);
+      return createPodWaitSink(metrics);
+    },
     apiAnswered: createApiSink(metrics),
     observeDroppedLogs: createLogObserver(metrics),
     configReloaded: createReloadCounter(metrics),

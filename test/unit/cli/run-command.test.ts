@@ -196,7 +196,7 @@ describe('proxy', () => {
   });
 });
 
-const every = ['cni', 'proxy', 'fabric'] as const;
+const every = ['cni', 'proxy', 'fabric', 'policy'] as const;
 test.each<[string, Partial<CleanupOptions>]>([
   ['cleanup', { components: every, isWhole: false, isDryRun: false, isForced: false }],
   ['cleanup --state-dir /state --run-dir /r', { stateDir: '/state', runDir: '/r' }],
@@ -221,7 +221,7 @@ test.each<[string, Partial<CleanupOptions>]>([
 });
 
 test.each([
-  ['cleanup --component dns', '--component: expected cni, proxy or fabric, found "dns"'],
+  ['cleanup --component dns', '--component: expected cni, proxy, fabric or policy, found "dns"'],
   ['cleanup --all --component cni', '--all is every component: leave out --component'],
 ])('%s is a usage error', async (line, message) => {
   const { code, err } = await run(line);

@@ -141,7 +141,7 @@ describe('make manifests', () => {
 describe('what is made', () => {
   test.each(OF_AGENTS)('%s: the agent can read its configuration', (name) => {
     const wanted = {
-      'weft.yaml': ['cni', 'proxy', 'fabric'],
+      'weft.yaml': ['cni', 'proxy', 'fabric', 'policy'],
       'weft-cni-only.yaml': ['cni', 'fabric'],
       'weft-proxy-only.yaml': ['proxy'],
     } as Readonly<Record<string, readonly string[]>>;

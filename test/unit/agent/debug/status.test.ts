@@ -4,6 +4,7 @@ import {
   type FabricStatus,
   type FamilyStatus,
   findProblems,
+  type PolicyStatus,
   type SourceStatus,
 } from '../../../../src/agent/debug/status.ts';
 import { diskStatusText, statusText } from '../../../../src/agent/debug/status-text.ts';
@@ -245,5 +246,29 @@ describe('a fabric that is not ready', () => {
     expect(findProblems({ fabric: { ...fabric, isOpen: false } })).toEqual([
       'fabric: node b: no address',
     ]);
+  });
+});
+
+describe('policies', () => {
+  const policy: PolicyStatus = {
+    ...{ isReady: false, reason: 'proxy mode ipvs', policies: { network: 2, cluster: 1 } },
+    ...{ localPods: 3, subjects: 4, readsAllPods: true, elements: 120, generation: 7 },
+    ...{ lastCommitMs: 2, repairs: 1, waiting: 1, problems: ['Admin x: domainNames'] },
+  };
+
+  test('that do not hold are a problem, once', () => {
+    const want = ['policy: proxy mode ipvs', 'policy: Admin x: domainNames'];
+    expect(findProblems({ policy })).toEqual(want);
+    expect(findProblems({ policy: { ...policy, problems: [policy.reason] } })).toEqual([want[0]]);
+    expect(findProblems({ policy: { ...policy, reason: '', problems: [] } })).toEqual([]);
+  });
+
+  test('have their lines', () => {
+    expect(statusText({ ...STATUS, policy }, NO_COLORS)).toContain(
+      `policy  not ready; 2 NetworkPolicies, 1 ClusterNetworkPolicy
+        4 addresses of 3 pods selected; pods of all nodes are followed; 1 pod waiting to start
+        120 elements in the kernel, generation 7, put right 1 time
+`,
+    );
   });
 });

@@ -55,6 +55,12 @@ describe('the text', () => {
     expect(plugin.ipam.dataDir).toBe('/data');
   });
 
+  test('lets pods wait for their policies where an agent enforces them', () => {
+    const policyOf = (settings: object) =>
+      JSON.parse(renderConflist(facts, settings)).plugins[0].policy;
+    expect([policyOf({ hasPolicies: true }), policyOf({})]).toEqual([true, undefined]);
+  });
+
   test('is known again, also by other white space, and not once it was changed', () => {
     const text = renderConflist(facts);
     expect(ownershipOf(text)).toBe('ours');

@@ -36,6 +36,7 @@ function startLife(
   const order: string[] = [];
   const events: NodeLifeEvent[] = [];
   const proxy = { isServing: true };
+  const policy: { awaited: string | undefined } = { awaited: undefined };
   let tell: (facts: FabricFacts) => void = () => {};
   const bootId = () => change.boot ?? 'boot';
   const gate = { component: 'fabric' as const, runDirectory: join(root, 'run'), bootId };
@@ -47,6 +48,7 @@ function startLife(
     },
     isProxyServing: () => proxy.isServing,
     gate,
+    policyGate: { awaited: () => policy.awaited },
     conflist: { directory: join(root, 'net.d'), name: '10-weft.conflist' },
     condition: {
       ...{ isSet: false, problem: undefined },
@@ -72,7 +74,7 @@ function startLife(
     await step(200);
   };
   const awaited = () => openBootGate(gate).awaited();
-  return { life, clock, order, events, proxy, step, say, awaited };
+  return { life, clock, order, events, proxy, policy, step, say, awaited };
 }
 
 const conflist = () =>
@@ -88,6 +90,17 @@ describe('a node', () => {
     expect(order).toEqual(['condition, conflist true', 'former gateways']);
     expect(life.problems()).toEqual([]);
     expect(life.state()).toMatchObject({ isOpen: true, isConfigured: true });
+  });
+
+  test('whose policies are not enforced yet waits for them', async () => {
+    const { policy, say, step, awaited } = startLife();
+    policy.awaited = 'policies are not read';
+    await say(ready);
+    expect(awaited()).toBe('policies are not enforced yet: policies are not read');
+    expect(conflist()).toBeUndefined();
+    policy.awaited = undefined;
+    await step(200);
+    expect([awaited(), conflist()]).toEqual([undefined, renderConflist(ready)]);
   });
 
   test('without podCIDRs waits: told at the CNI at once, as event soon and again now and then', async () => {

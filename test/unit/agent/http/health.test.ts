@@ -97,13 +97,13 @@ describe('readyz', () => {
   const serving = facts({ IPv4: family(ago(1)) });
 
   test.each([
-    ['Services and fabric', serving, '', 200, []],
-    ['a drained Node is ready for its pods', facts({ IPv4: family(ago(1)) }, false), '', 200, []],
-    ['no rules yet', facts({ IPv4: family() }), '', 503, ['Services are not in the kernel']],
-    ['no podCIDRs yet', serving, 'no podCIDRs', 503, ['fabric: no podCIDRs']],
-    ['neither component', facts({}), '', 200, []],
-  ])('%s', (_, of, whyNoFabric, status, awaited) => {
-    const answer = answerReadyz(of, whyNoFabric);
+    ['Services and fabric', serving, [], 200, []],
+    ['a drained Node is ready for its pods', facts({ IPv4: family(ago(1)) }, false), [], 200, []],
+    ['no rules yet', facts({ IPv4: family() }), [], 503, ['Services are not in the kernel']],
+    ['no podCIDRs yet', serving, ['fabric: no podCIDRs'], 503, ['fabric: no podCIDRs']],
+    ['neither component', facts({}), [], 200, []],
+  ])('%s', (_, of, others, status, awaited) => {
+    const answer = answerReadyz(of, others);
     expect(answer.status).toBe(status);
     expect(JSON.parse(answer.body)).toEqual({ ready: status === 200, awaited });
   });

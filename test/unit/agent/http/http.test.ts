@@ -182,7 +182,7 @@ describe('routes', () => {
     const url = await start({
       routes: healthRoutes(
         () => synced,
-        () => '',
+        () => [],
         metrics,
       ),
     });
@@ -252,7 +252,7 @@ describe('routes', () => {
     const health = await start({
       routes: healthRoutes(
         () => synced,
-        () => '',
+        () => [],
         own,
       ),
     });

@@ -1,0 +1,14 @@
+import type { LocalPod, PolicyChange } from '../../policy/change.ts';
+
+/** What objects, local pods and calls of the CNI are handed to. */
+export interface Enforcement {
+  apply(change: PolicyChange): void;
+  /** Every kind was read: what is in the kernel may be replaced by what is known. */
+  setSynced(): void;
+  /** Brings what was told so far into the kernel. Throws WeftError. */
+  commit(): void;
+  /** Whether some policy may select a pod of this namespace. */
+  concerns(namespace: string): boolean;
+  /** Whether all is known that decides about this pod. */
+  knows(pod: LocalPod): boolean;
+}
