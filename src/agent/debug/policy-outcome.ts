@@ -22,6 +22,8 @@ const PROTOCOLS: Readonly<Record<Protocol, 'TCP' | 'UDP' | 'SCTP'>> = {
   ...{ tcp: 'TCP', udp: 'UDP', sctp: 'SCTP' },
 };
 
+const UNKNOWN = 'the pod there is not known here, and its own node may deny it';
+
 /** Asks the policies about every place that the connection may go to, as it is after DNAT. */
 export function policyOutcomes(
   { packet, verdict }: Explanation,
@@ -33,13 +35,16 @@ export function policyOutcomes(
     const to = parties.at(ip);
     const found = evaluator.verdict({ from, to, family: ipFamily(ip), protocol, port });
     const names = { from: partyName(from, packet.source), to: partyName(to, ip) };
+    // Pods of other nodes are known only while some policy is about them.
+    const isUnknown = verdict.kind === 'dnat' && to.kind === 'address' && found.isAllowed;
+    const text = verdictText(found, { ...names, protocol, port });
     const denier = found.egress.isAllowed ? to : from;
     return {
       ip,
       port,
       name: names.to,
       isAllowed: found.isAllowed,
-      reason: verdictText(found, { ...names, protocol, port }),
+      reason: isUnknown ? `${text}; ${UNKNOWN}` : text,
       ...(!found.isAllowed && denier.kind === 'pod' ? { deniedBy: denier.key } : {}),
     };
   });

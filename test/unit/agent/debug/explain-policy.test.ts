@@ -137,6 +137,20 @@ describe('policies', () => {
     ]);
   });
 
+  test('of an endpoint that is no pod known here nobody can say all', async () => {
+    const sources = start();
+    proxy.apply({ kind: 'slice', now: slice({ service: 'web', endpoints: ['10.9.0.9'] }) });
+    const { policies } = await ask(sources, ['ns/client', 'ns/web', 'http']);
+    expect(policies).toMatchObject([
+      {
+        ...{ name: '10.9.0.9', isAllowed: true },
+        reason:
+          'egress: no policy selects ns/client; ' +
+          'the pod there is not known here, and its own node may deny it',
+      },
+    ]);
+  });
+
   test('are asked where there is no Service', async () => {
     const { policies } = await ask(start(), ['ns/friend', 'ns/web-1', 'web']);
     expect(policies).toMatchObject([{ name: 'ns/web-1', isAllowed: true }]);
