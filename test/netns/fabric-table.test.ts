@@ -360,10 +360,14 @@ describe('the tunnel', () => {
   test.each([
     ['its own node, with the address of a peer', NODES[0], '192.0.2.2'],
     ["a peer, with a stranger's address", NODES[1], '192.0.2.3'],
+    ['its own node over IPv6, with the address of a peer', '2001:db8::1', '2001:db8::2'],
+    ["a peer over IPv6, with a stranger's address", '2001:db8::2', '2001:db8::3'],
+    ['a peer over IPv6, with the address of a pod of it', '2001:db8::2', 'fd00:244:2::10'],
   ])('takes nothing from a pod for %s', async (_, host, source) => {
-    lab.p1.run('ip', 'addr', 'add', `${source}/32`, 'dev', 'lo');
+    const address = `${source}/${source.includes(':') ? 128 : 32}`;
+    lab.p1.run('ip', 'addr', 'add', address, 'dev', 'lo');
     send(lab.p1, source, host, TUNNEL_PORT);
-    lab.p1.run('ip', 'addr', 'del', `${source}/32`, 'dev', 'lo');
+    lab.p1.run('ip', 'addr', 'del', address, 'dev', 'lo');
     await untilDropped({ fromPods: 3n, fromStrangers: 0n, probes: 0n });
   });
 

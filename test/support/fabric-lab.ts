@@ -30,6 +30,8 @@ export interface LabNode {
 }
 
 export interface FabricLab {
+  /** Where all links meet. */
+  readonly router: TestNetns;
   readonly nodes: readonly LabNode[];
   remove(): void;
 }
@@ -49,7 +51,7 @@ export function createFabricLab(links: readonly number[]): FabricLab {
   try {
     const router = makeRouter(make('fab-r'), new Set(links));
     const nodes = links.map((link, i) => makeNode(make, router, link, i + 1));
-    return { nodes, remove: () => removeAll(made) };
+    return { router, nodes, remove: () => removeAll(made) };
   } catch (thrown) {
     removeAll(made);
     throw thrown;
