@@ -138,6 +138,35 @@ describe.runIf(canFilterVlans)('[80] a gateway in the VLAN', () => {
   });
 });
 
+describe.runIf(canFilterVlans)('pods of a VLAN that reach each other through the node', () => {
+  test.each([
+    { name: 'by the network', change: { policy: true } },
+    { name: 'because policies are enforced', change: {} },
+  ])('$name', ({ change }) => {
+    lab.node.policies = { admit: () => undefined, check: () => undefined };
+    for (const tables of ['iptables', 'ip6tables']) {
+      lab.host.attempt('sysctl', ['-qw', `net.bridge.bridge-nf-call-${tables}=0`]);
+    }
+    const [a, b, other] = [lab.pod(), lab.pod(), lab.pod()];
+    // IPv4: the proxies of IPv6 need nf_tables, which a kernel with VLANs may lack.
+    const config = lab.config({ vlan: 100, ...change });
+    lab.add(config, { id: 'a', pod: a });
+    lab.add(config, { id: 'b', pod: b });
+    const elsewhere = { type: 'host-local', dataDir: lab.directory, subnet: '10.23.0.0/24' };
+    const inOther = lab.config({ name: 'other', vlan: 200, ipam: elsewhere, ...change });
+    lab.add(inOther, { id: 'other', pod: other });
+    const proxies = ['br0', 'br0.100', 'br0.200'].map((link) =>
+      lab.host.run('sysctl', '-n', `net/ipv4/conf/${link}/proxy_arp_pvlan`).trim(),
+    );
+    expect(proxies).toEqual(['0', '1', '1']);
+    // One less than what the pod sends: a router has passed it on.
+    for (const address of ['10.22.0.3', '10.23.0.2']) {
+      expect(a.run('ping', '-c1', '-W1', address)).toContain('ttl=63');
+    }
+    expect(() => lab.check(config, { id: 'a', pod: a })).not.toThrow();
+  });
+});
+
 describe.runIf(canFilterVlans)('[136] VLANs on a bridge that is there', () => {
   const addressed = (subnet: string, change: object) => {
     const ipam = { type: 'host-local', dataDir: lab.directory, subnet };

@@ -1,4 +1,5 @@
 /** Pods of one bridge that reach each other through the node, whose forward hook sees every packet. */
+import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { hostVethName } from '../../src/cni/attachment.ts';
 import { BridgeLab } from '../support/bridge-lab.ts';
@@ -132,6 +133,14 @@ describe('pods of one bridge with policy', () => {
     expect([proxies(), ownAddresses()]).toEqual([[], []]);
   });
 
+  test('an ADD that fails later leaves neither', () => {
+    attach('a');
+    const routes = [{ dst: 'fd00:50::/64', gw: 'fd00:99::1' }];
+    const config = policy({ ipam: { ...Object(policy()['ipam']), routes } });
+    expect(lab.failure('ADD', config, { id: 'b', pod: lab.pod() }).msg).toContain('fd00:50::/64');
+    expect([proxies(), ownAddresses()]).toEqual([['fd00:22::2'], ['fd00:22::2']]);
+  });
+
   test('GC takes them away, too', () => {
     attach('a');
     attach('b');
@@ -145,6 +154,20 @@ describe('pods of one bridge with policy', () => {
     attach('b', change);
     expect(ping(a.pod, '10.22.0.3')).toHaveLength(1);
     expect(ping(a.pod, 'fd00:22::3')).toHaveLength(1);
+  });
+
+  test('host ports of a pod serve the pods beside it', async () => {
+    const a = attach('a');
+    const b = lab.pod();
+    const portMappings = [{ hostPort: 8080, containerPort: 80, protocol: 'tcp' }];
+    lab.add(policy({ type: 'weft', runtimeConfig: { portMappings } }), { id: 'b', pod: b });
+    const server = `require('node:http').createServer((_, r) => r.end('here')).listen(80, '::', () => console.log(1))`;
+    const child = b.start(process.execPath, ['-e', server]);
+    await once(child.stdout!, 'data');
+    for (const address of ['10.22.0.1', '[fd00:22::1]']) {
+      const script = `fetch('http://${address}:8080').then((r) => r.text()).then(console.log)`;
+      expect(a.pod.attempt(process.execPath, ['-e', script], 5_000).stdout).toBe('here\n');
+    }
   });
 
   test('a pod reaches itself and others by an address that is translated', () => {

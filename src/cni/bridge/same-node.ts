@@ -42,12 +42,17 @@ export function routesSameNode(
     return false;
   const bridge = host.link(name);
   if (bridge === undefined) return true;
-  const answers = [`net/ipv4/conf/${name}/proxy_arp_pvlan`, `net/ipv6/conf/${name}/proxy_ndp`];
-  if (answers.some((path) => kernel.sysctls.read(undefined, path) === '1')) return true;
-  return host
-    .links()
+  const links = host.links();
+  const gateways = links.filter((link) => link.name === name || link.name.startsWith(`${name}.`));
+  if (gateways.some((link) => answersForOthers(link.name, kernel))) return true;
+  return links
     .filter(({ master }) => master === bridge.index)
     .every(({ kind, port }) => kind === 'veth' && port?.isolated !== true);
+}
+
+function answersForOthers(link: string, { sysctls }: CniNode['kernel']): boolean {
+  const paths = [`net/ipv4/conf/${link}/proxy_arp_pvlan`, `net/ipv6/conf/${link}/proxy_ndp`];
+  return paths.some((path) => sysctls.read(undefined, path) === '1');
 }
 
 /** The link that has the gateway's addresses. */

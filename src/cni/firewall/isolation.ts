@@ -7,7 +7,8 @@
  *     same-bridge  bridge . the same bridge   its pods reach each other
  *     bridges      bridge                     none of these reaches another of these
  *
- * Between pods on one bridge only packets that br_netfilter shows to the node are seen, there as here.
+ * Between pods on one bridge only packets that pass the node are seen: those that br_netfilter shows, there as here,
+ * and those of pods that reach each other through the node (`policy`, see ../bridge/same-node.ts).
  */
 import { ifnameBytes } from '../../nftables/bytes.ts';
 import { type HealingConnection, healTable, type WantedTable } from '../../nftables/heal-table.ts';

@@ -1,6 +1,6 @@
 import type { LinkEvent } from '../../kernel/link-monitor.ts';
 import type { NodeEvents, Watch } from '../../kernel/node-events.ts';
-import type { Link } from '../../kernel/types.ts';
+import type { Link, ProxyNeighbour } from '../../kernel/types.ts';
 import type { IPFamily } from '../../net/ip.ts';
 import type { Clock } from '../../util/clock.ts';
 import type { Logger } from '../../util/log.ts';
@@ -92,16 +92,15 @@ export class SameNodeUpkeep {
     const records = await this.#living();
     const isEnforced = node.policies !== undefined;
     const wanted = records.filter(({ plan }) => isEnforced || plan?.sameNode !== undefined);
-    if (wanted.length > 0) {
-      const facts = this.#facts(wanted);
-      const repairs = await routeSameNode(node, conversionsOf(wanted, facts), facts);
-      for (const repair of repairs) onRepair(repair);
-    }
-    // As it is now, whatever was done.
-    const facts = this.#facts(records);
-    this.#removeOrphans(facts);
-    this.#remember(await this.#living(), facts);
-    this.#note(isEnforced ? findBypasses(records, facts) : undefined);
+    const before = this.#facts(wanted);
+    const repairs = await routeSameNode(node, conversionsOf(wanted, before), before);
+    for (const repair of repairs) onRepair(repair);
+    const isChanged = repairs.length > 0;
+    const now = isChanged ? await this.#living() : records;
+    const facts = isChanged ? this.#facts(now) : before;
+    this.#removeOrphans(now, facts);
+    this.#remember(now, facts);
+    this.#note(isEnforced ? findBypasses(now, facts) : undefined);
   }
 
   /** In turns: reading one takes up to 0.15 ms. */
@@ -138,12 +137,11 @@ export class SameNodeUpkeep {
   }
 
   /** Of a DEL that another process made while a pod was converted. */
-  #removeOrphans({ proxies }: SameNodeFacts): void {
+  #removeOrphans(living: readonly AttachmentRecord[], { proxies }: SameNodeFacts): void {
     const { kernel, records } = this.#options.node;
-    const ours = proxies.filter(({ protocol }) => protocol === PROXY_PROTOCOL);
-    if (ours.length === 0) return;
-    const owned = new Set(records.list().flatMap(({ addresses }) => addresses));
-    const orphans = ours.filter(({ address }) => !owned.has(address));
+    const suspects = orphansAmong(proxies, living);
+    // Of pods that come or go at this moment are some; all records are read where it matters.
+    const orphans = suspects.length === 0 ? [] : orphansAmong(suspects, records.list());
     if (orphans.length === 0) return;
     withRtnl(kernel, undefined, (host) => {
       for (const orphan of orphans) host.deleteProxyNeighbour(orphan);
@@ -201,6 +199,16 @@ export class SameNodeUpkeep {
     this.#isolatedPorts.add(index);
     return false;
   }
+}
+
+function orphansAmong(
+  proxies: readonly ProxyNeighbour[],
+  records: readonly AttachmentRecord[],
+): readonly ProxyNeighbour[] {
+  const owned = new Set(records.flatMap(({ addresses }) => addresses));
+  return proxies.filter(({ protocol, address }) => {
+    return protocol === PROXY_PROTOCOL && !owned.has(address);
+  });
 }
 
 function indexesOf(links: readonly Link[]): Set<number> {
