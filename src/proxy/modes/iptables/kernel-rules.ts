@@ -24,25 +24,13 @@ export const MOST_CHAINS = 1_000;
 export type RuleCounts = Readonly<Record<TableName, number>>;
 
 /** The rules of one address family, as a session needs them. */
-export interface ServiceRules {
-  /** Reads them. */
-  observe(): Promise<ObservedRules>;
-  /**
-   * Applies a change, of its chains those whose content differs; tables, and parts of large changes,
-   * are transactions of their own.
-   */
-  apply(change: RulesChange): Promise<void>;
-  /** Content of a chain, by chainKey, as read and written last; undefined when it is not there. */
-  digestOf(key: string): string | undefined;
-  /** Reads the tables; what is not as it was written: chains by chainKey, and jumps. */
-  findDrift(): Promise<readonly string[]>;
-}
+export type ServiceRules = Pick<KernelRules, 'observe' | 'apply' | 'digestOf' | 'findDrift'>;
 
 /**
  * The rules of one address family in the kernel. It outlives sessions and remembers what was written
  * last, so that it can tell when somebody else has changed it.
  */
-export class KernelRules implements ServiceRules {
+export class KernelRules {
   readonly programs: IptablesPrograms;
   readonly #isOwn: IsOwnChain;
   readonly #book = new ChainBook();
@@ -55,6 +43,7 @@ export class KernelRules implements ServiceRules {
     this.#isOwn = isOwn;
   }
 
+  /** Reads them. */
   async observe(): Promise<ObservedRules> {
     return this.#inTurn(async () => {
       const observed = await this.#read();
@@ -63,6 +52,10 @@ export class KernelRules implements ServiceRules {
     });
   }
 
+  /**
+   * Applies a change, of its chains those whose content differs; tables, and parts of large changes,
+   * are transactions of their own.
+   */
   async apply(wanted: RulesChange): Promise<void> {
     await this.#inTurn(async () => {
       const change = { ...wanted, chains: await this.#book.differing(wanted.chains ?? []) };
@@ -71,11 +64,12 @@ export class KernelRules implements ServiceRules {
     });
   }
 
+  /** Content of a chain, by chainKey, as read and written last; undefined when it is not there. */
   digestOf(key: string): string | undefined {
     return this.#book.digestOf(key);
   }
 
-  /** What is not as it was written: `nat KUBE-SERVICES`, or `nat OUTPUT -j KUBE-SERVICES`. */
+  /** Reads the tables; what is not as it was written: `nat KUBE-SERVICES`, or `nat OUTPUT -j KUBE-SERVICES`. */
   async findDrift(): Promise<readonly string[]> {
     return this.#inTurn(async () => {
       return this.#book.isEmpty ? [] : this.#book.driftIn(await this.#read());

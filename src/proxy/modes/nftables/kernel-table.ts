@@ -1,6 +1,7 @@
 import { TableApplier } from '../../../nftables/applier.ts';
 import type { NftablesConnection } from '../../../nftables/connection.ts';
 import { listElements } from '../../../nftables/element-listing.ts';
+import type { Chain, Element, NamedSet } from '../../../nftables/model.ts';
 import type { OpenTable } from './table.ts';
 
 /**
@@ -13,17 +14,11 @@ export function kernelTables(
 ): OpenTable {
   return (definition) => {
     const connection = connect();
-    const applier = new TableApplier(connection, definition);
-    return {
-      observe: () => applier.observe(),
-      wake: () => applier.wake(),
-      apply: (change) => applier.apply(change),
-      replace: (content) => applier.replace(content),
-      prepare: (content) => applier.prepare(content),
-      hook: () => applier.hook(),
-      list: (set, onPart) => listElements(options, definition.table, set, onPart),
-      damaged: (chains) => connection.damagedChains(definition.table, chains),
+    return Object.assign(new TableApplier(connection, definition), {
+      list: (set: NamedSet, onPart: (elements: readonly Element[]) => void) =>
+        listElements(options, definition.table, set, onPart),
+      damaged: (chains: readonly Chain[]) => connection.damagedChains(definition.table, chains),
       close: () => connection.close(),
-    };
+    });
   };
 }
