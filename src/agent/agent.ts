@@ -1,5 +1,7 @@
 import { writeFileSync } from 'node:fs';
+import { readBootId } from '../cni/machine.ts';
 import { openNodeEvents } from '../kernel/node-events.ts';
+import { openRtnl } from '../kernel/rtnl.ts';
 import { wire } from '../netlink/wire.ts';
 import { systemClock } from '../util/clock.ts';
 import { toError, WeftError } from '../util/errors.ts';
@@ -33,6 +35,7 @@ import { trimProgramPages } from './resident-memory.ts';
 import { ensureRunDir, lockRunDir } from './run-dir.ts';
 import { agentStatus, type RunningParts } from './status.ts';
 import { openSupervisor } from './supervisor.ts';
+import { recordSysctls, sysctlsOfAgent } from './sysctl-record.ts';
 import { WEFT_VERSION } from './version.ts';
 
 /**
@@ -108,6 +111,8 @@ function followFile({ live, clock, log, lifecycle, metrics }: AgentContext, sour
 async function startComponents(context: AgentContext): Promise<void> {
   const { config, lifecycle, live } = context;
   const startedAtMs = context.clock.now();
+  rememberSysctls(context.config, context.log);
+  live.follow((changed) => rememberSysctls(changed, context.log));
   // Before anything of the node is changed: what it cannot do ends the start.
   const opened = config.components.has('proxy') ? await openProxy(context) : undefined;
   if (opened !== undefined) {
@@ -140,6 +145,20 @@ async function openCluster(context: AgentContext): Promise<ClusterContext | unde
   const { components } = context.config;
   if (!FOLLOWERS.some((component) => components.has(component))) return undefined;
   return { ...context, objects: await openObjectSource(context) };
+}
+
+/** Before the first of them is set; without a record nothing is put back later. */
+function rememberSysctls({ runDir, proxy }: AgentConfig, log: Logger): void {
+  try {
+    const rtnl = openRtnl();
+    try {
+      recordSysctls(runDir, readBootId(), sysctlsOfAgent(proxy, rtnl.links()));
+    } finally {
+      rtnl.close();
+    }
+  } catch (thrown) {
+    log.warn({ reason: toError(thrown).message }, 'sysctls not recorded');
+  }
 }
 
 /** What needs more privileges than serving does. */

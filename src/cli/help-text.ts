@@ -104,7 +104,7 @@ directory made them, the network configuration that an agent wrote, its files in
 the last known objects, the routes and the tunnel to other nodes, and prints each thing it removed. What
 living pods need stays, with their names: host ports, masquerade, checks of senders, ways to other nodes;
 so do Services where no other proxy has rules. Other programs' rules are not touched, and neither are
-pods' links and addresses: they go with the runtime's DEL. Stop the agent before: beside one it is
+pods' links and addresses (with --all sysctls get the values from before): they go with the runtime's DEL. Stop the agent before: beside one it is
 refused, because the agent would put everything back; --dry-run says so.`;
 
 export const POLICY_LIST_EPILOGUE = `Lists the policies that the agent of this node enforces, in the order in which they decide: Admin by

@@ -185,7 +185,12 @@ async function runCleanup(
   { cleanup, print, runDir }: CommandEffects,
 ): Promise<void> {
   const isDryRun = flags['dry-run'] === true;
-  const { refusal, removed, kept } = await cleanup({
+  const {
+    refusal,
+    removed,
+    kept,
+    left = [],
+  } = await cleanup({
     runDir: lastText(flags['run-dir']) ?? runDir,
     stateDir: lastText(flags['state-dir']) ?? DEFAULT_STATE_DIR,
     confDirectory: lastText(flags['cni-conf-dir']) ?? DEFAULT_CNI.confDirectory,
@@ -199,6 +204,7 @@ async function runCleanup(
   }
   for (const what of removed) print(`${isDryRun ? 'would remove' : 'removed'} ${what}\n`);
   for (const what of kept) print(`${isDryRun ? 'would keep' : 'kept'} ${what}\n`);
+  for (const what of left) print(`${isDryRun ? 'would leave' : 'left'} ${what}\n`);
   if (kept.length > 0) print('what is kept is in use; --force removes it all the same\n');
   if (removed.length + kept.length === 0) print('nothing of weft is left on this node\n');
 }

@@ -14,6 +14,7 @@ import {
 } from './leftover.ts';
 import { leftoversOfPolicy } from './policy-leftovers.ts';
 import { leftoversOfProxy } from './proxy-leftovers.ts';
+import { leftoverSysctls } from './sysctl-leftovers.ts';
 
 /**
  * Removes what weft left in the kernel and in its directories, and names each. What a living pod needs
@@ -41,27 +42,33 @@ async function cleanUnlocked(options: CleanupOptions): Promise<CleanupReport> {
   const { components, isWhole, isDryRun, isForced, runDir } = options;
   const removed: string[] = [];
   const kept: string[] = [];
+  const left: string[] = [];
   // No side needs anything of another: each is settled alone. What is left empty comes last.
   const sides = [leftoversOfProxy, leftoversOfFabric, leftoversOfPolicy, leftoversOfCni];
-  for (const find of isWhole ? [...sides, leftoversOfAll] : sides) {
-    for (const { text, isNeeded, remove } of find(options)) {
-      if (isNeeded && !isForced) kept.push(text);
+  const whole = [leftoversOfAll, leftoverSysctls, emptyDirectories];
+  for (const find of isWhole ? [...sides, ...whole] : sides) {
+    // Forwarding is for the pods that are left.
+    if (find === leftoverSysctls && kept.length > 0) continue;
+    for (const { text, isNeeded, usedBy, remove } of find(options)) {
+      if (usedBy !== undefined) left.push(`${text}: ${usedBy} needs it`);
+      else if (isNeeded && !isForced) kept.push(text);
       else if (isDryRun || (await remove())) removed.push(text);
     }
   }
   const isAll = components.length === CLEANED_COMPONENTS.length && kept.length === 0;
   if (isAll && !isDryRun) rmSync(join(runDir, 'agent.lock'), { force: true });
-  return { removed, kept };
+  return { removed, kept, left };
 }
 
-/** The bridge without pods, and directories that nothing is in. */
-function leftoversOfAll({ runDir, stateDir }: CleanupOptions): readonly Leftover[] {
+/** The bridge without pods, and the store of its addresses. */
+function leftoversOfAll(): readonly Leftover[] {
   const store = join(DEFAULT_CNI.ipamDirectory, NETWORK_NAME);
-  return [
-    ...bridgeLeftovers(),
-    ...emptyStore(store),
-    ...[stateDir, runDir].flatMap(emptyDirectory),
-  ];
+  return [...bridgeLeftovers(), ...emptyStore(store)];
+}
+
+/** Directories that nothing is in. */
+function emptyDirectories({ runDir, stateDir }: CleanupOptions): readonly Leftover[] {
+  return [stateDir, runDir].flatMap(emptyDirectory);
 }
 
 /** Addresses of pods keep the store; its lock and where it went on counting do not. */

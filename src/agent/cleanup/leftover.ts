@@ -26,6 +26,8 @@ export interface CleanupReport {
   readonly removed: readonly string[];
   /** With whom it is for. */
   readonly kept: readonly string[];
+  /** What other programs rely on by now. */
+  readonly left?: readonly string[];
 }
 
 /** Something that weft left on the node. */
@@ -33,6 +35,8 @@ export interface Leftover {
   readonly text: string;
   /** Somebody needs it. */
   readonly isNeeded: boolean;
+  /** Another program relies on it: it stays, forced or not, and is no reason to come again. */
+  readonly usedBy?: string;
   /** False when it was not there any more. */
   readonly remove: () => boolean | Promise<boolean>;
 }

@@ -7,6 +7,7 @@ import { supportedFamilies } from '../proxy/open-mode.ts';
 import { removeRules } from '../proxy/remove-rules.ts';
 import { readRulesRecord } from '../proxy/rules-record.ts';
 import { takeOverKernel } from '../proxy/take-over-kernel.ts';
+import { SYSCTL_RECORD } from '../sysctl-record.ts';
 import { CNI_ENTRIES, isCniTable } from './cni-leftovers.ts';
 import { type CleanupOptions, filesIn, type Leftover } from './leftover.ts';
 
@@ -24,6 +25,8 @@ const IPTABLES_TABLES: readonly Table[] = [
   { family: 'ip6', name: 'nat' },
 ];
 const IPTABLES_CHAIN = 'KUBE-SERVICES';
+/** In the run directory, for as long as any component is there. */
+const OF_NO_SIDE: readonly string[] = ['agent.lock', SYSCTL_RECORD];
 
 /** Begins the names of the files in the state directory, finished ones and those of a killed writer. */
 const STATE_FILE_PREFIX = 'last-known-objects.';
@@ -51,7 +54,7 @@ export function leftoversOfProxy(options: CleanupOptions): readonly Leftover[] {
   return [
     ...rules,
     ...filesIn(stateDir, (entry) => entry.startsWith(STATE_FILE_PREFIX)),
-    ...filesIn(runDir, (entry) => entry !== 'agent.lock' && !CNI_ENTRIES.includes(entry)),
+    ...filesIn(runDir, (entry) => !OF_NO_SIDE.includes(entry) && !CNI_ENTRIES.includes(entry)),
   ];
 }
 
@@ -61,6 +64,11 @@ function rulesOf(kind: RulesKind, kinds: readonly RulesKind[]): readonly Leftove
     isNeeded: !isServedByOthers(kinds),
     remove: () => removeRules(kind, family),
   }));
+}
+
+/** To be asked once our own rules are gone. */
+export function isOtherProxyThere(): boolean {
+  return isServedByOthers([]);
 }
 
 /**

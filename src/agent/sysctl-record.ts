@@ -1,0 +1,100 @@
+/**
+ * What sysctls of the node were before an agent of this boot changed them, so that they can be put back.
+ * In the run directory, which lives as long as the boot, as they do.
+ */
+import { writeFileSync } from 'node:fs';
+import { cpus, release } from 'node:os';
+import { join } from 'node:path';
+import { sysctls } from '../kernel/sysctls.ts';
+import type { Link } from '../kernel/types.ts';
+import { ipvsSysctls } from '../proxy/modes/ipvs/sysctls.ts';
+import { readIfReadable, readIfThere, replaceFile } from '../util/files.ts';
+import { parseJson } from '../util/json.ts';
+import type { ProxySettings } from './config/proxy-settings.ts';
+import { planConntrackSysctls } from './proxy/conntrack-sysctls.ts';
+
+/** Reads and writes sysctls by their path below /proc/sys, and other files by theirs. */
+export interface SysctlAccess {
+  /** Undefined when the kernel does not have it. */
+  read(path: string): string | undefined;
+  write(path: string, value: string): void;
+}
+
+export interface RecordedSysctl {
+  readonly path: string;
+  readonly before: string;
+  /** What an agent sets it to. */
+  readonly ours: string;
+}
+
+interface SysctlFile {
+  readonly bootId: string;
+  readonly values: readonly RecordedSysctl[];
+}
+
+export const SYSCTL_RECORD = 'sysctls.json';
+/** Links may come and go; the others are a dozen. */
+const MOST_VALUES = 128;
+
+export const FORWARDING_SYSCTLS: readonly string[] = [
+  'net/ipv4/ip_forward',
+  'net/ipv6/conf/all/forwarding',
+];
+
+/** Everything of the node that an agent may set, and to what. Those of links that it makes go with them. */
+export function sysctlsOfAgent(
+  { conntrack, ipvs }: Pick<ProxySettings, 'conntrack' | 'ipvs'>,
+  links: readonly Pick<Link, 'name' | 'master'>[],
+): ReadonlyMap<string, string> {
+  const { isStrictARP } = ipvs;
+  return new Map([
+    ...FORWARDING_SYSCTLS.map((path) => [path, '1'] as const),
+    ['net/ipv4/conf/all/route_localnet', '1'],
+    ...ipvsSysctls({ release: release(), isStrictARP }).map(
+      ({ path, value }) => [path, value] as const,
+    ),
+    ...planConntrackSysctls(conntrack, cpus().length).map(
+      ({ name, value }) => [name, String(value)] as const,
+    ),
+    // A router takes advertisements only with 2: see src/fabric/forwarding.ts.
+    ...links
+      .filter(({ master }) => master === undefined)
+      .map(({ name }) => [`net/ipv6/conf/${name}/accept_ra`, '2'] as const),
+  ]);
+}
+
+/** To be called before anything is set. What is known of this boot stays as it was first seen. Throws IoError. */
+export function recordSysctls(
+  runDir: string,
+  bootId: string,
+  wanted: ReadonlyMap<string, string>,
+  access: SysctlAccess = nodeSysctls,
+): void {
+  const known = new Map(readSysctlRecord(runDir, bootId).map((each) => [each.path, each]));
+  for (const [path, ours] of wanted) {
+    const before = known.get(path)?.before ?? access.read(path);
+    if (before === undefined) continue;
+    if (known.has(path) || known.size < MOST_VALUES) known.set(path, { path, before, ours });
+  }
+  const file: SysctlFile = { bootId, values: [...known.values()] };
+  replaceFile(join(runDir, SYSCTL_RECORD), `${JSON.stringify(file)}\n`);
+}
+
+/** None of another boot, or of a file that is not whole. */
+export function readSysctlRecord(runDir: string, bootId: string): readonly RecordedSysctl[] {
+  const text = readIfReadable(join(runDir, SYSCTL_RECORD));
+  const file = text === undefined ? undefined : parseJson(text);
+  if (typeof file !== 'object' || file === null) return [];
+  // Only this code, as root, writes the file, and it writes it whole.
+  const { bootId: ofBoot, values } = file as SysctlFile;
+  return ofBoot === bootId && Array.isArray(values) ? values : [];
+}
+
+export const nodeSysctls: SysctlAccess = {
+  read: (path) =>
+    path.startsWith('/') ? readIfThere(path)?.trimEnd() : sysctls.read(undefined, path),
+  write: (path, value) => {
+    if (path.startsWith('/')) writeFileSync(path, value);
+    else sysctls.write(undefined, path, value);
+  },
+};
