@@ -59,6 +59,11 @@ export class Claims {
     for (const ip of claim?.ips ?? []) this.#claim(owner, ip);
   }
 
+  /** What the owner is one of. */
+  held(owner: string): PartyClass | undefined {
+    return this.#held.get(owner)?.of;
+  }
+
   classOf(ip: IP): PartyClass | undefined {
     const owners = this.#owners.get(ip);
     const owner = owners?.find((each) => each.startsWith(LOCAL)) ?? owners?.at(-1);

@@ -1,9 +1,7 @@
 /** What the table is to hold, kept in line with what is told: one fact changes little. Pure. */
 
 import type { Cidr } from '../net/cidr.ts';
-import { type IP, ipFamily } from '../net/ip.ts';
-import { ipBytes } from '../nftables/bytes.ts';
-import { joined, rangesOf } from './blocks.ts';
+import type { IP } from '../net/ip.ts';
 import type { PolicyChange } from './change.ts';
 import { Claims, LOCAL, type PartyClass } from './claims.ts';
 import { ContentBook } from './content.ts';
@@ -11,6 +9,7 @@ import type { PolicyObjects } from './evaluator.ts';
 import { namespaceOf, PolicyFacts, type Touched } from './facts.ts';
 import { Identities } from './identities.ts';
 import { IdBook } from './ids.ts';
+import { Inside } from './inside.ts';
 import { nodeParty, type PartyObjects, type PodParty, podParty } from './parties.ts';
 import type { ActivePeer, Identity, PolicySet } from './policy-set.ts';
 import { PolicySets, type SetChanges } from './policy-sets.ts';
@@ -18,7 +17,6 @@ import { covers } from './role.ts';
 import { Rows } from './rows.ts';
 import { Selections } from './selections.ts';
 import { Subjects } from './subjects.ts';
-import { FAMILIES, SETS } from './table/sets.ts';
 
 export interface ModelOptions {
   readonly nodeName: string;
@@ -36,6 +34,7 @@ export class PolicyModel {
   readonly #sets: PolicySets;
   readonly #claims: Claims;
   readonly #identities: Identities;
+  readonly #inside: Inside | undefined;
   #isNarrowed = false;
 
   constructor(options: ModelOptions) {
@@ -53,7 +52,8 @@ export class PolicyModel {
     );
     this.#sets = new PolicySets(ids, (old, made) => this.#onReplace(old, made));
     this.subjects = new Subjects(this.book, this.#sets, narrow);
-    this.#fillInside();
+    const { inside } = options;
+    this.#inside = inside && new Inside(this.book, inside);
   }
 
   apply(change: PolicyChange): void {
@@ -75,7 +75,7 @@ export class PolicyModel {
     this.#setPolicies(touched);
     for (const key of touched.locals) this.#setSubject(key);
     this.#settleSets(this.#sets.takeChanges());
-    if (touched.nodes.size + touched.locals.size > 0) this.#fillInside();
+    this.#inside?.settle();
     return this.#isNarrowed;
   }
 
@@ -114,6 +114,7 @@ export class PolicyModel {
     const party = node && nodeParty(node);
     const isOwnNode = name === this.#options.nodeName;
     this.#claims.set(`node ${name}`, party && { party, isOwnNode, ips: party.ips });
+    this.#inside?.set(`node ${name}`, party?.ips ?? []);
   }
 
   /** Whoever has a policy that has changed, or may have one now, is asked for anew. */
@@ -137,15 +138,17 @@ export class PolicyModel {
 
   #setSubject(key: string): void {
     const known = this.facts.locals.get(key);
+    this.#inside?.set(LOCAL + key, known?.local.ips ?? []);
     if (known === undefined) {
       this.subjects.remove(key);
       return;
     }
     const { pod, local } = known;
     const namespace = namespaceOf(key);
-    const party = pod && this.#localParty(pod, local.ips);
+    const of = this.#claims.held(LOCAL + key);
+    const party = of?.party.kind === 'pod' ? of.party : pod && this.#localParty(pod, local.ips);
     const unknown = this.selections.concerns(namespace) ? 'closed' : [];
-    const selection = party === undefined ? unknown : this.selections.selecting(party);
+    const selection = party === undefined ? unknown : this.selections.selecting(party, of ?? party);
     this.subjects.set(key, { namespace, ips: local.ips, party }, selection);
   }
 
@@ -175,12 +178,12 @@ export class PolicyModel {
     for (const identity of identities.dropped) {
       for (const set of [...identity.sets]) this.rows.removeIdentity(set, identity);
     }
-    for (const set of created) this.rows.addSet(set, this.#candidates(set));
+    for (const set of created) this.rows.addSet(set, new Set(this.#candidates(set)));
     for (const identity of identities.created) {
       const isForAll = identity.isOwnNode || identity.ports.length > 0;
       const users = identity.peers.flatMap((peer) => [...peer.users]);
       for (const set of isForAll ? this.#sets : new Set(users)) {
-        this.rows.addIdentity(set, identity);
+        if (!created.has(set)) this.rows.addIdentity(set, identity);
       }
     }
   }
@@ -239,26 +242,6 @@ export class PolicyModel {
   #namespaceLabels(key: string) {
     const namespace = key.includes('/') ? namespaceOf(key) : key;
     return this.facts.namespaces.get(namespace)?.metadata.labels ?? {};
-  }
-
-  #fillInside(): void {
-    const { inside } = this.#options;
-    if (inside === undefined) return;
-    const ips = [...this.subjects.addresses()];
-    for (const node of this.facts.nodes.values()) ips.push(...nodeParty(node).ips);
-    for (const family of FAMILIES) {
-      const own = ips.filter((ip) => ipFamily(ip) === family).map(ipBytes);
-      const ranges = joined([
-        ...rangesOf(inside, family),
-        ...own.map((bytes) => ({ first: bytes, last: bytes })),
-      ]);
-      this.book.fill(
-        SETS[family].inside.name,
-        ranges.map(({ first, last }) =>
-          first === last ? { key: first } : { key: first, keyEnd: last },
-        ),
-      );
-    }
   }
 }
 

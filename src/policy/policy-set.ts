@@ -69,6 +69,8 @@ export class PolicySet {
   /** Those that isolate the subject. */
   readonly #isolating: readonly string[];
   readonly #roles = new Map<string, Role>();
+  /** By who asks, or by the blocks of a stranger. */
+  readonly #known = new WeakMap<object, Role>();
 
   constructor(
     made: Pick<PolicySet, 'id' | 'text' | 'direction' | 'policies' | 'ports'>,
@@ -102,10 +104,19 @@ export class PolicySet {
 
   /** For an address that nobody is known to have. */
   strangerRole({ blocks }: Pick<Identity, 'blocks'>): Role {
-    return blocks.length === 0 ? this.defaultRole : this.roleOf({ ...NOBODY, peers: blocks });
+    if (blocks.length === 0) return this.defaultRole;
+    const known = this.#known.get(blocks) ?? this.#roleOf({ ...NOBODY, peers: blocks });
+    this.#known.set(blocks, known);
+    return known;
   }
 
-  roleOf({ peers, ports, isOwnNode }: Stranger): Role {
+  roleOf(asker: Stranger): Role {
+    const known = this.#known.get(asker) ?? this.#roleOf(asker);
+    this.#known.set(asker, known);
+    return known;
+  }
+
+  #roleOf({ peers, ports, isOwnNode }: Stranger): Role {
     if (isOwnNode) return ALWAYS;
     const relevant = peers.filter((peer) => this.peers.has(peer));
     const named = this.direction === 'egress' ? ports.filter((p) => this.names.has(p.name)) : [];

@@ -3,7 +3,14 @@ import type { Direction, NamedPort } from '../kube/policy/types.ts';
 import type { CompiledPolicy } from './compiled.ts';
 import type { IdBook } from './ids.ts';
 import type { RulePeer } from './peers.ts';
-import { type ActivePeer, activePeer, namesIn, PolicySet, setText } from './policy-set.ts';
+import {
+  type ActivePeer,
+  activePeer,
+  namesIn,
+  PolicySet,
+  portsText,
+  setText,
+} from './policy-set.ts';
 
 /** What has changed since it was taken last. */
 export interface SetChanges {
@@ -19,6 +26,8 @@ export class PolicySets {
   readonly #peers = new Map<string, ActivePeer>();
   /** With a policy that is another one now; by text. */
   readonly #stale = new Map<string, PolicySet>();
+  /** What was obtained for the same policies; it may be given up meanwhile. */
+  #obtained = new WeakMap<object, Map<string, PolicySet>>();
   #created = new Set<PolicySet>();
   #dropped = new Set<PolicySet>();
   #peersCreated = new Set<ActivePeer>();
@@ -39,8 +48,22 @@ export class PolicySets {
     return this.#peers.values();
   }
 
-  /** Undefined for no policies; `ports` are the subject's. */
+  /** `ports` are the subject's. */
   obtain(
+    direction: Direction,
+    policies: readonly CompiledPolicy[],
+    ports: readonly NamedPort[],
+  ): PolicySet {
+    const key = direction + portsText(ports);
+    const known = this.#obtained.get(policies)?.get(key);
+    if (known !== undefined && this.#sets.get(known.text) === known) return known;
+    const set = this.#obtain(direction, policies, ports);
+    const obtained = this.#obtained.get(policies) ?? new Map<string, PolicySet>();
+    this.#obtained.set(policies, obtained.set(key, set));
+    return set;
+  }
+
+  #obtain(
     direction: Direction,
     policies: readonly CompiledPolicy[],
     ports: readonly NamedPort[],

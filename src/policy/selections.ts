@@ -8,6 +8,9 @@ import { namesIn } from './policy-set.ts';
 export class Selections {
   readonly #byNamespace = new Map<string, Map<string, CompiledPolicy>>();
   #cluster: readonly CompiledPolicy[] = [];
+  /** By what has the same labels, until a policy changes. */
+  #selected = new WeakMap<object, readonly CompiledPolicy[]>();
+  #needsAllPods: boolean | undefined;
 
   get count(): number {
     let count = this.#cluster.length;
@@ -28,6 +31,7 @@ export class Selections {
   }
 
   setNetworkPolicy(key: string, policy: NetworkPolicy | undefined): void {
+    this.#forget();
     const namespace = namespaceOf(key);
     const policies = this.#byNamespace.get(namespace) ?? new Map<string, CompiledPolicy>();
     if (policy === undefined) policies.delete(key);
@@ -37,11 +41,26 @@ export class Selections {
   }
 
   setClusterPolicies(policies: Iterable<ClusterNetworkPolicy>): void {
+    this.#forget();
     this.#cluster = inOrder(policies);
   }
 
-  /** In the order in which they decide; those of a namespace, which have none, by name. */
-  selecting(pod: PodParty): readonly CompiledPolicy[] {
+  /**
+   * In the order in which they decide; those of a namespace, which have none, by name. Pods that are
+   * `alike` are asked about once.
+   */
+  selecting(pod: PodParty, alike: object): readonly CompiledPolicy[] {
+    const known = this.#selected.get(alike) ?? this.#select(pod);
+    this.#selected.set(alike, known);
+    return known;
+  }
+
+  #forget(): void {
+    this.#selected = new WeakMap();
+    this.#needsAllPods = undefined;
+  }
+
+  #select(pod: PodParty): readonly CompiledPolicy[] {
     const own = [...(this.#byNamespace.get(pod.namespace)?.values() ?? [])];
     const selecting = [...this.#cluster, ...own].filter((policy) => policy.isSubject(pod));
     const ofTier = (tier: CompiledPolicy['tier']) =>
@@ -60,7 +79,7 @@ export class Selections {
 
   /** Whether some rule is about pods other than its subject. */
   needsAllPods(): boolean {
-    return [...this.all()].some(
+    this.#needsAllPods ??= [...this.all()].some(
       (policy) =>
         namesIn([policy], 'egress').length > 0 ||
         Object.values(policy.rules).some((rules) =>
@@ -70,5 +89,6 @@ export class Selections {
           ),
         ),
     );
+    return this.#needsAllPods;
   }
 }

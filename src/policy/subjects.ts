@@ -34,6 +34,10 @@ export class Subjects {
   /** A pod is asked more than before. */
   readonly #onNarrow: () => void;
   readonly #known = new Map<string, Known>();
+  readonly #concerned: Record<Direction, WeakMap<object, readonly CompiledPolicy[]>> = {
+    egress: new WeakMap(),
+    ingress: new WeakMap(),
+  };
   /** Whoever came last has the address. */
   readonly #owners = new Map<IP, readonly string[]>();
 
@@ -88,9 +92,16 @@ export class Subjects {
 
   #obtain(direction: Direction, { party }: Subject, selection: Selection): PolicySet | undefined {
     if (selection === 'closed') return this.#sets.obtain(direction, [], []);
-    const policies = concerning(selection, direction);
+    const policies = this.#concerning(selection, direction);
     if (policies.length === 0) return undefined;
     return this.#sets.obtain(direction, policies, party?.ports ?? []);
+  }
+
+  /** The same value for the same selection. */
+  #concerning(selection: readonly CompiledPolicy[], direction: Direction) {
+    const known = this.#concerned[direction].get(selection) ?? concerning(selection, direction);
+    this.#concerned[direction].set(selection, known);
+    return known;
   }
 
   #detach(key: string, before: Known | undefined, now: OwnSets): void {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { PolicyChange } from '../../src/policy/change.ts';
+import { createNetns } from '../support/netns.ts';
 import {
   labFacts,
   type OpenedEnforcer,
@@ -12,6 +13,7 @@ import {
 } from '../support/policy-enforcer.ts';
 import { createPolicyLab, type PolicyLab } from '../support/policy-lab.ts';
 import { matrix, mismatches, type Question } from '../support/policy-matrix.ts';
+import { OWN_NODE, Random, randomChange, randomCluster } from '../support/policy-random.ts';
 
 const GOLDEN = new URL('../golden/policy/table.nft', import.meta.url);
 const PORTS = [80, 81];
@@ -202,4 +204,32 @@ describe('in the kernel', () => {
     const again = (await at(1).counters()).find(({ policy }) => policy === 'y/web');
     expect(again?.denied).toBeGreaterThanOrEqual(counted[0]?.denied ?? 0);
   });
+
+  test('clusters at random: each change commits, and the kernel holds what it is to hold', async () => {
+    let narrowed = 0;
+    for (let seed = 1; seed <= 6; seed++) {
+      const random = new Random(seed);
+      const netns = createNetns('p-random');
+      const node = openEnforcer(netns, OWN_NODE);
+      const { enforcer } = node;
+      try {
+        for (const change of randomCluster(random)) enforcer.apply(change);
+        enforcer.setSynced();
+        enforcer.commit();
+        for (let i = 0; i < 60; i++) {
+          const before = enforcer.report.generation ?? 0;
+          for (const change of randomChange(random)) enforcer.apply(change);
+          enforcer.commit();
+          if ((enforcer.report.generation ?? 0) > before) narrowed++;
+          const [part] = i % 10 === 9 ? enforcer.auditedParts() : [];
+          if (part !== undefined) expect(await part.look(), `seed ${seed}, change ${i}`).toBe(0);
+        }
+        expect(enforcer.report).toMatchObject({ repairs: 0, error: undefined });
+      } finally {
+        await node.close();
+        netns.remove();
+      }
+    }
+    expect(narrowed).toBeGreaterThan(20);
+  }, 60_000);
 });

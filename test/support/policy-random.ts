@@ -14,6 +14,7 @@ import type {
   Pod,
 } from '../../src/kube/policy/types.ts';
 import type { Node, Protocol } from '../../src/kube/types.ts';
+import { cidrOf } from '../../src/net/cidr.ts';
 import { parseIP } from '../../src/net/ip.ts';
 import type { PolicyChange } from '../../src/policy/change.ts';
 
@@ -201,9 +202,18 @@ function randomPeer(random: Random): NetworkPolicyPeer {
       return { namespaceSelector: randomSelector(random), podSelector: randomSelector(random) };
     default:
       return {
-        ipBlock: { cidr: random.pick(CIDRS), except: random.some(2, () => random.pick(CIDRS)) },
+        ipBlock: { cidr: randomCidr(random), except: random.some(2, () => randomCidr(random)) },
       };
   }
+}
+
+/** Most overlap with others, and many begin or end where others do. */
+function randomCidr(random: Random): string {
+  if (random.chance(60)) return random.pick(CIDRS);
+  const byte = () => random.below(256);
+  return random.chance(70)
+    ? cidrOf(parseIP(`10.${byte()}.${byte()}.${byte()}`), 8 + random.below(25))
+    : cidrOf(parseIP(`fd00::${byte()}:0:${byte()}`), 8 + random.below(121));
 }
 
 function randomPort(random: Random): NetworkPolicyPort {
@@ -256,7 +266,7 @@ function randomClusterPeer(random: Random): ClusterPeer {
       return { kind: 'nodes', selector: randomSelector(random) };
     case 1:
     case 2:
-      return { kind: 'networks', cidrs: random.some(3, () => random.pick(CIDRS)) };
+      return { kind: 'networks', cidrs: random.some(3, () => randomCidr(random)) };
     case 3:
       return random.chance(30) ? { kind: 'unknown', what: 'x' } : randomPods(random);
     default:
