@@ -9,7 +9,7 @@ import {
   type PolicyLab,
   type PolicyLabOptions,
 } from './policy-lab.ts';
-import { matrix, mismatches, type Question } from './policy-matrix.ts';
+import { matrix, mismatches, type Question, type Refusal } from './policy-matrix.ts';
 import { addServices, type LabServices } from './policy-services.ts';
 
 export interface EnforcedLab extends PolicyLab {
@@ -32,12 +32,17 @@ export interface Wanted {
 
 const PROTOCOLS = ['TCP', 'UDP', 'SCTP', 'ICMP'] as const;
 
-export async function createEnforcedLab(options: PolicyLabOptions): Promise<EnforcedLab> {
+export async function createEnforcedLab(
+  options: PolicyLabOptions & { readonly deniedInside?: Refusal },
+): Promise<EnforcedLab> {
+  const { deniedInside = 'reject' } = options;
   const lab = await createPolicyLab(options);
   const services = await addServices(lab, options.ports);
   const cluster = new EnforcedCluster(
     lab,
-    lab.nodes.map(({ nodeName, netns }) => createEnforcer({ nodeName }, netnses.open(netns.path))),
+    lab.nodes.map(({ nodeName, netns }) =>
+      createEnforcer({ nodeName, settings: { deniedInside } }, netnses.open(netns.path)),
+    ),
   );
   const everything = () =>
     matrix({
@@ -58,7 +63,7 @@ export async function createEnforcedLab(options: PolicyLabOptions): Promise<Enfo
         ...fail.map((text) => [ask(text), false] as const),
       ]);
       const isAllowed = (each: Question) => said.get(each) ?? cluster.isAllowed(each);
-      return mismatches(lab, [...said.keys(), ...everything()], { isAllowed });
+      return mismatches(lab, [...said.keys(), ...everything()], { isAllowed, deniedInside });
     },
     async remove() {
       await cluster.close();

@@ -33,17 +33,23 @@ const SETTINGS: EnforcerOptions['settings'] = {
   logGroup: undefined,
 };
 
+export interface EnforcerChoice {
+  readonly nodeName: string;
+  readonly connection?: NftablesConnection;
+  readonly settings?: Partial<EnforcerOptions['settings']>;
+}
+
 /** With a connection, events and the rest of its own, all closed with it. Absent `netns`: that of this process. */
 export function createEnforcer(
-  options: Pick<EnforcerOptions, 'nodeName'> & Partial<EnforcerOptions>,
+  { nodeName, connection, settings }: EnforcerChoice,
   netns?: Netns,
 ): Enforcer {
   const events = openNodeEvents(netns);
   const conntrack = openConntrack(netns);
   const enforcer = new Enforcer({
-    ...{ events, conntrack, clock: systemClock, log: createLogger('silent'), settings: SETTINGS },
-    connection: options.connection ?? NftablesConnection.open(netns === undefined ? {} : { netns }),
-    ...options,
+    ...{ nodeName, events, conntrack, clock: systemClock, log: createLogger('silent') },
+    connection: connection ?? NftablesConnection.open(netns === undefined ? {} : { netns }),
+    settings: { ...SETTINGS, ...settings },
   });
   const close = enforcer.close.bind(enforcer);
   enforcer.close = async () => {
@@ -58,10 +64,7 @@ export function openEnforcer(
   nodeName: string,
   settings: Partial<EnforcerOptions['settings']> = {},
 ): OpenedEnforcer {
-  const enforcer = createEnforcer(
-    { nodeName, settings: { ...SETTINGS, ...settings } },
-    netnses.open(at.path),
-  );
+  const enforcer = createEnforcer({ nodeName, settings }, netnses.open(at.path));
   const netns = netnses.open(at.path);
   const reader = NftablesConnection.open({ netns });
   return {
