@@ -188,7 +188,7 @@ export class ClusterNode {
   /** Executes the CNI binary as a runtime on this node would. */
   cni(
     verb: string,
-    pod: { readonly name: string; readonly netnsPath: string },
+    pod: { readonly name: string; readonly netnsPath: string; readonly args?: string },
     conf = this.networkConfiguration(),
   ): CniAnswer {
     const startedAt = performance.now();
@@ -204,6 +204,7 @@ export class ClusterNode {
         CNI_NETNS: pod.netnsPath,
         CNI_IFNAME: 'eth0',
         CNI_PATH: join(INSTALL_ROOT, 'opt/cni/bin'),
+        ...(pod.args !== undefined && { CNI_ARGS: pod.args }),
       },
     });
     const elapsedMs = performance.now() - startedAt;
