@@ -4,6 +4,7 @@
  * other's right before and right after their ports are, since what they know may be minutes from being asked again.
  */
 import type { NodeRtnl } from '../../kernel/types.ts';
+import { joinErrors } from '../../util/errors.ts';
 import { Turn } from '../../util/turns.ts';
 import { attachmentLabel } from '../attachment.ts';
 import type { AttachmentRecord } from '../attachment-records.ts';
@@ -15,29 +16,50 @@ import type { NodePlan, SysctlSetting } from '../node-plan.ts';
 import type { Repair } from './repair-model.ts';
 import type { Conversion, SameNodeFacts } from './same-node.ts';
 
+/** What a call has done: pods that now go through the node, and what was wrong with those that did. */
+export interface Routing {
+  readonly converted: readonly Conversion[];
+  readonly repairs: readonly Repair[];
+}
+
 /**
- * Has these pods send through the node; what is so already is left alone. Gives what it did. Others have their
- * turn between ports. Throws on the first failure: what is done stays, and the next call goes on.
+ * Has these pods send through the node; what is so already is left alone. Others have their turn between ports.
+ * Goes on after a port that fails, and throws at the end: the next call does what is left.
  */
 export async function routeSameNode(
   node: UpkeepNode,
   conversions: readonly Conversion[],
   facts: SameNodeFacts,
-): Promise<readonly Repair[]> {
+): Promise<Routing> {
   const repairs: Repair[] = [...answerForPods(node, conversions, facts)];
+  const errors: unknown[] = [];
   const isRouted = ({ port }: Conversion) => port.port?.isolated === true;
   const routed = conversions.filter(isRouted);
   const turn = new Turn();
   for (const conversion of conversions.filter((each) => !isRouted(each))) {
-    isolate(node, conversion, routed);
-    routed.push(conversion);
-    repairs.push({ kind: 'sameNode', what: `port ${conversion.port.name}` });
+    try {
+      isolate(node, conversion, routed);
+      routed.push(conversion);
+      if (!isNew(conversion)) repairs.push(repairOf(`port ${conversion.port.name}`));
+    } catch (thrown) {
+      errors.push(thrown);
+    }
     if (turn.isOver) await turn.next();
   }
-  for (const { record, plan } of conversions) {
-    if (record.plan?.sameNode === undefined) node.records.amend(record.attachment, { plan });
-  }
-  return repairs;
+  const converted = routed.filter(isNew);
+  for (const { record, plan } of converted) node.records.amend(record.attachment, { plan });
+  const error = joinErrors(errors, 'pods were not sent through the node');
+  if (error !== undefined) throw error;
+  return { converted, repairs };
+}
+
+/** Its record does not say yet that it goes through the node. */
+function isNew({ record }: Conversion): boolean {
+  return record.plan?.sameNode === undefined;
+}
+
+function repairOf(what: string): Repair {
+  return { kind: 'sameNode', what };
 }
 
 /** Lets these pods' bridges send from port to port again, without loss; other pods must not need the node for it. */
@@ -78,23 +100,29 @@ function answerForPods(
   const settings = new Map(
     conversions.flatMap(({ plan }) => plan.sameNode?.sysctls ?? []).map((one) => [one.path, one]),
   );
+  const recorded = new Set(
+    conversions
+      .flatMap(({ record }) => record.plan?.sameNode?.sysctls ?? [])
+      .map(({ path }) => path),
+  );
   for (const setting of wrongSettings(node, [...settings.values()])) {
     applySysctls(kernel.sysctls, undefined, [setting]);
-    repairs.push({ kind: 'sameNode', what: setting.path });
+    if (recorded.has(setting.path)) repairs.push(repairOf(setting.path));
   }
   const present = new Set(proxies.map(({ link, address }) => `${link} ${address}`));
   withRtnl(kernel, undefined, (host) => {
-    for (const { plan, gateway, record } of conversions) {
+    for (const conversion of conversions) {
+      const { plan, gateway, record } = conversion;
       const { sameNode } = plan;
       if (sameNode === undefined) continue;
       const missing = sameNode.proxied.filter((one) => !present.has(`${gateway.index} ${one}`));
-      const isNew = record.plan?.sameNode === undefined && sameNode.proxied.length > 0;
-      if ((!isNew && missing.length === 0) || !isStillThere(record, node)) continue;
+      const isWanting = isNew(conversion) ? sameNode.proxied.length > 0 : missing.length > 0;
+      if (!isWanting || !isStillThere(record, node)) continue;
       const label = attachmentLabel(record.attachment);
       withNftables(kernel, (nft) => ignoreOwnQuestions(nft, sameNode, label));
       for (const address of missing) {
         setProxy(host, gateway.index, address);
-        repairs.push({ kind: 'sameNode', what: `${gateway.name} answers for ${address}` });
+        if (!isNew(conversion)) repairs.push(repairOf(`${gateway.name} answers for ${address}`));
       }
     }
   });

@@ -88,14 +88,16 @@ export class SameNodeUpkeep {
   }
 
   async #look(): Promise<void> {
-    const { node, onRepair } = this.#options;
+    const { node, log, onRepair } = this.#options;
     const records = await this.#living();
     const isEnforced = node.policies !== undefined;
     const wanted = records.filter(({ plan }) => isEnforced || plan?.sameNode !== undefined);
     const before = this.#facts(wanted);
-    const repairs = await routeSameNode(node, conversionsOf(wanted, before), before);
+    const { converted, repairs } = await routeSameNode(node, conversionsOf(wanted, before), before);
     for (const repair of repairs) onRepair(repair);
-    const isChanged = repairs.length > 0;
+    if (converted.length > 0)
+      log.info({ pods: converted.length }, 'pods are sent through the node');
+    const isChanged = converted.length + repairs.length > 0;
     const now = isChanged ? await this.#living() : records;
     const facts = isChanged ? this.#facts(now) : before;
     this.#removeOrphans(now, facts);
