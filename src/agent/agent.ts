@@ -25,6 +25,7 @@ import { NO_EVENTS } from './objects/events.ts';
 import { handOverKubeletServer } from './objects/kubelet-server.ts';
 import { openObjectSource } from './objects/open.ts';
 import { startPolicy } from './policy/component.ts';
+import { formerPolicies } from './policy/former.ts';
 import { openPolicyNode } from './policy/node.ts';
 import { Problems } from './problems.ts';
 import { logProcessWarnings } from './process-warnings.ts';
@@ -125,6 +126,7 @@ async function startComponents(context: AgentContext): Promise<void> {
   }
   const policyNode = config.components.has('policy') ? openPolicyNode(context) : undefined;
   const cni = config.components.has('cni') ? startCni(context, policyNode) : undefined;
+  if (cni && !policyNode) context.problems.add(() => formerPolicies());
   const cluster = await openCluster(context);
   const objects = cluster?.objects;
   const proxy = opened && cluster && startProxy(cluster, opened);

@@ -311,6 +311,18 @@ test('without its policy a pod is open again', async () => {
   await until('everybody gets in', () => reaches('free.client', web[0] ?? ''));
 }, 60_000);
 
+test('an agent without the component leaves the rules, and says that nobody keeps them', async () => {
+  await endAgent('SIGTERM');
+  const config = JSON.parse(readFileSync(place('agent.json'), 'utf8'));
+  const components = ['cni', 'proxy', 'fabric'];
+  writeFileSync(place('agent.json'), JSON.stringify({ ...config, components }));
+  startAgent();
+  await until('it says so', () => {
+    return status().problems.join().includes('nobody keeps it up to date');
+  });
+  await until('pods no longer wait for it', () => !('policy' in JSON.parse(conflist()).plugins[0]));
+}, 60_000);
+
 test('cleanup takes the table away', async () => {
   await endAgent('SIGTERM');
   const tables = () => netns.run('nft', 'list', 'tables');
