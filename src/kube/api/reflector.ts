@@ -1,4 +1,5 @@
 import type { Clock } from '../../util/clock.ts';
+import { Reminder } from '../../util/complaints.ts';
 import { toError } from '../../util/errors.ts';
 import type { Logger } from '../../util/log.ts';
 import type { Resource, ResourceKind } from '../resources.ts';
@@ -46,6 +47,8 @@ export interface ReflectorOptions<T extends KubernetesObject> {
   readonly holdMs?: number;
 }
 
+/** The same failure is told of again after this. */
+const SAID_AGAIN_MS = 600_000;
 /** A watch that lived this long shows that the server is well, even if it brought nothing. */
 const HEALTHY_WATCH_MS = 5_000;
 /** A kind that is not served today may be after an upgrade. */
@@ -63,6 +66,9 @@ export class Reflector<T extends KubernetesObject> {
   readonly #counts = { lists: 0, watches: 0, events: 0 };
   readonly #failures: Partial<Record<FailureReason, number>> = {};
   #failing: Failing | undefined;
+  readonly #failureSaid: Reminder;
+  /** Since it was last well. */
+  #hasFailed = false;
   #isWatching = false;
   #usesFieldSelector = true;
   /** Where the next watch starts; undefined when only a list helps. */
@@ -75,6 +81,7 @@ export class Reflector<T extends KubernetesObject> {
       holdMs: options.holdMs ?? 0,
       onUnreadable: () => this.#count('decode'),
     });
+    this.#failureSaid = new Reminder(options.clock, SAID_AGAIN_MS);
     this.#backoff = new Backoff(options.backoff ?? REFLECTOR_BACKOFF, options.random);
   }
 
@@ -92,13 +99,22 @@ export class Reflector<T extends KubernetesObject> {
       const failure = await this.#step(signal);
       if (signal.aborted) return;
       const isLong = this.#options.clock.elapsed() - startedAt >= HEALTHY_WATCH_MS;
-      if (isLong || this.#counts.events > eventsBefore) this.#backoff.reset();
+      if (isLong || this.#counts.events > eventsBefore) this.#noteHealth();
       if (failure !== undefined) await this.#recover(failure, signal);
       else if (this.#isWatching && !isLong && this.#counts.events === eventsBefore) {
         // A server that ends every watch at once must not be asked in a tight loop.
         await this.#sleep(this.#backoff.next(), signal);
       }
     }
+  }
+
+  #noteHealth(): void {
+    this.#backoff.reset();
+    if (!this.#hasFailed || this.#failing !== undefined) return;
+    const { log, resource } = this.#options;
+    this.#hasFailed = false;
+    this.#failureSaid.isDue('');
+    log.info({ kind: resource.kind }, 'the server answers');
   }
 
   /** One list or one watch; gives what went wrong. */
@@ -176,19 +192,23 @@ export class Reflector<T extends KubernetesObject> {
     if (isListNeeded(error)) this.#resourceVersion = undefined;
     const delayMs = this.#delayAfter(error, reason);
     const verb = this.#isWatching ? 'watch' : 'list';
-    const { words, ...rest } = failureWords(error, { verb, resource: fullName(resource) });
-    const facts = { kind: resource.kind, reason, why: words, cure: rest.cure, delayMs };
+    const { words: why, ...rest } = failureWords(error, { verb, resource: fullName(resource) });
+    const facts = { kind: resource.kind, reason, why, cure: rest.cure, delayMs };
+    // A server that is gone for hours is asked all the time, and told of now and then.
+    const isNews = this.#failureSaid.isDue(reason);
     if (this.#isNotServed(reason)) {
-      if (reason === 'missing') log.info(facts, 'kind is not served, going on without it');
-      else log.warn(facts, 'kind may not be read, going on without it');
+      const level = reason === 'missing' ? 'info' : 'warn';
+      const words = reason === 'missing' ? 'is not served' : 'may not be read';
+      log[isNews ? level : 'debug'](facts, `kind ${words}, going on without it`);
       this.replica.markSynced();
     } else {
       // A resume point that grew too old is answered at once: nothing is wrong with the server.
       if (delayMs > 0) {
         const { sinceMs = clock.elapsed() } = this.#failing ?? {};
-        this.#failing = { ...rest, words, sinceMs };
+        this.#failing = { ...rest, words: why, sinceMs };
+        this.#hasFailed = true;
       }
-      log.warn(facts, 'list or watch failed');
+      log[isNews ? 'warn' : 'debug'](facts, 'list or watch failed');
     }
     await this.#sleep(delayMs, signal);
   }

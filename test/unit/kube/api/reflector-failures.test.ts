@@ -82,6 +82,23 @@ describe('back-off', () => {
     expect(log.text()).not.toContain('"stack"');
   });
 
+  test('a server that is gone for long is told of in one line, and that it is back in another', async () => {
+    const { clock } = impatientClock();
+    const { source, log } = await watchServices({ clock });
+    await server.stop();
+    const failures = () => source.counts()[0]?.counts.failures.connection ?? 0;
+    await until(() => failures() > 30);
+    const warnings = () => log.text().match(/"level":"?(warn|40)\b.*list or watch failed/g) ?? [];
+    expect(warnings()).toHaveLength(1);
+    expect(log.text()).not.toContain('the server answers');
+    await server.start();
+    await until(() => server.watchCount === 1, 'the watch');
+    server.put('services', serviceObject('c'));
+    await server.stop();
+    await until(() => log.text().includes('the server answers'));
+    await until(() => warnings().length === 2);
+  });
+
   test('a server that is not there yet is found later', async () => {
     const { source } = await prepare();
     server.resetNext(() => true);
