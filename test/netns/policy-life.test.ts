@@ -238,6 +238,42 @@ test('who is allowed gets in at once, the others do not', async () => {
   expect(reaches('free.client', web[0] ?? '')).toBe(false);
 }, 60_000);
 
+test('people see which policy does it, and to whom', async () => {
+  const say = (...words: readonly string[]) =>
+    netns.run(WEFT_BINARY, ...words, '--run-dir', place('run'));
+  const ask = (...words: readonly string[]) => JSON.parse(say(...words));
+  const reason =
+    'ingress: NetworkPolicy shop/who isolates shop/web and allows no TCP 80 from free/client';
+  putPod('free.client');
+  await until('the client is known', () => say('policy', 'pod', 'free/client'));
+  pods.get('free.client')?.attempt('bash', ['-c', `true >/dev/tcp/${web[0]}/80`]);
+  await until('the denied connection is told', () => {
+    const lines = say('policy', 'denied', '--output', 'json').trim().split('\n');
+    const denied = lines.map((line) => JSON.parse(line)).find(({ port }) => port === 80);
+    if (denied !== undefined) {
+      expect(denied).toMatchObject({
+        from: 'free/client',
+        to: 'shop/web',
+        protocol: 'TCP',
+        reason,
+      });
+    }
+    return denied;
+  });
+  expect(say('policy', 'denied')).toContain('free/client -> shop/web:80/tcp');
+  const { policies } = ask('policy', 'list', '--output', 'json');
+  expect(policies).toMatchObject([{ policy: 'shop/who', podCount: 2, directions: ['ingress'] }]);
+  expect(ask('policy', 'pod', 'web', '--output', 'json')).toMatchObject({
+    ...{ pod: 'shop/web', isLocal: true },
+    ingress: { isolatedBy: ['shop/who'], rules: [{ action: 'Accept' }] },
+  });
+  const question = ['explain', '--from', 'free/client', '--to', 'shop/web:80', '--json'];
+  expect(ask(...question)).toMatchObject({
+    policies: [{ name: 'shop/web', isAllowed: false, deniedBy: 'shop/web', reason }],
+    doubts: [],
+  });
+}, 60_000);
+
 test('an agent that is killed leaves what holds; pods wait for it, DEL does not', async () => {
   putPolicy();
   await endAgent('SIGKILL');

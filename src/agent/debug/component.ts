@@ -109,7 +109,9 @@ async function answerExplain(
     },
     signal,
   );
-  return { ...answer, doubts: proxy.problems() };
+  const whyNot = subjects.policy?.whyNotReady() ?? '';
+  const unenforced = whyNot === '' ? [] : [`policies do not hold on this node: ${whyNot}`];
+  return { ...answer, doubts: [...proxy.problems(), ...unenforced] };
 }
 
 /** By the policies' objects, or where there are none by the records of this node's pods. */

@@ -17,7 +17,7 @@ const VERBS = { Accept: 'allows', Deny: 'denies', Pass: 'passes on' } as const;
 
 /** What `weft policy list` prints; without `isAll` only policies that select a pod of this node. */
 export function policyListText(
-  { policies, podCount }: PolicyListAnswer,
+  { whyNotReady, policies, podCount }: PolicyListAnswer,
   { isAll }: { readonly isAll: boolean },
 ): string {
   const shown = policies.filter((policy) => isAll || isOfThisNode(policy));
@@ -27,10 +27,15 @@ export function policyListText(
     ...table,
     ...(shown.length === 0 ? [`no policy selects any of this node's ${podCount} pods`] : []),
     ...(left === 0 ? [] : [`${left} more of no pod of this node: --all shows them`]),
+    ...(whyNotReady === '' ? [] : noteLines(`policies do not hold on this node: ${whyNotReady}`)),
     ...shown.flatMap(({ policy, problems }) =>
-      problems.flatMap((problem) => wrapped(`${policy}: ${problem}`, { first: '! ', next: '  ' })),
+      problems.flatMap((problem) => noteLines(`${policy}: ${problem}`)),
     ),
   ]);
+}
+
+function noteLines(text: string): readonly string[] {
+  return wrapped(text, { first: '! ', next: '  ' });
 }
 
 function isOfThisNode({ podCount, problems }: ListedPolicy): boolean {

@@ -13,6 +13,8 @@ import type { ToldDenial } from '../policy/denials.ts';
 
 /** What the policy component tells those who ask. */
 export interface PolicyView {
+  /** Why policies do not hold on this node; empty while they do. */
+  readonly whyNotReady: () => string;
   readonly world: () => PolicyWorld;
   readonly counters: () => Promise<readonly PolicyCounter[]>;
   /** Whether a pod, `namespace/name`, is of this node. */
@@ -29,6 +31,8 @@ export interface ListedPolicy extends PolicyOverview {
 
 /** What `weft policy list` prints. */
 export interface PolicyListAnswer {
+  /** Why policies do not hold on this node; empty while they do. */
+  readonly whyNotReady: string;
   /** Pods of this node. */
   readonly podCount: number;
   readonly policies: readonly ListedPolicy[];
@@ -43,6 +47,7 @@ const MOST_PODS_NAMED = 20;
 
 /** All policies, with what they select and did on this node. */
 export async function listPolicies({
+  whyNotReady,
   world,
   isLocal,
   counters,
@@ -58,7 +63,7 @@ export async function listPolicies({
       ({ direction, allowed, denied }) => ({ direction, allowed, denied }),
     ),
   }));
-  return { podCount: own.length, policies };
+  return { whyNotReady: whyNotReady(), podCount: own.length, policies };
 }
 
 /** By `namespace/name`, or by the name alone where no two pods share it. Throws ENOENT. */

@@ -90,6 +90,7 @@ export function startPolicy(
     status: () => policyStatus(figures()),
     whyNotReady: () => life.whyNotReady(),
     view: {
+      whyNotReady: () => life.whyNotReady(),
       world: () => enforcer.world(),
       counters: () => totals.totals(),
       isLocal: (pod) => node.localPods.get(pod) !== undefined,

@@ -45,7 +45,7 @@ async function run(line: string, ...answers: readonly unknown[]) {
 
 describe('policy list', () => {
   test('as text and as JSON', async () => {
-    const answer = { podCount: 3, policies: [] };
+    const answer = { whyNotReady: '', podCount: 3, policies: [] };
     expect((await run('policy list', answer)).out).toMatch(
       /^no policy selects any of this node's 3/,
     );

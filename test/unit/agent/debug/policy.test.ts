@@ -56,6 +56,7 @@ function view(more: Partial<PolicyView> = {}): PolicyView {
     policies: [DB, ELSEWHERE, NAMES],
   });
   return {
+    whyNotReady: () => '',
     world: () => world,
     counters: () => Promise.resolve(COUNTS),
     isLocal: (pod) => ['shop/db', 'shop/cart'].includes(pod),
@@ -101,11 +102,23 @@ describe('policy list', () => {
     expect(text).toBe("no policy selects any of this node's 0 pods\n");
   });
 
+  test('says when policies do not hold, and why', async () => {
+    const whyNotReady = () => 'proxy mode ipvs takes connections to Services around the rules';
+    const text = policyListText(await listPolicies(view({ whyNotReady })), { isAll: false });
+    expect(text).toContain(
+      '! policies do not hold on this node: proxy mode ipvs takes connections to\n' +
+        '  Services around the rules\n',
+    );
+  });
+
   test('names as long as the API allows', async () => {
     const policy = `${'n'.repeat(63)}/${'p'.repeat(253)}`;
     const [first] = (await listPolicies(view())).policies;
     if (first === undefined) throw new Error('no policy');
-    const text = policyListText({ podCount: 1, policies: [{ ...first, policy }] }, { isAll: true });
+    const text = policyListText(
+      { whyNotReady: '', podCount: 1, policies: [{ ...first, policy }] },
+      { isAll: true },
+    );
     const tooLong = text.split('\n').filter((line) => line.length > 80);
     expect(tooLong.map((line) => line.includes(policy))).toEqual([true]);
   });
