@@ -2,7 +2,7 @@
 import type { Labels } from '../kube/policy/types.ts';
 import type { IP } from '../net/ip.ts';
 import type { NodeParty, PodParty } from './parties.ts';
-import type { ActivePeer } from './policy-set.ts';
+import type { ActivePeer, Identity } from './policy-set.ts';
 import { portsText } from './policy-set.ts';
 
 /** Parties with the same labels, ports and namespace: selectors mean all of them or none. */
@@ -14,6 +14,8 @@ export interface PartyClass {
   /** Selectors in use that mean them. */
   readonly peers: Set<ActivePeer>;
   readonly owners: Set<string>;
+  /** What they are by the blocks that contain them, while `peers` are these. */
+  readonly identities: Map<readonly ActivePeer[], Identity>;
 }
 
 /** What somebody has. */
@@ -80,6 +82,7 @@ export class Claims {
 
   /** The class is meant by other selectors than before. */
   touchClass(of: PartyClass): void {
+    of.identities.clear();
     for (const owner of of.owners) {
       for (const ip of this.#held.get(owner)?.ips ?? []) this.touched.add(ip);
     }
@@ -116,6 +119,7 @@ export class Claims {
       isOwnNode,
       peers: new Set<ActivePeer>(),
       owners: new Set<string>(),
+      identities: new Map(),
     };
     this.#classes.set(text, made);
     this.#onClass(made);

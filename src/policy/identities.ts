@@ -13,6 +13,8 @@ interface Used {
   uses: number;
 }
 
+const NO_BLOCKS: readonly ActivePeer[] = [];
+
 type Arranged = readonly ArrangedRange<ActivePeer>[];
 
 export class Identities {
@@ -79,6 +81,7 @@ export class Identities {
       this.#ranges[family] = arrange(owned);
       this.#fillBlocks(family);
     }
+    for (const each of this.#claims.classes()) each.identities.clear();
     for (const ip of this.#claims.addresses()) this.#claims.touched.add(ip);
   }
 
@@ -92,7 +95,7 @@ export class Identities {
     const family = ipFamily(ip);
     const bytes = ipBytes(ip);
     const of = this.#claims.classOf(ip);
-    const blocks = rangeAt(this.#ranges[family], bytes)?.owners ?? [];
+    const blocks = rangeAt(this.#ranges[family], bytes)?.owners ?? NO_BLOCKS;
     const before = this.#byAddress.get(ip);
     const now = of === undefined ? undefined : this.#takeOf(of, blocks);
     if (before === now) {
@@ -117,7 +120,14 @@ export class Identities {
     const ports =
       party.kind === 'pod' ? party.ports.filter(({ name }) => this.#names.has(name)) : [];
     if (of.peers.size === 0 && ports.length === 0 && !isOwnNode) return undefined;
-    return this.#take([...of.peers], blocks, { ports, isOwnNode });
+    const known = this.#used.get(of.identities.get(blocks)?.text ?? '');
+    if (known !== undefined) {
+      known.uses++;
+      return known.identity;
+    }
+    const identity = this.#take([...of.peers], blocks, { ports, isOwnNode });
+    of.identities.set(blocks, identity);
+    return identity;
   }
 
   #take(

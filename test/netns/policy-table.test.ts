@@ -130,6 +130,18 @@ describe('in the kernel', () => {
     rmSync(directory, { recursive: true });
   });
 
+  test('denied packets go to the group that is named, so many a second', async () => {
+    const netns = createNetns('p-log');
+    const node = openEnforcer(netns, 'n1', { logGroup: 9_338 });
+    node.enforcer.setSynced();
+    node.enforcer.commit();
+    const listed = netns.run('nft', 'list', 'chain', 'inet', 'weft-policy', 'denied-egress');
+    expect(listed).toContain('limit rate 20/second burst 50 packets');
+    expect(listed).toContain('log prefix "weft-policy egress" group 9338 snaplen 128');
+    await node.close();
+    netns.remove();
+  });
+
   test('a restart adopts it without a word', async () => {
     tell(WEB);
     const before = list();
