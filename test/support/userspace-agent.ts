@@ -12,6 +12,8 @@ import type { ProxyLab } from './proxy-lab.ts';
 const WEFT = new URL('../../src/cli/weft.ts', import.meta.url).pathname;
 /** Under user-mode Linux it takes its time, and so does each question. */
 const WAIT = { timeout: 60_000, interval: 500 };
+/** Under user-mode Linux reading the program's source alone takes up to 30 s. */
+const CLEANUP_TIMEOUT_MS = 90_000;
 
 export class ModeAgent {
   output = '';
@@ -101,11 +103,13 @@ export class ModeAgent {
   }
 
   cleanup(): string {
-    return this.#lab.node.run(
-      'env',
+    const args = [
       `WEFT_RUN_DIR=${this.#path('run')}`,
       ...[process.execPath, WEFT, 'cleanup', '--force', '--state-dir', this.#path('state')],
-    );
+    ];
+    const { status, stdout, stderr } = this.#lab.node.attempt('env', args, CLEANUP_TIMEOUT_MS);
+    if (status !== 0) throw new Error(`cleanup: exit ${status}: ${stderr}`);
+    return stdout;
   }
 
   async end(): Promise<void> {
