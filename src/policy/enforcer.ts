@@ -18,7 +18,7 @@ import { type PolicyWorld, policyWorld } from './world.ts';
 export interface EnforcerSettings {
   /** What senders inside the cluster get instead of an answer; those outside are dropped always. */
   readonly deniedInside: 'reject' | 'drop';
-  /** Networks that are inside, besides Nodes and pods of this node. */
+  /** Networks that are inside, besides Nodes with their podCIDRs and pods of this node. */
   readonly clusterCIDRs: readonly Cidr[];
   /** NFLOG group that denied packets are handed to, some of them; undefined for none. */
   readonly logGroup: number | undefined;

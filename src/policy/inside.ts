@@ -1,16 +1,13 @@
-import type { Cidr } from '../net/cidr.ts';
-import { containsIP } from '../net/cidr.ts';
-import { type IP, ipFamily } from '../net/ip.ts';
-import { ipBytes } from '../nftables/bytes.ts';
-import { joined, rangesOf } from './blocks.ts';
+import { type Cidr, containsCidr } from '../net/cidr.ts';
+import { rangesOf } from './blocks.ts';
 import type { ContentBook } from './content.ts';
 import { FAMILIES, SETS } from './table/sets.ts';
 
-/** Who is told of a refusal: networks, and addresses outside of them by their owners. */
+/** Who is told of a refusal: networks of the cluster, and those of owners that are outside of them. */
 export class Inside {
   readonly #book: ContentBook;
   readonly #cidrs: readonly Cidr[];
-  readonly #owned = new Map<string, readonly IP[]>();
+  readonly #owned = new Map<string, readonly Cidr[]>();
   #isChanged = true;
 
   constructor(book: ContentBook, cidrs: readonly Cidr[]) {
@@ -19,10 +16,10 @@ export class Inside {
   }
 
   /** Replaces what the owner has. */
-  set(owner: string, ips: readonly IP[]): void {
-    const outside = ips.filter((ip) => !this.#cidrs.some((cidr) => containsIP(cidr, ip)));
+  set(owner: string, networks: readonly Cidr[]): void {
+    const outside = networks.filter((own) => !this.#cidrs.some((cidr) => containsCidr(cidr, own)));
     const before = this.#owned.get(owner) ?? [];
-    if (before.length === outside.length && before.every((ip, i) => ip === outside[i])) return;
+    if (before.length === outside.length && before.every((own, i) => own === outside[i])) return;
     this.#isChanged = true;
     if (outside.length === 0) this.#owned.delete(owner);
     else this.#owned.set(owner, outside);
@@ -31,13 +28,9 @@ export class Inside {
   settle(): void {
     if (!this.#isChanged) return;
     this.#isChanged = false;
-    const ips = [...this.#owned.values()].flat();
+    const networks = [...this.#cidrs, ...[...this.#owned.values()].flat()];
     for (const family of FAMILIES) {
-      const own = ips.filter((ip) => ipFamily(ip) === family).map(ipBytes);
-      const ranges = joined([
-        ...rangesOf(this.#cidrs, family),
-        ...own.map((bytes) => ({ first: bytes, last: bytes })),
-      ]);
+      const ranges = rangesOf(networks, family);
       this.#book.fill(
         SETS[family].inside.name,
         ranges.map(({ first, last }) =>

@@ -1,6 +1,6 @@
 /** What the table is to hold, kept in line with what is told: one fact changes little. Pure. */
 
-import type { Cidr } from '../net/cidr.ts';
+import { type Cidr, hostCidr, parseSloppyCidr } from '../net/cidr.ts';
 import type { IP } from '../net/ip.ts';
 import type { PolicyChange } from './change.ts';
 import { Claims, LOCAL, type PartyClass } from './claims.ts';
@@ -20,7 +20,7 @@ import { Subjects } from './subjects.ts';
 
 export interface ModelOptions {
   readonly nodeName: string;
-  /** Networks whose senders are told of a refusal, with the addresses of Nodes; undefined: nobody is. */
+  /** Networks whose senders are told of a refusal, besides Nodes and pods; undefined: nobody is. */
   readonly inside: readonly Cidr[] | undefined;
 }
 
@@ -114,7 +114,8 @@ export class PolicyModel {
     const party = node && nodeParty(node);
     const isOwnNode = name === this.#options.nodeName;
     this.#claims.set(`node ${name}`, party && { party, isOwnNode, ips: party.ips });
-    this.#inside?.set(`node ${name}`, party?.ips ?? []);
+    const podCIDRs = (node?.spec?.podCIDRs ?? []).flatMap((text) => parseSloppyCidr(text) ?? []);
+    this.#inside?.set(`node ${name}`, [...(party?.ips ?? []).map(hostCidr), ...podCIDRs]);
   }
 
   /** Whoever has a policy that has changed, or may have one now, is asked for anew. */
@@ -138,7 +139,7 @@ export class PolicyModel {
 
   #setSubject(key: string): void {
     const known = this.facts.locals.get(key);
-    this.#inside?.set(LOCAL + key, known?.local.ips ?? []);
+    this.#inside?.set(LOCAL + key, (known?.local.ips ?? []).map(hostCidr));
     if (known === undefined) {
       this.subjects.remove(key);
       return;

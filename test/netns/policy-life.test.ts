@@ -318,7 +318,7 @@ test('no packet reaches a pod that starts, however often one does', async () => 
     const count = pinger('free.client', [next]);
     putPod(pod);
     expect(add(pod)).toContain(next);
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
     expect(await count()).toEqual({ isSent: true, received: 0 });
     expect(pods.get(pod)?.attempt('ping', ['-c1', '-W1', '10.244.1.1']).status).toBe(0);
   }
