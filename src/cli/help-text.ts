@@ -4,6 +4,7 @@ export const ROOT_EPILOGUE = `weft connects the pods of one Kubernetes node. Com
   cni     answers the container runtime: a pod gets its veth, addresses, routes
   proxy   makes Services reachable (nftables or iptables), in kube-proxy's place
   fabric  routes and tunnels to the pods of other nodes
+  policy  who may talk to whom: NetworkPolicy, ClusterNetworkPolicy
 
 Examples:
   weft agent --kubeconfig FILE                   cni and proxy, from an API server
@@ -105,7 +106,8 @@ the last known objects, the routes and the tunnel to other nodes, and prints eac
 living pods need stays, with their names: host ports, masquerade, checks of senders, ways to other nodes;
 so do Services where no other proxy has rules. Other programs' rules are not touched, and neither are
 pods' links and addresses (with --all sysctls get the values from before): they go with the runtime's DEL. Stop the agent before: beside one it is
-refused, because the agent would put everything back; --dry-run says so.`;
+refused, because the agent would put everything back; --dry-run says so. A component that the agent does
+not have is taken out beside it.`;
 
 export const POLICY_LIST_EPILOGUE = `Lists the policies that the agent of this node enforces, in the order in which they decide: Admin by
 priority, NetworkPolicies, Baseline. ALLOWED and DENIED count first packets of connections of pods of

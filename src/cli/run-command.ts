@@ -32,7 +32,7 @@ import {
   runPolicyPod,
 } from './policy-questions.ts';
 import { type QuestionEffects, runDiff, runExplain } from './questions.ts';
-import { runStatus, type StatusEffects } from './status.ts';
+import { runStatus, type StatusEffects, servedComponents } from './status.ts';
 import { UsageError } from './usage.ts';
 
 export interface DropInFlags {
@@ -182,8 +182,10 @@ function runInstall(flags: FlagValues, { dropIn, print }: CommandEffects): void 
 async function runCleanup(
   flags: FlagValues,
   components: readonly CleanedComponent[],
-  { cleanup, print, runDir }: CommandEffects,
+  effects: CommandEffects,
 ): Promise<void> {
+  const { cleanup, print } = effects;
+  const runDir = lastText(flags['run-dir']) ?? effects.runDir;
   const isDryRun = flags['dry-run'] === true;
   const {
     refusal,
@@ -191,7 +193,8 @@ async function runCleanup(
     kept,
     left = [],
   } = await cleanup({
-    runDir: lastText(flags['run-dir']) ?? runDir,
+    runDir,
+    served: await servedComponents(runDir, effects),
     stateDir: lastText(flags['state-dir']) ?? DEFAULT_STATE_DIR,
     confDirectory: lastText(flags['cni-conf-dir']) ?? DEFAULT_CNI.confDirectory,
     components,

@@ -33,6 +33,19 @@ export async function runStatus(flags: FlagValues, effects: StatusEffects): Prom
   return status.isHealthy ? 0 : 1;
 }
 
+/** Components of the agent that runs; undefined where none answers. */
+export async function servedComponents(
+  runDir: string,
+  { askAgent }: QuestionEffects,
+): Promise<readonly string[] | undefined> {
+  try {
+    return ((await askAgent(runDir, { command: 'status' })) as AgentStatus).components;
+  } catch (thrown) {
+    if (thrown instanceof IoError) return undefined;
+    throw thrown;
+  }
+}
+
 /** Throws the failure itself where not even the records can be read: only root may do either. */
 function tellWithoutAgent(
   failure: IoError,

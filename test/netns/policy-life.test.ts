@@ -359,8 +359,9 @@ test('an agent without the component leaves the rules, and says that nobody keep
   await until('pods no longer wait for it', () => !('policy' in JSON.parse(conflist()).plugins[0]));
 }, 60_000);
 
-test('cleanup takes the table away', async () => {
-  await endAgent('SIGTERM');
+test('cleanup takes the table away, beside an agent that does not serve it', async () => {
+  const refused = netns.attempt(WEFT_BINARY, ['cleanup', '--run-dir', place('run')]);
+  expect(refused.stderr).toContain('is using it');
   const tables = () => netns.run('nft', 'list', 'tables');
   expect(tables()).toContain('inet weft-policy');
   const words = ['--component', 'policy', '--run-dir', place('run')];
@@ -369,4 +370,5 @@ test('cleanup takes the table away', async () => {
     'removed table inet weft-policy\n',
     expect.not.stringContaining('weft-policy'),
   ]);
+  await until('nobody speaks of it', () => !status().problems.join().includes('weft-policy'));
 }, 60_000);

@@ -20,12 +20,12 @@ import { leftoverSysctls } from './sysctl-leftovers.ts';
  * Removes what weft left in the kernel and in its directories, and names each. What a living pod needs
  * stays unless it is forced: host ports, masquerade, checks of senders; and Services where no other
  * proxy has rules. Links and address reservations always stay: they are the runtime's to remove, with
- * a DEL. Throws BusyError before anything is touched while an agent runs, because it would put
- * everything back; a dry run says so.
+ * a DEL. Throws BusyError before anything is touched while an agent runs that may put it back; a dry run
+ * says so. Components that this agent does not have are nobody's.
  */
 export async function cleanup(options: CleanupOptions): Promise<CleanupReport> {
   const { runDir, isDryRun } = options;
-  if (!existsSync(runDir)) return cleanUnlocked(options);
+  if (!existsSync(runDir) || isOfNobody(options)) return cleanUnlocked(options);
   if (isDryRun) {
     const refusal = whyLocked(runDir, wire.flock)?.message;
     return { ...(await cleanUnlocked(options)), refusal };
@@ -36,6 +36,10 @@ export async function cleanup(options: CleanupOptions): Promise<CleanupReport> {
   } finally {
     lock.release();
   }
+}
+
+function isOfNobody({ served, components, isWhole }: CleanupOptions): boolean {
+  return served !== undefined && !isWhole && components.every((name) => !served.includes(name));
 }
 
 async function cleanUnlocked(options: CleanupOptions): Promise<CleanupReport> {

@@ -11,6 +11,8 @@ export interface CleanupOptions {
   /** The runtime's network configurations. */
   readonly confDirectory: string;
   readonly components: readonly CleanedComponent[];
+  /** Those of an agent that runs; absent where none answers. */
+  readonly served?: readonly string[] | undefined;
   /** Also what is empty once all else is gone: the bridge, directories. */
   readonly isWhole: boolean;
   /** Only tells what would be done. */

@@ -11,6 +11,6 @@ export function formerPolicies(
   if (!isLeft()) return [];
   return [
     'table inet weft-policy of an agent with the component policy is left, and nobody keeps it up to date: ' +
-      'name the component again, or end this agent and run weft cleanup --component policy',
+      'name the component again, or run weft cleanup --component policy',
   ];
 }

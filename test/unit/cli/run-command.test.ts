@@ -29,7 +29,7 @@ async function run(line: string, overrides: Partial<CommandEffects> = {}): Promi
     runAgent: async (config) => void outcome.configs.push(config),
     cleanup: async () => ({ removed: ['table ip weft-proxy', 'table ip6 weft-proxy'], kept: [] }),
     runDir: '/run/default',
-    askAgent: () => Promise.reject(new Error('no agent')),
+    askAgent: () => Promise.reject(new IoError('no agent')),
     readDiskStatus: () => {
       throw new Error('nothing on record');
     },
@@ -226,6 +226,25 @@ test.each([
 ])('%s is a usage error', async (line, message) => {
   const { code, err } = await run(line);
   expect([code, err]).toEqual([2, `weft: ${message}\n`]);
+});
+
+test.each([
+  { name: 'an agent runs', askAgent: async () => ({ components: ['cni'] }), want: ['cni'] },
+  {
+    name: 'none answers',
+    askAgent: () => Promise.reject(new IoError('connect')),
+    want: undefined,
+  },
+])('cleanup knows what is served: $name', async ({ askAgent, want }) => {
+  const asked: CleanupOptions[] = [];
+  await run('cleanup --component policy', {
+    askAgent,
+    cleanup: async (options) => {
+      asked.push(options);
+      return { removed: [], kept: [] };
+    },
+  });
+  expect(asked.map(({ served }) => served)).toEqual([want]);
 });
 
 test('cleanup tells what is kept', async () => {
