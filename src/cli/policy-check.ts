@@ -96,6 +96,7 @@ function usage<T>(where: string, parse: () => T): T {
 async function readWorld(directory: string, effects: PolicyCheckEffects): Promise<PolicyWorld> {
   const manifests = await effects.readManifests(directory, KINDS);
   if (manifests.problems.length > 0) throw new UsageError(manifests.problems.join('\n'));
+  tellUnread(directory, manifests, effects);
   const policies = {
     networkPolicies: manifests.of(networkPolicies),
     clusterNetworkPolicies: manifests.of(clusterNetworkPolicies),
@@ -116,6 +117,19 @@ async function readWorld(directory: string, effects: PolicyCheckEffects): Promis
     effects.printError(`weft: ClusterNetworkPolicy ${policy}: ${problem}\n`);
   }
   return world;
+}
+
+/** Whoever has a Deployment where a Pod is meant, or an older kind of policy, must not read it as allowed. */
+function tellUnread(
+  directory: string,
+  manifests: Manifests,
+  { printError }: PolicyCheckEffects,
+): void {
+  const unread = Array.from(manifests.passedOver, ([kind, count]) => `${count} ${kind}`);
+  if (unread.length > 0) printError(`weft: ${directory}: not read: ${unread.join(', ')}\n`);
+  if (manifests.of(pods).length === 0) {
+    printError(`weft: ${directory} has no Pods: nobody is asked about\n`);
+  }
 }
 
 function tellProbes(

@@ -20,6 +20,8 @@ export interface Manifests {
   of<T extends KubernetesObject>(resource: Resource<T>): readonly T[];
   /** `<file>:<line>:<column>: <what is wrong>`, and objects that stand in two files. */
   readonly problems: readonly string[];
+  /** How many objects have no effect, by kind (`apps/v1 Deployment`). */
+  readonly passedOver: ReadonlyMap<string, number>;
 }
 
 /** Reads the manifests right below a directory once. Throws IoError for one that cannot be listed. */
@@ -30,10 +32,12 @@ export async function readManifests(
   const wanted = new Map(kinds.map((kind) => [kindId(kind), kind]));
   const found = new Map<string, ManifestObject>();
   const problems: string[] = [];
+  const passedOver = new Map<string, number>();
   for (const [name, text] of await textsIn(directory)) {
     try {
       if (text instanceof Error) throw text;
-      for (const { objects } of (await parseManifest(text, wanted)).values()) {
+      for (const { objects, passedOver: unused } of (await parseManifest(text, wanted)).values()) {
+        for (const { kind } of unused) passedOver.set(kind, (passedOver.get(kind) ?? 0) + 1);
         for (const object of objects) {
           const id = `${object.kindId} ${object.key}`;
           if (found.has(id)) problems.push(`${join(directory, name)}: ${id} is there twice`);
@@ -52,6 +56,7 @@ export async function readManifests(
       return ofKind.map(({ object }) => object as T).filter(resource.isSelected);
     },
     problems,
+    passedOver,
   };
 }
 

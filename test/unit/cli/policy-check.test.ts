@@ -56,6 +56,19 @@ function lines(): unknown[] {
     .map((line) => JSON.parse(line) as unknown);
 }
 
+test('what is not read is named, and a directory without pods', async () => {
+  const deployment = 'apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\n---';
+  const admin =
+    'apiVersion: policy.networking.k8s.io/v1alpha1\nkind: AdminNetworkPolicy\nmetadata: {name: all}\n---';
+  writeFileSync(join(directory, 'a.yaml'), `${deployment}\n${deployment}\n${admin}${DENY}`);
+  expect(await check({ matrix: true })).toBe(0);
+  expect(errors.split('\n')).toEqual([
+    `weft: ${directory}: not read: 2 apps/v1 Deployment, 1 policy.networking.k8s.io/v1alpha1 AdminNetworkPolicy`,
+    `weft: ${directory} has no Pods: nobody is asked about`,
+    '',
+  ]);
+});
+
 describe('probes', () => {
   beforeEach(() => writeFileSync(join(directory, 'a.yaml'), PODS + DENY));
 
