@@ -1,8 +1,9 @@
-import { CT_DELETE, CT_GET } from '../netlink/ctnetlink/constants.ts';
+import { CT_DELETE, CT_GET, CT_NEW } from '../netlink/ctnetlink/constants.ts';
 import { decodeFlow } from '../netlink/ctnetlink/flow.ts';
 import {
   encodeFlowFilter,
   encodeFlowKey,
+  encodeMarkClearing,
   encodePortTuple,
   matchesFlow,
 } from '../netlink/ctnetlink/request.ts';
@@ -50,15 +51,38 @@ class ConntrackSocket implements Conntrack {
   }
 
   deleteFlows(filter: FlowFilter, predicate: (flow: Flow) => boolean = () => true): number {
-    const outcomes = requestAll(this.#socket, deletions(this.#select(filter, predicate)));
-    // ENOENT: it ended by itself meanwhile.
-    const failures = outcomes.filter((error) => error !== undefined && error.code !== 'ENOENT');
-    if (failures.length > 0) throw joinErrors(failures, 'delete flows');
-    return outcomes.filter((error) => error === undefined).length;
+    const requestFor = ({ key }: Flow) => ({ type: CT_DELETE, payload: encodeFlowKey(key) });
+    return this.#request('delete', this.#select(filter, predicate), requestFor);
+  }
+
+  clearMarks(filter: FlowFilter, mask: number): number {
+    const requestFor = ({ key }: Flow) => ({
+      type: CT_NEW,
+      payload: encodeMarkClearing(key, mask),
+    });
+    const flows = this.#select(filter, (flow) => (flow.mark & mask) !== 0);
+    return this.#request('clear mark of', flows, requestFor);
   }
 
   close(): void {
     this.#socket.close();
+  }
+
+  /** Gives how many of them the kernel has carried out. */
+  #request(
+    verb: string,
+    flows: readonly Flow[],
+    requestFor: (flow: Flow) => Pick<BatchRequest, 'type' | 'payload'>,
+  ): number {
+    const requests = flows.map((flow) => {
+      const { source, destination } = flow.original;
+      return { ...requestFor(flow), flags: 0, what: `${verb} flow ${source} to ${destination}` };
+    });
+    const outcomes = requestAll(this.#socket, requests);
+    // ENOENT: it ended by itself meanwhile.
+    const failures = outcomes.filter((error) => error !== undefined && error.code !== 'ENOENT');
+    if (failures.length > 0) throw joinErrors(failures, `${verb} flows`);
+    return outcomes.filter((error) => error === undefined).length;
   }
 
   #select(filter: FlowFilter, predicate: (flow: Flow) => boolean): Flow[] {
@@ -68,12 +92,5 @@ class ConntrackSocket implements Conntrack {
       if (flow !== undefined && matchesFlow(filter, flow) && predicate(flow)) flows.push(flow);
     }
     return flows;
-  }
-}
-
-function* deletions(flows: readonly Flow[]): Generator<BatchRequest> {
-  for (const { key, original } of flows) {
-    const what = `delete flow ${original.source} to ${original.destination}`;
-    yield { type: CT_DELETE, flags: 0, payload: encodeFlowKey(key), what };
   }
 }

@@ -190,6 +190,8 @@ export interface Conntrack {
   flowOf(packet: PortTuple): Flow | undefined;
   /** Deletes what matches the filter and, if given, the predicate; gives how many it deleted. */
   deleteFlows(filter: FlowFilter, predicate?: (flow: Flow) => boolean): number;
+  /** Clears bits of the mark of what matches the filter; gives how many flows it changed. */
+  clearMarks(filter: FlowFilter, mask: number): number;
   close(): void;
 }
 

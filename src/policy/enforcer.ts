@@ -30,7 +30,7 @@ export interface EnforcerOptions {
   readonly connection: NftablesConnection;
   /** Both of the same namespace. */
   readonly events: Pick<NodeEvents, 'onTables'>;
-  readonly conntrack: Pick<Conntrack, 'flows'>;
+  readonly conntrack: Pick<Conntrack, 'flows' | 'clearMarks'>;
   readonly clock: Clock;
   readonly log: Logger;
   readonly settings: EnforcerSettings;

@@ -120,6 +120,8 @@ describe('flows', () => {
     ['to a port of any protocol', { family: 4, original: { destinationPort: 53 } }, 4],
     ['answered by an endpoint', { family: 4, reply: { source: parseIP('10.0.0.9') } }, 1],
     ['with a mark', { family: 4, mark: { value: 5, mask: 0xff } }, 1],
+    ['without an answer', { family: 4, protocol: 6, status: { value: 0, mask: 2 } }, 1],
+    ['with one', { family: 4, protocol: 6, status: { value: 2, mask: 2 } }, 0],
     ['to an IPv6 service', { family: 6, original: { destination: parseIP('fd00::53') } }, 1],
   ] as const)('%s', (_name, filter, count) => {
     expect(conntrack.flows(filter)).toHaveLength(count);
@@ -145,6 +147,15 @@ describe('flows', () => {
       reply: { source: '10.0.0.9', sourcePort: 5353, destination: '10.0.0.3' },
     });
   });
+});
+
+test('clearMarks clears those bits of the flows that are named, and no others', () => {
+  insert({ source: '10.0.0.1', destination: '172.30.0.1', more: ['--mark', '0x30005'] });
+  insert({ source: '10.0.0.2', destination: '172.30.0.1', more: ['--mark', '0x40005'] });
+  const third = { family: 4, mark: { value: 0x30000, mask: 0xff0000 } } as const;
+  expect(conntrack.clearMarks(third, 0xffff0000)).toBe(1);
+  const marks = conntrack.flows({ family: 4 }).map(({ mark }) => mark);
+  expect(marks.sort()).toEqual([0x40005, 5].sort());
 });
 
 describe('deleteFlows', () => {

@@ -1,6 +1,7 @@
 /** Numbers of include/uapi/linux/netfilter/nfnetlink.h and nfnetlink_conntrack.h. */
 
 const NFNL_SUBSYS_CTNETLINK = 1;
+export const CT_NEW = NFNL_SUBSYS_CTNETLINK << 8;
 export const CT_GET = (NFNL_SUBSYS_CTNETLINK << 8) | 1;
 export const CT_DELETE = (NFNL_SUBSYS_CTNETLINK << 8) | 2;
 

@@ -122,6 +122,12 @@ export function encodeFlowKey(key: FlowKey): Buffer {
   return message.finish();
 }
 
+/** For a CT_NEW that changes that flow: the bits of the mask are cleared (ctnetlink_change_mark). */
+export function encodeMarkClearing(key: FlowKey, mask: number): Buffer {
+  const change = new AttributeWriter().u32be(CTA_MARK, 0).u32be(CTA_MARK_MASK, mask);
+  return Buffer.concat([encodeFlowKey(key), change.finish()]);
+}
+
 function header(family: IPFamily): AttributeWriter {
   const version = 0;
   return new AttributeWriter().raw(Buffer.from([family === 4 ? AF_INET : AF_INET6, version, 0, 0]));

@@ -17,7 +17,7 @@ export interface PolicyTableOptions {
   readonly connection: NftablesConnection;
   /** All three of the same namespace. */
   readonly events: Pick<NodeEvents, 'onTables'>;
-  readonly conntrack: Pick<Conntrack, 'flows'>;
+  readonly conntrack: Pick<Conntrack, 'flows' | 'clearMarks'>;
   readonly definition: TableDefinition;
   /** What the table is to hold. */
   readonly book: ContentBook;

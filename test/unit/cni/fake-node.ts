@@ -90,6 +90,7 @@ export class FakeNode implements CniNode {
     openConntrack: () => ({
       flows: () => [],
       flowOf: () => undefined,
+      clearMarks: () => 0,
       deleteFlows: () => 0,
       close: () => undefined,
     }),

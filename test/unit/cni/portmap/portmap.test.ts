@@ -69,6 +69,7 @@ function openNode(): CniNode {
       openConntrack: () => ({
         flows: () => [],
         flowOf: () => undefined,
+        clearMarks: () => 0,
         deleteFlows: ({ protocol }) => steps.push(`flows of ${protocol}`),
         close: () => undefined,
       }),
