@@ -78,6 +78,7 @@ const TYPE = {
   etherAddress: 9,
   protocol: 12,
   service: 13,
+  tcpFlags: 15,
   mark: 19,
   ifindex: 20,
   ctState: 26,
@@ -87,7 +88,7 @@ const TYPE = {
   ifname: 41,
 } as const;
 
-const HEADER = { transport: 11, ip: 12, ip6: 13, icmpv6: 10, ether: 17 } as const;
+const HEADER = { tcp: 6, transport: 11, ip: 12, ip6: 13, icmpv6: 10, ether: 17 } as const;
 
 function address(
   family: 'ip' | 'ip6',
@@ -168,13 +169,39 @@ export const ip = {
 export const ip6 = {
   saddr: address('ip6', 'saddr', 8, 8),
   daddr: address('ip6', 'daddr', 24, 9),
-} as const;
+  hoplimit: {
+    kind: 'payload',
+    text: 'ip6 hoplimit',
+    length: 1,
+    isHostOrder: false,
+    datatype: TYPE.integer,
+    base: 'network',
+    offset: 7,
+    header: HEADER.ip6,
+    headerField: 7,
+  },
+} as const satisfies Readonly<Record<string, PayloadSelector>>;
 
 /** Ports of TCP, UDP and SCTP alike; the rule does not match when the packet has no such header. */
 export const th = {
   sport: port('sport', 0, 1),
   dport: port('dport', 2, 2),
 } as const;
+
+/** TCP header fields; match `meta.l4proto` first. Flags: 2 is SYN. */
+export const tcp = {
+  flags: {
+    kind: 'payload',
+    text: 'tcp flags',
+    length: 1,
+    isHostOrder: false,
+    datatype: TYPE.tcpFlags,
+    base: 'transport',
+    offset: 13,
+    header: HEADER.tcp,
+    headerField: 7,
+  },
+} as const satisfies Readonly<Record<string, PayloadSelector>>;
 
 /** ICMPv6 header fields; match `meta.l4proto` first. */
 export const icmpv6 = {

@@ -1,7 +1,7 @@
 /** Statements: what a rule does, in order, until one does not match or gives a verdict. */
 import { type Cidr, cidrFamily, prefixLength } from '../net/cidr.ts';
 import type { IP } from '../net/ip.ts';
-import { maskBytes, networkBytes, u32Bytes } from './bytes.ts';
+import { maskBytes, networkBytes, u8Bytes, u32Bytes } from './bytes.ts';
 import type { Limit } from './encode-limit.ts';
 import type { RegisterStatement } from './register-statements.ts';
 import { paddedLength } from './registers.ts';
@@ -104,7 +104,7 @@ export function matchOrder(selector: Selector, comparison: Ordering, bytes: stri
 
 /**
  * Continues when `(field & mask) == value`. For four-byte fields in host order (marks, connection
- * state and status): `matchBits(ct.state, 8, '!=', 0)` is `ct state new`.
+ * state and status) and those of one byte: `matchBits(ct.state, 8, '!=', 0)` is `ct state new`.
  */
 export function matchBits(
   selector: Selector,
@@ -112,15 +112,15 @@ export function matchBits(
   comparison: Comparison,
   value: number,
 ): Statement {
-  if (selector.length !== 4 || !selector.isHostOrder) {
-    throw new RangeError(`match bits of ${selector.text}: not a number in host order`);
-  }
+  const isNumber = selector.length === 1 || (selector.length === 4 && selector.isHostOrder);
+  if (!isNumber) throw new RangeError(`match bits of ${selector.text}: not a number in host order`);
+  const bytesOf = selector.length === 1 ? u8Bytes : u32Bytes;
   return {
     kind: 'matchMasked',
     selector,
     comparison,
-    mask: u32Bytes(mask),
-    value: u32Bytes(value),
+    mask: bytesOf(mask),
+    value: bytesOf(value),
   };
 }
 

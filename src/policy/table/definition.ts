@@ -15,31 +15,33 @@
  */
 import type { Direction } from '../../kube/policy/types.ts';
 import type { IPFamily } from '../../net/ip.ts';
-import { protocolBytes, u8Bytes } from '../../nftables/bytes.ts';
-import type { Chain, NamedSet, Rule, Table, TableDefinition } from '../../nftables/model.ts';
+import { u8Bytes, u32Bytes } from '../../nftables/bytes.ts';
+import type { Chain, NamedSet, Table, TableDefinition } from '../../nftables/model.ts';
 import {
   loadRegisters,
   lookupRegisters,
   verdictRegisters,
 } from '../../nftables/register-statements.ts';
-import { ct, icmpv6, meta, type Selector } from '../../nftables/selectors.ts';
+import { ct, fib, icmpv6, ip6, meta } from '../../nftables/selectors.ts';
 import {
   accept,
   drop,
   goTo,
   jump,
-  limit,
-  log,
-  lookup,
   match,
   matchBits,
   matchOrder,
-  reject,
   type Statement,
   setConnectionMark,
 } from '../../nftables/statements.ts';
-
-import { DEFAULTS, DIRECTIONS, FAMILIES, HEADER, ROLES, SETS, SUFFIX, VERDICTS } from './sets.ts';
+import {
+  type DefinitionOptions,
+  denyingChain,
+  refusingChain,
+  unreadableChain,
+} from './refusals.ts';
+import { CT_STATE, commented, isOfFamily, rule, SLOT } from './rule-parts.ts';
+import { DEFAULTS, DIRECTIONS, FAMILIES, ROLES, SETS, SUFFIX, VERDICTS } from './sets.ts';
 
 export const POLICY_TABLE: Table = {
   family: 'inet',
@@ -54,24 +56,14 @@ export const MOST_GENERATIONS = 0xffff;
 
 /** Before FORWARD of iptables, so that what it accepts has passed here. */
 const PRIORITY = -1;
-/** uapi/linux/netfilter.h NFPROTO_IPV4 and NFPROTO_IPV6 */
-const NFPROTO: Readonly<Record<IPFamily, number>> = { 4: 2, 6: 10 };
 const ICMPV6 = 58;
 /** Router solicitation and redirect: neighbour discovery is everything between (RFC 4861). */
 const [FIRST_ND, LAST_ND] = [133, 137];
-const CT_STATE = { invalid: 1, established: 2, related: 4, untracked: 64 } as const;
-const LOGGED_BYTES = 128;
-const LOGGED = { perSecond: 20, burst: 50 };
+const ND_HOP_LIMIT = 255;
+const RTN_LOCAL = 2;
 
 const FROM = { 4: ct.originalSaddr4, 6: ct.originalSaddr6 } as const;
 const TO = { 4: ct.replySaddr4, 6: ct.replySaddr6 } as const;
-/** Slots of the registers: an address; the policy set, then the role; the identity or the protocol; the port. */
-const SLOT = { address: 0, beforeSet: 3, set: 4, identity: 5, protocol: 5, port: 6 } as const;
-
-export interface DefinitionOptions {
-  /** NFLOG group that is told of denied packets; undefined for none. */
-  readonly logGroup: number | undefined;
-}
 
 export function tableDefinition(options: DefinitionOptions): TableDefinition {
   const families = FAMILIES.flatMap((family) => {
@@ -116,17 +108,6 @@ export function generationOf(comment: string | undefined): number | undefined {
   return generation >= 1 && generation <= MOST_GENERATIONS ? generation : undefined;
 }
 
-function rule(...statements: readonly Statement[]): Rule {
-  return { statements };
-}
-
-/** nft prints nothing of what is between registers: the comment has to say it. */
-function commented(comment: string, ...statements: readonly Statement[]): Rule {
-  return { statements, comment };
-}
-
-const isOfFamily = (family: IPFamily) => match(meta.nfproto, '==', u8Bytes(NFPROTO[family]));
-
 function forwardChain(): Chain {
   const known = CT_STATE.established | CT_STATE.related;
   const unreadable = CT_STATE.invalid | CT_STATE.untracked;
@@ -135,8 +116,11 @@ function forwardChain(): Chain {
     base: { type: 'filter', hook: 'forward', priority: PRIORITY },
     rules: [
       rule(matchBits(ct.state, known, '!=', 0), jump(CHECK_CHAIN)),
+      // Of the link alone: what was forwarded has a smaller hop limit.
       rule(
+        isOfFamily(6),
         match(meta.l4proto, '==', u8Bytes(ICMPV6)),
+        match(ip6.hoplimit, '==', u8Bytes(ND_HOP_LIMIT)),
         matchOrder(icmpv6.type, '>=', u8Bytes(FIRST_ND)),
         matchOrder(icmpv6.type, '<=', u8Bytes(LAST_ND)),
         accept,
@@ -147,7 +131,10 @@ function forwardChain(): Chain {
   };
 }
 
-/** Nobody but subjects is stamped, nor asked more than two questions. */
+/**
+ * Nobody but subjects is stamped, nor asked more than two questions. What claims to be of the node itself is
+ * not: its own packets are never forwarded. In IPv4 the kernel takes them for martians.
+ */
 function judgingChain(family: IPFamily): Chain {
   const { subjects, selves } = SETS[family];
   const isSubject = {
@@ -157,6 +144,7 @@ function judgingChain(family: IPFamily): Chain {
   return {
     name: `judge-${SUFFIX[family]}`,
     rules: [
+      ...(family === 6 ? [rule(match(fib.saddrType, '==', u32Bytes(RTN_LOCAL)), drop)] : []),
       rule(
         loadRegisters([FROM[family], TO[family]], 0),
         lookupRegisters(selves.name, { keySlot: 0 }),
@@ -224,59 +212,5 @@ function directionChain(family: IPFamily, direction: Direction): Chain {
       commented('anybody else', ...set, ofSet, ...verdict, denied),
       commented('nothing was found', denied),
     ],
-  };
-}
-
-function denyingChain(direction: Direction, { logGroup }: DefinitionOptions): Chain {
-  const told =
-    logGroup === undefined
-      ? []
-      : [
-          rule(
-            limit(LOGGED),
-            log(logGroup, { prefix: `weft-policy ${direction}`, snapLength: LOGGED_BYTES }),
-          ),
-        ];
-  return { name: `denied-${direction}`, rules: [...told, rule(goTo('refuse'))] };
-}
-
-/** Senders inside the cluster are told, so that nobody waits for a timeout; others learn nothing. */
-function refusingChain(): Chain {
-  const isTcp = match(meta.l4proto, '==', protocolBytes('tcp'));
-  return {
-    name: 'refuse',
-    rules: [
-      ...FAMILIES.flatMap((family) => {
-        const isInside = lookup([HEADER[family].saddr], SETS[family].inside.name);
-        return [
-          rule(isOfFamily(family), isTcp, isInside, reject('tcp-reset')),
-          rule(isOfFamily(family), isInside, reject('admin-prohibited')),
-        ];
-      }),
-      rule(drop),
-    ],
-  };
-}
-
-/** Of no connection that is known: nobody can say who began it. An answer would end a good one. */
-function unreadableChain(): Chain {
-  return {
-    name: 'unreadable',
-    rules: FAMILIES.flatMap((family) => {
-      const { saddr, daddr } = HEADER[family];
-      const { egress, ingress } = SETS[family].subjects;
-      const among = (comment: string, address: Selector, { name }: NamedSet) =>
-        commented(
-          comment,
-          isOfFamily(family),
-          loadRegisters([address], SLOT.address),
-          lookupRegisters(name, { keySlot: SLOT.address, dataSlot: SLOT.beforeSet }),
-          drop,
-        );
-      return [
-        among('policies select the sender for egress', saddr, egress),
-        among('policies select the receiver for ingress', daddr, ingress),
-      ];
-    }),
   };
 }

@@ -1,0 +1,129 @@
+/** Packets that no honest sender makes: what looks like neighbour discovery, or like the node's own. */
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { netnses } from '../../src/kernel/netns.ts';
+import { openRtnl } from '../../src/kernel/rtnl.ts';
+import { ipToBytes, parseIP } from '../../src/net/ip.ts';
+import { macToBytes, parseMac } from '../../src/net/mac.ts';
+import { wire } from '../../src/netlink/wire.ts';
+import { labFacts, openEnforcer, policyChange } from '../support/policy-enforcer.ts';
+import { createPolicyLab, type LabParty, type PolicyLab } from '../support/policy-lab.ts';
+
+const ROUTER = macToBytes(parseMac('02:ee:00:00:00:01'));
+const ETHERTYPE = { 4: 0x0800, 6: 0x86dd } as const;
+const ICMPV6 = 58;
+const NEIGHBOUR_SOLICITATION = 135;
+const TIMES = 5;
+
+let lab: PolicyLab;
+let sender: LabParty;
+let receiver: LabParty;
+
+beforeAll(async () => {
+  lab = await createPolicyLab({ pods: [['x/a', 'x/b']], ports: [80] });
+  [sender, receiver] = [lab.party('x/a'), lab.party('x/b')];
+  receiver.netns.run('nft', 'add table inet seen');
+  receiver.netns.run('nft', 'add chain inet seen c { type filter hook prerouting priority 0; }');
+}, 60_000);
+afterAll(() => lab?.remove());
+
+beforeEach(() => lab.nodes[0]?.netns.run('nft', 'flush', 'ruleset'));
+
+interface Forged {
+  readonly name: string;
+  /** What the receiver's namespace counts. */
+  readonly rule: string;
+  readonly frame: () => Buffer;
+}
+
+const cases: readonly Forged[] = [
+  {
+    name: 'a neighbour solicitation in an IPv4 packet',
+    rule: `ip protocol ${ICMPV6}`,
+    frame: () => ipv4(ICMPV6, Buffer.from([NEIGHBOUR_SOLICITATION, 0, 0, 0, 1, 2, 3, 4])),
+  },
+  {
+    name: 'a neighbour solicitation that is forwarded',
+    rule: `icmpv6 type ${NEIGHBOUR_SOLICITATION} ip6 hoplimit < 255 ip6 saddr fd00::/8`,
+    frame: () => {
+      const body = Buffer.from([NEIGHBOUR_SOLICITATION, 0, 0, 0, 1, 2, 3, 4]);
+      return ipv6(sender.ips[6], ICMPV6, body);
+    },
+  },
+  {
+    name: 'an IPv6 packet with an address of the node',
+    rule: 'udp dport 80',
+    frame: () => ipv6(lab.nodes[0]?.ips[6] ?? '', 17, Buffer.from([0x30, 0, 0, 80, 0, 8, 0, 0])),
+  },
+];
+
+test.each(cases)('$name passes no policy', async ({ rule, frame }) => {
+  const seen = () => {
+    const listed = receiver.netns.run('nft', 'list', 'chain', 'inet', 'seen', 'c');
+    return Number(/packets (\d+)/.exec(listed)?.[1]);
+  };
+  receiver.netns.run('nft', `flush chain inet seen c; add rule inet seen c ${rule} counter`);
+  const node = lab.nodes[0];
+  if (node === undefined) throw new Error('no node');
+  send(frame());
+  // Without policies it does arrive.
+  await expect.poll(seen).toBe(TIMES);
+  const { enforcer, close } = openEnforcer(node.netns, node.nodeName);
+  for (const change of labFacts(lab, 0)) enforcer.apply(change);
+  enforcer.apply(
+    policyChange(`{kind: NetworkPolicy, metadata: {namespace: x, name: none}, spec: {
+      podSelector: {}, policyTypes: [Ingress, Egress]}}`),
+  );
+  enforcer.setSynced();
+  enforcer.commit();
+  send(frame());
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  await close();
+  expect(seen()).toBe(TIMES);
+});
+
+function send(frame: Buffer): void {
+  const netns = netnses.open(sender.netns.path);
+  const rtnl = openRtnl(netns);
+  const link = rtnl.links().find(({ name }) => name !== 'lo');
+  rtnl.close();
+  if (link === undefined) throw new Error('no link');
+  const frames = Array.from({ length: TIMES }, () => frame);
+  const outcomes = wire.sendFrames(
+    netns.fd,
+    frames.map(() => link.index),
+    frames,
+  );
+  netns.close();
+  expect([...outcomes]).toEqual(frames.map(() => 0));
+}
+
+function ethernet(family: 4 | 6, packet: readonly Buffer[]): Buffer {
+  const type = Buffer.alloc(2);
+  type.writeUInt16BE(ETHERTYPE[family]);
+  return Buffer.concat([ROUTER, macToBytes(parseMac('02:00:00:00:00:99')), type, ...packet]);
+}
+
+function ipv4(protocol: number, body: Buffer): Buffer {
+  const header = Buffer.alloc(20);
+  header.writeUInt8(0x45, 0);
+  header.writeUInt16BE(header.length + body.length, 2);
+  header.writeUInt8(64, 8);
+  header.writeUInt8(protocol, 9);
+  header.set(ipToBytes(parseIP(sender.ips[4])), 12);
+  header.set(ipToBytes(parseIP(receiver.ips[4])), 16);
+  let sum = 0;
+  for (let at = 0; at < header.length; at += 2) sum += header.readUInt16BE(at);
+  header.writeUInt16BE(0xffff - (((sum & 0xffff) + (sum >>> 16)) & 0xffff), 10);
+  return ethernet(4, [header, body]);
+}
+
+function ipv6(source: string, nextHeader: number, body: Buffer): Buffer {
+  const header = Buffer.alloc(40);
+  header.writeUInt8(6 << 4, 0);
+  header.writeUInt16BE(body.length, 4);
+  header.writeUInt8(nextHeader, 6);
+  header.writeUInt8(64, 7);
+  header.set(ipToBytes(parseIP(source)), 8);
+  header.set(ipToBytes(parseIP(receiver.ips[6])), 24);
+  return ethernet(6, [header, body]);
+}
