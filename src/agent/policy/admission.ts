@@ -79,10 +79,10 @@ export class PolicyAdmission implements PodPolicies {
     if (key === undefined || addresses.length === 0) return;
     const missing = this.#missing(key, pod.podUid) ?? this.#obstacleOf(key);
     if (missing !== undefined) throw later(`pod ${key} has to wait for its policies: ${missing}`);
-    if (!this.#policies?.concerns(namespaceOf(key))) return;
     try {
-      this.#policies.commit();
+      this.#policies?.commit();
     } catch (thrown) {
+      if (!this.#policies?.concerns(namespaceOf(key))) return;
       throw later(`policies of pod ${key} are not in the kernel: ${toError(thrown).message}`);
     }
   }

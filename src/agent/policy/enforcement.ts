@@ -9,6 +9,8 @@ export interface Enforcement {
   commit(): void;
   /** Whether some policy may select a pod of this namespace. */
   concerns(namespace: string): boolean;
+  /** Why what was told last is not in the kernel; undefined when it is, or soon will be. */
+  readonly report: { readonly error: string | undefined };
   /** Whether all is known that decides about this pod. */
   knows(pod: LocalPod): boolean;
 }

@@ -50,6 +50,8 @@ export class PolicyFeed {
   #hasOthers = false;
   #areFirstRead = false;
   #areFirstConfirmed = false;
+  /** Also while nobody needs them. */
+  #areOthersConfirmed = true;
   #cancelPark = () => {};
   #cancelKeep = () => {};
 
@@ -86,7 +88,7 @@ export class PolicyFeed {
 
   /** The server itself has said so. */
   get isConfirmed(): boolean {
-    return this.isRead && this.#areFirstConfirmed;
+    return this.isRead && this.#areFirstConfirmed && this.#areOthersConfirmed;
   }
 
   /** Whether a policy is held back that may select pods of this namespace. */
@@ -183,6 +185,12 @@ export class PolicyFeed {
       handlersFor<Pod>((key, now) => this.#putOther(key, now)),
     );
     this.#others = others;
+    this.#areOthersConfirmed = false;
+    void others.confirmed.then(() => {
+      if (this.#others !== others) return;
+      this.#areOthersConfirmed = true;
+      this.#options.onProgress();
+    });
     void others.synced.then(() => {
       if (this.#others !== others) return;
       this.#hasOthers = true;
@@ -196,6 +204,7 @@ export class PolicyFeed {
     const gone = others.objects().map(objectKey);
     this.#others = undefined;
     this.#hasOthers = false;
+    this.#areOthersConfirmed = true;
     others.close();
     for (const key of gone) if (!this.#own.has(key)) this.#applyPod(key, undefined);
   }

@@ -97,7 +97,7 @@ export class PolicyLife {
   /** Why policies do not hold on this node, in words with the cure; empty while they do. */
   whyNotReady(): string {
     const { obstacle } = this.#options;
-    return obstacle() ?? this.#awaited() ?? this.#bypassed()[0] ?? '';
+    return obstacle() ?? this.#awaited() ?? this.#refused() ?? this.#bypassed()[0] ?? '';
   }
 
   /** All that is wrong, in words with the cure. */
@@ -151,6 +151,11 @@ export class PolicyLife {
     if (this.#said.isDue(message)) {
       this.#options.log.error({ reason: message }, 'policies are not in the kernel, trying again');
     }
+  }
+
+  #refused(): string | undefined {
+    const { error } = this.#options.enforcement.report;
+    return error === undefined ? undefined : `policies are not in the kernel: ${error}`;
   }
 
   #bypassed(): readonly string[] {

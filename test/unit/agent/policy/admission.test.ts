@@ -63,11 +63,13 @@ async function isSettled(promise: Promise<void> | undefined): Promise<boolean> {
 }
 
 describe('an ADD', () => {
-  test('of a pod that no policy can select waits for nothing and commits nothing', () => {
+  test('of a pod that no policy can select waits for nothing, and takes its address from who had it', () => {
     serve({ isConcerned: false, isKnown: false });
     expect(admission.waitFor(ADD)).toBeUndefined();
     admit();
-    expect([state.asked, state.commits]).toEqual([[], 0]);
+    expect([state.asked, state.commits]).toEqual([[], 1]);
+    state.failure = new Error('no space');
+    expect(admit).not.toThrow();
   });
 
   test('commits once everything is known', () => {

@@ -88,6 +88,10 @@ describe('pods of other nodes', () => {
     expect(told).toEqual([]);
     clock.advance(1);
     expect([take(), feed.isRead]).toEqual([['networkPolicy shop/from-pods'], true]);
+    // An agent that has just started must not replace what the kernel knows of them.
+    expect(feed.isConfirmed).toBe(false);
+    await syncAll();
+    expect(feed.isConfirmed).toBe(true);
   });
 
   test('a policy that is taken back while it waits was never there', async () => {

@@ -20,11 +20,13 @@ let source: FakeSource;
 /** What the enforcement was told, in order. */
 let told: string[];
 let failure: Error | undefined;
+let refused: string | undefined;
 let lives: PolicyLife[];
 beforeEach(() => {
   runDirectory = mkdtempSync(join(tmpdir(), 'wt-policy-'));
   gate = { component: 'policy', runDirectory, bootId: () => 'boot' };
-  [clock, source, told, failure, lives] = [new FakeClock(), new FakeSource(), [], undefined, []];
+  [clock, source, told, lives] = [new FakeClock(), new FakeSource(), [], []];
+  [failure, refused] = [undefined, undefined];
 });
 afterEach(async () => {
   await Promise.all(lives.map((life) => life.close()));
@@ -56,6 +58,11 @@ function start({ obstacle, bypasses = [] }: Surroundings = {}) {
   const life = new PolicyLife({
     ...{ source, nodeName: 'n1', admission, localPods, gate, clock, log },
     enforcement: {
+      report: {
+        get error() {
+          return refused;
+        },
+      },
       apply: ({ kind, key, now }) => told.push(`${kind} ${key}${now === undefined ? ' gone' : ''}`),
       setSynced: () => told.push('synced'),
       commit: () => {
@@ -114,6 +121,17 @@ describe('a first start of a boot', () => {
     await settled();
     expect([life.whyNotReady(), awaited()]).toEqual(['', undefined]);
   });
+});
+
+test('a change that the kernel refuses is told as long as it does', async () => {
+  const { life } = start();
+  await source.syncAll();
+  clock.advance(0);
+  await settled();
+  refused = 'no space';
+  expect(life.whyNotReady()).toBe('policies are not in the kernel: no space');
+  refused = undefined;
+  expect(life.whyNotReady()).toBe('');
 });
 
 describe('a restart', () => {
