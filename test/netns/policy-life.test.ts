@@ -246,6 +246,8 @@ test('people see which policy does it, and to whom', async () => {
     'ingress: NetworkPolicy shop/who isolates shop/web and allows no TCP 80 from free/client';
   putPod('free.client');
   await until('the client is known', () => say('policy', 'pod', 'free/client'));
+  // What is denied within a second is told by what was known then, and pings were denied before.
+  await new Promise((resolve) => setTimeout(resolve, 1_500));
   pods.get('free.client')?.attempt('bash', ['-c', `true >/dev/tcp/${web[0]}/80`]);
   await until('the denied connection is told', () => {
     const lines = say('policy', 'denied', '--output', 'json').trim().split('\n');
