@@ -57,6 +57,8 @@ test('the values of `make manifests` are what a kustomization with these patches
   const patches = patchesFor(values).map(({ target, operations }) => {
     return { target, patch: JSON.stringify(operations) };
   });
-  const folder = overlay({ resources: ['../../cni-conf/kustomize/weft'], patches });
+  const [newName, newTag] = values.IMAGE.split(/:(?=\d+$)/);
+  const images = [{ name: 'weft.dev/weft', newName, newTag }];
+  const folder = overlay({ resources: ['../../cni-conf/kustomize/weft'], patches, images });
   expect(objectsOf(renderManifest('weft.yaml', values))).toEqual(kustomize(folder));
 });

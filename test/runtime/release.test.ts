@@ -79,7 +79,7 @@ test('its configuration is one that the agent takes', () => {
   const path = join(root, UNPACKED, 'weft.yaml');
   const file = { path, text: readFileSync(path, 'utf8') };
   const { components, source } = resolveAgentConfig({}, [file], { hostname: 'a', environment: {} });
-  expect([...components]).toEqual(['cni', 'proxy', 'fabric']);
+  expect([...components]).toEqual(['cni', 'proxy', 'fabric', 'policy']);
   expect(source).toMatchObject({ kind: 'apiServer', kubeconfig: '/etc/weft/kubeconfig' });
 });
 
