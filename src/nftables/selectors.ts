@@ -124,6 +124,15 @@ function port(name: string, offset: number, headerField: number): PayloadSelecto
   };
 }
 
+function byteField(
+  text: string,
+  base: PayloadSelector['base'],
+  offset: number,
+  names: Pick<PayloadSelector, 'datatype' | 'header' | 'headerField'>,
+): PayloadSelector {
+  return { kind: 'payload', text, length: 1, isHostOrder: false, base, offset, ...names };
+}
+
 function metaKey(
   text: string,
   key: number,
@@ -169,17 +178,11 @@ export const ip = {
 export const ip6 = {
   saddr: address('ip6', 'saddr', 8, 8),
   daddr: address('ip6', 'daddr', 24, 9),
-  hoplimit: {
-    kind: 'payload',
-    text: 'ip6 hoplimit',
-    length: 1,
-    isHostOrder: false,
+  hoplimit: byteField('ip6 hoplimit', 'network', 7, {
     datatype: TYPE.integer,
-    base: 'network',
-    offset: 7,
     header: HEADER.ip6,
     headerField: 7,
-  },
+  }),
 } as const satisfies Readonly<Record<string, PayloadSelector>>;
 
 /** Ports of TCP, UDP and SCTP alike; the rule does not match when the packet has no such header. */
@@ -190,32 +193,20 @@ export const th = {
 
 /** TCP header fields; match `meta.l4proto` first. Flags: 2 is SYN. */
 export const tcp = {
-  flags: {
-    kind: 'payload',
-    text: 'tcp flags',
-    length: 1,
-    isHostOrder: false,
+  flags: byteField('tcp flags', 'transport', 13, {
     datatype: TYPE.tcpFlags,
-    base: 'transport',
-    offset: 13,
     header: HEADER.tcp,
     headerField: 7,
-  },
+  }),
 } as const satisfies Readonly<Record<string, PayloadSelector>>;
 
 /** ICMPv6 header fields; match `meta.l4proto` first. */
 export const icmpv6 = {
-  type: {
-    kind: 'payload',
-    text: 'icmpv6 type',
-    length: 1,
-    isHostOrder: false,
+  type: byteField('icmpv6 type', 'transport', 0, {
     datatype: TYPE.icmpv6Type,
-    base: 'transport',
-    offset: 0,
     header: HEADER.icmpv6,
     headerField: 1,
-  },
+  }),
   /** The address that a neighbour solicitation is about (RFC 4861); nft 1.0.6 has no name for it. */
   target: { ...port('target', 8, 0), text: '@th,64,128', length: 16, datatype: TYPE.ipv6 },
 } as const satisfies Readonly<Record<string, PayloadSelector>>;

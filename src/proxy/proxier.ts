@@ -231,10 +231,9 @@ export class Proxier {
       return ports;
     });
     this.#isComplete = true;
-    const { layout, nodePortIPs } = settings;
     const commit: Commit = {
       isFull,
-      nodePortIPs: layout.acceptsOnAllAddresses ? 'anyLocal' : nodePortIPs,
+      nodePortIPs: settings.layout.acceptsOnAllAddresses ? 'anyLocal' : settings.nodePortIPs,
       ...(session.former === undefined ? {} : { former: session.former }),
     };
     for (const listener of listeners) listener.committed(this.family, commit);
