@@ -5,6 +5,7 @@ import { CNI_ERROR_CODE, CniError } from '../../cni/protocol/errors.ts';
 import type { Environment } from '../../cni/protocol/request.ts';
 import type { IP } from '../../net/ip.ts';
 import type { LocalPod } from '../../policy/change.ts';
+import { namespaceOf } from '../../policy/facts.ts';
 import type { Clock } from '../../util/clock.ts';
 import { toError } from '../../util/errors.ts';
 import type { Enforcement } from './enforcement.ts';
@@ -130,10 +131,6 @@ export class PolicyAdmission implements PodPolicies {
 /** Executed under that name for each pod beside its network; it has no addresses of others. */
 function isLoopback({ WEFT_ARGV0: program = '' }: Environment): boolean {
   return /(^|\/)loopback$/.test(program);
-}
-
-function namespaceOf(key: string): string {
-  return key.slice(0, key.indexOf('/'));
 }
 
 function later(message: string): CniError {

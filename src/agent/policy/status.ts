@@ -1,23 +1,9 @@
 import type { PolicyStatus } from '../debug/status.ts';
 
-/** Everything that is told of the enforcement. */
-export interface PolicyFigures {
-  /** Why policies do not hold on this node; empty while they do. */
-  readonly reason: string;
-  readonly policies: { readonly network: number; readonly cluster: number };
-  /** Pods of this node on record. */
-  readonly localPods: number;
-  /** Addresses that policies select. */
-  readonly subjects: number;
-  readonly readsAllPods: boolean;
-  readonly elements: number;
-  readonly generation: number;
+/** Everything that is told of the enforcement; `reason` is empty while policies hold. */
+export interface PolicyFigures extends Omit<PolicyStatus, 'isReady' | 'lastCommitMs'> {
   /** Undefined before the first. */
   readonly lastCommitMs: number | undefined;
-  readonly repairs: number;
-  /** Calls of the CNI that wait now. */
-  readonly waiting: number;
-  readonly problems: readonly string[];
 }
 
 /** What `weft status` tells of policies. */

@@ -17,7 +17,8 @@
  * is first decides.
  */
 import type { IPFamily } from '../../net/ip.ts';
-import { protocolBytes, u8Bytes, u32Bytes } from '../../nftables/bytes.ts';
+import { protocolBytes, u32Bytes } from '../../nftables/bytes.ts';
+import { isOfFamily } from '../../nftables/family-match.ts';
 import { HOOK_PRIORITY } from '../../nftables/hook-priorities.ts';
 import type {
   BaseChain,
@@ -42,7 +43,7 @@ import {
   returnVerdict,
   type Statement,
 } from '../../nftables/statements.ts';
-import { DROPPED_PROBES, NFPROTO, PROBE_CHAINS, PROBE_SETS, probesRule } from './probe-guard.ts';
+import { DROPPED_PROBES, PROBE_CHAINS, PROBE_SETS, probesRule } from './probe-guard.ts';
 
 export const FABRIC_TABLE: Table = {
   family: 'inet',
@@ -134,7 +135,7 @@ function rule(...statements: readonly Statement[]): Rule {
 
 function perFamily(statementsOf: (family: IPFamily) => readonly Statement[]): readonly Rule[] {
   return FAMILIES.map((family) => {
-    return rule(match(meta.nfproto, '==', u8Bytes(NFPROTO[family])), ...statementsOf(family));
+    return rule(isOfFamily(family), ...statementsOf(family));
   });
 }
 

@@ -4,8 +4,9 @@
  * is a peer is asked by the program; an answer may come from any address of a node.
  */
 import type { IPFamily } from '../../net/ip.ts';
-import { protocolBytes, u8Bytes } from '../../nftables/bytes.ts';
+import { protocolBytes } from '../../nftables/bytes.ts';
 import type { Limit } from '../../nftables/encode-limit.ts';
+import { isOfFamily } from '../../nftables/family-match.ts';
 import type { Chain, NamedSet, Rule } from '../../nftables/model.ts';
 import { ip, ip6, meta, type Selector, th } from '../../nftables/selectors.ts';
 import {
@@ -18,9 +19,6 @@ import {
   type Statement,
   updateSet,
 } from '../../nftables/statements.ts';
-
-/** uapi/linux/netfilter.h NFPROTO_IPV4 and NFPROTO_IPV6 */
-export const NFPROTO: Readonly<Record<IPFamily, number>> = { 4: 2, 6: 10 };
 
 export const PROBE_PORTS: NamedSet = { name: 'probe-ports', key: [th.dport] };
 
@@ -56,8 +54,11 @@ export const PROBE_CHAINS: readonly Chain[] = [
     rules: [
       ...([4, 6] as const).map((family) => {
         const { key, name } = SENDERS[family];
-        const isFamily = match(meta.nfproto, '==', u8Bytes(NFPROTO[family]));
-        return ruleOf(isFamily, updateSet(key, name, { over: OF_ONE }), goTo(DROPPED_PROBES));
+        return ruleOf(
+          isOfFamily(family),
+          updateSet(key, name, { over: OF_ONE }),
+          goTo(DROPPED_PROBES),
+        );
       }),
       ruleOf(limit(OF_ALL, { isOver: true }), goTo(DROPPED_PROBES)),
     ],

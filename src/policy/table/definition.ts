@@ -16,6 +16,7 @@
 import type { Direction } from '../../kube/policy/types.ts';
 import type { IPFamily } from '../../net/ip.ts';
 import { u8Bytes, u32Bytes } from '../../nftables/bytes.ts';
+import { isOfFamily } from '../../nftables/family-match.ts';
 import type { Chain, NamedSet, Table, TableDefinition } from '../../nftables/model.ts';
 import {
   loadRegisters,
@@ -40,7 +41,7 @@ import {
   refusingChain,
   unreadableChain,
 } from './refusals.ts';
-import { CT_STATE, commented, isOfFamily, rule, SLOT } from './rule-parts.ts';
+import { CT_STATE, commented, rule, SLOT } from './rule-parts.ts';
 import { DEFAULTS, DIRECTIONS, FAMILIES, ROLES, SETS, SUFFIX, VERDICTS } from './sets.ts';
 
 export const POLICY_TABLE: Table = {

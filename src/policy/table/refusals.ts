@@ -1,6 +1,7 @@
 /** Chains of table `inet weft-policy` in which connections end. */
 import type { Direction } from '../../kube/policy/types.ts';
 import { protocolBytes } from '../../nftables/bytes.ts';
+import { isOfFamily } from '../../nftables/family-match.ts';
 import type { Chain, NamedSet } from '../../nftables/model.ts';
 import { loadRegisters, lookupRegisters } from '../../nftables/register-statements.ts';
 import { ct, meta, type Selector, tcp } from '../../nftables/selectors.ts';
@@ -14,7 +15,7 @@ import {
   matchBits,
   reject,
 } from '../../nftables/statements.ts';
-import { CT_STATE, commented, isOfFamily, rule, SLOT } from './rule-parts.ts';
+import { CT_STATE, commented, rule, SLOT } from './rule-parts.ts';
 import { FAMILIES, HEADER, SETS } from './sets.ts';
 
 const LOGGED_BYTES = 128;

@@ -1,12 +1,7 @@
 /** What rules of table `inet weft-policy` are put together of. */
-import type { IPFamily } from '../../net/ip.ts';
-import { u8Bytes } from '../../nftables/bytes.ts';
 import type { Rule } from '../../nftables/model.ts';
-import { meta } from '../../nftables/selectors.ts';
-import { match, type Statement } from '../../nftables/statements.ts';
+import type { Statement } from '../../nftables/statements.ts';
 
-/** uapi/linux/netfilter.h NFPROTO_IPV4 and NFPROTO_IPV6 */
-const NFPROTO: Readonly<Record<IPFamily, number>> = { 4: 2, 6: 10 };
 export const CT_STATE = { invalid: 1, established: 2, related: 4, new: 8, untracked: 64 } as const;
 
 /** Slots of the registers: an address; the policy set, then the role; the identity or the protocol; the port. */
@@ -26,8 +21,4 @@ export function rule(...statements: readonly Statement[]): Rule {
 /** nft prints nothing of what is between registers: the comment has to say it. */
 export function commented(comment: string, ...statements: readonly Statement[]): Rule {
   return { statements, comment };
-}
-
-export function isOfFamily(family: IPFamily): Statement {
-  return match(meta.nfproto, '==', u8Bytes(NFPROTO[family]));
 }
