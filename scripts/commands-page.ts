@@ -19,6 +19,6 @@ export function commandsPage(): string {
 
 function helpOf(words: readonly string[]): string {
   const invocation = parseCommandLine([...words, '--help']);
-  if (invocation.command !== 'help') throw new Error(`weft ${words.join(' ')} has no help`);
-  return invocation.text;
+  if (!('help' in invocation)) throw new Error(`weft ${words.join(' ')} has no help`);
+  return invocation.help;
 }

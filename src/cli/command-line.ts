@@ -2,16 +2,17 @@
 import yargs, { type Argv } from 'yargs';
 import type { FlagValues } from '../agent/config/kube-proxy-flags.ts';
 import { suggestion } from '../agent/config/nearest.ts';
-import { COMMAND_NAMES, COMMANDS, type Command, type CommandWithFlags } from './commands.ts';
+import type { Command } from './command.ts';
+import { versionCommand } from './commands/version.ts';
+import { COMMAND_NAMES, COMMANDS } from './commands.ts';
 import { HELP_WIDTH, paragraphs, withoutTextMarks } from './help-layout.ts';
 import { ROOT_EPILOGUE } from './help-text.ts';
 import { UsageError } from './usage.ts';
 
 /** Flags by their dashed name, as given; absent ones are absent. */
 export type Invocation =
-  | { readonly command: CommandWithFlags; readonly flags: FlagValues }
-  | { readonly command: 'version' }
-  | { readonly command: 'help'; readonly text: string };
+  | { readonly command: Command; readonly flags: FlagValues }
+  | { readonly help: string };
 
 /**
  * Reads the arguments after the program's name. As in Kubernetes components, `_` in a flag's name
@@ -19,9 +20,9 @@ export type Invocation =
  */
 export function parseCommandLine(args: readonly string[]): Invocation {
   const [word] = args;
-  if (word === '--version') return { command: 'version' };
+  if (word === '--version') return { command: versionCommand, flags: {} };
   if (word === undefined || word === '--help' || word === '-h') {
-    return { command: 'help', text: helpOf(rootParser()) };
+    return { help: helpOf(rootParser()) };
   }
   if (word === 'help') return parseCommandLine([...args.slice(1), '--help']);
   const command = COMMANDS.find(({ name }) => wordsOf(name).every((part, at) => part === args[at]));
@@ -29,7 +30,7 @@ export function parseCommandLine(args: readonly string[]): Invocation {
     const group = COMMANDS.filter(({ name }) => name.startsWith(`${word} `));
     const [next = '--help'] = args.slice(1);
     if (group.length > 0 && ['--help', '-h'].includes(next)) {
-      return { command: 'help', text: helpOf(commandsParser(`weft ${word} <command>`, group)) };
+      return { help: helpOf(commandsParser(`weft ${word} <command>`, group)) };
     }
     const what = word.startsWith('-') ? 'flag before a command' : 'command';
     const hint = suggestion(word, COMMAND_NAMES) || `: use ${COMMAND_NAMES.join(', ')}`;
@@ -46,11 +47,12 @@ function wordsOf(name: string): readonly string[] {
 function parseCommand(command: Command, args: readonly string[]): Invocation {
   const parser = command.declare(plainParser());
   if (args.includes('--help') || args.includes('-h')) {
-    return { command: 'help', text: helpOf(parser) };
+    return { help: helpOf(parser) };
   }
-  if (command.name === 'proxy' && args.some(isVersionFlag)) return { command: 'version' };
-  const flags = parseFlags(command, parser, args);
-  return command.name === 'version' ? { command: 'version' } : { command: command.name, flags };
+  if (command.name === 'proxy' && args.some(isVersionFlag)) {
+    return { command: versionCommand, flags: {} };
+  }
+  return { command, flags: parseFlags(command, parser, args) };
 }
 
 function parseFlags(

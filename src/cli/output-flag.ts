@@ -1,6 +1,12 @@
+import type { Argv } from 'yargs';
 import { lastText } from '../agent/config/flag-text.ts';
 import type { FlagValues } from '../agent/config/kube-proxy-flags.ts';
+import { textFlags } from './question.ts';
 import { UsageError } from './usage.ts';
+
+export function declareOutput(parser: Argv): Argv {
+  return textFlags(parser)('output', 'text or json [default: text]');
+}
 
 /** Whether `--output json`, or `--json` where there is one, is given. Throws UsageError for another word. */
 export function wantsJson(flags: FlagValues): boolean {

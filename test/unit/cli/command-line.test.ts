@@ -7,9 +7,9 @@ const words = (line: string) => line.split(' ').filter((word) => word !== '');
 
 describe('parseCommandLine', () => {
   test.each([
-    { line: 'version', want: { command: 'version' } },
-    { line: '--version', want: { command: 'version' } },
-    { line: 'proxy --version', want: { command: 'version' } },
+    { line: 'version', want: { command: 'version', flags: {} } },
+    { line: '--version', want: { command: 'version', flags: {} } },
+    { line: 'proxy --version', want: { command: 'version', flags: {} } },
     { line: 'cleanup', want: { command: 'cleanup', flags: {} } },
     { line: 'agent', want: { command: 'agent', flags: {} } },
     {
@@ -46,7 +46,10 @@ describe('parseCommandLine', () => {
       want: { command: 'proxy', flags: { 'nodeport-addresses': ['a', 'b,c'] } },
     },
   ])('$line', ({ line, want }) => {
-    expect(parseCommandLine(words(line))).toEqual(want);
+    const invocation = parseCommandLine(words(line));
+    const found =
+      'help' in invocation ? 'help' : { ...invocation, command: invocation.command.name };
+    expect(found).toEqual(want);
   });
 
   test.each([
@@ -98,7 +101,7 @@ test.each([
   'version',
 ])('help of weft %s', async (command) => {
   const invocation = parseCommandLine(words(`${command} --help`));
-  const text = invocation.command === 'help' ? `${invocation.text}\n` : '';
+  const text = 'help' in invocation ? `${invocation.help}\n` : '';
   await expect(text).toMatchFileSnapshot(`help/${command.replace(' ', '-') || 'weft'}.txt`);
 });
 
@@ -107,7 +110,7 @@ test.each(COMMAND_NAMES)(
   (name) => {
     const texts = [`${name} --help`, `${name} -h`, `help ${name}`].map((line) => {
       const invocation = parseCommandLine(words(line));
-      return invocation.command === 'help' ? invocation.text : '';
+      return 'help' in invocation ? invocation.help : '';
     });
     expect(new Set(texts).size).toBe(1);
     expect(texts[0]).toMatch(new RegExp(`^weft ${name}( |\n)`));
@@ -118,7 +121,7 @@ test.each(['policy', 'policy --help', 'policy -h', 'help policy'])(
   'weft %s lists the commands that begin so',
   (line) => {
     const invocation = parseCommandLine(words(line));
-    const text = invocation.command === 'help' ? invocation.text : '';
+    const text = 'help' in invocation ? invocation.help : '';
     expect(text).toMatch(/^weft policy <command>/);
     expect(text).toContain('weft policy check');
     expect(text).not.toContain('weft agent');
@@ -141,7 +144,7 @@ test('help fits 80 columns', () => {
     'install',
   ].map((command) => {
     const invocation = parseCommandLine(words(`${command} --help`));
-    return invocation.command === 'help' ? invocation.text : '';
+    return 'help' in invocation ? invocation.help : '';
   });
   const tooWide = texts.flatMap((text) => text.split('\n')).filter((line) => line.length > 100);
   expect(tooWide).toEqual([]);

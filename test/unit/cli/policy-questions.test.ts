@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import type { DebugRequest } from '../../../src/agent/debug/protocol.ts';
 import { parseCommandLine } from '../../../src/cli/command-line.ts';
-import { runPolicyDenied, runPolicyList, runPolicyPod } from '../../../src/cli/policy-questions.ts';
+import { runPolicyDenied } from '../../../src/cli/commands/policy-denied.ts';
+import { runPolicyList } from '../../../src/cli/commands/policy-list.ts';
+import { runPolicyPod } from '../../../src/cli/commands/policy-pod.ts';
 
 const OVERVIEW = {
   pod: 'shop/\u001b[2Jdb',
@@ -37,7 +39,7 @@ async function run(line: string, ...answers: readonly unknown[]) {
     'policy pod': runPolicyPod,
     'policy denied': runPolicyDenied,
   };
-  const ended = await runners[invocation.command]?.(invocation.flags, effects).catch(
+  const ended = await runners[invocation.command.name]?.(invocation.flags, effects).catch(
     (error: Error) => error.message,
   );
   return { asked, out, ended };

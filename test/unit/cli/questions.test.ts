@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { DebugRequest } from '../../../src/agent/debug/protocol.ts';
 import { parseCommandLine } from '../../../src/cli/command-line.ts';
-import { explainRequest, runDiff, runExplain } from '../../../src/cli/questions.ts';
+import { runDiff } from '../../../src/cli/commands/diff.ts';
+import { explainRequest, runExplain } from '../../../src/cli/commands/explain.ts';
 import { UsageError } from '../../../src/cli/usage.ts';
 
 const TO = '--from 10.1.0.2 --to 10.96.0.1:80';

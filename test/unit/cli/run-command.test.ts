@@ -3,7 +3,8 @@ import type { CleanupOptions } from '../../../src/agent/cleanup/leftover.ts';
 import type { AgentConfig } from '../../../src/agent/config/agent-config.ts';
 import { parseKubeProxyConfig } from '../../../src/agent/config/kube-proxy-config.ts';
 import { parseCommandLine } from '../../../src/cli/command-line.ts';
-import { type CommandEffects, runCommand } from '../../../src/cli/run-command.ts';
+import type { CommandEffects } from '../../../src/cli/effects.ts';
+import { runCommand } from '../../../src/cli/run-command.ts';
 import { ConfigError, IoError } from '../../../src/util/errors.ts';
 
 const KUBE_PROXY_FILE =

@@ -3,7 +3,7 @@ import type { DiskStatus } from '../../../src/agent/debug/disk-status.ts';
 import type { DebugRequest } from '../../../src/agent/debug/protocol.ts';
 import type { AgentStatus } from '../../../src/agent/debug/status.ts';
 import { parseCommandLine } from '../../../src/cli/command-line.ts';
-import { runStatus } from '../../../src/cli/status.ts';
+import { runStatus } from '../../../src/cli/commands/status.ts';
 import { UsageError } from '../../../src/cli/usage.ts';
 import { IoError, WeftError } from '../../../src/util/errors.ts';
 

@@ -30,7 +30,7 @@ function wrongWith(line: string): string | undefined {
   const words = line.split(' ');
   const [program = '', ...args] = words;
   if (program === 'make') return wrongTarget(args);
-  if (program === 'weft') return parseCommandLine(args).command === 'help' ? 'help' : undefined;
+  if (program === 'weft') return 'help' in parseCommandLine(args) ? 'help' : undefined;
   if (program === 'kubectl') return wrongObject(args);
   return undefined;
 }

@@ -1,7 +1,12 @@
 /** Which ports the matrix of `weft policy check` asks about beyond those that containers declare. */
-import type { ClusterNetworkPolicy, NamedPort, NetworkPolicy, Pod } from '../kube/policy/types.ts';
-import type { Protocol } from '../kube/types.ts';
-import { labelMatcher } from '../policy/selectors.ts';
+import type {
+  ClusterNetworkPolicy,
+  NamedPort,
+  NetworkPolicy,
+  Pod,
+} from '../../kube/policy/types.ts';
+import type { Protocol } from '../../kube/types.ts';
+import { labelMatcher } from '../../policy/selectors.ts';
 
 interface Policies {
   readonly networkPolicies: readonly NetworkPolicy[];

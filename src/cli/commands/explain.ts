@@ -1,29 +1,67 @@
-/** `weft explain` and `weft diff`: questions to the agent that runs on this node. */
+/** `weft explain`: what becomes of a connection, asked of the agent that runs on this node. */
+import type { Argv } from 'yargs';
+import { lastText } from '../../agent/config/flag-text.ts';
+import { parseGoDuration } from '../../agent/config/go-duration.ts';
+import type { FlagValues } from '../../agent/config/kube-proxy-flags.ts';
+import type { ExplainAnswer } from '../../agent/debug/explain.ts';
+import { explainText } from '../../agent/debug/explain-text.ts';
+import type { NamedPacket } from '../../agent/debug/named-packet.ts';
+import { type ExplainRequest, MOST_LIVE_MS } from '../../agent/debug/protocol.ts';
+import { ipFamily, tryParseIP } from '../../net/ip.ts';
+import type { Protocol } from '../../proxy/service.ts';
+import type { Packet } from '../../proxy/verdict/explanation.ts';
+import type { Command } from '../command.ts';
+import {
+  ask,
+  declareRunDir,
+  plain,
+  prettyJson,
+  type QuestionEffects,
+  textFlags,
+} from '../question.ts';
+import { UsageError } from '../usage.ts';
 
-import { lastText } from '../agent/config/flag-text.ts';
-import { parseGoDuration } from '../agent/config/go-duration.ts';
-import type { FlagValues } from '../agent/config/kube-proxy-flags.ts';
-import { differenceText, hasDifferences } from '../agent/debug/difference-text.ts';
-import type { ExplainAnswer } from '../agent/debug/explain.ts';
-import { explainText } from '../agent/debug/explain-text.ts';
-import type { NamedPacket } from '../agent/debug/named-packet.ts';
-import { type DebugRequest, type ExplainRequest, MOST_LIVE_MS } from '../agent/debug/protocol.ts';
-import { ipFamily, tryParseIP } from '../net/ip.ts';
-import type { TableDifference } from '../proxy/modes/nftables/difference.ts';
-import type { Protocol } from '../proxy/service.ts';
-import type { Packet } from '../proxy/verdict/explanation.ts';
-import { UsageError } from './usage.ts';
+const EPILOGUE = `Asks the running agent for the decisions it makes for such a connection, in order, and the verdict:
+which map has it, who may answer with which share, and whose address the endpoint sees. They come
+from the values that the rules are made from. --live looks at the rules themselves: it waits for a
+packet from --from to --to, follows it by nftrace, and says whether the model was right.
 
-export interface QuestionEffects {
-  /** The directory of the agent where `--run-dir` names none. */
-  readonly runDir: string;
-  /** Asks the agent that uses this run directory; the result is that of the request's command. */
-  readonly askAgent: (runDir: string, request: DebugRequest) => Promise<unknown>;
-  readonly print: (text: string) => void;
-}
+Where the agent enforces policies they are asked about every endpoint: which one decides, or that none
+allows it. A name is that of a Service, of a pod, or node/NAME; a port can be named too.
+
+Examples:
+  weft explain --from shop/cart --to shop/db:postgres
+  weft explain --from 10.1.0.2 --to 10.96.0.1:80
+  weft explain --from 203.0.113.9 --to 192.168.0.1:30080 --proto udp
+  weft explain --from 10.1.0.2 --to 10.96.0.1:80 --live --timeout 30s`;
 
 const PROTOCOLS: readonly Protocol[] = ['tcp', 'udp', 'sctp'];
 const DEFAULT_LIVE_MS = 10_000;
+
+export const explainCommand: Command = {
+  name: 'explain',
+  describe: 'Tell what becomes of a connection to a Service, and why',
+  declare,
+  run: async (flags, effects) => {
+    await runExplain(flags, effects);
+    return 0;
+  },
+};
+
+function declare(parser: Argv): Argv {
+  const text = textFlags(parser);
+  parser
+    .usage('weft explain --from IP|POD --to IP|SERVICE|POD:PORT [flags]')
+    .epilogue(EPILOGUE)
+    .option('json', { type: 'boolean', describe: 'Print the whole answer as JSON' })
+    .option('live', { type: 'boolean', describe: 'Wait for such a packet and tell where it went' });
+  text('from', 'Address of the client, NAMESPACE/POD or node/NAME');
+  text('to', 'Address and port, [fd00::1]:80 for IPv6, or NAMESPACE/NAME:PORT');
+  text('proto', 'tcp, udp or sctp [default: tcp]');
+  text('in-interface', 'Interface it comes in by [default: the one its route leads to]');
+  text('timeout', 'How long --live waits, up to 60s [default: 10s]');
+  return declareRunDir(parser);
+}
 
 /** Prints what becomes of a connection. */
 export async function runExplain(flags: FlagValues, effects: QuestionEffects): Promise<void> {
@@ -31,14 +69,6 @@ export async function runExplain(flags: FlagValues, effects: QuestionEffects): P
   // The agent answers a request of this command with this shape.
   const answer = (await ask(flags, request, effects)) as ExplainAnswer;
   effects.print(flags['json'] === true ? prettyJson(answer) : plain(explainText(answer)));
-}
-
-/** Prints what the agent would change now; 1 when that is something, 0 when it is nothing. */
-export async function runDiff(flags: FlagValues, effects: QuestionEffects): Promise<number> {
-  // The agent answers a request of this command with this shape.
-  const tables = (await ask(flags, { command: 'diff' }, effects)) as readonly TableDifference[];
-  effects.print(flags['json'] === true ? prettyJson(tables) : plain(differenceText(tables)));
-  return hasDifferences(tables) ? 1 : 0;
 }
 
 /** The request that the flags ask for; what names mean the agent knows. Throws UsageError. */
@@ -72,10 +102,6 @@ function packetBetween(
     throw new UsageError(`--from ${source} and --to ${destination} are of different IP families`);
   }
   return { source, destination, protocol, port: Number(port) };
-}
-
-function ask(flags: FlagValues, request: DebugRequest, effects: QuestionEffects): Promise<unknown> {
-  return effects.askAgent(lastText(flags['run-dir']) ?? effects.runDir, request);
 }
 
 function required(flags: FlagValues, name: string): string {
@@ -116,13 +142,4 @@ function liveTimeout(flags: FlagValues): number | undefined {
     throw new UsageError(`--timeout: expected a duration up to ${most}, found "${text}"`);
   }
   return timeoutMs;
-}
-
-export function prettyJson(value: unknown): string {
-  return `${JSON.stringify(value, undefined, 2)}\n`;
-}
-
-/** Names come from objects that anybody may have written: no escape sequences into a terminal. */
-export function plain(text: string): string {
-  return text.replace(/[^\P{Cc}\n]/gu, '?');
 }

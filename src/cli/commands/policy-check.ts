@@ -1,37 +1,60 @@
 /** `weft policy check`: verdicts of policies in files, before anybody applies them. */
 
-import { lastText, texts } from '../agent/config/flag-text.ts';
-import type { FlagValues } from '../agent/config/kube-proxy-flags.ts';
-import type { Manifests, ReadableKind } from '../kube/manifests/read-manifests.ts';
+import type { Argv } from 'yargs';
+import { lastText, texts } from '../../agent/config/flag-text.ts';
+import type { FlagValues } from '../../agent/config/kube-proxy-flags.ts';
+import type { Manifests, ReadableKind } from '../../kube/manifests/read-manifests.ts';
 import {
   clusterNetworkPolicies,
   namespaces,
   networkPolicies,
   pods,
-} from '../kube/policy/resources.ts';
-import { nodes } from '../kube/resources.ts';
-import { type MatrixChange, type MatrixEntry, matrix, matrixChanges } from '../policy/matrix.ts';
-import { changeText, matrixText } from '../policy/matrix-text.ts';
+} from '../../kube/policy/resources.ts';
+import { nodes } from '../../kube/resources.ts';
+import { type MatrixChange, type MatrixEntry, matrix, matrixChanges } from '../../policy/matrix.ts';
+import { changeText, matrixText } from '../../policy/matrix-text.ts';
 import {
   answerProbe,
   type Probe,
   type ProbeAnswer,
   parseProbe,
   parseProbeLine,
-} from '../policy/probes.ts';
-import { type PolicyWorld, policyWorld } from '../policy/world.ts';
-import { DecodeError } from '../util/errors.ts';
-import { wantsJson } from './output-flag.ts';
+} from '../../policy/probes.ts';
+import { type PolicyWorld, policyWorld } from '../../policy/world.ts';
+import { DecodeError } from '../../util/errors.ts';
+import type { Command } from '../command.ts';
+import type { CommandEffects } from '../effects.ts';
+import { wantsJson } from '../output-flag.ts';
+import { textFlags } from '../question.ts';
+import { UsageError } from '../usage.ts';
 import { withPolicyPorts } from './policy-ports.ts';
-import { UsageError } from './usage.ts';
 
-export interface PolicyCheckEffects {
-  readonly readManifests: (directory: string, kinds: readonly ReadableKind[]) => Promise<Manifests>;
-  /** A file's text; `-` is standard input. */
-  readonly readFile: (path: string) => string;
-  readonly print: (text: string) => void;
-  readonly printError: (text: string) => void;
-}
+type PolicyCheckEffects = Pick<
+  CommandEffects,
+  'readManifests' | 'readFile' | 'print' | 'printError'
+>;
+
+const EPILOGUE = `Judges NetworkPolicies and ClusterNetworkPolicies from files alone:
+no agent and no cluster is asked. What kubectl prints will do:
+  kubectl get pods,ns,nodes,networkpolicies -A -o json > DIR/cluster.json
+
+A connection is "shop/cart -> shop/db:5432/tcp"; instead of a pod it can name node/NAME or an
+address, and end in /udp, /sctp or /icmp. A line of --probes is
+  {"from":"shop/cart","to":"shop/db","protocol":"TCP","port":5432}
+with "allowed":true or false where an answer is expected, "family":6 for IPv6. Answers come in the
+same order. Without a question the command prints who may connect to whom, at the ports that
+containers declare (TCP 80 of a pod without any) and those that policies name for it.
+
+Exit codes: 0 all as expected and nothing differs, 1 not as expected or something differs,
+2 a probe names nobody, or files or command line are wrong.`;
+
+export const policyCheckCommand: Command = {
+  name: 'policy check',
+  describe: 'Tell what policies in files would allow, before they are applied',
+  answersWithOne: true,
+  declare,
+  run: runPolicyCheck,
+};
 
 /** Everything that verdicts depend on. */
 const KINDS: readonly ReadableKind[] = [
@@ -43,6 +66,22 @@ const KINDS: readonly ReadableKind[] = [
 ];
 /** Lines are printed in pieces of about this many characters. */
 const PIECE = 1 << 16;
+
+function declare(parser: Argv): Argv {
+  const text = textFlags(parser);
+  parser.usage('weft policy check --manifests DIR [flags]').epilogue(EPILOGUE);
+  text('manifests', 'Directory of YAML or JSON files with pods, namespaces, nodes, policies');
+  text('probe', 'A connection that should be allowed; may be given several times');
+  text('denied', 'A connection that should be denied; may be given several times');
+  text('probes', 'File of JSON lines with connections; - is standard input');
+  text('against', 'Directory with the state before: print the verdicts that differ');
+  parser.option('matrix', {
+    type: 'boolean',
+    describe: 'Print who may connect to each pod and port',
+  });
+  text('output', 'text or json (one line each) [default: text]');
+  return parser;
+}
 
 /**
  * 0: every expectation holds and nothing differs. 1: some probe is not answered as expected, or

@@ -1,0 +1,63 @@
+/** `weft install`: answers under the names of the reference CNI plugins. */
+
+import type { Argv } from 'yargs';
+import { lastText } from '../../agent/config/flag-text.ts';
+import type { FlagValues } from '../../agent/config/kube-proxy-flags.ts';
+import type { Command } from '../command.ts';
+import type { CommandEffects } from '../effects.ts';
+import { UsageError } from '../usage.ts';
+
+const EPILOGUE = `Makes bridge, host-local, portmap and the other names weft answers to links to weft, so that the
+CNI configurations of a node stay as they are. A name whose plugin would refuse what one of them
+asks for is not taken, and told with the reason. Originals are kept beside the names as NAME.weft-saved.
+Pods that are there already are checked and removed by whichever program holds the name. Doing it
+twice changes nothing. Every name is one program or the other at any moment.
+
+Examples:
+  weft install --drop-in --dry-run
+  weft install --drop-in --cni-bin /usr/lib/cni
+  weft install --drop-in --undo`;
+
+export const installCommand: Command = {
+  name: 'install',
+  describe: 'Answer under the names of the reference CNI plugins',
+  declare,
+  run: async (flags, effects) => {
+    runInstall(flags, effects);
+    return 0;
+  },
+};
+
+function declare(parser: Argv): Argv {
+  return parser
+    .usage('weft install --drop-in [flags]')
+    .epilogue(EPILOGUE)
+    .option('drop-in', { type: 'boolean', describe: 'Take the names of the reference plugins' })
+    .option('undo', { type: 'boolean', describe: 'Put the reference plugins back' })
+    .option('dry-run', { type: 'boolean', describe: 'Only print what would become of each name' })
+    .option('cni-bin', {
+      type: 'string',
+      requiresArg: true,
+      describe: 'Where the runtime looks for plugins [default: /opt/cni/bin]',
+    })
+    .option('cni-conf-dir', {
+      type: 'string',
+      requiresArg: true,
+      describe: 'The network configurations that must go on working [default: /etc/cni/net.d]',
+    });
+}
+
+function runInstall(flags: FlagValues, { dropIn, print }: CommandEffects): void {
+  if (flags['drop-in'] !== true) {
+    throw new UsageError('say what to install: --drop-in; see weft install --help');
+  }
+  const isDryRun = flags['dry-run'] === true;
+  const lines = dropIn({
+    cniBin: lastText(flags['cni-bin']) ?? '/opt/cni/bin',
+    cniConfDir: lastText(flags['cni-conf-dir']) ?? '/etc/cni/net.d',
+    isUndo: flags['undo'] === true,
+    isDryRun,
+  });
+  if (isDryRun) print('nothing is changed; this is what would be:\n');
+  for (const line of lines) print(`${line}\n`);
+}

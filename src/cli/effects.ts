@@ -1,0 +1,42 @@
+import type { CleanupOptions, CleanupReport } from '../agent/cleanup/leftover.ts';
+import type { AgentConfig, Surroundings } from '../agent/config/agent-config.ts';
+import type { ConfigSource } from '../agent/config/reload.ts';
+import type { DiskStatus } from '../agent/debug/disk-status.ts';
+import type { DebugRequest } from '../agent/debug/protocol.ts';
+import type { Manifests, ReadableKind } from '../kube/manifests/read-manifests.ts';
+
+export interface DropInFlags {
+  readonly cniBin: string;
+  readonly cniConfDir: string;
+  readonly isUndo: boolean;
+  readonly isDryRun: boolean;
+}
+
+/** What a command may touch. */
+export interface CommandEffects {
+  readonly surroundings: Surroundings;
+  /** The line `weft version` prints. */
+  readonly version: string;
+  /** The directory of the agent where `--run-dir` names none. */
+  readonly runDir: string;
+  /** People read what is printed, on a screen that shows colours. */
+  readonly isTerminal: boolean;
+  /** Runs until the agent has stopped; follows the file the configuration came from, if any. */
+  readonly runAgent: (config: AgentConfig, source: ConfigSource | undefined) => Promise<void>;
+  /** Asks the agent that uses this run directory; the result is that of the request's command. */
+  readonly askAgent: (runDir: string, request: DebugRequest) => Promise<unknown>;
+  /** What is on record without an agent. */
+  readonly readDiskStatus: (runDir: string) => DiskStatus;
+  readonly cleanup: (options: CleanupOptions) => Promise<CleanupReport>;
+  /** Takes or gives back the names of the reference plugins and tells about each. */
+  readonly dropIn: (options: DropInFlags) => readonly string[];
+  readonly readManifests: (directory: string, kinds: readonly ReadableKind[]) => Promise<Manifests>;
+  /** A file's text; `-` is standard input. */
+  readonly readFile: (path: string) => string;
+  /** The files that a configuration file or directory is. */
+  readonly configPaths: (path: string) => readonly string[];
+  readonly writeFile: (path: string, text: string) => void;
+  readonly wait: (ms: number) => Promise<void>;
+  readonly print: (text: string) => void;
+  readonly printError: (text: string) => void;
+}
