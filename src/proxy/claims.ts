@@ -120,6 +120,11 @@ export class FrontendClaims {
     );
   }
 
+  /** Whose a frontend is; undefined: nobody asks for it. */
+  ownerOf(frontend: Frontend): ServicePort | undefined {
+    return this.#owner(frontendKey(frontend))?.port;
+  }
+
   #owner(key: string): Claim | undefined {
     return claimList(this.#claims.get(key))[0];
   }

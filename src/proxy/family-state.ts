@@ -2,7 +2,7 @@ import { type IP, type IPFamily, ipFamily } from '../net/ip.ts';
 import { summarized } from '../util/complaints.ts';
 import type { Logger } from '../util/log.ts';
 import { EndpointsTracker, TwoStates } from './changes.ts';
-import { type Conflict, FrontendClaims } from './claims.ts';
+import { type Conflict, type Frontend, FrontendClaims } from './claims.ts';
 import type { NodeFacts } from './node-addresses.ts';
 import type { ServiceEntry, ServicePort } from './service.ts';
 import { type NodeView, type ResolvedPort, resolvePort } from './state.ts';
@@ -107,6 +107,11 @@ export class FamilyState {
       else this.#withoutLocal[policy].delete(service);
     }
     return ports;
+  }
+
+  /** Whose a frontend is, as of the last drain. */
+  ownerOf(frontend: Frontend): ServicePort | undefined {
+    return this.#claims.ownerOf(frontend);
   }
 
   /** How many ports have endpoints but none here, of the Services resolved. */

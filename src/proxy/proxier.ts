@@ -137,6 +137,8 @@ export class Proxier {
       settings: this.#settings(),
       node: this.#state.nodeView(),
       services: () => this.#state.services.entries(),
+      service: (key) => this.#state.services.get(key),
+      ownerOf: (frontend) => this.#state.ownerOf(frontend),
       slices: (service) => this.#state.endpoints.slices(service),
     };
   }

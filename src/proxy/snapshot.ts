@@ -1,5 +1,5 @@
 import type { IPFamily } from '../net/ip.ts';
-import { FrontendClaims } from './claims.ts';
+import { type Frontend, FrontendClaims } from './claims.ts';
 import type { SliceRecord } from './endpoints.ts';
 import type { ServiceEntry, ServicePort } from './service.ts';
 import type { SessionSettings } from './session.ts';
@@ -18,6 +18,9 @@ export interface ProxySnapshot {
   readonly settings: SessionSettings;
   readonly node: NodeView;
   services(): Iterable<readonly [key: string, entry: ServiceEntry]>;
+  service(key: string): ServiceEntry | undefined;
+  /** As of the last sync; undefined: nobody has it yet. */
+  ownerOf(frontend: Frontend): ServicePort | undefined;
   slices(service: string): Iterable<SliceRecord>;
 }
 

@@ -57,7 +57,7 @@ interface FormerState {
   affinityId(frontends: readonly FrontendKey[]): number;
 }
 
-interface FrontendKey {
+export interface FrontendKey {
   readonly kind: FrontendKind;
   readonly key: string;
 }
@@ -150,7 +150,8 @@ function affineEndpoints(frontends: readonly FrontendState[], id: number): Share
   return [...elements.values()];
 }
 
-function frontendKey(frontend: Frontend): FrontendKey {
+/** The key of its elements. */
+export function frontendKey(frontend: Frontend): FrontendKey {
   const portKey = protocolBytes(frontend.protocol) + portBytes(frontend.port);
   return frontend.kind === 'nodePort'
     ? { kind: 'nodePort', key: portKey }
