@@ -8,6 +8,7 @@ import { InsideUpkeep } from '../cni/upkeep/inside-upkeep.ts';
 import type { Bypass } from '../cni/upkeep/same-node.ts';
 import { Upkeep } from '../cni/upkeep/upkeep.ts';
 import type { AuditReport } from '../util/audit.ts';
+import { AddressHistory } from './addresses/history.ts';
 import type { AgentContext } from './context.ts';
 import type { PolicyNode } from './policy/node.ts';
 import { WEFT_VERSION } from './version.ts';
@@ -19,6 +20,8 @@ export interface CniComponent {
   differing(): readonly string[];
   /** Ways past the policies; undefined before somebody has looked, and without policies. */
   bypasses(): readonly Bypass[] | undefined;
+  /** Looks for what other processes did with addresses; then the log has it in a second. */
+  lookAtAddresses(): void;
 }
 
 /** Serves the CNI shim on `<run directory>/cni.sock`, and takes care of what it has made. */
@@ -33,7 +36,12 @@ export function startCni(context: AgentContext, policy: PolicyNode | undefined):
     version: WEFT_VERSION,
     isMasqueradedElsewhere: context.podMasquerade.isFabrics,
   });
-  const node = policy?.join(local) ?? local;
+  const joined = policy?.join(local) ?? local;
+  const history = AddressHistory.start({
+    ...{ records: local.records, bootId: readBootId, runDir: runDirectory, clock, log },
+  });
+  lifecycle.onShutdown('address history', () => history.close());
+  const node = { ...joined, records: history.observe(joined.records) };
   const server = CniServer.listen({
     path: join(runDirectory, 'cni.sock'),
     node,
@@ -64,5 +72,6 @@ export function startCni(context: AgentContext, policy: PolicyNode | undefined):
     audits: () => [upkeep.audited, inside.audited].flatMap((report) => report ?? []),
     differing: () => inside.differing(),
     bypasses: () => upkeep.sameNode.bypasses,
+    lookAtAddresses: () => history.look(),
   };
 }

@@ -18,6 +18,7 @@ import type { Table } from '../../nftables/model.ts';
 import { ownNamespaceTables, removeTable } from '../../nftables/own-namespace.ts';
 import { tableText } from '../../nftables/text.ts';
 import { systemClock } from '../../util/clock.ts';
+import { ADDRESS_LOG_FILES } from '../addresses/log-file.ts';
 import { DEFAULT_CNI } from '../config/agent-config.ts';
 import { WEFT_VERSION } from '../version.ts';
 import { conflistLeftovers } from './conflist-leftovers.ts';
@@ -31,6 +32,7 @@ export const CNI_ENTRIES: readonly string[] = [
   'released',
   'cni.sock',
   ...GATE_FILES,
+  ...ADDRESS_LOG_FILES,
 ];
 
 /** How long an IPAM plugin may take for an address that nobody asks for any more. */
