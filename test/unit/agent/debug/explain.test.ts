@@ -72,6 +72,7 @@ function fakeRtnl(): NodeRtnl {
 const ask = (sources: ExplainSources, source: string, inInterface?: string, live?: number) =>
   explain(
     {
+      command: 'explain',
       packet: {
         ...{
           source: parseIP(source),
@@ -146,7 +147,7 @@ test('a family that is not served', async () => {
   const packet = { source: parseIP('fd00::1'), destination: parseIP('fd00::2'), port: 80 } as const;
   await expect(
     explain(
-      { packet: { ...packet, protocol: 'tcp' }, liveTimeoutMs: undefined },
+      { command: 'explain', packet: { ...packet, protocol: 'tcp' }, liveTimeoutMs: undefined },
       sources,
       new AbortController().signal,
     ),

@@ -1,0 +1,32 @@
+/** Which of many a name means that people type. */
+import { WeftError } from '../../../util/errors.ts';
+
+const MOST_NAMED = 5;
+
+/** What is asked about; a name without a namespace means it in every one. */
+export interface Wanted {
+  readonly namespace?: string;
+  /** `namespace/name`, or a name. */
+  readonly name?: string;
+}
+
+/** Whether a key, `namespace/name`, is among what is asked about. */
+export function isWanted(key: string, { namespace, name }: Wanted): boolean {
+  if (namespace !== undefined && !key.startsWith(`${namespace}/`)) return false;
+  if (name === undefined) return true;
+  return name.includes('/') ? key === name : key.endsWith(`/${name}`);
+}
+
+/** The one key that is meant. Throws ENOENT for none, and for several, whose namespaces it names. */
+export function onlyKey(what: string, keys: Iterable<string>, wanted: Wanted): string {
+  const found: string[] = [];
+  for (const key of keys) if (isWanted(key, wanted)) found.push(key);
+  const [only, ...others] = found;
+  if (only === undefined) {
+    throw new WeftError('ENOENT', `no ${what} ${wanted.name} that this agent knows`);
+  }
+  if (others.length === 0) return only;
+  const named = found.toSorted().slice(0, MOST_NAMED).join(', ');
+  const more = found.length > MOST_NAMED ? ', …' : '';
+  throw new WeftError('ENOENT', `several are called ${wanted.name}: ask for ${named}${more}`);
+}
