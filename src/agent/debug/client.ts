@@ -12,7 +12,7 @@ const NOBODY: readonly (string | undefined)[] = ['ENOENT', 'ECONNREFUSED'];
  */
 export async function askAgent(runDir: string, request: DebugRequest): Promise<unknown> {
   const path = debugSocketPath(runDir);
-  const waitMs = request.command === 'explain' ? (request.liveTimeoutMs ?? 0) : 0;
+  const waitMs = request.liveTimeoutMs ?? 0;
   const text = await exchange(path, `${JSON.stringify(request)}\n`, waitMs + GRACE_MS);
   // The agent of this version writes exactly this shape; anything else ends in the error below.
   const answer = JSON.parse(text) as DebugAnswer;

@@ -11,9 +11,8 @@ import { MODE_TRAITS } from '../../proxy/verdict/mode-traits.ts';
 import { worldOfPacket } from '../../proxy/verdict/world-of-packet.ts';
 import { WeftError } from '../../util/errors.ts';
 import { type LiveAnswer, readTrace } from './live-outcome.ts';
-import { type NameSources, packetOf } from './named-packet.ts';
+import { type NamedPacket, type NameSources, packetOf } from './named-packet.ts';
 import { type PolicyOutcome, policyOutcomes } from './policy-outcome.ts';
-import type { ExplainRequest } from './protocol.ts';
 
 /** What `weft explain` prints. */
 export interface ExplainAnswer {
@@ -26,6 +25,13 @@ export interface ExplainAnswer {
   readonly pending: number;
   /** With --live: what became of a packet; null when none came in time. */
   readonly live?: LiveAnswer | null;
+}
+
+/** What is asked about. */
+export interface ExplainedPacket {
+  readonly packet: Packet | NamedPacket;
+  /** Wait for such a packet, and tell where it went. */
+  readonly liveTimeoutMs: number | undefined;
 }
 
 export interface ExplainSources {
@@ -46,7 +52,7 @@ export interface ExplainSources {
 
 /** Answers what becomes of a connection, by the model and, if asked, by a real packet. */
 export async function explain(
-  { packet: asked, liveTimeoutMs }: ExplainRequest,
+  { packet: asked, liveTimeoutMs }: ExplainedPacket,
   sources: ExplainSources,
   signal: AbortSignal,
 ): Promise<ExplainAnswer> {

@@ -3,13 +3,9 @@ import { UnixServer } from '../../kernel/unix-socket.ts';
 import type { Clock } from '../../util/clock.ts';
 import { BusyError, errorCode, toError } from '../../util/errors.ts';
 import type { Logger } from '../../util/log.ts';
-import {
-  type DebugAnswer,
-  type DebugRequest,
-  DebugRequestError,
-  MOST_REQUEST_BYTES,
-  parseDebugRequest,
-} from './protocol.ts';
+import { DebugRequestError } from './fields.ts';
+import { type DebugAnswer, MOST_REQUEST_BYTES } from './protocol.ts';
+import { type Asked, parseAsked } from './questions.ts';
 
 export interface DebugServerOptions {
   readonly path: string;
@@ -18,7 +14,7 @@ export interface DebugServerOptions {
   /** Connections at once. */
   readonly most: number;
   /** The result becomes JSON. `signal` is aborted when nobody waits for it any more. */
-  readonly answer: (request: DebugRequest, signal: AbortSignal) => Promise<unknown>;
+  readonly answer: (asked: Asked, signal: AbortSignal) => Promise<unknown>;
 }
 
 /** A connection that has not delivered its request by then is closed. */
@@ -94,8 +90,7 @@ export class DebugServer {
       if (this.#underWay > MOST_AT_ONCE) {
         throw new BusyError(`the agent answers at most ${MOST_AT_ONCE} questions at once`);
       }
-      const request = parseDebugRequest(line);
-      send(connection, { result: await this.#options.answer(request, signal) });
+      send(connection, { result: await this.#options.answer(parseAsked(line), signal) });
     } catch (thrown) {
       const { message } = toError(thrown);
       if (!(thrown instanceof DebugRequestError)) {

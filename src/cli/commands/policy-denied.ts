@@ -1,6 +1,7 @@
 /** `weft policy denied`: connections that policies denied on this node. */
 import type { FlagValues } from '../../agent/config/kube-proxy-flags.ts';
 import { denialText } from '../../agent/debug/policy-text.ts';
+import type { PolicyDeniedRequest } from '../../agent/debug/questions/policy.ts';
 import type { ToldDenial } from '../../agent/policy/denials.ts';
 import type { Command } from '../command.ts';
 import type { CommandEffects } from '../effects.ts';
@@ -41,7 +42,7 @@ export async function runPolicyDenied(
   const isJson = wantsJson(flags);
   const isFollowed = flags['follow'] === true;
   for (let after = 0; ; ) {
-    const request = { command: 'policy denied', after } as const;
+    const request: PolicyDeniedRequest = { command: 'policy denied', after };
     // The agent answers a request of this command with this shape.
     const denials = (await ask(flags, request, effects)) as readonly ToldDenial[];
     if (denials.length === 0 && !isFollowed && !isJson) effects.print('nothing was denied\n');

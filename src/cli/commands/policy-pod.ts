@@ -3,6 +3,7 @@ import { lastText } from '../../agent/config/flag-text.ts';
 import type { FlagValues } from '../../agent/config/kube-proxy-flags.ts';
 import type { PolicyPodAnswer } from '../../agent/debug/policy.ts';
 import { policyPodText } from '../../agent/debug/policy-text.ts';
+import type { PolicyPodRequest } from '../../agent/debug/questions/policy.ts';
 import type { Command } from '../command.ts';
 import { declareOutput, wantsJson } from '../output-flag.ts';
 import { ask, declareRunDir, plain, prettyJson, type QuestionEffects } from '../question.ts';
@@ -31,8 +32,9 @@ export async function runPolicyPod(flags: FlagValues, effects: QuestionEffects):
   const isJson = wantsJson(flags);
   const pod = lastText(flags['NAME']);
   if (pod === undefined) throw new UsageError('which pod? weft policy pod NAMESPACE/NAME');
+  const request: PolicyPodRequest = { command: 'policy pod', pod };
   // The agent answers a request of this command with this shape.
-  const answer = (await ask(flags, { command: 'policy pod', pod }, effects)) as PolicyPodAnswer;
+  const answer = (await ask(flags, request, effects)) as PolicyPodAnswer;
   effects.print(isJson ? prettyJson(answer) : plain(policyPodText(answer)));
   return 0;
 }

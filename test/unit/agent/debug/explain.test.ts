@@ -72,7 +72,6 @@ function fakeRtnl(): NodeRtnl {
 const ask = (sources: ExplainSources, source: string, inInterface?: string, live?: number) =>
   explain(
     {
-      command: 'explain',
       packet: {
         ...{
           source: parseIP(source),
@@ -147,7 +146,7 @@ test('a family that is not served', async () => {
   const packet = { source: parseIP('fd00::1'), destination: parseIP('fd00::2'), port: 80 } as const;
   await expect(
     explain(
-      { command: 'explain', packet: { ...packet, protocol: 'tcp' }, liveTimeoutMs: undefined },
+      { packet: { ...packet, protocol: 'tcp' }, liveTimeoutMs: undefined },
       sources,
       new AbortController().signal,
     ),

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { DebugRequestError, parseDebugRequest } from '../../../../src/agent/debug/protocol.ts';
+import { DebugRequestError } from '../../../../src/agent/debug/fields.ts';
+import { parseAsked } from '../../../../src/agent/debug/questions.ts';
 
 const packet = { source: '10.1.0.2', destination: '10.96.0.1', protocol: 'tcp', port: 80 };
 const explain = (changes: object = {}, more: object = {}) =>
@@ -42,7 +43,7 @@ test.each([
     want: { packet: { inInterface: 'br0' }, liveTimeoutMs: 60_000 },
   },
 ])('$name', ({ line, want }) => {
-  expect(parseDebugRequest(line)).toMatchObject(want);
+  expect(parseAsked(line).request).toMatchObject(want);
 });
 
 test.each([
@@ -69,6 +70,6 @@ test.each([
   { line: explain({}, { liveTimeoutMs: 0 }), text: /liveTimeoutMs: expected/ },
   { line: explain({}, { liveTimeoutMs: 60_001 }), text: /liveTimeoutMs: expected/ },
 ])('$line is refused', ({ line, text }) => {
-  expect(() => parseDebugRequest(line)).toThrow(DebugRequestError);
-  expect(() => parseDebugRequest(line)).toThrow(text);
+  expect(() => parseAsked(line)).toThrow(DebugRequestError);
+  expect(() => parseAsked(line)).toThrow(text);
 });

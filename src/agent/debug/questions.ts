@@ -1,0 +1,33 @@
+/** All that people can ask a running agent. */
+import { DebugRequestError, parseObject } from './fields.ts';
+import type { DebugRequest } from './protocol.ts';
+import type { Question } from './question.ts';
+import { diffQuestion } from './questions/diff.ts';
+import { explainQuestion } from './questions/explain.ts';
+import { policyDeniedQuestion, policyListQuestion, policyPodQuestion } from './questions/policy.ts';
+import { statusQuestion } from './questions/status.ts';
+
+const QUESTIONS: readonly Question[] = [
+  explainQuestion,
+  diffQuestion,
+  statusQuestion,
+  policyListQuestion,
+  policyPodQuestion,
+  policyDeniedQuestion,
+];
+
+export interface Asked {
+  readonly question: Question;
+  readonly request: DebugRequest;
+}
+
+/** Reads one line of a client. Throws DebugRequestError. */
+export function parseAsked(line: string): Asked {
+  const fields = parseObject(line);
+  const question = QUESTIONS.find(({ command }) => command === fields['command']);
+  if (question === undefined) {
+    const commands = QUESTIONS.map(({ command }) => command).join(', ');
+    throw new DebugRequestError(`command: expected one of ${commands}`);
+  }
+  return { question, request: question.parse(fields) };
+}

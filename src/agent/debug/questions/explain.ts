@@ -1,0 +1,121 @@
+import type { AttachmentRecords } from '../../../cni/attachment-records.ts';
+import { openRtnl } from '../../../kernel/rtnl.ts';
+import { ipFamily } from '../../../net/ip.ts';
+import type { Parties } from '../../../policy/parties.ts';
+import type { Packet } from '../../../proxy/verdict/explanation.ts';
+import { type ExplainAnswer, type ExplainedPacket, explain } from '../explain.ts';
+import {
+  asObject,
+  DebugRequestError,
+  type Fields,
+  parseAddress,
+  parseInterface,
+  parseName,
+  parseProtocol,
+} from '../fields.ts';
+import { tracePacket } from '../live-trace.ts';
+import type { NamedPacket, NamedParty } from '../named-packet.ts';
+import { podMasqueradesOf } from '../pod-masquerades.ts';
+import { type DebugRequest, MOST_LIVE_MS } from '../protocol.ts';
+import type { Question } from '../question.ts';
+import { type DebugSubjects, requireNftables, requireProxy } from '../subjects.ts';
+
+export interface ExplainRequest extends DebugRequest, ExplainedPacket {
+  readonly command: 'explain';
+  readonly liveTimeoutMs: number | undefined;
+}
+
+/** Answered with an ExplainAnswer. */
+export const explainQuestion: Question<ExplainRequest> = {
+  command: 'explain',
+  parse: (fields) => ({
+    command: 'explain',
+    packet: parseAnyPacket(asObject(fields['packet'], 'packet')),
+    liveTimeoutMs: parseLiveTimeout(fields['liveTimeoutMs']),
+  }),
+  answer: answerExplain,
+};
+
+function parseAnyPacket(fields: Fields): Packet | NamedPacket {
+  return 'from' in fields || 'to' in fields ? parseNamedPacket(fields) : parsePacket(fields);
+}
+
+function parseNamedPacket(fields: Fields): NamedPacket {
+  const inInterface = parseInterface(fields['inInterface']);
+  return {
+    from: parseName(fields['from'], 'from'),
+    to: parseName(fields['to'], 'to'),
+    port: parseName(fields['port'], 'port'),
+    protocol: parseProtocol(fields['protocol']),
+    ...(inInterface === undefined ? {} : { inInterface }),
+  };
+}
+
+function parsePacket(fields: Fields): Packet {
+  const source = parseAddress(fields['source'], 'source');
+  const destination = parseAddress(fields['destination'], 'destination');
+  if (ipFamily(source) !== ipFamily(destination)) {
+    throw new DebugRequestError(`source ${source} and destination ${destination}: two families`);
+  }
+  const protocol = parseProtocol(fields['protocol']);
+  const port = fields['port'];
+  if (typeof port !== 'number' || !Number.isInteger(port) || port < 1 || port > 65_535) {
+    throw new DebugRequestError('port: expected a number from 1 to 65535');
+  }
+  const inInterface = parseInterface(fields['inInterface']);
+  const packet = { source, destination, protocol, port };
+  return inInterface === undefined ? packet : { ...packet, inInterface };
+}
+
+function parseLiveTimeout(value: unknown): number | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value !== 'number' || !(value > 0 && value <= MOST_LIVE_MS)) {
+    throw new DebugRequestError(`liveTimeoutMs: expected more than 0 and at most ${MOST_LIVE_MS}`);
+  }
+  return value;
+}
+
+async function answerExplain(
+  request: ExplainRequest,
+  subjects: DebugSubjects,
+  signal: AbortSignal,
+): Promise<ExplainAnswer> {
+  const { records } = subjects;
+  const { clock, podMasquerade } = subjects.context;
+  const proxy = requireProxy('explain', subjects);
+  if (request.liveTimeoutMs !== undefined) requireNftables('explain --live', proxy);
+  const answer = await explain(
+    request,
+    {
+      snapshots: proxy.snapshots,
+      openRtnl: () => openRtnl(),
+      mode: proxy.choice.mode,
+      policyWorld: subjects.policy?.world,
+      partyOf: (name) => partyNamed(name, subjects.policy?.world().parties, records),
+      podMasquerades: () => podMasqueradesOf(records.list(), podMasquerade),
+      tracePacket: (packet, timeoutMs, stop) =>
+        tracePacket(packet, { clock, timeoutMs, signal: stop }),
+    },
+    signal,
+  );
+  const whyNot = subjects.policy?.whyNotReady() ?? '';
+  const unenforced = whyNot === '' ? [] : [`policies do not hold on this node: ${whyNot}`];
+  return { ...answer, doubts: [...proxy.problems(), ...unenforced] };
+}
+
+/** By the policies' objects, or where there are none by the records of this node's pods. */
+function partyNamed(
+  name: string,
+  parties: Parties | undefined,
+  records: AttachmentRecords,
+): NamedParty | undefined {
+  const party = parties?.resolve(name);
+  if (party !== undefined && !('problem' in party)) {
+    return { ips: party.ips, ports: party.kind === 'pod' ? party.ports : [] };
+  }
+  const ips = records
+    .list()
+    .filter(({ pod }) => name === `${pod.podNamespace}/${pod.podName}`)
+    .flatMap(({ addresses }) => addresses);
+  return ips.length === 0 ? undefined : { ips, ports: [] };
+}

@@ -1,0 +1,37 @@
+import type { AttachmentRecords } from '../../cni/attachment-records.ts';
+import { WeftError } from '../../util/errors.ts';
+import type { AgentContext } from '../context.ts';
+import type { ProxyComponent } from '../proxy/component.ts';
+import type { PolicyView } from './policy.ts';
+import type { AgentStatus } from './status.ts';
+
+/** What of a running agent can be asked about. */
+export interface DebugSubjects {
+  readonly context: AgentContext;
+  /** Of this node's pods, as the CNI plugins left them. */
+  readonly records: AttachmentRecords;
+  /** Undefined: the agent runs without the proxy component. */
+  readonly proxy: ProxyComponent | undefined;
+  /** Undefined: the agent runs without the policy component. */
+  readonly policy: PolicyView | undefined;
+  readonly status: () => AgentStatus;
+}
+
+/** Throws ENOTSUP. */
+export function requirePolicy(command: string, { policy }: DebugSubjects): PolicyView {
+  if (policy !== undefined) return policy;
+  throw new WeftError('ENOTSUP', `weft ${command}: this agent runs without the component policy`);
+}
+
+/** Throws ENOTSUP. */
+export function requireProxy(command: string, { proxy }: DebugSubjects): ProxyComponent {
+  if (proxy !== undefined) return proxy;
+  throw new WeftError('ENOTSUP', `weft ${command}: this agent runs without the component proxy`);
+}
+
+/** Throws ENOTSUP. */
+export function requireNftables(command: string, { choice: { mode } }: ProxyComponent): void {
+  if (mode === 'nftables') return;
+  const reason = `it reads nftables, and this agent works in mode ${mode}`;
+  throw new WeftError('ENOTSUP', `weft ${command}: ${reason}`);
+}
