@@ -7,6 +7,7 @@ import { systemClock } from '../util/clock.ts';
 import { toError, WeftError } from '../util/errors.ts';
 import { createLevelledLogger, type Logger } from '../util/log.ts';
 import { LogSink } from '../util/log-sink.ts';
+import { startChecks } from './checks/start.ts';
 import { startCni } from './cni-component.ts';
 import type { AgentConfig } from './config/agent-config.ts';
 import type { ConfigSource } from './config/reload.ts';
@@ -136,8 +137,9 @@ async function startComponents(context: AgentContext): Promise<void> {
   const surroundings = { proxyMode: proxy?.choice.mode, bypasses: () => cni?.bypasses() };
   const policy = cluster && policyNode && startPolicy(cluster, policyNode, surroundings);
   const parts: RunningParts = { startedAtMs, proxy, cni, fabric, policy, objects };
-  const status = () => agentStatus(context, parts);
-  startDebug(context, { proxy, policy: policy?.view, status });
+  const checks = startChecks(context, parts);
+  const status = () => agentStatus(context, { ...parts, checks });
+  startDebug(context, { proxy, policy: policy?.view, status, checks });
   objects?.source.start(lifecycle.signal);
   await startServers(context, { proxy, fabric, policy }, objects?.events ?? NO_EVENTS);
 }

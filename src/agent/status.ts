@@ -1,3 +1,5 @@
+import { isFailingTraffic } from './checks/finding.ts';
+import type { NodeChecks } from './checks/node-checks.ts';
 import type { CniComponent } from './cni-component.ts';
 import type { AgentContext } from './context.ts';
 import { auditStatus } from './debug/audit-status.ts';
@@ -24,8 +26,13 @@ export interface RunningParts {
   readonly objects: OpenedSource | undefined;
 }
 
+/** The same with what looks at the node. */
+export interface CheckedParts extends RunningParts {
+  readonly checks: NodeChecks;
+}
+
 /** What `weft status` tells, read at this moment. */
-export function agentStatus(context: AgentContext, parts: RunningParts): AgentStatus {
+export function agentStatus(context: AgentContext, parts: CheckedParts): AgentStatus {
   const { config, clock } = context;
   const { components, nodeName: node, runDir } = config;
   const proxy = parts.proxy?.status();
@@ -33,12 +40,14 @@ export function agentStatus(context: AgentContext, parts: RunningParts): AgentSt
   const cni = parts.cni && cniStatus(context, parts.cni);
   const fabric = parts.fabric?.status();
   const policy = parts.policy?.status();
+  const checks = parts.checks.last();
   const told = {
     ...(proxy === undefined ? {} : { proxy }),
     ...(source === undefined ? {} : { source }),
     ...(cni === undefined ? {} : { cni }),
     ...(fabric === undefined ? {} : { fabric }),
     ...(policy === undefined ? {} : { policy }),
+    ...(checks === undefined ? {} : { checks }),
   };
   const problems = [
     ...(parts.proxy?.problems() ?? []),
@@ -48,7 +57,7 @@ export function agentStatus(context: AgentContext, parts: RunningParts): AgentSt
   ];
   return {
     isRunning: true,
-    isHealthy: problems.length === 0,
+    isHealthy: problems.length === 0 && checks?.findings.some(isFailingTraffic) !== true,
     problems,
     now: timeText(clock.now()),
     startedAt: timeText(parts.startedAtMs),

@@ -3,6 +3,7 @@ import type { Command } from './command.ts';
 import { agentCommand } from './commands/agent.ts';
 import { cleanupCommand } from './commands/cleanup.ts';
 import { diffCommand } from './commands/diff.ts';
+import { doctorCommand } from './commands/doctor.ts';
 import { explainCommand } from './commands/explain.ts';
 import { installCommand } from './commands/install.ts';
 import { policyCheckCommand } from './commands/policy-check.ts';
@@ -17,6 +18,7 @@ export const COMMANDS: readonly Command[] = [
   agentCommand,
   proxyCommand,
   statusCommand,
+  doctorCommand,
   explainCommand,
   diffCommand,
   policyCheckCommand,

@@ -1,3 +1,4 @@
+import type { Findings } from '../agent/checks/finding.ts';
 import type { CleanupOptions, CleanupReport } from '../agent/cleanup/leftover.ts';
 import type { AgentConfig, Surroundings } from '../agent/config/agent-config.ts';
 import type { ConfigSource } from '../agent/config/reload.ts';
@@ -27,6 +28,8 @@ export interface CommandEffects {
   readonly askAgent: (runDir: string, request: DebugRequest) => Promise<unknown>;
   /** What is on record without an agent. */
   readonly readDiskStatus: (runDir: string) => DiskStatus;
+  /** What of the node itself can be checked without an agent. */
+  readonly checkWithoutAgent: (runDir: string) => Promise<Findings>;
   readonly cleanup: (options: CleanupOptions) => Promise<CleanupReport>;
   /** Takes or gives back the names of the reference plugins and tells about each. */
   readonly dropIn: (options: DropInFlags) => readonly string[];

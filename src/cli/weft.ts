@@ -4,6 +4,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { runAgent } from '../agent/agent.ts';
+import { checkWithoutAgent } from '../agent/checks/without-agent.ts';
 import { cleanup } from '../agent/cleanup/cleanup.ts';
 import { configPaths } from '../agent/config-paths.ts';
 import { askAgent } from '../agent/debug/client.ts';
@@ -31,6 +32,7 @@ const code = await runCommand(() => parseCommandLine(argv.slice(2)), {
   runDir,
   askAgent,
   readDiskStatus,
+  checkWithoutAgent,
   isTerminal: stdout.isTTY === true && !env['NO_COLOR'],
   dropIn: ({ cniConfDir, ...flags }) => {
     const refusals = configRefusals(readNetworkConfigs(cniConfDir), PLUGIN_NAMES);

@@ -32,6 +32,9 @@ export const OWN_SETTINGS = {
   endpointMetrics: boolean(false, 'Count connections per endpoint too: a time series for each', {
     flag: 'endpoint-metrics',
   }),
+  checkIntervalSeconds: integer(60, 'Time between two looks at the node (weft doctor)', {
+    ...{ flag: 'check-interval-seconds', min: 10, max: 86_400 },
+  }),
   takeOver: boolean(true, "Remove kube-proxy's tables once ours serve", { flag: 'take-over' }),
   iptablesVariant: word(
     ['auto', 'nft', 'legacy'],

@@ -3,6 +3,7 @@ import { DebugRequestError, parseObject } from './fields.ts';
 import type { DebugRequest } from './protocol.ts';
 import type { Question } from './question.ts';
 import { diffQuestion } from './questions/diff.ts';
+import { doctorQuestion } from './questions/doctor.ts';
 import { explainQuestion } from './questions/explain.ts';
 import { policyDeniedQuestion, policyListQuestion, policyPodQuestion } from './questions/policy.ts';
 import { statusQuestion } from './questions/status.ts';
@@ -11,6 +12,7 @@ const QUESTIONS: readonly Question[] = [
   explainQuestion,
   diffQuestion,
   statusQuestion,
+  doctorQuestion,
   policyListQuestion,
   policyPodQuestion,
   policyDeniedQuestion,

@@ -1,5 +1,9 @@
 /** What `weft status` prints for people. */
+
 import type { PassedOverKind } from '../../kube/manifests/manifest-set.ts';
+import { wrapped } from '../../util/text-layout.ts';
+import { type Finding, type Findings, isBad } from '../checks/finding.ts';
+import { countsText } from '../checks/findings-text.ts';
 import type { CniStatus, NetworkStatus } from './cni-status.ts';
 import type { DiskStatus } from './disk-status.ts';
 import type {
@@ -29,7 +33,7 @@ const COLUMN = 8;
 /** One screen about a running agent. */
 export function statusText(status: AgentStatus, options: TextOptions): string {
   const { good, bad } = paintsOf(options);
-  const { now, isHealthy, problems, proxy, source, cni, fabric, policy } = status;
+  const { now, isHealthy, problems, proxy, source, cni, fabric, policy, checks } = status;
   const state = isHealthy ? good('healthy') : bad('not healthy');
   const up = ageText(status.startedAt, now);
   const memory = `${Math.round(status.residentBytes / 1024 / 1024)} MiB of memory`;
@@ -45,6 +49,7 @@ export function statusText(status: AgentStatus, options: TextOptions): string {
     ...(fabric === undefined ? [] : part('fabric', fabricLines(fabric, now))),
     ...(policy === undefined ? [] : part('policy', policyLines(policy))),
     ...(cni === undefined ? [] : part('cni', [...cniLines(cni), ...auditLines(cni.audit, now)])),
+    ...(checks === undefined ? [] : checkLines(checks, now, bad)),
   ]);
 }
 
@@ -77,6 +82,20 @@ function proxyLines(proxy: ProxyStatus, now: string): readonly string[] {
     ...auditLines(proxy.audit, now),
     ...proxy.formerRules.map((kind) => `rules of the mode before are left: ${kind}`),
   ];
+}
+
+/** What is to be put right; `weft doctor` tells why, and of the others. */
+function checkLines({ at, findings }: Findings, now: string, bad: Paint): readonly string[] {
+  const head = `${countsText(findings)}; looked ${ageText(at, now)} ago`;
+  const lines = findings.filter(isBad).flatMap((finding) => badLines(finding, bad));
+  return [...part('checks', [head]), ...lines];
+}
+
+function badLines({ check, level, seen, cure }: Finding, bad: Paint): readonly string[] {
+  const indents = { first: ' '.repeat(COLUMN), next: ' '.repeat(COLUMN + 2) };
+  const lines = wrapped(plain(`${check}: ${seen}`), indents);
+  const painted = level === 'failing' ? lines.map((line) => bad(line)) : lines;
+  return [...painted, ...wrapped(plain(`cure: ${cure}`), { ...indents, first: indents.next })];
 }
 
 /** What a standing comparison of the kernel with what it ought to hold has found. */

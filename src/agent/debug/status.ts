@@ -7,6 +7,7 @@ import type { PassedOverKind } from '../../kube/manifests/manifest-set.ts';
 import type { IPFamily } from '../../net/ip.ts';
 import type { PassedOver } from '../../proxy/modes/auto.ts';
 import type { RulesKind } from '../../proxy/modes/names.ts';
+import type { Findings } from '../checks/finding.ts';
 import type { CniStatus } from './cni-status.ts';
 
 export interface AgentStatus {
@@ -28,6 +29,8 @@ export interface AgentStatus {
   readonly cni?: RunningCniStatus;
   readonly fabric?: FabricStatus;
   readonly policy?: PolicyStatus;
+  /** What the last look at the node has found; absent before the first. */
+  readonly checks?: Findings;
 }
 
 /** What is on record, and what a running agent finds when it compares the node with that. */

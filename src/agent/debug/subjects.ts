@@ -1,5 +1,6 @@
 import type { AttachmentRecords } from '../../cni/attachment-records.ts';
 import { WeftError } from '../../util/errors.ts';
+import type { NodeChecks } from '../checks/node-checks.ts';
 import type { AgentContext } from '../context.ts';
 import type { ProxyComponent } from '../proxy/component.ts';
 import type { PolicyView } from './policy.ts';
@@ -15,6 +16,8 @@ export interface DebugSubjects {
   /** Undefined: the agent runs without the policy component. */
   readonly policy: PolicyView | undefined;
   readonly status: () => AgentStatus;
+  /** Checks of this node. */
+  readonly checks: NodeChecks;
 }
 
 /** Throws ENOTSUP. */

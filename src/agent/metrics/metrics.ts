@@ -14,6 +14,7 @@ import type { ModeName } from '../../proxy/modes/names.ts';
 import type { ReloadResult } from '../live-config.ts';
 import type { PolicyFigures } from '../policy/status.ts';
 import { type AuditSink, createAuditSink } from './audit.ts';
+import { type ChecksObserver, createChecksObserver } from './checks.ts';
 import { type CniRequestSink, createCniSink, createUpkeepSink } from './cni.ts';
 import { type ObservedFabric, observeFabric } from './fabric.ts';
 import { MetricFactory } from './factory.ts';
@@ -77,6 +78,8 @@ export interface AgentMetrics {
   observeForwarder(read: () => ForwarderCounts): void;
   /** Registers the metrics of the fabric; `read` is asked at each scrape. */
   observeFabric(read: () => ObservedFabric): void;
+  /** What the last look at the node has found. */
+  readonly observeChecks: ChecksObserver;
   /** Registers the metrics of what policies allow and deny. */
   observePolicyCounts(observed: ObservedPolicyCounts): void;
   /** Registers the metrics of policies; `read` is asked at each scrape. */
@@ -125,6 +128,7 @@ export function createAgentMetrics(options: AgentMetricsOptions): AgentMetrics {
     observeManifests: (read) => observeManifests(metrics, read),
     observeForwarder: (read) => observeForwarder(metrics, read),
     observeFabric: (read) => observeFabric(metrics, read),
+    observeChecks: createChecksObserver(metrics),
     observePolicyCounts: (observed) => observePolicyCounts(metrics, observed),
     observePolicy: (read) => {
       observePolicy(metrics, read);

@@ -31,6 +31,9 @@ async function run(line: string, overrides: Partial<CommandEffects> = {}): Promi
     cleanup: async () => ({ removed: ['table ip weft-proxy', 'table ip6 weft-proxy'], kept: [] }),
     runDir: '/run/default',
     askAgent: () => Promise.reject(new IoError('no agent')),
+    checkWithoutAgent: async () => {
+      throw new Error('not to be checked');
+    },
     readDiskStatus: () => {
       throw new Error('nothing on record');
     },

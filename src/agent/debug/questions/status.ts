@@ -9,5 +9,8 @@ export interface StatusRequest extends DebugRequest {
 export const statusQuestion: Question<StatusRequest> = {
   command: 'status',
   parse: () => ({ command: 'status' }),
-  answer: (_request, { status }) => status(),
+  answer: async (_request, { status, checks }) => {
+    await checks.recent();
+    return status();
+  },
 };
