@@ -15,6 +15,7 @@ import * as bridgeVlans from './rtnl/bridge-vlans.ts';
 import { deleteLinks } from './rtnl/link-batch.ts';
 import { type Requests, withLinkNames } from './rtnl/named-links.ts';
 import * as proxies from './rtnl/proxy-neighbours.ts';
+import * as routing from './rtnl/routing.ts';
 import * as trafficControl from './rtnl/traffic-control.ts';
 import * as tunnels from './rtnl/tunnels.ts';
 import type {
@@ -35,14 +36,17 @@ import type {
   PortVlanRange,
   ProxyNeighbour,
   Route,
+  RouteAnswer,
   RouteLookup,
+  RouteQuestion,
+  RouteQuestions,
   TokenBucket,
   VethSpec,
   VxlanSpec,
 } from './types.ts';
 
 /** Opens rtnetlink in `netns`, or in the namespace of this process. */
-export function openRtnl(netns?: Netns): NodeRtnl & RouteLookup {
+export function openRtnl(netns?: Netns): NodeRtnl & RouteLookup & RouteQuestions {
   return new RtnlSocket(
     NetlinkSocket.open(NETLINK_ROUTE, {
       ...(netns === undefined ? {} : { netns }),
@@ -51,7 +55,7 @@ export function openRtnl(netns?: Netns): NodeRtnl & RouteLookup {
   );
 }
 
-class RtnlSocket implements NodeRtnl, RouteLookup {
+class RtnlSocket implements NodeRtnl, RouteLookup, RouteQuestions {
   readonly #socket: Requests;
   readonly close: () => void;
 
@@ -137,32 +141,19 @@ class RtnlSocket implements NodeRtnl, RouteLookup {
   }
 
   routes(family: IPFamily, table: number = routes.RT_TABLE_MAIN): readonly Route[] {
-    return this.#routePayloads(family, table).flatMap(
-      (payload) => routes.decodeRoute(payload) ?? [],
-    );
-  }
-
-  routeTo(address: IP): Route | undefined {
-    const payload = routes.encodeRouteLookup(address);
-    const [reply] =
-      unlessErrno(['ENETUNREACH', 'EHOSTUNREACH'], () =>
-        this.#socket.request(routes.RTM_GETROUTE, 0, payload, `find the route to ${address}`),
-      ) ?? [];
-    return reply === undefined ? undefined : routes.decodeRoute(reply.payload);
+    return routing.listRoutes(this.#socket, family, table);
   }
 
   localRoutes(family: IPFamily): readonly IP[] {
-    return this.#routePayloads(family, routes.RT_TABLE_LOCAL).flatMap(
-      (payload) => routes.decodeLocalRoute(payload) ?? [],
-    );
+    return routing.localRoutes(this.#socket, family);
   }
 
-  /** In a namespace where no link was up yet there are no tables, not even the main one. */
-  #routePayloads(family: IPFamily, table: number): readonly Buffer[] {
-    const filter = routes.encodeRouteFilter(family, table);
-    const list = () =>
-      this.#socket.dump(routes.RTM_GETROUTE, filter, `list routes of table ${table}`);
-    return (unlessErrno(['ENOENT'], list) ?? []).map(({ payload }) => payload);
+  routeTo(address: IP): Route | undefined {
+    return routing.routeTo(this.#socket, address);
+  }
+
+  askRoute(question: RouteQuestion): RouteAnswer {
+    return routing.askRoute(this.#socket, question);
   }
 
   addRoute(route: Route): boolean {

@@ -13,6 +13,7 @@ import type { ForwardingEntry } from '../netlink/rtnetlink/forwarding.ts';
 import type { Link, LinkChange } from '../netlink/rtnetlink/link.ts';
 import type { Neighbour, ProxyNeighbour } from '../netlink/rtnetlink/neighbour.ts';
 import type { Route } from '../netlink/rtnetlink/route.ts';
+import type { RouteAnswer, RouteQuestion } from '../netlink/rtnetlink/route-question.ts';
 import type { TokenBucket } from '../netlink/rtnetlink/token-bucket.ts';
 import type { IfbSpec, VethSpec } from '../netlink/rtnetlink/veth.ts';
 import type { VxlanSpec } from '../netlink/rtnetlink/vxlan.ts';
@@ -36,6 +37,7 @@ export type { ForwardingEntry } from '../netlink/rtnetlink/forwarding.ts';
 export type { Link, LinkChange } from '../netlink/rtnetlink/link.ts';
 export type { Neighbour, ProxyNeighbour } from '../netlink/rtnetlink/neighbour.ts';
 export type { Route } from '../netlink/rtnetlink/route.ts';
+export type { RouteAnswer, RouteQuestion } from '../netlink/rtnetlink/route-question.ts';
 export type { TokenBucket } from '../netlink/rtnetlink/token-bucket.ts';
 export type { IfbSpec, VethSpec } from '../netlink/rtnetlink/veth.ts';
 export type { Vxlan, VxlanSpec } from '../netlink/rtnetlink/vxlan.ts';
@@ -135,6 +137,12 @@ export interface RouteLookup {
   routeTo(address: IP): Route | undefined;
   /** The addresses and networks that lead to this node itself, by their first address. */
   localRoutes(family: IPFamily): readonly IP[];
+}
+
+/** Questions about packets. */
+export interface RouteQuestions {
+  /** What becomes of one, with the checks of forwarding and rp_filter where it came in by a link. */
+  askRoute(question: RouteQuestion): RouteAnswer;
 }
 
 /** An entry that leads to another node. Routes are put in place of one of equal key. */
