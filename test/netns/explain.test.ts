@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { OUTCOME_EXIT_CODES } from '../../src/agent/debug/explain/outcome.ts';
 import type { ExplainAnswer } from '../../src/agent/debug/explain.ts';
 import { LabAgent } from '../support/flows/agent.ts';
 import { IPV4, IPV6, type Net } from '../support/flows/net.ts';
@@ -69,6 +70,8 @@ test('explain teaches', () => {
     '2. Map service-ips has 172.30.0.9 tcp 80: the clusterIP of ns/web-4:http.',
   );
   expect(stdout).toContain('50.0%  10.2.0.2:8080  on another node');
+  expect(stdout).toContain('request  in by br0, out by eth0 via 192.168.0.2, up to 1500 bytes');
+  expect(stdout).toContain('reply    in by eth0, out by br0, up to 1500 bytes');
 });
 
 test('explain without flags', () => {
@@ -120,9 +123,11 @@ async function explainLive(source: string, to: string): Promise<() => Promise<Ex
   const words = ['explain', '--from', source, '--to', to, '--live', '--timeout', '8s', '--json'];
   const command = await agent.startCommand(...words);
   return async () => {
-    expect([await command.ended, command.output()]).toEqual([0, expect.any(String)]);
+    const code = await command.ended;
     // The command prints the answer of this shape.
-    return JSON.parse(command.output()) as ExplainAnswer;
+    const answer = JSON.parse(command.output()) as ExplainAnswer;
+    expect(code).toBe(OUTCOME_EXIT_CODES[answer.outcome]);
+    return answer;
   };
 }
 

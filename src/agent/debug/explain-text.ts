@@ -1,5 +1,4 @@
 /** An explanation in words, for the terminal. */
-import { ipFamily } from '../../net/ip.ts';
 import type {
   Candidate,
   Decision,
@@ -8,6 +7,8 @@ import type {
   Packet,
 } from '../../proxy/verdict/explanation.ts';
 import { assertNever } from '../../util/errors.ts';
+import { wrapped } from '../../util/text-layout.ts';
+import { causeLines, endText, wayLines } from './explain/way-text.ts';
 import type { ExplainAnswer } from './explain.ts';
 import { liveText } from './live-text.ts';
 import { nextAgainstPolicies, policyLines } from './policy-outcome-text.ts';
@@ -16,26 +17,32 @@ const MOST_CANDIDATES = 20;
 
 /** What `weft explain` prints: numbered decisions, the verdict, and where to look next. */
 export function explainText(answer: ExplainAnswer): string {
-  const { explanation, policies = [], pending, doubts = [], live } = answer;
+  const { explanation, policies = [], pending, doubts = [], live, ways, causes } = answer;
   const { packet, decisions, verdict } = explanation;
-  const lines = [
-    `A new connection from ${packet.source} to ${packet.destination} port ${packet.port} (${packet.protocol})`,
-    '',
-  ];
+  const lines = [...wrapped(titleText(answer), { first: '', next: '    ' }), ''];
   decisions.forEach((decision, i) => {
     lines.push(`${String(i + 1).padStart(2)}. ${decisionText(decision, explanation)}`);
     if (decision.kind === 'endpoints' && verdict.kind === 'dnat') {
       lines.push(...candidateLines(verdict.candidates));
     }
   });
-  lines.push('', `Verdict: ${verdictText(explanation)}`, ...policyLines(policies));
-  lines.push(`Next: ${nextAgainstPolicies(policies, packet.protocol) ?? nextStep(explanation)}`);
+  lines.push('', `Verdict: ${verdictText(answer)}`, ...policyLines(policies), ...wayLines(ways));
+  lines.push(...causeLines(causes));
+  const next = nextAgainstPolicies(policies, packet.protocol) ?? nextStep(answer);
+  if (next !== undefined) lines.push(`Next: ${next}`);
   lines.push(...doubts.map((doubt) => `Doubtful: ${doubt}`));
   if (pending > 0) {
     lines.push(`Note: changes of ${pending} Services are on their way to the kernel.`);
   }
   if (live !== undefined) lines.push('', ...liveText(live));
   return `${lines.join('\n')}\n`;
+}
+
+function titleText({ explanation: { packet }, names = {} }: ExplainAnswer): string {
+  const { source, destination, port, protocol } = packet;
+  const from = names.from === undefined ? source : `${names.from} (${source})`;
+  const to = names.to === undefined ? destination : `${names.to} (${destination})`;
+  return `A new connection from ${from} to ${to} port ${port} (${protocol})`;
 }
 
 function decisionText(decision: Decision, { packet, verdict }: Explanation): string {
@@ -147,17 +154,17 @@ function masqueradeText(decision: Extract<Decision, { kind: 'masquerade' }>): st
 function candidateLines(candidates: readonly Candidate[]): readonly string[] {
   const lines = candidates.slice(0, MOST_CANDIDATES).map(({ ip, port, isLocal, probability }) => {
     const share = `${(probability * 100).toFixed(1)}%`.padStart(9);
-    return `${share}  ${endpointText(ip, port)}  on ${isLocal ? 'this node' : 'another node'}`;
+    return `${share}  ${endText(ip, port)}  on ${isLocal ? 'this node' : 'another node'}`;
   });
   const rest = candidates.length - lines.length;
   return rest === 0 ? lines : [...lines, `      and ${rest} more (--json tells all)`];
 }
 
-function endpointText(ip: Candidate['ip'], port: number): string {
-  return ipFamily(ip) === 6 ? `[${ip}]:${port}` : `${ip}:${port}`;
-}
-
-function verdictText({ verdict }: Explanation): string {
+function verdictText({
+  explanation: { verdict },
+  hostPort,
+  isPodMasquerade,
+}: ExplainAnswer): string {
   switch (verdict.kind) {
     case 'dnat':
       return verdict.candidates.length === 1
@@ -170,16 +177,24 @@ function verdictText({ verdict }: Explanation): string {
     case 'reset':
       return 'taken by the agent, then reset: a process learns of a connection when it is made.';
     case 'pass':
-      return 'no Service; the packet goes on as if there were no Service proxy.';
+      if (hostPort !== undefined) {
+        return `a host port: it goes to pod ${hostPort.pod}, ${endText(hostPort.target, hostPort.port)}.`;
+      }
+      return isPodMasquerade
+        ? "no Service; the server sees the node's address, not the pod's."
+        : 'no Service; the packet goes on as if there were no Service proxy.';
   }
 }
 
-function nextStep({ packet, decisions, verdict }: Explanation): string {
+/** Undefined where a cause says what to do. */
+function nextStep({ explanation, causes }: ExplainAnswer): string | undefined {
+  const { packet, decisions, verdict } = explanation;
+  if (causes.some(({ effect }) => effect === 'drops' || effect === 'refuses')) return undefined;
   const port = decisions.find((decision) => decision.kind === 'frontend')?.servicePort;
   const [namespace = '', name = ''] = (port ?? '').split(/[/:]/);
   switch (verdict.kind) {
     case 'dnat':
-      return 'if it fails all the same, ask whether this node reaches the endpoint itself; --live shows where a packet goes.';
+      return 'if it fails all the same, --live --send sends a packet, follows it and asks the endpoint.';
     case 'pass':
       return `ip route get ${packet.destination} tells where it goes.`;
     default:

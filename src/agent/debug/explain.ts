@@ -1,6 +1,5 @@
-import type { NodeRtnl } from '../../kernel/types.ts';
-import { type Cidr, containsIP, prefixLength } from '../../net/cidr.ts';
-import { type IP, type IPFamily, ipFamily, isLoopback } from '../../net/ip.ts';
+import type { Cidr } from '../../net/cidr.ts';
+import { type IP, type IPFamily, ipFamily, isLoopback, tryParseIP } from '../../net/ip.ts';
 import type { TraceEvent } from '../../nftables/trace.ts';
 import type { PolicyWorld } from '../../policy/world.ts';
 import type { ModeName } from '../../proxy/modes/names.ts';
@@ -10,21 +9,38 @@ import type { Explanation, Packet } from '../../proxy/verdict/explanation.ts';
 import { MODE_TRAITS } from '../../proxy/verdict/mode-traits.ts';
 import { worldOfPacket } from '../../proxy/verdict/world-of-packet.ts';
 import { WeftError } from '../../util/errors.ts';
+import type { Cause } from './explain/cause.ts';
+import { endpointCauses, originCauses } from './explain/cluster-causes.ts';
+import type { OpenNode } from './explain/open-node.ts';
+import { modelOutcome, type Outcome } from './explain/outcome.ts';
+import { type MetHostPort, placesOf } from './explain/places.ts';
+import { type Way, wayTo } from './explain/way.ts';
 import { type LiveAnswer, readTrace } from './live-outcome.ts';
-import { type NamedPacket, type NameSources, packetOf } from './named-packet.ts';
+import { type NamedPacket, type NamedParty, packetOf } from './named-packet.ts';
 import { type PolicyOutcome, policyOutcomes } from './policy-outcome.ts';
 
 /** What `weft explain` prints. */
 export interface ExplainAnswer {
   readonly explanation: Explanation;
+  /** How people call both ends, where they have names. */
+  readonly names?: { readonly from?: string; readonly to?: string };
+  /** A port that a pod has on this node. */
+  readonly hostPort?: MetHostPort;
+  /** No Service, but the CNI plugins or the fabric replace the client's address. */
+  readonly isPodMasquerade?: true;
   /** What policies say of each place it may go to; absent where this agent enforces none. */
   readonly policies?: readonly PolicyOutcome[];
+  /** To each place it may go to and back; the first few. */
+  readonly ways: readonly Way[];
+  /** What of the node or the cluster keeps packets from their way, and is no rule of ours. */
+  readonly causes: readonly Cause[];
   /** What of the node makes the answer doubtful, in words. */
   readonly doubts?: readonly string[];
   /** Services with changes that are on their way to the kernel: the model is ahead of it. */
   readonly pending: number;
   /** With --live: what became of a packet; null when none came in time. */
   readonly live?: LiveAnswer | null;
+  readonly outcome: Outcome;
 }
 
 /** What is asked about. */
@@ -37,9 +53,9 @@ export interface ExplainedPacket {
 export interface ExplainSources {
   /** Undefined: the agent runs without the policy component. */
   readonly policyWorld: (() => PolicyWorld) | undefined;
-  readonly partyOf: NameSources['partyOf'];
+  readonly partyOf: (name: string, node: OpenNode) => NamedParty | undefined;
   readonly snapshots: () => ReadonlyMap<IPFamily, ProxySnapshot>;
-  readonly openRtnl: () => NodeRtnl;
+  readonly openNode: () => OpenNode;
   readonly mode: ModeName;
   /** Pods of this node that the CNI plugins masquerade, as records tell. */
   readonly podMasquerades: () => ReadonlyMap<IP, readonly Cidr[]>;
@@ -56,33 +72,89 @@ export async function explain(
   sources: ExplainSources,
   signal: AbortSignal,
 ): Promise<ExplainAnswer> {
-  const snapshots = sources.snapshots();
-  const { partyOf } = sources;
-  const packet = 'from' in asked ? packetOf(asked, { partyOf, snapshots }) : asked;
-  const snapshot = syncedSnapshot(snapshots, ipFamily(packet.destination));
-  const rtnl = sources.openRtnl();
-  let explanation: Explanation;
+  const node = sources.openNode();
   try {
-    const localAddresses = rtnl.addresses().map(({ address }) => address);
-    const placed = withInterface(packet, snapshot, localAddresses, rtnl);
-    const world = worldOfPacket(snapshot, placed, {
-      localAddresses,
-      traits: MODE_TRAITS[sources.mode],
-      podMasquerades: sources.podMasquerades(),
-    });
-    explanation = decide(placed, world);
+    const model = explainByModel(asked, sources, node);
+    if (liveTimeoutMs === undefined) return model;
+    const { explanation, policies } = model;
+    const events = await sources.tracePacket(explanation.packet, liveTimeoutMs, signal);
+    const live = readTrace(events, explanation, policies) ?? null;
+    return { ...model, live, outcome: live?.agreesWithModel === false ? 'differs' : model.outcome };
   } finally {
-    rtnl.close();
+    node.close();
   }
+}
+
+type ModelAnswer = Omit<ExplainAnswer, 'live'>;
+
+function explainByModel(
+  asked: ExplainedPacket['packet'],
+  sources: ExplainSources,
+  node: OpenNode,
+): ModelAnswer {
+  const snapshots = sources.snapshots();
+  const packet = packetAsked(asked, snapshots, sources, node);
+  const snapshot = syncedSnapshot(snapshots, ipFamily(packet.destination));
+  const placed = withInterface(packet, snapshot, node);
+  const podMasquerades = sources.podMasquerades();
+  const explanation = decide(
+    placed,
+    worldOfPacket(snapshot, placed, {
+      localAddresses: node.localAddresses,
+      traits: MODE_TRAITS[sources.mode],
+      podMasquerades,
+    }),
+  );
+  const { localAddresses, hostPorts } = node;
+  const met = placesOf(explanation, { localAddresses, hostPorts, podMasquerades });
   const policies = sources.policyWorld && policyOutcomes(explanation, sources.policyWorld());
-  const answer = {
+  const ways = met.places.map((place) => wayTo(placed, place, node));
+  const names = namesOf(asked, placed, node);
+  return {
     explanation,
+    ...(names === undefined ? {} : { names }),
+    ...(met.hostPort === undefined ? {} : { hostPort: met.hostPort }),
+    ...(met.isPodMasquerade ? { isPodMasquerade: true } : {}),
     ...(policies === undefined ? {} : { policies }),
+    ways,
+    causes: [
+      ...endpointCauses(explanation, snapshot),
+      ...originCauses(explanation, snapshot, node),
+      ...ways.flatMap(({ causes }) => causes),
+    ],
     pending: snapshot.pending.size,
+    outcome: modelOutcome({ explanation, policies, ways }),
   };
-  if (liveTimeoutMs === undefined) return answer;
-  const events = await sources.tracePacket(packet, liveTimeoutMs, signal);
-  return { ...answer, live: readTrace(events, explanation, policies) ?? null };
+}
+
+/** A name of this node is the address that it sends such packets from. */
+function packetAsked(
+  asked: ExplainedPacket['packet'],
+  snapshots: ReadonlyMap<IPFamily, ProxySnapshot>,
+  { partyOf }: ExplainSources,
+  node: OpenNode,
+): Packet {
+  if (!('from' in asked)) return asked;
+  const packet = packetOf(asked, { partyOf: (name) => partyOf(name, node), snapshots });
+  if (tryParseIP(asked.from) !== undefined || !node.localAddresses.includes(packet.source)) {
+    return packet;
+  }
+  const answer = node.askRoute({ destination: packet.destination });
+  const source = answer.kind === 'sent' ? answer.route.source : undefined;
+  return source === undefined ? packet : { ...packet, source };
+}
+
+function namesOf(
+  asked: ExplainedPacket['packet'],
+  { source, destination }: Packet,
+  { podAt }: OpenNode,
+): ExplainAnswer['names'] {
+  const named = 'from' in asked ? asked : undefined;
+  const nameOf = (text: string | undefined, ip: IP) =>
+    text === undefined || tryParseIP(text) !== undefined ? podAt(ip)?.name : text;
+  const [from, to] = [nameOf(named?.from, source), nameOf(named?.to, destination)];
+  if (from === undefined && to === undefined) return undefined;
+  return { ...(from === undefined ? {} : { from }), ...(to === undefined ? {} : { to }) };
 }
 
 /** The family's state; throws while there is nothing to reason from. */
@@ -101,20 +173,13 @@ export function syncedSnapshot(
 }
 
 /** Where pods are told by their interface: the one that the route back to the source leads to. */
-function withInterface(
-  packet: Packet,
-  { family, settings }: ProxySnapshot,
-  localAddresses: readonly IP[],
-  rtnl: NodeRtnl,
-): Packet {
+function withInterface(packet: Packet, { settings }: ProxySnapshot, node: OpenNode): Packet {
   const { localDetector } = settings.layout;
   const isByInterface = localDetector !== undefined && localDetector.kind !== 'cidrs';
-  const isLocal = isLoopback(packet.source) || localAddresses.includes(packet.source);
+  const isLocal = isLoopback(packet.source) || node.localAddresses.includes(packet.source);
   if (!isByInterface || isLocal || packet.inInterface !== undefined) return packet;
-  const route = rtnl
-    .routes(family)
-    .filter(({ destination }) => containsIP(destination, packet.source))
-    .toSorted((a, b) => prefixLength(b.destination) - prefixLength(a.destination))[0];
-  const link = route?.link === undefined ? undefined : rtnl.linkByIndex(route.link);
+  const back = node.askRoute({ destination: packet.source });
+  const index = back.kind === 'sent' ? back.route.link : undefined;
+  const link = index === undefined ? undefined : node.linkByIndex(index);
   return link === undefined ? packet : { ...packet, inInterface: link.name };
 }

@@ -2,6 +2,7 @@ import type { AttachmentRecords } from '../../cni/attachment-records.ts';
 import { WeftError } from '../../util/errors.ts';
 import type { NodeChecks } from '../checks/node-checks.ts';
 import type { AgentContext } from '../context.ts';
+import type { FabricComponent } from '../fabric/component.ts';
 import type { ProxyComponent } from '../proxy/component.ts';
 import type { PolicyView } from './policy.ts';
 import type { AgentStatus } from './status.ts';
@@ -15,6 +16,8 @@ export interface DebugSubjects {
   readonly proxy: ProxyComponent | undefined;
   /** Undefined: the agent runs without the policy component. */
   readonly policy: PolicyView | undefined;
+  /** Undefined: the agent runs without the fabric component. */
+  readonly fabric: Pick<FabricComponent, 'peers' | 'paths'> | undefined;
   readonly status: () => AgentStatus;
   /** Checks of this node. */
   readonly checks: NodeChecks;

@@ -3,6 +3,8 @@ import { openBootGate } from '../../cni/boot-gate.ts';
 import { readBootId } from '../../cni/machine.ts';
 import { openRecords } from '../../cni/upkeep/records.ts';
 import { Fabric } from '../../fabric/fabric.ts';
+import type { PlannedPeer } from '../../fabric/plan.ts';
+import type { PathFinding } from '../../fabric/probe/path.ts';
 import type { FabricReport } from '../../fabric/report.ts';
 import { watchKernel } from '../../fabric/watch.ts';
 import { openRtnl } from '../../kernel/rtnl.ts';
@@ -31,6 +33,10 @@ export interface FabricComponent {
   readonly whyNotReady: () => string;
   /** What is wrong, in words with the cure. */
   readonly problems: () => readonly string[];
+  /** Other nodes, with the way to their pods. */
+  readonly peers: () => readonly PlannedPeer[];
+  /** What probes have found of these ways. */
+  readonly paths: () => readonly PathFinding[];
 }
 
 /**
@@ -86,6 +92,8 @@ export function startFabric(
       return isReady && !life.state().isOpen ? 'pods do not start yet' : reason;
     },
     problems: () => [...life.problems(), ...probes.problems()],
+    peers: () => fabric.report.peers,
+    paths: () => probes.findings(),
   };
 }
 

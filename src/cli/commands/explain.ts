@@ -3,6 +3,7 @@ import type { Argv } from 'yargs';
 import { lastText } from '../../agent/config/flag-text.ts';
 import { parseGoDuration } from '../../agent/config/go-duration.ts';
 import type { FlagValues } from '../../agent/config/kube-proxy-flags.ts';
+import { OUTCOME_EXIT_CODES } from '../../agent/debug/explain/outcome.ts';
 import type { ExplainAnswer } from '../../agent/debug/explain.ts';
 import { explainText } from '../../agent/debug/explain-text.ts';
 import type { NamedPacket } from '../../agent/debug/named-packet.ts';
@@ -24,15 +25,20 @@ import { UsageError } from '../usage.ts';
 
 const EPILOGUE = `Asks the running agent for the decisions it makes for such a connection, in order, and the verdict:
 which map has it, who may answer with which share, and whose address the endpoint sees. They come
-from the values that the rules are made from. --live looks at the rules themselves: it waits for a
-packet from --from to --to, follows it by nftrace, and says whether the model was right.
+from the values that the rules are made from. Then the way of request and reply behind the rules:
+routing, rp_filter, forwarding, the bridge, the fabric, what fits into the way; what stops packets
+there is named with its cure. --live looks at the rules themselves: it waits for a packet from --from
+to --to, follows it by nftrace, and says whether the model was right.
 
 Where the agent enforces policies they are asked about every endpoint: which one decides, or that none
 allows it. A name is that of a Service, of a pod, or node/NAME; a port can be named too.
 
+The exit code is 0 for allowed, 3 for refused, 4 for dropped, 5 where a packet did something else than
+the model says, 1 for a failure and 2 for a wrong command line. Of several endpoints the worst counts.
+
 Examples:
   weft explain --from shop/cart --to shop/db:postgres
-  weft explain --from 10.1.0.2 --to 10.96.0.1:80
+  weft explain --from node/worker-1 --to shop/db:5432
   weft explain --from 203.0.113.9 --to 192.168.0.1:30080 --proto udp
   weft explain --from 10.1.0.2 --to 10.96.0.1:80 --live --timeout 30s`;
 
@@ -41,18 +47,15 @@ const DEFAULT_LIVE_MS = 10_000;
 
 export const explainCommand: Command = {
   name: 'explain',
-  describe: 'Tell what becomes of a connection to a Service, and why',
+  describe: 'Tell what becomes of a connection, and why',
   declare,
-  run: async (flags, effects) => {
-    await runExplain(flags, effects);
-    return 0;
-  },
+  run: runExplain,
 };
 
 function declare(parser: Argv): Argv {
   const text = textFlags(parser);
   parser
-    .usage('weft explain --from IP|POD --to IP|SERVICE|POD:PORT [flags]')
+    .usage('weft explain --from IP|POD|NODE --to IP|SERVICE|POD|NODE:PORT [flags]')
     .epilogue(EPILOGUE)
     .option('json', { type: 'boolean', describe: 'Print the whole answer as JSON' })
     .option('live', { type: 'boolean', describe: 'Wait for such a packet and tell where it went' });
@@ -64,12 +67,13 @@ function declare(parser: Argv): Argv {
   return declareRunDir(parser);
 }
 
-/** Prints what becomes of a connection. */
-export async function runExplain(flags: FlagValues, effects: QuestionEffects): Promise<void> {
+/** Prints what becomes of a connection; the exit code says it too. */
+export async function runExplain(flags: FlagValues, effects: QuestionEffects): Promise<number> {
   const request = explainRequest(flags);
   // The agent answers a request of this command with this shape.
   const answer = (await ask(flags, request, effects)) as ExplainAnswer;
   effects.print(flags['json'] === true ? prettyJson(answer) : plain(explainText(answer)));
+  return OUTCOME_EXIT_CODES[answer.outcome];
 }
 
 /** The request that the flags ask for; what names mean the agent knows. Throws UsageError. */

@@ -108,6 +108,15 @@ test.each([
   expect((await run('diff', result)).code).toBe(code);
 });
 
+test.each([
+  { outcome: 'allowed', code: 0 },
+  { outcome: 'refused', code: 3 },
+  { outcome: 'dropped', code: 4 },
+  { outcome: 'differs', code: 5 },
+])('explain of what is $outcome exits with $code', async ({ outcome, code }) => {
+  expect((await run(`explain ${TO} --json`, { outcome })).code).toBe(code);
+});
+
 test('a name cannot write to the terminal', async () => {
   const { out } = await run('diff', tables(difference));
   expect(out).toContain('(evil/?[2Jname)');

@@ -1,8 +1,10 @@
-import type { AttachmentRecords } from '../../../cni/attachment-records.ts';
-import { openRtnl } from '../../../kernel/rtnl.ts';
+import { join } from 'node:path';
+import { openHostPortStore } from '../../../cni/portmap/store.ts';
 import { ipFamily } from '../../../net/ip.ts';
-import type { Parties } from '../../../policy/parties.ts';
+import { wire } from '../../../netlink/wire.ts';
 import type { Packet } from '../../../proxy/verdict/explanation.ts';
+import { partyNamed } from '../explain/named-parties.ts';
+import { openNode } from '../explain/open-node.ts';
 import { type ExplainAnswer, type ExplainedPacket, explain } from '../explain.ts';
 import {
   asObject,
@@ -14,7 +16,7 @@ import {
   parseProtocol,
 } from '../fields.ts';
 import { tracePacket } from '../live-trace.ts';
-import type { NamedPacket, NamedParty } from '../named-packet.ts';
+import type { NamedPacket } from '../named-packet.ts';
 import { podMasqueradesOf } from '../pod-masquerades.ts';
 import { type DebugRequest, MOST_LIVE_MS } from '../protocol.ts';
 import type { Question } from '../question.ts';
@@ -80,18 +82,27 @@ async function answerExplain(
   subjects: DebugSubjects,
   signal: AbortSignal,
 ): Promise<ExplainAnswer> {
-  const { records } = subjects;
-  const { clock, podMasquerade } = subjects.context;
+  const { records, fabric } = subjects;
+  const { clock, podMasquerade, config } = subjects.context;
   const proxy = requireProxy('explain', subjects);
   if (request.liveTimeoutMs !== undefined) requireNftables('explain --live', proxy);
+  const hostPorts = openHostPortStore(join(config.runDir, 'hostports'), {
+    ...{ flock: wire.flock, timeoutMs: 0 },
+  });
   const answer = await explain(
     request,
     {
       snapshots: proxy.snapshots,
-      openRtnl: () => openRtnl(),
+      openNode: () => {
+        return openNode({ records: () => records.list(), hostPorts: hostPorts.records, fabric });
+      },
       mode: proxy.choice.mode,
       policyWorld: subjects.policy?.world,
-      partyOf: (name) => partyNamed(name, subjects.policy?.world().parties, records),
+      partyOf: (name, { localAddresses, pods, peers }) => {
+        const { nodeName } = config;
+        const parties = subjects.policy?.world().parties;
+        return partyNamed(name, { parties, nodeName, localAddresses, pods: pods(), peers });
+      },
       podMasquerades: () => podMasqueradesOf(records.list(), podMasquerade),
       tracePacket: (packet, timeoutMs, stop) =>
         tracePacket(packet, { clock, timeoutMs, signal: stop }),
@@ -101,21 +112,4 @@ async function answerExplain(
   const whyNot = subjects.policy?.whyNotReady() ?? '';
   const unenforced = whyNot === '' ? [] : [`policies do not hold on this node: ${whyNot}`];
   return { ...answer, doubts: [...proxy.problems(), ...unenforced] };
-}
-
-/** By the policies' objects, or where there are none by the records of this node's pods. */
-function partyNamed(
-  name: string,
-  parties: Parties | undefined,
-  records: AttachmentRecords,
-): NamedParty | undefined {
-  const party = parties?.resolve(name);
-  if (party !== undefined && !('problem' in party)) {
-    return { ips: party.ips, ports: party.kind === 'pod' ? party.ports : [] };
-  }
-  const ips = records
-    .list()
-    .filter(({ pod }) => name === `${pod.podNamespace}/${pod.podName}`)
-    .flatMap(({ addresses }) => addresses);
-  return ips.length === 0 ? undefined : { ips, ports: [] };
 }

@@ -2,9 +2,9 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { type ExplainSources, explain } from '../../../../src/agent/debug/explain.ts';
 import { explainText } from '../../../../src/agent/debug/explain-text.ts';
 import type { NamedPacket } from '../../../../src/agent/debug/named-packet.ts';
-import type { NodeRtnl } from '../../../../src/kernel/types.ts';
 import { parseCidr } from '../../../../src/net/cidr.ts';
 import { ServiceProxy } from '../../../../src/proxy/service-proxy.ts';
+import { fakeNode } from '../../../support/fake-node.ts';
 import { fakeProxyOptions } from '../../../support/fake-proxier.ts';
 import { FakeKernel } from '../../../support/fake-table.ts';
 import { nodeObject, podObject, policyCluster } from '../../../support/policy-objects.ts';
@@ -52,11 +52,9 @@ function start({ hasPolicies = true, policies = [WEB] } = {}): ExplainSources {
   proxy.setSynced();
   const nodes = [nodeObject('node-a', ['192.168.0.1'])];
   const { world } = policyCluster({ namespaces: { ns: {} }, nodes, pods: PODS, policies });
-  const rtnl: Partial<NodeRtnl> = { addresses: () => [], routes: () => [], close: () => {} };
   return {
     snapshots: () => proxy.snapshots(),
-    // Nothing else is called, or the test fails.
-    openRtnl: () => rtnl as NodeRtnl,
+    openNode: () => fakeNode(),
     mode: 'nftables',
     policyWorld: hasPolicies ? () => world : undefined,
     partyOf: (name) => {

@@ -4,20 +4,16 @@ import {
   type FabricMasquerade,
   podMasqueradesOf,
 } from '../../../../src/agent/debug/pod-masquerades.ts';
-import type { NodeRtnl } from '../../../../src/kernel/types.ts';
 import { parseCidr } from '../../../../src/net/cidr.ts';
 import { parseIP } from '../../../../src/net/ip.ts';
 import type { LocalDetection } from '../../../../src/proxy/node-addresses.ts';
 import { ServiceProxy } from '../../../../src/proxy/service-proxy.ts';
+import { fakeNode, fakePod } from '../../../support/fake-node.ts';
 import { fakeProxyOptions } from '../../../support/fake-proxier.ts';
 import { FakeKernel } from '../../../support/fake-table.ts';
 import { service, slice } from '../../../support/proxy-objects.ts';
 
 const NODE = parseIP('192.168.0.1');
-const LINKS = new Map([
-  [2, 'eth0'],
-  [3, 'br0'],
-]);
 
 let proxy: ServiceProxy;
 let closed: number;
@@ -39,34 +35,13 @@ function start(localDetection: LocalDetection | undefined, isSynced = true): Exp
   if (isSynced) proxy.setSynced();
   return {
     snapshots: () => proxy.snapshots(),
-    openRtnl: fakeRtnl,
+    openNode: () => fakeNode({ onClose: () => void closed++ }),
     mode: 'nftables',
     policyWorld: undefined,
     partyOf: () => undefined,
     podMasquerades: () => new Map(),
     tracePacket: () => Promise.resolve([]),
   };
-}
-
-/** The node of the default route over eth0 and pods behind br0; only what `explain` reads. */
-function fakeRtnl(): NodeRtnl {
-  const rtnl: Partial<NodeRtnl> = {
-    addresses: () => [{ address: NODE, prefixLength: 24, link: 2 }],
-    routes: () => [
-      { destination: parseCidr('0.0.0.0/0'), link: 2 },
-      { destination: parseCidr('10.1.0.0/24'), link: 3 },
-    ],
-    linkByIndex: (index) => {
-      const name = LINKS.get(index);
-      // Only the name is read.
-      return name === undefined ? undefined : ({ name } as ReturnType<NodeRtnl['linkByIndex']>);
-    },
-    close: () => {
-      closed++;
-    },
-  };
-  // Nothing else is called, or the test fails.
-  return rtnl as NodeRtnl;
 }
 
 const ask = (sources: ExplainSources, source: string, inInterface?: string, live?: number) =>
@@ -101,15 +76,15 @@ describe('the interface a packet comes in by', () => {
       name: 'behind the default route',
       detection: bridge,
       source: '10.9.0.2',
-      want: ['eth0', 'outside'],
+      want: ['eth1', 'outside'],
     },
     { name: 'the node', detection: bridge, source: NODE, want: [undefined, 'node'] },
     {
       name: 'as asked',
       detection: bridge,
       source: '10.1.0.2',
-      given: 'eth1',
-      want: ['eth1', 'outside'],
+      given: 'eth0',
+      want: ['eth0', 'outside'],
     },
     { name: 'not needed', detection: cidrs, source: '10.1.0.2', want: [undefined, 'pod'] },
   ])('$name', async ({ detection, source, given, want }) => {
@@ -127,6 +102,54 @@ test('what is on its way is counted', async () => {
   expect((await ask(sources, '10.1.0.2')).pending).toBe(1);
   await proxy.sync();
   expect((await ask(sources, '10.1.0.2')).pending).toBe(0);
+});
+
+describe('who is not there', () => {
+  const cases = [
+    {
+      name: 'no EndpointSlice',
+      slices: [],
+      want: { seen: expect.stringContaining('Service ns/web has no EndpointSlice') },
+    },
+    {
+      name: 'a selector that matches nothing',
+      slices: [slice({ service: 'web', endpoints: [] })],
+      want: { seen: 'no pod with an address has the labels of the selector of Service ns/web' },
+    },
+    {
+      name: 'nobody ready',
+      slices: [
+        slice({ service: 'web', endpoints: [{ ip: '10.1.0.3', conditions: { ready: false } }] }),
+      ],
+      want: { seen: expect.stringMatching(/^no pod of Service ns\/web is ready: 10.1.0.3/) },
+    },
+  ];
+  test.each(cases)('$name', async ({ slices, want }) => {
+    const sources = start(undefined);
+    proxy.apply({ kind: 'slice', was: slice({ service: 'web', endpoints: ['10.1.0.3'] }) });
+    for (const now of slices) proxy.apply({ kind: 'slice', now });
+    const answer = await ask(sources, '10.1.0.2');
+    expect(answer.causes[0]).toMatchObject({ id: 'no-endpoints', effect: 'refuses', ...want });
+    expect(answer.outcome).toBe('refused');
+  });
+});
+
+test('a pod that clusterCIDR leaves out', async () => {
+  const cidrs = { kind: 'cidrs', cidrs: [parseCidr('10.9.0.0/16')] } as const;
+  const node = () => fakeNode({ pods: [fakePod('default/client', ['10.1.0.2'])] });
+  const answer = await ask({ ...start(cidrs), openNode: node }, '10.1.0.2');
+  expect(answer).toMatchObject({
+    outcome: 'allowed',
+    names: { from: 'default/client' },
+    causes: [
+      {
+        id: 'pod-not-local',
+        seen: expect.stringContaining(
+          'pod default/client of this node, but clusterCIDR is 10.9.0.0/16',
+        ),
+      },
+    ],
+  });
 });
 
 test('without a packet there is no live answer', async () => {

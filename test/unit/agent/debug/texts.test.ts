@@ -1,11 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import { differenceText, hasDifferences } from '../../../../src/agent/debug/difference-text.ts';
+import type { ExplainAnswer } from '../../../../src/agent/debug/explain.ts';
 import { explainText } from '../../../../src/agent/debug/explain-text.ts';
 import type { LiveAnswer } from '../../../../src/agent/debug/live-outcome.ts';
 import { liveText } from '../../../../src/agent/debug/live-text.ts';
 import { parseIP } from '../../../../src/net/ip.ts';
 import type { Difference } from '../../../../src/proxy/modes/nftables/difference.ts';
 import { decide } from '../../../../src/proxy/verdict/decide.ts';
+import type { Explanation } from '../../../../src/proxy/verdict/explanation.ts';
 import { sourceOf } from '../../../support/flows/flow.ts';
 import { worldOf } from '../../../support/flows/model.ts';
 import { IPV4, IPV6, type Net } from '../../../support/flows/net.ts';
@@ -15,6 +17,11 @@ function explanationOf(net: Net, from: 'client' | 'outside' | 'stranger', to: st
   const world = worldOf(flowTable(net), 'base', net);
   const source = parseIP(sourceOf(from, net));
   return decide({ source, destination: parseIP(to), protocol: 'tcp', port }, world);
+}
+
+/** The model alone, without a node. */
+function answerOf(explanation: Explanation, change: Partial<ExplainAnswer> = {}): ExplainAnswer {
+  return { explanation, ways: [], causes: [], pending: 0, outcome: 'allowed', ...change };
 }
 
 describe('explain', () => {
@@ -30,15 +37,15 @@ describe('explain', () => {
     { name: 'unallocated', explanation: explanationOf(IPV4, 'client', IPV4.vip(250)) },
     { name: 'no-service', explanation: explanationOf(IPV4, 'client', IPV4.outside) },
   ])('$name', async ({ name, explanation }) => {
-    const text = explainText({ explanation, pending: 0 });
+    const text = explainText(answerOf(explanation));
     await expect(text).toMatchFileSnapshot(`explain/${name}.txt`);
   });
 
   test('what is on its way is mentioned', () => {
     const explanation = explanationOf(IPV4, 'client', IPV4.vip(1));
-    expect(explainText({ explanation, pending: 3 })).toContain('changes of 3 Services');
+    expect(explainText(answerOf(explanation, { pending: 3 }))).toContain('changes of 3 Services');
     const doubts = ['no Node is called "x"'];
-    expect(explainText({ explanation, pending: 0, doubts })).toContain('Doubtful: no Node');
+    expect(explainText(answerOf(explanation, { doubts }))).toContain('Doubtful: no Node');
   });
 });
 
