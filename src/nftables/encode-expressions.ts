@@ -8,7 +8,7 @@ import type { AttributeWriter } from '../netlink/attributes.ts';
 import { ipBytes, portBytes, u32Bytes } from './bytes.ts';
 import { DATA, FAMILY, LIST_ELEM, VERDICT, XT_MATCH } from './constants.ts';
 import { writeLimit } from './encode-limit.ts';
-import { writeExpression, writeLoad, writeLoads } from './encode-loads.ts';
+import { writeBitwise, writeExpression, writeLoad, writeLoads } from './encode-loads.ts';
 import {
   NFT_NAT_DNAT,
   VERDICT_REGISTER,
@@ -53,7 +53,7 @@ export function writeStatement(
       return writeCompare(writer, statement.comparison, statement.value);
     case 'matchMasked':
       writeLoad(writer, statement.selector, 0);
-      writeBitwise(writer, statement.mask, '\0'.repeat(statement.mask.length));
+      writeBitwise(writer, 0, { mask: statement.mask });
       return writeCompare(writer, statement.comparison, statement.value);
     case 'lookup':
       writeLoads(writer, statement.selectors);
@@ -115,19 +115,6 @@ function writeCompare(
       .u32be(1, registerAt(0))
       .u32be(2, CMP_OPERATORS[comparison])
       .nested(3, (data) => data.latin1(DATA.VALUE, value)),
-  );
-}
-
-/** `first register = (first register & mask) ^ xor` */
-function writeBitwise(writer: AttributeWriter, mask: string, xor: string): AttributeWriter {
-  return writeExpression(writer, 'bitwise', (w) =>
-    w
-      .u32be(1, registerAt(0))
-      .u32be(2, registerAt(0))
-      .u32be(3, mask.length)
-      .u32be(6, 0)
-      .nested(4, (data) => data.latin1(DATA.VALUE, mask))
-      .nested(5, (data) => data.latin1(DATA.VALUE, xor)),
   );
 }
 
@@ -211,7 +198,7 @@ function writeSetMark(
     writeImmediate(writer, 0, u32Bytes(xor));
   } else {
     writeLoad(writer, selector, 0);
-    writeBitwise(writer, u32Bytes(mask), u32Bytes(xor));
+    writeBitwise(writer, 0, { mask: u32Bytes(mask), xor: u32Bytes(xor) });
   }
   const source = selector.kind === 'meta' ? 3 : 4;
   return writeExpression(writer, selector.kind, (w) =>

@@ -1,7 +1,7 @@
 /** Selectors to expressions that load their fields into registers. */
 import type { AttributeWriter } from '../netlink/attributes.ts';
 import { assertNever } from '../util/errors.ts';
-import { EXPR, LIST_ELEM, NUMGEN_RANDOM } from './constants.ts';
+import { DATA, EXPR, LIST_ELEM, NUMGEN_RANDOM } from './constants.ts';
 import { keyLength, registerAt, slotsFor } from './registers.ts';
 import type { HashSelector, Selector } from './selectors.ts';
 
@@ -71,6 +71,23 @@ export function writeLoad(
     default:
       return assertNever(selector, 'selector');
   }
+}
+
+/** `register = (register & mask) ^ xor`, in place; without `xor` only the bits of the mask stay. */
+export function writeBitwise(
+  writer: AttributeWriter,
+  slot: number,
+  { mask, xor = '\0'.repeat(mask.length) }: { readonly mask: string; readonly xor?: string },
+): AttributeWriter {
+  return writeExpression(writer, 'bitwise', (w) =>
+    w
+      .u32be(1, registerAt(slot))
+      .u32be(2, registerAt(slot))
+      .u32be(3, mask.length)
+      .u32be(6, 0)
+      .nested(4, (data) => data.latin1(DATA.VALUE, mask))
+      .nested(5, (data) => data.latin1(DATA.VALUE, xor)),
+  );
 }
 
 /** The hashed fields go behind the result; whatever is loaded there later overwrites them. */

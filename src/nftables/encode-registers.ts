@@ -3,7 +3,13 @@ import type { AttributeWriter } from '../netlink/attributes.ts';
 import { assertNever } from '../util/errors.ts';
 import { DYNSET_EXPRESSION, FAMILY } from './constants.ts';
 import { type Limit, writeLimit } from './encode-limit.ts';
-import { writeExpression, writeHashOf, writeLoads } from './encode-loads.ts';
+import {
+  writeBitwise,
+  writeExpression,
+  writeHashOf,
+  writeLoad,
+  writeLoads,
+} from './encode-loads.ts';
 import type { RegisterStatement } from './register-statements.ts';
 import { registerAt } from './registers.ts';
 
@@ -21,6 +27,10 @@ export function writeRegisterStatement(
   switch (statement.kind) {
     case 'loadRegisters':
       return writeLoads(writer, statement.selectors, statement.slot);
+    case 'loadMasked': {
+      const { selector, slot, mask } = statement;
+      return writeBitwise(writeLoad(writer, selector, slot), slot, { mask });
+    }
     case 'hashRegisters':
       return writeHashOf(writer, statement);
     case 'lookupRegisters': {

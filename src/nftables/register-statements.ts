@@ -3,6 +3,7 @@
  * the next one's key. A slot is a register of four bytes, 0 to 15; a field begins at a slot and
  * takes as many as its length needs (registers.ts).
  */
+import { u32Bytes } from './bytes.ts';
 import type { Selector } from './selectors.ts';
 
 export type RegisterStatement =
@@ -10,6 +11,12 @@ export type RegisterStatement =
       readonly kind: 'loadRegisters';
       readonly selectors: readonly Selector[];
       readonly slot: number;
+    }
+  | {
+      readonly kind: 'loadMasked';
+      readonly selector: Selector;
+      readonly slot: number;
+      readonly mask: string;
     }
   | {
       readonly kind: 'hashRegisters';
@@ -50,6 +57,14 @@ export type RegisterStatement =
 /** Loads fields side by side, the first one at `slot`. */
 export function loadRegisters(selectors: readonly Selector[], slot: number): RegisterStatement {
   return { kind: 'loadRegisters', selectors, slot };
+}
+
+/** Loads those bits of a number in host order (marks, connection state) that are in the mask. */
+export function loadMasked(selector: Selector, mask: number, slot: number): RegisterStatement {
+  if (selector.length !== 4 || !selector.isHostOrder) {
+    throw new RangeError(`bits of ${selector.text}: not a number in host order`);
+  }
+  return { kind: 'loadMasked', selector, slot, mask: u32Bytes(mask) };
 }
 
 /** Loads what `jhash` gives for the bytes of other registers. */

@@ -75,6 +75,7 @@ export class PolicyModel {
     this.#setPolicies(touched);
     for (const key of touched.locals) this.#setSubject(key);
     this.#settleSets(this.#sets.takeChanges());
+    this.rows.settle();
     this.#inside?.settle();
     return this.#isNarrowed;
   }

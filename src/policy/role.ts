@@ -1,10 +1,8 @@
 /** Roles: what a policy set says to one kind of peer, for every protocol and port. */
 import type { Direction } from '../kube/policy/types.ts';
 import type { Protocol } from '../kube/types.ts';
-import { portBytes } from '../nftables/bytes.ts';
-import type { Element } from '../nftables/model.ts';
 import type { CompiledPolicy } from './compiled.ts';
-import { idBytes } from './ids.ts';
+import { PORT_PROTOCOLS, type PortProtocol, type PortRange } from './port-classes.ts';
 
 /** A verdict and who gives it. */
 export interface Outcome {
@@ -49,17 +47,6 @@ export const PASSED = outcomeOf('egress', false, { policies: ['pass'] });
 const LAST_PORT = 0xffff;
 const OTHERS = 3;
 const PROTOCOLS: Readonly<Record<Protocol, number>> = { TCP: 0, UDP: 1, SCTP: 2 };
-/** Protocol numbers in order, with the index of their segments: IPPROTO_TCP 6, UDP 17, SCTP 132. */
-const NUMBERS: readonly (readonly [first: number, last: number, index: number])[] = [
-  [0, 5, OTHERS],
-  [6, 6, PROTOCOLS.TCP],
-  [7, 16, OTHERS],
-  [17, 17, PROTOCOLS.UDP],
-  [18, 131, OTHERS],
-  [132, 132, PROTOCOLS.SCTP],
-  [133, 255, OTHERS],
-];
-
 type Draft = { readonly last: number; readonly outcome: Outcome | undefined };
 
 /** Makes a role: whoever decides first about a port has decided. */
@@ -119,51 +106,46 @@ export function covers(role: Role, other: Role): boolean {
   });
 }
 
-/** A verdict's element, and who it counts for. */
-export interface RoleElement {
-  readonly element: Element;
+/** What a role says of a protocol with ports. */
+export interface RolePart {
+  readonly protocol: PortProtocol;
+  /** Of all ports that are not excepted. */
+  readonly rest: Outcome;
+  readonly exceptions: readonly Exception[];
+}
+
+export interface Exception extends PortRange {
   readonly outcome: Outcome;
 }
 
-/** Disjoint rectangles of protocols and ports that together are everything. */
-export function roleElements(id: number, role: Role): readonly RoleElement[] {
-  const elements: RoleElement[] = [];
-  for (let at = 0; at < NUMBERS.length; ) {
-    const [first, , index] = NUMBERS[at] ?? [0, 0, 0];
-    const segments = role.segments[index] ?? [];
-    let end = at;
-    while (isSame(segments, role.segments[NUMBERS[end + 1]?.[2] ?? -1])) end++;
-    const last = NUMBERS[end]?.[1] ?? first;
-    let from = 0;
-    for (const segment of segments) {
-      elements.push(rectangle(id, [first, last], [from, segment.last], segment.outcome));
-      from = segment.last + 1;
-    }
-    at = end + 1;
+export function partsOf({ segments }: Role): readonly RolePart[] {
+  return PORT_PROTOCOLS.map((protocol, i) => {
+    const all = (segments[i] ?? []).map(({ last, outcome }, at, own) => {
+      return { first: (own[at - 1]?.last ?? -1) + 1, last, outcome };
+    });
+    const rest = widest(all);
+    return { protocol, rest, exceptions: all.filter(({ outcome }) => outcome.text !== rest.text) };
+  });
+}
+
+/** What a role says of protocols without ports. */
+export function otherProtocols({ segments }: Role): Outcome {
+  return segments[OTHERS]?.[0]?.outcome ?? NO_POLICY;
+}
+
+/** What is said of most ports. */
+function widest(exceptions: readonly Exception[]): Outcome {
+  const widths = new Map<string, number>();
+  let found: Outcome = NO_POLICY;
+  let most = 0;
+  for (const { first, last, outcome } of exceptions) {
+    const width = (widths.get(outcome.text) ?? 0) + last - first + 1;
+    widths.set(outcome.text, width);
+    if (width <= most) continue;
+    most = width;
+    found = outcome;
   }
-  return elements;
-}
-
-function rectangle(
-  id: number,
-  [firstProtocol, lastProtocol]: readonly [number, number],
-  [firstPort, lastPort]: readonly [number, number],
-  outcome: Outcome,
-): RoleElement {
-  const at = (protocol: number, port: number) =>
-    `${idBytes(id)}${String.fromCharCode(protocol)}\0\0\0${portBytes(port)}`;
-  const data = outcome.isAllowed ? 'return' : 'continue';
-  const key = at(firstProtocol, firstPort);
-  const keyEnd = at(lastProtocol, lastPort);
-  return { element: key === keyEnd ? { key, data } : { key, keyEnd, data }, outcome };
-}
-
-function isSame(a: readonly Segment[], b: readonly Segment[] | undefined): boolean {
-  return (
-    b !== undefined &&
-    a.length === b.length &&
-    a.every(({ last, outcome }, i) => last === b[i]?.last && outcome.text === b[i].outcome.text)
-  );
+  return found;
 }
 
 function painted(

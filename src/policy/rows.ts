@@ -3,12 +3,16 @@
 import type { ContentBook } from './content.ts';
 import { type IdBook, idBytes, idData } from './ids.ts';
 import type { Identity, PolicySet } from './policy-set.ts';
-import { type Outcome, type Role, type RoleElement, roleElements } from './role.ts';
-import { DEFAULTS, ROLES, VERDICTS } from './table/sets.ts';
+import { OTHER_PROTOCOLS, PortClasses, restOf } from './port-classes.ts';
+import { type Outcome, otherProtocols, partsOf, type Role, type RolePart } from './role.ts';
+import { CLASSES, DEFAULTS, ROLES, VERDICTS } from './table/sets.ts';
 
 interface UsedRole {
   readonly id: number;
-  readonly elements: readonly RoleElement[];
+  readonly role: Role;
+  readonly parts: readonly RolePart[];
+  /** Keys of its verdicts. */
+  keys: ReadonlySet<string>;
   uses: number;
 }
 
@@ -18,6 +22,9 @@ export class Rows {
   readonly #roles = new Map<string, UsedRole>();
   readonly #defaults = new Map<PolicySet, Role>();
   readonly #outcomes = new Map<string, Outcome>();
+  readonly #classes = new PortClasses<UsedRole>();
+  /** Whose verdicts are not what they are to be. */
+  readonly #unsettled = new Set<UsedRole>();
 
   constructor(ids: IdBook, book: ContentBook) {
     this.#ids = ids;
@@ -66,6 +73,17 @@ export class Rows {
     this.#release(role);
   }
 
+  /** Brings the verdicts in line with the roles in use. */
+  settle(): void {
+    const touched = this.#classes.settle();
+    if (touched !== undefined) {
+      this.#book.fill(CLASSES.name, this.#classes.elements());
+      for (const role of touched) this.#unsettled.add(role);
+    }
+    for (const role of this.#unsettled) this.#render(role);
+    this.#unsettled.clear();
+  }
+
   /** Somebody with an entry in the map of blocks alone falls through to the default. */
   #fallThrough(set: PolicySet, identity: Identity): Role {
     const isBlock = identity.blocks.length === identity.peers.length && !identity.isOwnNode;
@@ -79,11 +97,11 @@ export class Rows {
       return known.id;
     }
     const id = this.#ids.take(`role ${role.text}`);
-    const elements = roleElements(id, role);
-    this.#roles.set(role.text, { id, elements, uses: 1 });
-    for (const { element, outcome } of elements) {
-      this.#book.put(VERDICTS.name, element);
-      this.#outcomes.set(element.key, outcome);
+    const used = { id, role, parts: partsOf(role), keys: new Set<string>(), uses: 1 };
+    this.#roles.set(role.text, used);
+    this.#unsettled.add(used);
+    for (const { protocol, exceptions } of used.parts) {
+      for (const range of exceptions) this.#classes.hold(protocol, range, used);
     }
     return id;
   }
@@ -92,11 +110,38 @@ export class Rows {
     const used = this.#roles.get(text);
     if (used === undefined || --used.uses > 0) return;
     this.#roles.delete(text);
+    this.#unsettled.delete(used);
     this.#ids.release(`role ${text}`);
-    for (const { element } of used.elements) {
-      this.#book.remove(VERDICTS.name, element.key);
-      this.#outcomes.delete(element.key);
+    for (const { protocol, exceptions } of used.parts) {
+      for (const range of exceptions) this.#classes.release(protocol, range, used);
     }
+    for (const key of used.keys) this.#removeVerdict(key);
+  }
+
+  /** Of classes that are not named the rest of their protocol is true. */
+  #render(used: UsedRole): void {
+    const { id, role, parts, keys: before } = used;
+    const keys = new Set<string>();
+    const put = (className: string, outcome: Outcome) => {
+      const key = idBytes(id) + className;
+      keys.add(key);
+      this.#book.put(VERDICTS.name, { key, data: outcome.isAllowed ? 'return' : 'continue' });
+      this.#outcomes.set(key, outcome);
+    };
+    put(OTHER_PROTOCOLS, otherProtocols(role));
+    for (const { protocol, rest, exceptions } of parts) {
+      put(restOf(protocol), rest);
+      for (const range of exceptions) {
+        for (const name of this.#classes.classesOf(protocol, range)) put(name, range.outcome);
+      }
+    }
+    for (const key of before) if (!keys.has(key)) this.#removeVerdict(key);
+    used.keys = keys;
+  }
+
+  #removeVerdict(key: string): void {
+    this.#book.remove(VERDICTS.name, key);
+    this.#outcomes.delete(key);
   }
 }
 

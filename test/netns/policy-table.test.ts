@@ -157,6 +157,16 @@ describe('in the kernel', () => {
     await next.close();
   });
 
+  test('a table of before is replaced, with a generation that none of its connections has', () => {
+    run('nft', 'add table inet weft-policy; add chain inet weft-policy generation-check');
+    const current = 'ct mark and 0xffff0000 == 0x01230000 accept comment "generation 291"';
+    run('nft', `add rule inet weft-policy generation-check ${current}`);
+    tell(WEB);
+    expect(at(1).report).toMatchObject({ generation: 512, error: undefined, repairs: 0 });
+    expect(list()).not.toContain('generation-check');
+    expect(list()).toContain('elements = { 0x02000000 }');
+  });
+
   test('before all is known nothing is taken out, and without a table none is made', () => {
     const commit = () => at(1).commit();
     commit();
@@ -168,7 +178,8 @@ describe('in the kernel', () => {
   test.each([
     { what: 'the table', command: 'delete table inet weft-policy' },
     { what: 'a rule', command: 'flush chain inet weft-policy judge-ip' },
-    { what: 'the check of generations', command: 'flush chain inet weft-policy generation-check' },
+    { what: 'the generation', command: 'flush set inet weft-policy generations' },
+    { what: 'the stamp', command: 'flush chain inet weft-policy generation-stamp' },
     { what: 'elements', command: 'flush map inet weft-policy subjects-ingress-ip' },
     { what: 'the hook', command: 'add table inet weft-policy { flags dormant; }' },
     { what: 'another chain', command: 'add chain inet weft-policy foreign' },

@@ -5,6 +5,7 @@ import type { NftablesConnection } from '../../src/nftables/connection.ts';
 import type { Element, NamedSet } from '../../src/nftables/model.ts';
 import { POLICY_TABLE } from '../../src/policy/table/definition.ts';
 import {
+  CLASSES,
   DEFAULTS,
   DIRECTIONS,
   FAMILIES,
@@ -18,7 +19,7 @@ type Direction = (typeof DIRECTIONS)[number];
 export interface PolicyTableContent {
   /** Elements of each set. */
   readonly sizes: Readonly<Record<string, number>>;
-  /** For each subject and peer, all protocols and ports with their verdicts. */
+  /** For each subject and peer all classes of ports with their verdicts, and the classes. */
   readonly answers: ReadonlyMap<string, string>;
 }
 
@@ -31,7 +32,7 @@ export function readPolicyContent(connection: NftablesConnection): PolicyTableCo
       const { subjects, ...others } = SETS[family];
       return [...Object.values(subjects), ...Object.values(others)];
     }),
-    ...[...Object.values(ROLES), ...Object.values(DEFAULTS), VERDICTS],
+    ...[...Object.values(ROLES), ...Object.values(DEFAULTS), CLASSES, VERDICTS],
   ];
   const roles = rolesByNumber(read(VERDICTS));
   const answers = FAMILIES.flatMap((family) =>
@@ -39,7 +40,7 @@ export function readPolicyContent(connection: NftablesConnection): PolicyTableCo
   );
   return {
     sizes: Object.fromEntries(sets.map((set) => [set.name, read(set).length])),
-    answers: new Map(answers),
+    answers: new Map([...answers, ...classesOf(read(CLASSES))]),
   };
 }
 
@@ -48,13 +49,16 @@ function rolesByNumber(verdicts: readonly Element[]): ReadonlyMap<number, string
   const byRole = Map.groupBy(verdicts, ({ key }) => readU32Bytes(key, 0));
   return new Map(
     [...byRole].map(([role, elements]) => {
-      const texts = elements.map(({ key, keyEnd = key, data }) => {
-        const [first, last] = [key, keyEnd].map((bytes) => hex(bytes.slice(NUMBER_BYTES)));
-        return `${first}-${last} ${data}`;
-      });
+      const texts = elements.map(({ key, data }) => `${hex(key.slice(NUMBER_BYTES))} ${data}`);
       return [role, texts.sort().join(', ')];
     }),
   );
+}
+
+function classesOf(classes: readonly Element[]): readonly (readonly [string, string])[] {
+  return classes.map(({ key, keyEnd = key, data = '' }) => {
+    return [`ports ${hex(key)}-${hex(keyEnd)}`, hex(data)] as const;
+  });
 }
 
 function answersOf(

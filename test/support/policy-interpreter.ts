@@ -5,7 +5,14 @@ import { ipBytes, portBytes } from '../../src/nftables/bytes.ts';
 import type { Element } from '../../src/nftables/model.ts';
 import type { TableContent } from '../../src/policy/content.ts';
 import type { Traffic } from '../../src/policy/ports.ts';
-import { DEFAULTS, DIRECTIONS, ROLES, SETS, VERDICTS } from '../../src/policy/table/sets.ts';
+import {
+  CLASSES,
+  DEFAULTS,
+  DIRECTIONS,
+  ROLES,
+  SETS,
+  VERDICTS,
+} from '../../src/policy/table/sets.ts';
 
 /** IP protocol numbers. */
 const NUMBERS = { TCP: 6, UDP: 17, SCTP: 132, ICMP: 1 } as const;
@@ -13,14 +20,11 @@ const NUMBERS = { TCP: 6, UDP: 17, SCTP: 132, ICMP: 1 } as const;
 export class ContentInterpreter {
   readonly #exact = new Map<string, ReadonlyMap<string, Element>>();
   readonly #content: TableContent;
-  readonly #verdicts: ReadonlyMap<string, readonly Element[]>;
-
   constructor(content: TableContent) {
     this.#content = content;
     for (const [set, elements] of content) {
       this.#exact.set(set, new Map(elements.map((element) => [element.key, element])));
     }
-    this.#verdicts = Map.groupBy(content.get(VERDICTS.name) ?? [], ({ key }) => key.slice(0, 4));
   }
 
   allows(from: IP, to: IP, traffic: Traffic): boolean {
@@ -34,10 +38,9 @@ export class ContentInterpreter {
     const [subject, peer] = direction === 'egress' ? [from, to] : [to, from];
     const set = this.#number(subjects[direction].name, ipBytes(subject));
     if (set === undefined) return true;
-    const ranges = this.#content.get(blocks.name) ?? [];
     const found = [
       this.#data(identities.name, ipBytes(peer)),
-      ranges.find(({ key, keyEnd = key }) => key <= ipBytes(peer) && ipBytes(peer) <= keyEnd)?.data,
+      this.#inRange(blocks.name, ipBytes(peer)),
     ];
     for (const identity of found) {
       const role = identity && this.#number(ROLES[direction].name, set + identity);
@@ -52,19 +55,22 @@ export class ContentInterpreter {
     return this.#exact.get(set)?.get(key)?.data;
   }
 
+  #inRange(set: string, at: string): string | undefined {
+    const found = (this.#content.get(set) ?? []).filter(
+      ({ key, keyEnd = key }) => key <= at && at <= keyEnd,
+    );
+    if (found.length > 1) throw new Error(`two elements of ${set} overlap`);
+    return found[0]?.data;
+  }
+
   /** Values that begin keys have a field in front. */
   #number(set: string, key: string): string | undefined {
     return this.#data(set, key)?.slice(4);
   }
 
   #verdict(role: string, { protocol, port }: Traffic): string | undefined {
-    const number = NUMBERS[protocol];
-    const at = portBytes(port).slice(0, 2);
-    const found = (this.#verdicts.get(role) ?? []).filter(({ key, keyEnd = key }) => {
-      const isProtocol = key.charCodeAt(4) <= number && number <= keyEnd.charCodeAt(4);
-      return isProtocol && key.slice(8, 10) <= at && at <= keyEnd.slice(8, 10);
-    });
-    if (found.length > 1) throw new Error('two elements of one role overlap');
-    return found[0]?.data;
+    const number = String.fromCharCode(NUMBERS[protocol], 0, 0, 0);
+    const known = this.#inRange(CLASSES.name, number + portBytes(port));
+    return this.#data(VERDICTS.name, role + known) ?? this.#data(VERDICTS.name, role + number);
   }
 }

@@ -7,10 +7,17 @@ import type { TableEvent } from '../../nftables/monitor.ts';
 import { tableText } from '../../nftables/text.ts';
 import type { AuditedPart } from '../../util/audit.ts';
 import { succeedsUnless } from '../../util/errno.ts';
-import { type ContentBook, contentDifference } from '../content.ts';
-import { CHECK_CHAIN, generationChains, generationOf, POLICY_TABLE } from './definition.ts';
+import { type ContentBook, contentDifference, type TableContent } from '../content.ts';
+import {
+  FORMER_CHECK_CHAIN,
+  generationElement,
+  generationOf,
+  POLICY_TABLE,
+  STAMP_CHAIN,
+  stampingChain,
+} from './definition.ts';
 import { type Generation, nextGeneration } from './generations.ts';
-import { VERDICTS } from './sets.ts';
+import { GENERATIONS, VERDICTS } from './sets.ts';
 
 export interface PolicyTableOptions {
   /** Nobody else's; closed with the table. */
@@ -100,8 +107,9 @@ export class PolicyTable {
     if (elements.length === 0) return false;
     const next = isNarrowed ? this.#next() : this.#generation;
     if (next === undefined) return undefined;
-    const chains = isNarrowed ? generationChains(next.generation) : [];
-    const apply = () => this.#applier.apply({ chains, elements });
+    const stamps = isNarrowed ? stampChange(this.#generation, next) : NO_CHANGE;
+    const change = { ...stamps, elements: [...elements, ...stamps.elements] };
+    const apply = () => this.#applier.apply(change);
     if (!succeedsUnless(['ENOENT', 'EEXIST'], apply)) return undefined;
     this.#generation = next;
     return true;
@@ -115,18 +123,15 @@ export class PolicyTable {
     this.#generation = this.#latest(this.#observedGeneration(observed));
     if (!observed.isAsDefined) {
       const next = this.#next();
-      const elements = contentDifference(new Map(), this.#options.book.content());
-      this.#applier.replace({ chains: generationChains(next.generation), elements });
+      const elements = contentDifference(new Map(), this.#content(next));
+      this.#applier.replace({ chains: [stampingChain(next.generation)], elements });
       this.#generation = next;
       return true;
     }
-    const change = this.#difference(observed);
-    const isRight = sizeOf(change) === 0;
+    const isRight = this.#sizeOfDifference(observed) === 0;
     if (!isRight || mustJudge) {
       const next = this.#next();
-      const own = generationChains(next.generation);
-      const others = (change.chains ?? []).filter(({ name }) => own.every((c) => c.name !== name));
-      this.#applier.apply({ ...change, chains: [...others, ...own] });
+      this.#applier.apply(this.#difference(observed, next));
       this.#generation = next;
     }
     if (observed.isDormant) this.#applier.wake();
@@ -139,9 +144,12 @@ export class PolicyTable {
 
   /** Of a table that another process has made nobody knows which generations are free. */
   #observedGeneration({ chains }: ObservedTable): Generation | undefined {
-    if (!chains.some(({ name }) => name === CHECK_CHAIN)) return undefined;
-    const [rule] = this.#options.connection.rules(POLICY_TABLE, CHECK_CHAIN);
-    const generation = generationOf(rule?.comment);
+    const found = [STAMP_CHAIN, FORMER_CHECK_CHAIN].flatMap((chain) => {
+      if (!chains.some(({ name }) => name === chain)) return [];
+      const [rule] = this.#options.connection.rules(POLICY_TABLE, chain);
+      return generationOf(rule?.comment) ?? [];
+    });
+    const [generation] = found;
     return generation === undefined ? undefined : { generation, freeUntil: generation };
   }
 
@@ -155,24 +163,33 @@ export class PolicyTable {
   #differences(): number {
     const observed = this.#applier.observe();
     if (!observed.isAsDefined || observed.isDormant) return 1;
-    return sizeOf(this.#difference(observed));
+    return this.#sizeOfDifference(observed);
+  }
+
+  /** From the book and the generation that there is. */
+  #sizeOfDifference(observed: ObservedTable): number {
+    const generation = this.#generation;
+    return generation === undefined ? 1 : sizeOf(this.#difference(observed, generation));
   }
 
   /** What makes a table that is as defined hold the content of the book and nothing else. */
-  #difference(observed: ObservedTable): TableChange {
-    const { connection, definition, book } = this.#options;
-    const stamps =
-      this.#generation === undefined ? [] : generationChains(this.#generation.generation);
-    const own = new Set([...definition.chains, ...stamps].map(({ name }) => name));
+  #difference(observed: ObservedTable, generation: Generation): TableChange {
+    const { connection, definition } = this.#options;
+    const stamping = stampingChain(generation.generation);
+    const own = new Set([...definition.chains, stamping].map(({ name }) => name));
     const foreign = observed.chains.map(({ name }) => name).filter((name) => !own.has(name));
     const emptied = foreign.map((name) => ({ name, rules: [] }));
-    const damaged = [...observed.damaged, ...connection.damagedChains(POLICY_TABLE, stamps)];
-    const isUnstamped = stamps.length === 0;
+    const damaged = [...observed.damaged, ...connection.damagedChains(POLICY_TABLE, [stamping])];
     return {
-      chains: [...damaged, ...emptied, ...(isUnstamped ? generationChains(1) : [])],
+      chains: [...damaged, ...emptied],
       removedChains: foreign,
-      elements: contentDifference(observed.elements, book.content()),
+      elements: contentDifference(observed.elements, this.#content(generation)),
     };
+  }
+
+  #content(generation: Generation): TableContent {
+    const current = [generationElement(generation.generation)];
+    return new Map([...this.#options.book.content(), [GENERATIONS.name, current]]);
   }
 
   #onTables(event: TableEvent | 'overflow'): void {
@@ -186,6 +203,18 @@ export class PolicyTable {
     this.#isKnown = false;
     this.#options.onSuspicion();
   }
+}
+
+const NO_CHANGE: TableChange = { elements: [] };
+
+/** From one generation to the next. */
+function stampChange(last: Generation | undefined, next: Generation): TableChange {
+  const remove = last === undefined ? [] : [generationElement(last.generation)];
+  const add = [generationElement(next.generation)];
+  return {
+    chains: [stampingChain(next.generation)],
+    elements: [{ set: GENERATIONS.name, remove, add }],
+  };
 }
 
 function sizeOf({ chains = [], elements }: TableChange): number {

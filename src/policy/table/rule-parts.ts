@@ -4,14 +4,13 @@ import type { Statement } from '../../nftables/statements.ts';
 
 export const CT_STATE = { invalid: 1, established: 2, related: 4, new: 8, untracked: 64 } as const;
 
-/** Slots of the registers: an address; the policy set, then the role; the identity or the protocol; the port. */
+/** Slots of the registers: an address; the policy set, then the role; the identity or the class. */
 export const SLOT = {
   address: 0,
   beforeSet: 3,
   set: 4,
   identity: 5,
-  protocol: 5,
-  port: 6,
+  class: 5,
 } as const;
 
 export function rule(...statements: readonly Statement[]): Rule {

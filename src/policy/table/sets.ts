@@ -2,7 +2,7 @@
 import type { Direction } from '../../kube/policy/types.ts';
 import type { IPFamily } from '../../net/ip.ts';
 import type { NamedSet } from '../../nftables/model.ts';
-import { ip, ip6, meta, th } from '../../nftables/selectors.ts';
+import { ct, ether, ip, ip6 } from '../../nftables/selectors.ts';
 
 export const FAMILIES: readonly IPFamily[] = [4, 6];
 export const DIRECTIONS: readonly Direction[] = ['egress', 'ingress'];
@@ -37,14 +37,28 @@ export const DEFAULTS: Readonly<Record<Direction, NamedSet>> = {
   egress: { name: 'defaults-egress', key: [NUMBER], data: KEY_NUMBER },
   ingress: { name: 'defaults-ingress', key: [NUMBER], data: KEY_NUMBER },
 };
-/** Role, protocols and ports to `return` where they are allowed, `continue` where they are denied. */
+/** Protocol and port, side by side as in the registers, to their class (port-classes.ts). */
+export const CLASSES: NamedSet = {
+  name: 'classes',
+  key: [ether.saddr],
+  data: [NUMBER],
+  isInterval: true,
+};
+/**
+ * Role and class to `return` where that is allowed, `continue` where it is denied. Exact keys: in an interval
+ * concatenation one element that goes costs the kernel a look at all others.
+ */
 export const VERDICTS: NamedSet = {
   name: 'verdicts',
-  key: [NUMBER, meta.l4proto, th.dport],
+  key: [NUMBER, NUMBER],
   data: 'verdict',
-  isInterval: true,
   hasCounters: true,
 };
+/**
+ * The current generation. No rule with a verdict, because for each of those the kernel walks through all
+ * elements of verdict maps.
+ */
+export const GENERATIONS: NamedSet = { name: 'generations', key: [ct.mark], size: 4 };
 
 function setsOf(family: IPFamily): FamilySets {
   const { saddr, daddr } = HEADER[family];

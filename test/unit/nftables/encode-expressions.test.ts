@@ -14,6 +14,7 @@ import {
   deleteRegisters,
   dnatRegisters,
   hashRegisters,
+  loadMasked,
   loadRegisters,
   lookupRegisters,
   updateRegisters,
@@ -206,6 +207,14 @@ describe('loads and comparisons', () => {
       [
         'payload 1 0000000a, 2 00000001, 3 00000008, 4 00000010',
         'payload 1 0000000e, 2 00000002, 3 00000002, 4 00000002',
+      ],
+    ],
+    [
+      'bits of a mark',
+      loadMasked(ct.mark, 0xffff0000, 1),
+      [
+        'ct 1 00000009, 2 00000003',
+        'bitwise 1 00000009, 2 00000009, 3 00000004, 4 [1 0000ffff], 5 [1 00000000], 6 00000000',
       ],
     ],
     [
