@@ -23,6 +23,8 @@ packages=(
   kmod          # loads the modules of user-mode Linux
   ipvsadm       # the oracle of the IPVS tests
   ipset         # the oracle of the set tests
+  etcd-server   # the source of objects in tests and demo
+  etcd-client   # etcdctl, which writes there
 )
 # Debian has the kernel that IPVS and VLANs are tested with for this architecture only.
 [ "$(dpkg --print-architecture)" != amd64 ] || packages+=(user-mode-linux)
