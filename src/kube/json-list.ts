@@ -3,7 +3,6 @@ import { DecodeError } from '../util/errors.ts';
 const [QUOTE, BACKSLASH, COLON, COMMA] = Buffer.from('"\\:,');
 const [OPEN_OBJECT, CLOSE_OBJECT, OPEN_LIST, CLOSE_LIST] = Buffer.from('{}[]');
 const SPACE = 0x20;
-const ITEMS = Buffer.from('items');
 /** Depth of what stands directly in `items`. */
 const ITEMS_DEPTH = 2;
 
@@ -18,18 +17,19 @@ export interface JsonItem {
 type Place = 'rest' | 'gap' | 'item';
 
 /**
- * Cuts the JSON text of a Kubernetes list into the elements of its `items` and the rest, while it
+ * Cuts the JSON text of a list, such as one of Kubernetes, into the elements of `field` and the rest, while it
  * arrives, so that nobody has to parse megabytes in one go. Finds the borders of elements only;
  * whoever parses them finds what is wrong inside. Throws DecodeError for elements that are no
  * objects or lists, and when one of them, or the rest, is longer than `maxBytes`.
  */
 export class JsonListSplitter {
   readonly #maxBytes: number;
+  readonly #field: Buffer;
   #place: Place = 'rest';
   #depth = 0;
   #isInString = false;
   #isEscaped = false;
-  /** How much of `items` the last string at depth 1 spelled; -1 for another string. */
+  /** How much of `field` the last string at depth 1 spelled; -1 for another string. */
   #spelled = -1;
   #isItemsKey = false;
   /** Pieces of the current element or of the rest from earlier chunks. */
@@ -39,8 +39,9 @@ export class JsonListSplitter {
   #itemOffset = 0;
   #bytesBefore = 0;
 
-  constructor(maxBytes: number) {
+  constructor(maxBytes: number, field = 'items') {
     this.#maxBytes = maxBytes;
+    this.#field = Buffer.from(field);
   }
 
   /** The elements that `chunk` completes. */
@@ -79,7 +80,8 @@ export class JsonListSplitter {
       this.#isInString = false;
       return;
     }
-    if (this.#depth === 1) this.#spelled = byte === ITEMS[this.#spelled] ? this.#spelled + 1 : -1;
+    if (this.#depth !== 1) return;
+    this.#spelled = byte === this.#field[this.#spelled] ? this.#spelled + 1 : -1;
   }
 
   #openString(): void {
@@ -89,7 +91,7 @@ export class JsonListSplitter {
   }
 
   #punctuate(byte: number): void {
-    if (byte === COLON) this.#isItemsKey = this.#spelled === ITEMS.length;
+    if (byte === COLON) this.#isItemsKey = this.#spelled === this.#field.length;
     else if (byte === COMMA) this.#isItemsKey = false;
   }
 

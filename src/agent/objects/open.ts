@@ -1,4 +1,4 @@
-import { ApiSource } from '../../kube/api/api-source.ts';
+import { ServerSource } from '../../kube/api/server-source.ts';
 import type { ManifestProblem } from '../../kube/manifests/manifest-set.ts';
 import { ManifestSource } from '../../kube/manifests/manifests.ts';
 import { nodes } from '../../kube/resources.ts';
@@ -85,7 +85,7 @@ async function openApiSource(
 ): Promise<OpenedSource> {
   const { config, clock, log, metrics, lifecycle } = context;
   const { client, location, foundBy, locations } = await openApiServers(context, settings);
-  const source = new ApiSource({
+  const source = new ServerSource({
     client,
     clock,
     random: Math.random,

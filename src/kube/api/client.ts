@@ -7,7 +7,7 @@ import type { ClusterAccess } from '../access/access.ts';
 import { inSteps, JsonListSplitter } from '../json-list.ts';
 import type { ResourceKind } from '../resources.ts';
 import { ApiError, parseStatus } from './api-error.ts';
-import { listPath, type Selection, watchPath } from './api-path.ts';
+import { listPath, watchPath } from './api-path.ts';
 import { readBody } from './body.ts';
 import {
   type Answer,
@@ -19,7 +19,8 @@ import {
 } from './connection.ts';
 import { Failover } from './failover.ts';
 import { LineSplitter } from './lines.ts';
-import { asRecord, parseListHead, parseWatchEvent, type WatchEvent } from './watch-event.ts';
+import type { ConvertedList, ListRequest, ObjectServer, WatchRequest } from './object-server.ts';
+import { asRecord, parseListHead, parseWatchEvent } from './watch-event.ts';
 
 export interface ClientTimings {
   /** One list page or a watch's head. */
@@ -65,24 +66,6 @@ export interface AnsweredRequest {
   readonly seconds: number;
 }
 
-export interface ListRequest extends Selection {
-  readonly signal: AbortSignal;
-}
-
-export interface ConvertedList<V> {
-  readonly objects: readonly V[];
-  /** Where a watch that continues this list starts. */
-  readonly resourceVersion: string;
-}
-
-export interface WatchRequest extends Selection {
-  readonly resourceVersion: string;
-  /** The server has taken the watch. */
-  readonly onOpen?: () => void;
-  readonly onEvent: (event: WatchEvent) => void;
-  readonly signal: AbortSignal;
-}
-
 const PAGE_SIZE = 500;
 /** etcd refuses objects beyond 1.5 MB; JSON and a full managedFields stay far below this. */
 const MAX_OBJECT_BYTES = 32 << 20;
@@ -94,7 +77,7 @@ const MOST_RETRY_AFTER_MS = 300_000;
 const ERROR_BODY_BYTES = 64 << 10;
 
 /** Reads, watches and writes over JSON. Every method throws ApiError, IoError, BusyError or DecodeError. */
-export class ApiClient {
+export class ApiClient implements ObjectServer {
   readonly #options: ClientOptions;
   readonly #timings: ClientTimings;
   readonly #servers: Failover;

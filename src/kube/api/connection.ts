@@ -10,6 +10,10 @@ export interface ApiRequest {
   readonly signal: AbortSignal;
   /** What is sent along; a GET without it. */
   readonly write?: WriteBody;
+  /** What is sent along only asks, so that another server may be asked the same. */
+  readonly isRead?: boolean;
+  /** Besides those of every request. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 export interface WriteBody {
@@ -22,6 +26,11 @@ export type Method = 'GET' | WriteBody['method'];
 
 export function methodOf({ write }: ApiRequest): Method {
   return write?.method ?? 'GET';
+}
+
+/** Whether nothing changes by it, however often it arrives. */
+export function isReading({ write, isRead = false }: ApiRequest): boolean {
+  return write === undefined || isRead;
 }
 
 /** The head of an answer, with its body still to be read. */

@@ -1,7 +1,7 @@
 import type { Clock } from '../../util/clock.ts';
 import { BusyError, IoError } from '../../util/errors.ts';
 import type { ClusterAccess } from '../access/access.ts';
-import type { Answer, ApiRequest } from './connection.ts';
+import { type Answer, type ApiRequest, isReading } from './connection.ts';
 import { HANDSHAKE_TIMEOUT_MS, Transport } from './transport.ts';
 
 export interface FailoverOptions {
@@ -50,7 +50,7 @@ export class Failover {
 
   /** As Transport.send; of several failures the last one. */
   async send(request: ApiRequest): Promise<Answer> {
-    const tries = request.write === undefined ? this.#transports.length : 1;
+    const tries = isReading(request) ? this.#transports.length : 1;
     for (let tried = 1; ; tried++) {
       const at = this.#at;
       try {

@@ -86,6 +86,7 @@ function buildAgent(access: ClusterAccess, credential: Credential): http.Agent {
   if (access.server.protocol === 'http:') return new http.Agent(options);
   return new https.Agent({
     ...options,
+    minVersion: 'TLSv1.2',
     rejectUnauthorized: access.isTlsVerified,
     ca: credential.certificateAuthority,
     cert: credential.clientCertificate,

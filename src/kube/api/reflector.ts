@@ -8,9 +8,9 @@ import { HandlerError } from '../store.ts';
 import type { KubernetesObject } from '../types.ts';
 import { ApiError } from './api-error.ts';
 import { Backoff, type BackoffLimits, REFLECTOR_BACKOFF } from './backoff.ts';
-import type { ApiClient } from './client.ts';
 import { type FailureReason, failureReason, isListNeeded } from './failure.ts';
-import { type FailureWords, failureWords } from './failure-words.ts';
+import { type Asked, type FailureWords, failureWords } from './failure-words.ts';
+import type { ObjectServer } from './object-server.ts';
 import { Replica } from './replica.ts';
 
 /** Counted since the start. */
@@ -35,7 +35,9 @@ export interface Failing extends FailureWords {
 }
 
 export interface ReflectorOptions<T extends KubernetesObject> {
-  readonly client: ApiClient;
+  readonly client: Pick<ObjectServer, 'list' | 'watch'>;
+  /** Says what a failure is and what helps; absent: in the words of an API server. */
+  readonly wordsOf?: ((error: Error, asked: Asked) => FailureWords) | undefined;
   readonly resource: Resource<T>;
   readonly handlers: ObjectHandlers<T>;
   readonly clock: Clock;
@@ -179,7 +181,7 @@ export class Reflector<T extends KubernetesObject> {
   }
 
   async #recover(error: Error, signal: AbortSignal): Promise<void> {
-    const { log, resource, clock } = this.#options;
+    const { log, resource, clock, wordsOf = failureWords } = this.#options;
     const reason = failureReason(error);
     this.#count(reason);
     if (this.#isFieldSelectorRefused(error)) {
@@ -192,7 +194,7 @@ export class Reflector<T extends KubernetesObject> {
     if (isListNeeded(error)) this.#resourceVersion = undefined;
     const delayMs = this.#delayAfter(error, reason);
     const verb = this.#isWatching ? 'watch' : 'list';
-    const { words: why, ...rest } = failureWords(error, { verb, resource: fullName(resource) });
+    const { words: why, ...rest } = wordsOf(error, { verb, resource: fullName(resource) });
     const facts = { kind: resource.kind, reason, why, cure: rest.cure, delayMs };
     // A server that is gone for hours is asked all the time, and told of now and then.
     const isNews = this.#failureSaid.isDue(reason);

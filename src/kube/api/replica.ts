@@ -27,6 +27,8 @@ export interface ObjectList<T> {
   readonly objects: readonly (T | undefined)[];
   /** Where a watch that continues this list starts. */
   readonly resourceVersion: string;
+  /** Equal versions of before prove nothing. */
+  readonly isOtherHistory?: boolean | undefined;
 }
 
 /** This process's copy of one resource, and every decision about what the server tells of it. */
@@ -89,10 +91,10 @@ export class Replica<T extends KubernetesObject> {
   }
 
   /** Makes the contents equal to a list, but for what the deletion guard holds back. */
-  applyList({ objects, resourceVersion }: ObjectList<T>): Promise<void> {
+  applyList({ objects, resourceVersion, isOtherHistory = false }: ObjectList<T>): Promise<void> {
     return this.#exclusively(async () => {
       const next = this.#selected(objects);
-      const isRewound = this.#noteList(resourceVersion);
+      const isRewound = this.#noteList(resourceVersion) || isOtherHistory;
       this.#guard(next);
       // A version is proof of equal contents only within one history, read by one version of us.
       const isSame = isRewound || this.#isRestored ? isSameValue : isSameVersion;
@@ -149,8 +151,8 @@ export class Replica<T extends KubernetesObject> {
       onUnreadable();
       const { name, namespace } = asRecord(asRecord(raw)['metadata']);
       log.warn({ kind: resource.kind, name, namespace, err: toError(thrown) }, 'object unreadable');
-      if (typeof name !== 'string') return undefined;
-      return this.#store.get(typeof namespace === 'string' ? `${namespace}/${name}` : name);
+      const key = keyOf(raw);
+      return key === undefined ? undefined : this.#store.get(key);
     }
   }
 
@@ -159,18 +161,19 @@ export class Replica<T extends KubernetesObject> {
     raw: unknown,
     at: { readonly version: string; readonly position: string },
   ): void {
-    const object = this.decode(raw);
-    if (object === undefined) return;
-    const key = objectKey(object);
+    // What is gone need not be readable, nor be told whole.
+    const object = type === 'DELETED' ? undefined : this.decode(raw);
+    const key = object === undefined ? keyOf(raw) : objectKey(object);
+    if (key === undefined || (object === undefined && type !== 'DELETED')) return;
     const isWithheld = this.#withheldSince.has(key);
     const knownVersion = isWithheld ? undefined : this.#store.get(key)?.metadata.resourceVersion;
     const verdict = judgeEvent({ ...at, knownVersion });
     if (verdict === 'relist') throw new RewoundError(at.version, at.position);
     if (verdict === 'ignore') return;
     this.#withheldSince.delete(key);
-    const isGone = type === 'DELETED' || !this.#options.resource.isSelected(object);
-    if (isGone) this.#store.delete(key);
-    else this.#store.set(object);
+    const isThere = object !== undefined && this.#options.resource.isSelected(object);
+    if (isThere) this.#store.set(object);
+    else this.#store.delete(key);
   }
 
   #selected(objects: readonly (T | undefined)[]): Map<string, T> {
@@ -191,7 +194,7 @@ export class Replica<T extends KubernetesObject> {
     const order = before === undefined ? undefined : compareVersions(version, before);
     if (order === undefined || order >= 0) return false;
     const { log, resource } = this.#options;
-    log.warn({ kind: resource.kind, version, before }, 'api server went back to older data');
+    log.warn({ kind: resource.kind, version, before }, 'the server went back to older data');
     return true;
   }
 
@@ -238,6 +241,12 @@ function isSameVersion(a: KubernetesObject, b: KubernetesObject): boolean {
     a.metadata.resourceVersion !== undefined &&
     a.metadata.resourceVersion === b.metadata.resourceVersion
   );
+}
+
+function keyOf(raw: unknown): string | undefined {
+  const { name, namespace } = asRecord(asRecord(raw)['metadata']);
+  if (typeof name !== 'string') return undefined;
+  return typeof namespace === 'string' && namespace !== '' ? `${namespace}/${name}` : name;
 }
 
 function versionOf(raw: unknown): string {

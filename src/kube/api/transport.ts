@@ -89,13 +89,14 @@ export class Transport {
     return connection.send(request, url, this.#headers(request, credential));
   }
 
-  #headers({ write }: ApiRequest, { authorization }: Credential): OutgoingHttpHeaders {
+  #headers({ write, headers }: ApiRequest, { authorization }: Credential): OutgoingHttpHeaders {
     return {
       accept: 'application/json',
       'user-agent': this.#userAgent,
       ...(write === undefined ? {} : { 'content-type': write.contentType }),
       ...(provesItself(this.#access) ? this.#access.headers : {}),
       ...(provesItself(this.#access) && authorization ? { authorization } : {}),
+      ...headers,
     };
   }
 
@@ -148,6 +149,7 @@ export class Transport {
         host,
         port: Number(server.port || 443),
         ALPNProtocols: ['h2', 'http/1.1'],
+        minVersion: 'TLSv1.2',
         rejectUnauthorized: isTlsVerified,
         ca: credential.certificateAuthority,
         cert: credential.clientCertificate,

@@ -2,8 +2,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { ClusterAccess } from '../../../../src/kube/access/access.ts';
 import { CombinedCredentials } from '../../../../src/kube/access/credentials.ts';
 import { fixedText } from '../../../../src/kube/access/file-cache.ts';
-import { ApiSource } from '../../../../src/kube/api/api-source.ts';
 import { ApiClient, type ClientTimings } from '../../../../src/kube/api/client.ts';
+import { ServerSource } from '../../../../src/kube/api/server-source.ts';
 import { nodes, services } from '../../../../src/kube/resources.ts';
 import type { Service } from '../../../../src/kube/types.ts';
 import { systemClock } from '../../../../src/util/clock.ts';
@@ -159,7 +159,7 @@ test('watches of all kinds move together, and miss nothing', async () => {
   const { client, chosen } = connect([accessTo(first), accessTo(second)]);
   const backoff = { minMs: 5, maxMs: 20 };
   const { log } = recordingLog();
-  const source = new ApiSource({ client, clock: systemClock, random: () => 0, log, backoff });
+  const source = new ServerSource({ client, clock: systemClock, random: () => 0, log, backoff });
   const handlers = new RecordingHandlers<Service>();
   source.watch(services, handlers);
   source.watch(nodes(), { onAdd: () => {}, onUpdate: () => {}, onDelete: () => {} });

@@ -152,7 +152,7 @@ describe('a server that went back to older data', () => {
     expect(handlers.objects.get('default/s-0')?.spec.clusterIP).toBe('172.30.0.91');
     expect(handlers.objects.has('default/new')).toBe(false);
     expect(source.counts()[0]?.counts.failures.rewound).toBeGreaterThan(0);
-    expect(log.text()).toContain('api server went back to older data');
+    expect(log.text()).toContain('the server went back to older data');
   });
 
   test('is noticed when it refuses the version', async () => {

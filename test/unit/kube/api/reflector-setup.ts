@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach } from 'vitest';
 import { readKubeconfig } from '../../../../src/kube/access/kubeconfig.ts';
-import { ApiSource, type ApiSourceOptions } from '../../../../src/kube/api/api-source.ts';
 import { ApiClient, type ClientTimings } from '../../../../src/kube/api/client.ts';
+import { ServerSource, type ServerSourceOptions } from '../../../../src/kube/api/server-source.ts';
 import { services } from '../../../../src/kube/resources.ts';
 import type { Service } from '../../../../src/kube/types.ts';
 import { type Clock, systemClock } from '../../../../src/util/clock.ts';
@@ -46,7 +46,7 @@ export interface Setup {
   /** Waits between attempts only; the client keeps real time. */
   readonly clock?: Clock;
   readonly clientClock?: Clock;
-  readonly source?: Partial<ApiSourceOptions>;
+  readonly source?: Partial<ServerSourceOptions>;
   /** Reads the kubeconfig as it was left. */
   readonly keepsConfig?: boolean;
 }
@@ -75,7 +75,7 @@ export async function connect(setup: Setup = {}) {
     pageSize: setup.pageSize ?? 500,
   });
   const log = recordingLog();
-  const source = new ApiSource({
+  const source = new ServerSource({
     client,
     clock: setup.clock ?? systemClock,
     random: () => 0,

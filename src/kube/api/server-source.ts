@@ -6,12 +6,13 @@ import { LastKnownObjects, type Snapshot } from '../state/last-known.ts';
 import type { KubernetesObject } from '../types.ts';
 import { listPath } from './api-path.ts';
 import type { BackoffLimits } from './backoff.ts';
-import type { ApiClient } from './client.ts';
-import { Reflector, type ReflectorCounts } from './reflector.ts';
+import type { ObjectServer } from './object-server.ts';
+import { Reflector, type ReflectorCounts, type ReflectorOptions } from './reflector.ts';
 import type { Replica } from './replica.ts';
 
-export interface ApiSourceOptions {
-  readonly client: ApiClient;
+export interface ServerSourceOptions {
+  readonly client: ObjectServer;
+  readonly wordsOf?: ReflectorOptions<KubernetesObject>['wordsOf'];
   readonly clock: Clock;
   /** Uniform in [0, 1). */
   readonly random: () => number;
@@ -21,9 +22,9 @@ export interface ApiSourceOptions {
   readonly allowMassDeletion?: boolean;
   /** How long the deletions of such a list are held back otherwise. */
   readonly massDeletionHoldMs?: number;
-  /** Where the objects are kept for a start without API server; nowhere when absent. */
+  /** Where the objects are kept for a start without the server; nowhere when absent. */
   readonly stateDirectory?: string;
-  /** How long to wait for the API server before the kept objects are used. */
+  /** How long to wait for the server before the kept objects are used. */
   readonly restoreAfterMs?: number;
   /** Shortest time between two writes of the kept objects. */
   readonly saveEveryMs?: number;
@@ -53,14 +54,14 @@ interface Registration {
   readonly ending: AbortController;
 }
 
-/** Objects from an API server, one list and watch per registration. */
-export class ApiSource implements ObjectSource {
-  readonly #options: ApiSourceOptions;
+/** Objects from a server, one list and watch per registration. */
+export class ServerSource implements ObjectSource {
+  readonly #options: ServerSourceOptions;
   #registrations: readonly Registration[] = [];
   readonly #lastKnown: LastKnownObjects | undefined;
   #signal: AbortSignal | undefined;
 
-  constructor(options: ApiSourceOptions) {
+  constructor(options: ServerSourceOptions) {
     this.#options = options;
     const { client, stateDirectory: directory } = options;
     if (directory === undefined) return;
@@ -121,7 +122,7 @@ export class ApiSource implements ObjectSource {
     return problem === undefined ? [] : [problem];
   }
 
-  /** Writes the objects for a later start without API server; failures are logged. For shutdown. */
+  /** Writes the objects for a later start without the server; failures are logged. For shutdown. */
   async saveState(): Promise<void> {
     await this.#lastKnown?.save();
   }
@@ -148,7 +149,7 @@ export class ApiSource implements ObjectSource {
     await reflector.replica.restore(values);
     this.#options.log.warn(
       { resource: plural, objects: reflector.replica.size },
-      'no API server yet, going on with the last known objects',
+      'the server is not reached yet, going on with the last known objects',
     );
   }
 
