@@ -17,7 +17,7 @@ key and the old value stays.
 `;
 
 export function settingsPage(): string {
-  const { cni, fabric, policy, kubelet, ...own } = AGENT_SETTINGS;
+  const { cni, etcd, fabric, policy, kubelet, ...own } = AGENT_SETTINGS;
   const agentOnly = Object.fromEntries(
     Object.entries(own).filter(([key]) => !(key in OWN_SETTINGS)),
   );
@@ -29,6 +29,7 @@ export function settingsPage(): string {
       'In the file of `weft agent`; `weft proxy` takes the flags, and `--run-dir`.',
       OWN_SETTINGS,
     ),
+    section('etcd', 'Below `etcd:` in the file of `weft agent`.', { etcd }),
     section('kubelet', 'Below `kubelet:` in the file of `weft agent`.', { kubelet }),
     section('cni', 'Below `cni:` in the file of `weft agent`.', { cni }),
     section('fabric', 'Below `fabric:` in the file of `weft agent`.', { fabric }),

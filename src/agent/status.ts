@@ -84,14 +84,15 @@ function cniStatus({ config }: AgentContext, cni: CniComponent): RunningCniStatu
 
 function sourceStatus(
   { config }: AgentContext,
-  { source, location, foundBy, counts, problems, passedOver }: OpenedSource,
+  { source, location, foundBy, etcd, counts, problems, passedOver }: OpenedSource,
 ): SourceStatus {
   const { lastEventAtMs } = source;
   const found = foundBy();
   return {
-    kind: config.source.kind === 'apiServer' ? 'apiServer' : 'manifests',
+    kind: config.source.kind === 'none' ? 'manifests' : config.source.kind,
     location: location(),
     ...(found === undefined ? {} : { foundBy: found }),
+    ...(etcd === undefined ? {} : { etcd: etcd() }),
     isSynced: source.hasSynced(),
     ...(lastEventAtMs === undefined ? {} : { lastEventAt: timeText(lastEventAtMs) }),
     problems: problems(),

@@ -4,6 +4,7 @@ import { ConfigError } from '../../util/errors.ts';
 import { LOG_LEVELS, type LogLevel } from '../../util/log.ts';
 import { AGENT_SCHEMA, AGENT_SETTINGS, COMPONENTS, type Component } from './agent-settings.ts';
 import { type KeyPath, type Origin, parseConfigDocument } from './document.ts';
+import type { EtcdSettings } from './etcd-settings.ts';
 import { type FabricSettings, resolveFabricSettings } from './fabric-settings.ts';
 import {
   fillDefaults,
@@ -68,6 +69,7 @@ export interface AgentFlags {
   /** URLs, separated by commas. */
   readonly apiServers?: string;
   readonly manifests?: string;
+  readonly etcd?: Partial<EtcdSettings>;
   readonly runDir?: string;
   readonly logLevel?: string;
   /** Replaces `proxy.mode`. */

@@ -1,4 +1,5 @@
 import { LOG_LEVELS, type LogLevel } from '../../util/log.ts';
+import { ETCD_SETTINGS } from './etcd-settings.ts';
 import { FABRIC_SETTINGS } from './fabric-settings.ts';
 import { lastText, texts } from './flag-text.ts';
 import { OWN_SETTINGS } from './own-settings.ts';
@@ -41,6 +42,7 @@ export const AGENT_SETTINGS = {
     'Directory of YAML or JSON objects to read instead of an API server',
     { flag: 'manifests' },
   ),
+  etcd: ETCD_SETTINGS,
   serviceCIDRs: list([], 'Networks of Services, at which nothing answers but Services', {
     shown: 'what ServiceCIDR objects say, which go before it',
   }),

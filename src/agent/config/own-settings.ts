@@ -2,7 +2,7 @@
 import { posix } from 'node:path';
 import { ConfigError } from '../../util/errors.ts';
 import type { Origin } from './document.ts';
-import { lastText } from './flag-text.ts';
+import { flagValues } from './flag-values.ts';
 import { suggestion } from './nearest.ts';
 import {
   type AnySetting,
@@ -63,21 +63,10 @@ const ROWS: readonly (readonly [string, AnySetting])[] = Object.entries(OWN_SETT
 /** Where the last known objects are unless configured otherwise. */
 export const DEFAULT_STATE_DIR = String(OWN_SETTINGS.stateDir.fallback);
 
-/** The settings that flags give; a repeated flag counts the last time. */
+/** The settings that flags give. */
 export function readOwnFlags(values: Readonly<Record<string, unknown>>): Partial<OwnSettings> {
-  const given = ROWS.flatMap(([key, row]) => {
-    const value = values[row.flag ?? ''];
-    return value === undefined ? [] : [[key, settingOf(row, value)]];
-  });
-  return Object.fromEntries(given);
-}
-
-/** A word where a number belongs becomes none, and is refused with what was expected. */
-function settingOf({ kind }: AnySetting, given: unknown): string | number | boolean {
-  const last = lastText(given) ?? '';
-  if (kind === 'boolean') return last === 'true';
-  if (kind === 'integer') return /^\d+$/.test(last) ? Number(last) : Number.NaN;
-  return last;
+  // The rows are what the type is made of.
+  return flagValues(OWN_SETTINGS, values) as Partial<OwnSettings>;
 }
 
 /**

@@ -28,7 +28,7 @@ export interface ReloadPlan {
 const FIXED_SETTINGS = [
   ['components', 'components'],
   ['nodeName', 'nodeName'],
-  ['kubeconfig, apiServers, kubelet or manifests', 'source'],
+  ['kubeconfig, apiServers, kubelet, manifests or etcd', 'source'],
   ['runDir', 'runDir'],
   ['serviceCIDRs', 'serviceCIDRs'],
   ['cni', 'cni'],

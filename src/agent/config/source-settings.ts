@@ -1,7 +1,9 @@
 import { ConfigError } from '../../util/errors.ts';
 import { AGENT_SETTINGS, type Component } from './agent-settings.ts';
 import type { Origin } from './document.ts';
+import { type EtcdSettings, resolveEtcdSettings } from './etcd-settings.ts';
 import { fillTable, type ValuesOf } from './setting.ts';
+import { isLoopback, reasonAgainstUrl } from './source-url.ts';
 
 /** Where Services, EndpointSlices and Nodes come from. */
 export type ObjectSourceSettings =
@@ -15,6 +17,7 @@ export type ObjectSourceSettings =
       readonly kubelet: KubeletSettings;
     }
   | { readonly kind: 'manifests'; readonly directory: string }
+  | ({ readonly kind: 'etcd' } & EtcdSettings)
   /** Only for components that read no objects. */
   | { readonly kind: 'none' };
 
@@ -27,6 +30,7 @@ export const NO_KUBELET = { kubelet: { kubeconfigs: [], hostRoot: '/' } } as con
 export interface SourceFile {
   readonly kubeconfig?: string;
   readonly manifests?: string;
+  readonly etcd?: Partial<EtcdSettings>;
   readonly apiServers?: readonly string[];
   readonly kubelet?: Partial<KubeletSettings>;
   readonly proxy?: { readonly clientConnection?: { readonly kubeconfig?: string } };
@@ -36,6 +40,7 @@ export interface SourceInput {
   readonly flags: {
     readonly kubeconfig?: string;
     readonly manifests?: string;
+    readonly etcd?: Partial<EtcdSettings>;
     /** Separated by commas. */
     readonly apiServers?: string;
   };
@@ -52,16 +57,10 @@ export const FOLLOWERS: readonly Component[] = ['proxy', 'fabric', 'policy'];
 
 /** The source that is configured, or that a pod has without a word. Throws ConfigError. */
 export function chooseSource(input: SourceInput): ObjectSourceSettings {
-  const { flags, file, components, surroundings } = input;
-  const isFromFlags = flags.kubeconfig !== undefined || flags.manifests !== undefined;
-  const { kubeconfig, manifests } = isFromFlags ? flags : file;
-  if (kubeconfig !== undefined && manifests !== undefined) {
-    const [one, other] = isFromFlags
-      ? ['--kubeconfig', '--manifests']
-      : ['kubeconfig', 'manifests'];
-    throw new ConfigError('manifests', `${one} and ${other} exclude each other: keep one of them`);
-  }
+  const { file, components, surroundings } = input;
+  const { kubeconfig, manifests, etcd } = onlyOne(input);
   if (manifests !== undefined) return { kind: 'manifests', directory: manifests };
+  if (etcd !== undefined) return { kind: 'etcd', ...etcd };
   const configured = kubeconfig ?? (file.proxy?.clientConnection?.kubeconfig || undefined);
   const servers = chooseServers(input);
   const isInCluster = Boolean(surroundings.environment['KUBERNETES_SERVICE_HOST']);
@@ -74,8 +73,28 @@ export function chooseSource(input: SourceInput): ObjectSourceSettings {
   throw new ConfigError(
     'kubeconfig',
     'no source of Services and Nodes: give --kubeconfig FILE or --manifests DIR, run inside a ' +
-      'cluster with a service account, or choose --components cni',
+      'cluster with a service account, give --etcd URL, or choose --components cni',
   );
+}
+
+/** What is given at the command line goes before the whole file. Throws ConfigError for two. */
+function onlyOne({ flags, file, origin }: SourceInput) {
+  const isEtcdChosen = (flags.etcd?.endpoints?.length ?? 0) > 0;
+  const isFromFlags =
+    flags.kubeconfig !== undefined || flags.manifests !== undefined || isEtcdChosen;
+  const { kubeconfig, manifests } = isFromFlags ? flags : file;
+  const isEtcdLeft = isFromFlags && !isEtcdChosen;
+  const etcd = isEtcdLeft
+    ? undefined
+    : resolveEtcdSettings(flags.etcd ?? {}, file.etcd ?? {}, origin);
+  const found = Object.entries({ kubeconfig, manifests, etcd })
+    .filter(([, value]) => value !== undefined)
+    .map(([name]) => (isFromFlags ? `--${name}` : name));
+  if (found.length > 1) {
+    const words = `${found.join(' and ')} exclude each other: keep one of them`;
+    throw new ConfigError(found.at(-1)?.replace('--', '') ?? '', words);
+  }
+  return { kubeconfig, manifests, etcd };
 }
 
 function chooseServers({ flags, file, origin }: SourceInput): readonly string[] {
@@ -90,19 +109,11 @@ function chooseServers({ flags, file, origin }: SourceInput): readonly string[] 
   return texts;
 }
 
-/** For a proxy on the node itself, such as `kubectl proxy`. */
-const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
-
-/** A password in a URL would end up in logs. */
 function reasonAgainst(text: string): string | undefined {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url?.protocol !== 'https:' && url?.protocol !== 'http:') {
-    const found = JSON.stringify(text.slice(0, 200));
-    return `expected a URL such as https://192.168.0.10:6443, found ${found}`;
-  }
-  if (url.protocol === 'http:' && !LOOPBACK.test(url.hostname)) {
-    return `the agent's token is not sent without TLS: use https://, found "${url.origin}"`;
-  }
-  const hasUser = url.username !== '' || url.password !== '';
-  return hasUser ? 'the URL must not hold a user name or password' : undefined;
+  const reason = reasonAgainstUrl(text, 'https://192.168.0.10:6443');
+  if (reason !== undefined) return reason;
+  const url = new URL(text);
+  return url.protocol === 'https:' || isLoopback(url)
+    ? undefined
+    : `the agent's token is not sent without TLS: use https://, found "${url.origin}"`;
 }

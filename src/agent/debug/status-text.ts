@@ -121,9 +121,15 @@ function familyLine(family: FamilyStatus, now: string): string {
   return `IPv${family.family}: ${counts}; ${synced}, ${waiting}`;
 }
 
+const SOURCE_NAMES: Readonly<Record<SourceStatus['kind'], string>> = {
+  apiServer: 'API server',
+  manifests: 'manifests',
+  etcd: 'etcd',
+};
+
 function sourceLines(source: SourceStatus, now: string): readonly string[] {
   const { kind, location, foundBy, isSynced, lastEventAt, resources, problems } = source;
-  const name = kind === 'apiServer' ? 'API server' : 'manifests';
+  const name = SOURCE_NAMES[kind];
   const isWell = problems.length === 0;
   const read = !isSynced ? 'not all read yet' : isWell ? 'all read' : 'read, with problems';
   const last = lastEventAt === undefined ? '' : `, last event ${ageText(lastEventAt, now)} ago`;
@@ -136,9 +142,17 @@ function sourceLines(source: SourceStatus, now: string): readonly string[] {
   });
   return [
     `${name} ${plain(location)}${found}: ${read}${last}`,
+    ...etcdLines(source),
     ...failures,
     ...source.passedOver.map(passedOverLine),
   ];
+}
+
+function etcdLines({ etcd }: SourceStatus): readonly string[] {
+  if (etcd === undefined) return [];
+  const { endpoints, revision } = etcd;
+  const at = revision === undefined ? 'no revision known yet' : `revision ${revision}`;
+  return [`${at}; ${counted(endpoints.length, 'endpoint')}: ${endpoints.map(plain).join(', ')}`];
 }
 
 function passedOverLine({ kind, reason, count, keys }: PassedOverKind): string {

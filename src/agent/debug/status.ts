@@ -145,11 +145,13 @@ export interface FamilyStatus {
 }
 
 export interface SourceStatus {
-  readonly kind: 'apiServer' | 'manifests';
+  readonly kind: 'apiServer' | 'manifests' | 'etcd';
   /** `10.0.0.1:6443`, or the directory. */
   readonly location: string;
   /** How the API server was found: `KUBERNETES_SERVICE_HOST`. */
   readonly foundBy?: string;
+  /** Of etcd: all that are tried, and the newest revision that is known. */
+  readonly etcd?: { readonly endpoints: readonly string[]; readonly revision?: number };
   readonly isSynced: boolean;
   readonly lastEventAt?: string;
   /** What is wrong with it now, in words. */
@@ -184,7 +186,9 @@ export function findProblems({
     ...(source !== undefined && !source.isSynced ? ['not all objects were read yet'] : []),
     ...(source?.problems ?? []),
     ...(restored.length > 0
-      ? ['the API server is not reached: objects of the last run stand in']
+      ? [
+          `${source?.kind === 'etcd' ? 'etcd' : 'the API server'} is not reached: objects of the last run stand in`,
+        ]
       : []),
     ...(fabric === undefined ? [] : fabricProblems(fabric)),
     ...(policy === undefined ? [] : policyProblems(policy)),

@@ -39,8 +39,15 @@ export function configzText(config: ShownConfig): string {
   return JSON.stringify({ 'kubeproxy.config.k8s.io': kubeProxy, weft });
 }
 
+/** A password is in a file of its own, whose name is shown. */
+function etcdKeys({ kind: _, ...settings }: Extract<AgentConfig['source'], { kind: 'etcd' }>) {
+  return { etcd: settings };
+}
+
 function sourceKeys(source: AgentConfig['source']): object {
   switch (source.kind) {
+    case 'etcd':
+      return etcdKeys(source);
     case 'none':
       return {};
     case 'manifests':

@@ -1,5 +1,5 @@
 import type { ClusterAccess } from '../../kube/access/access.ts';
-import { type FoundServer, findApiServers } from '../../kube/access/discovery.ts';
+import { findApiServers } from '../../kube/access/discovery.ts';
 import { ApiClient } from '../../kube/api/client.ts';
 import { provesItself } from '../../kube/api/transport.ts';
 import { ConfigError } from '../../util/errors.ts';
@@ -73,10 +73,7 @@ function urlOf(text: string): URL {
 }
 
 /** Another order on each node, so that all of them do not ask the same server, nor flee to the same. */
-export function spread(
-  servers: readonly FoundServer[],
-  random: () => number,
-): readonly FoundServer[] {
+export function spread<T>(servers: readonly T[], random: () => number): readonly T[] {
   return servers
     .map((server) => ({ server, place: random() }))
     .sort((a, b) => a.place - b.place)

@@ -4,14 +4,14 @@ import { ManifestSource } from '../../kube/manifests/manifests.ts';
 import { nodes } from '../../kube/resources.ts';
 import { SharedObjects } from '../../kube/shared-objects.ts';
 import { ConfigError } from '../../util/errors.ts';
-import type { Logger } from '../../util/log.ts';
-import { ensurePrivateDirectory } from '../../util/private-directory.ts';
 import type { ObjectSourceSettings } from '../config/source-settings.ts';
 import type { AgentContext } from '../context.ts';
-import type { KubeCounts } from '../metrics/metrics.ts';
 import { openApiServers } from './api-servers.ts';
 import { ApiEvents, NO_EVENTS } from './events.ts';
+import { openEtcd } from './open-etcd.ts';
 import type { OpenedSource } from './opened-source.ts';
+import { serverProblems } from './server-problems.ts';
+import { stateDirectoryOf } from './state-directory.ts';
 
 /**
  * Opens the configured source of Kubernetes objects, not started yet. Throws ConfigError when its
@@ -24,8 +24,13 @@ export async function openObjectSource(context: AgentContext): Promise<OpenedSou
       return openManifests(context, config.source.directory);
     case 'apiServer':
       return openApiSource(context, config.source);
+    case 'etcd':
+      return openEtcd(context, config.source);
     case 'none':
-      throw new ConfigError('manifests', 'no source of Services: give --kubeconfig or --manifests');
+      throw new ConfigError(
+        'manifests',
+        'no source of Services: give --kubeconfig, --manifests or --etcd',
+      );
   }
 }
 
@@ -42,28 +47,6 @@ function openManifests({ clock, log, metrics }: AgentContext, directory: string)
     nodeNames: () => source.names(nodes()),
     ...{ counts: () => [], passedOver, problems: () => manifestProblemTexts(source.problems) },
   };
-}
-
-/** A server that restarts, or moves its leader, is back before this. */
-const GRACE_MS = 5_000;
-
-/** `API server 10.0.0.1:6443: connection refused for 63 s, …`: one line per cause. */
-export function apiProblems(
-  location: string,
-  counts: readonly KubeCounts[],
-  nowMs: number,
-): readonly string[] {
-  const causes = new Map<string, { readonly cure: string; readonly sinceMs: number }>();
-  for (const { failing } of counts) {
-    if (failing === undefined || nowMs - failing.sinceMs < GRACE_MS) continue;
-    const { words, cure, sinceMs } = failing;
-    const firstMs = Math.min(causes.get(words)?.sinceMs ?? sinceMs, sinceMs);
-    causes.set(words, { cure, sinceMs: firstMs });
-  }
-  return Array.from(causes, ([words, { cure, sinceMs }]) => {
-    const seconds = Math.round((nowMs - sinceMs) / 1000);
-    return `API server ${location}: ${words}, for ${seconds} s; what was last read is served; ${cure}`;
-  });
 }
 
 /** Of thousands of broken files a person needs a few. */
@@ -102,20 +85,12 @@ async function openApiSource(
   const all = locations.join(' and ');
   return {
     ...{ source: new SharedObjects(source, clock), events, counts, location, foundBy },
-    problems: () => [...apiProblems(all, counts(), clock.elapsed()), ...source.stateProblems()],
+    problems: () => [
+      ...serverProblems(`API server ${all}`, counts(), clock.elapsed()),
+      ...source.stateProblems(),
+    ],
     passedOver: () => [],
     client,
     nodeNames: () => client.names(nodes(), lifecycle.signal),
   };
-}
-
-/** What others could write there would be served as this cluster's Services: then it is not used. */
-export function stateDirectoryOf(path: string, log: Logger): { readonly stateDirectory?: string } {
-  try {
-    ensurePrivateDirectory('state directory', path, process.getuid?.() ?? 0);
-    return { stateDirectory: path };
-  } catch (err) {
-    log.warn({ err }, 'last known objects are neither read nor kept');
-    return {};
-  }
 }

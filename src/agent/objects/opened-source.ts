@@ -1,6 +1,7 @@
 import type { ApiClient } from '../../kube/api/client.ts';
 import type { PassedOverKind } from '../../kube/manifests/manifest-set.ts';
 import type { SharedObjects } from '../../kube/shared-objects.ts';
+import type { SourceStatus } from '../debug/status.ts';
 import type { KubeCounts } from '../metrics/metrics.ts';
 import type { EventSink } from './events.ts';
 
@@ -14,7 +15,9 @@ export interface OpenedSource {
   readonly location: () => string;
   /** How the API server was found. */
   readonly foundBy: () => string | undefined;
-  /** Of an API server, by kind of object. */
+  /** Absent for other sources. */
+  readonly etcd?: () => NonNullable<SourceStatus['etcd']>;
+  /** Of a server, by kind of object. */
   readonly counts: () => readonly KubeCounts[];
   /** What is wrong with it now, in words; nothing while all is well. */
   readonly problems: () => readonly string[];

@@ -6,6 +6,7 @@ import {
   resolveAgentConfig,
 } from '../../agent/config/agent-config.ts';
 import { AGENT_SETTINGS, agentFlagTexts } from '../../agent/config/agent-settings.ts';
+import { ETCD_SETTINGS, readEtcdFlags } from '../../agent/config/etcd-settings.ts';
 import { lastText } from '../../agent/config/flag-text.ts';
 import type { FlagValues } from '../../agent/config/kube-proxy-flags.ts';
 import { KUBE_PROXY_SETTINGS } from '../../agent/config/kube-proxy-settings.ts';
@@ -19,6 +20,7 @@ const EPILOGUE = `A flag replaces the setting of the same name in --config, a YA
   components: [cni, proxy]
   nodeName: node-a
   kubeconfig: /etc/weft/kubeconfig     # or manifests: /etc/weft/objects
+  etcd: {endpoints: [https://10.0.0.9:2379]}   # or this
   runDir: /run/weft
   logLevel: info
   stateDir: /var/lib/weft              # and the other flags by name: takeOver
@@ -59,7 +61,9 @@ function declare(parser: Argv): Argv {
     type: 'boolean',
     describe: 'Do what needs full privileges (sysctls), then exit',
   });
-  return declareSettings(parser, { ...AGENT_SETTINGS, mode: KUBE_PROXY_SETTINGS.mode });
+  declareSettings(parser, AGENT_SETTINGS);
+  declareSettings(parser, ETCD_SETTINGS);
+  return declareSettings(parser, { mode: KUBE_PROXY_SETTINGS.mode });
 }
 
 function configOfAgent(values: FlagValues, effects: CommandEffects): AgentConfig {
@@ -68,6 +72,7 @@ function configOfAgent(values: FlagValues, effects: CommandEffects): AgentConfig
     ...agentFlagTexts(values),
     ...(proxyMode === undefined ? {} : { proxyMode }),
     isInitOnly: values['init-only'] === true,
+    etcd: readEtcdFlags(values),
     own: readOwnFlags(values),
   };
   const path = lastText(values['config']);

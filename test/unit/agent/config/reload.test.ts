@@ -43,7 +43,7 @@ proxy:
       applied: [],
       kept: [
         'components',
-        'kubeconfig, apiServers, kubelet or manifests',
+        'kubeconfig, apiServers, kubelet, manifests or etcd',
         'stateDir',
         'metricsBindAddress',
         'mode',

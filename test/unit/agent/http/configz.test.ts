@@ -20,8 +20,8 @@ fabric: {backend: host-gw, clusterCIDRs: [10.244.0.0/16]}
 test('/configz shows every setting of the agent by the names of its file', () => {
   const { weft } = shown(FILE);
   for (const { path } of rowsOf(AGENT_SETTINGS)) {
-    // The other source of objects, which excludes kubeconfig.
-    if (path[0] === 'manifests') continue;
+    // Other sources of objects, which exclude kubeconfig.
+    if (path[0] === 'manifests' || path[0] === 'etcd') continue;
     expect(weft, path.join('.')).toHaveProperty([...path]);
   }
   expect(weft).toMatchObject({
@@ -35,6 +35,13 @@ test('/configz shows every setting of the agent by the names of its file', () =>
 
 test('/configz shows the directory of manifests', () => {
   expect(shown('manifests: /m').weft.manifests).toBe('/m');
+});
+
+test('/configz shows where etcd is, and no password', () => {
+  const file = 'etcd: {endpoints: ["https://e:2379"], user: w, passwordFile: /p}';
+  expect(shown(file).weft.etcd).toEqual({
+    ...{ endpoints: ['https://e:2379'], user: 'w', passwordFile: '/p', prefix: '/weft' },
+  });
 });
 
 test('what /configz shows is a file that the agent takes', () => {

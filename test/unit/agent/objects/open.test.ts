@@ -10,11 +10,9 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import {
-  apiProblems,
-  manifestProblemTexts,
-  stateDirectoryOf,
-} from '../../../../src/agent/objects/open.ts';
+import { manifestProblemTexts } from '../../../../src/agent/objects/open.ts';
+import { serverProblems } from '../../../../src/agent/objects/server-problems.ts';
+import { stateDirectoryOf } from '../../../../src/agent/objects/state-directory.ts';
 import { recordingLog } from '../../../support/kube.ts';
 
 test('problems of manifests are told with their place, the first five of them', () => {
@@ -44,14 +42,14 @@ describe('an API server that fails', () => {
       { ...counts, resource: 'servicecidrs' },
       { ...counts, resource: 'nodes', failing: failing('we may not list nodes (403)', 1_000) },
     ];
-    expect(apiProblems('10.0.0.1:6443', all, 62_000)).toEqual([
+    expect(serverProblems('API server 10.0.0.1:6443', all, 62_000)).toEqual([
       'API server 10.0.0.1:6443: connection refused, for 60 s; what was last read is served; look',
       'API server 10.0.0.1:6443: we may not list nodes (403), for 61 s; what was last read is served; look',
     ]);
   });
 
   test('for a moment is not worth a word', () => {
-    expect(apiProblems('x', [{ ...counts, failing: failing('refused', 1_000) }], 5_999)).toEqual(
+    expect(serverProblems('x', [{ ...counts, failing: failing('refused', 1_000) }], 5_999)).toEqual(
       [],
     );
   });

@@ -1,0 +1,126 @@
+import { readFile, stat } from 'node:fs/promises';
+import type { ClusterAccess } from '../../kube/access/access.ts';
+import { CombinedCredentials } from '../../kube/access/credentials.ts';
+import { CachedFile, FILE_MAX_AGE_MS } from '../../kube/access/file-cache.ts';
+import { EtcdSource } from '../../kube/etcd/etcd-source.ts';
+import { EtcdGateway, type EtcdUser } from '../../kube/etcd/gateway.ts';
+import { nodes } from '../../kube/resources.ts';
+import { SharedObjects } from '../../kube/shared-objects.ts';
+import { ConfigError, IoError, toError } from '../../util/errors.ts';
+import type { EtcdSettings } from '../config/etcd-settings.ts';
+import type { AgentContext } from '../context.ts';
+import { WEFT_VERSION } from '../version.ts';
+import { spread } from './api-servers.ts';
+import { NO_EVENTS } from './events.ts';
+import type { OpenedSource } from './opened-source.ts';
+import { serverProblems } from './server-problems.ts';
+import { stateDirectoryOf } from './state-directory.ts';
+
+const OPEN_TO_OTHERS = 0o077;
+const MOST_PASSWORD_CHARACTERS = 4_096;
+
+/** Objects of etcd, not started yet. Throws ConfigError when what proves who we are cannot be used. */
+export async function openEtcd(
+  context: AgentContext,
+  settings: EtcdSettings,
+): Promise<OpenedSource> {
+  const { config, clock, log, metrics, lifecycle } = context;
+  const gateway = await openGateway(context, settings);
+  const source = new EtcdSource({
+    ...{ gateway, prefix: settings.prefix, clock, random: Math.random, log },
+    allowMassDeletion: config.own.allowMassDeletion,
+    ...stateDirectoryOf(config.own.stateDir, log),
+  });
+  lifecycle.onShutdown('last known objects', () => source.saveState());
+  const counts = () =>
+    source.counts().map(({ plural, counts: each }) => ({ resource: plural, ...each }));
+  metrics.observeKube(counts);
+  const shared = new SharedObjects(source, clock);
+  const endpoints = gateway.accesses.map(({ server }) => server.host);
+  return {
+    ...{ source: shared, events: NO_EVENTS, client: undefined, counts },
+    ...{ location: () => gateway.access.server.host, foundBy: () => undefined },
+    etcd: () => etcdStatus(endpoints, source.revision),
+    problems: () => [
+      ...serverProblems(`etcd ${endpoints.join(' and ')}`, counts(), clock.elapsed()),
+      ...source.stateProblems(),
+    ],
+    passedOver: () => source.passedOver,
+    nodeNames: () => source.names(nodes(), lifecycle.signal),
+  };
+}
+
+function etcdStatus(endpoints: readonly string[], revision: number | undefined) {
+  return { endpoints, ...(revision === undefined ? {} : { revision }) };
+}
+
+async function openGateway(
+  { clock, log }: AgentContext,
+  settings: EtcdSettings,
+): Promise<EtcdGateway> {
+  const { user } = settings;
+  const accesses = accessesOf(settings, (path) => {
+    return new CachedFile(path, { clock, maxAgeMs: FILE_MAX_AGE_MS });
+  });
+  await tryOut(accesses);
+  const plain = accesses.filter(({ server }) => server.protocol === 'http:');
+  if (plain.length > 0) {
+    const endpoints = plain.map(({ server }) => server.origin);
+    log.warn({ endpoints, cure: 'use https://' }, 'what comes from etcd is not protected by TLS');
+  }
+  return new EtcdGateway({
+    ...{ accesses: spread(accesses, Math.random), version: WEFT_VERSION, clock },
+    user: user === undefined ? undefined : await userOf(user, settings.passwordFile ?? ''),
+    onChosen: ({ server }) => log.info({ endpoint: server.origin }, 'etcd endpoint in use'),
+  });
+}
+
+function accessesOf(
+  { endpoints, ca, cert, key }: EtcdSettings,
+  fileOf: (path: string) => CachedFile,
+): readonly ClusterAccess[] {
+  const optional = (path: string | undefined) => (path === undefined ? undefined : fileOf(path));
+  const credentials = new CombinedCredentials({
+    certificateAuthority: optional(ca),
+    clientCertificate: optional(cert),
+    clientKey: optional(key),
+  });
+  return endpoints.map((url) => ({ server: new URL(url), credentials, isTlsVerified: true }));
+}
+
+/** What cannot be read at the start is a mistake; later it may be replaced at that moment. */
+async function tryOut([access]: readonly ClusterAccess[]): Promise<void> {
+  try {
+    await access?.credentials.current();
+  } catch (thrown) {
+    throw new ConfigError('etcd', `etcd: ${toError(thrown).message}`, { cause: thrown });
+  }
+}
+
+async function userOf(name: string, passwordFile: string): Promise<EtcdUser> {
+  const password = () => readPassword(passwordFile);
+  try {
+    await password();
+  } catch (thrown) {
+    const words = `etcd.passwordFile: ${toError(thrown).message}`;
+    throw new ConfigError('etcd.passwordFile', words, { cause: thrown });
+  }
+  return { name, password };
+}
+
+/** Its first line. Throws IoError, also where others may read it. */
+async function readPassword(path: string): Promise<string> {
+  try {
+    const { mode } = await stat(path);
+    if ((mode & OPEN_TO_OTHERS) !== 0) {
+      const shown = (mode & 0o777).toString(8);
+      throw new IoError(`${path} has mode ${shown}, which lets others read it: chmod 600 ${path}`);
+    }
+    const [line = ''] = (await readFile(path, 'utf8')).split(/\r?\n/, 1);
+    if (line !== '' && line.length <= MOST_PASSWORD_CHARACTERS) return line;
+  } catch (thrown) {
+    if (thrown instanceof IoError) throw thrown;
+    throw new IoError(`read ${path}: ${toError(thrown).message}`, { cause: thrown });
+  }
+  throw new IoError(`read ${path}: its first line is empty or too long`);
+}

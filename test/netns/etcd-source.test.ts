@@ -1,0 +1,262 @@
+/** Objects from Debian's etcd, on the loopback device: lists, watches, and what can go wrong with both. */
+import { chmodSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import type { Credential } from '../../src/kube/access/access.ts';
+import { EtcdSource } from '../../src/kube/etcd/etcd-source.ts';
+import { EtcdGateway, type EtcdUser } from '../../src/kube/etcd/gateway.ts';
+import { endpointSlices, services } from '../../src/kube/resources.ts';
+import type { EndpointSlice, Service } from '../../src/kube/types.ts';
+import { systemClock } from '../../src/util/clock.ts';
+import { createAuthority } from '../support/certificates.ts';
+import { type EtcdOptions, freePorts, hostPlace, TestEtcd } from '../support/etcd.ts';
+import { RecordingHandlers, recordingLog, serviceObject } from '../support/kube.ts';
+import { until } from '../support/until.ts';
+
+async function startEtcd(options: EtcdOptions = {}): Promise<TestEtcd> {
+  const etcd = new TestEtcd(hostPlace(), { ...options, port: await freePorts() });
+  onTestFinished(() => etcd.remove());
+  await etcd.start();
+  return etcd;
+}
+
+interface Client {
+  readonly user?: EtcdUser;
+  readonly credential?: Credential;
+  readonly holdMs?: number;
+}
+
+/** A source that reads Services and slices from now on. */
+function follow(endpoints: readonly string[], { user, credential = {}, holdMs = 0 }: Client = {}) {
+  const credentials = {
+    current: async () => credential,
+    authority: async () => credential.certificateAuthority,
+    invalidate: () => {},
+  };
+  const abort = new AbortController();
+  onTestFinished(() => abort.abort());
+  const log = recordingLog();
+  const gateway = new EtcdGateway({
+    accesses: endpoints.map((url) => ({ server: new URL(url), credentials, isTlsVerified: true })),
+    ...{ user, version: '0', clock: systemClock },
+  });
+  const source = new EtcdSource({
+    ...{ gateway, prefix: '/weft', clock: systemClock, random: () => 0.5, log: log.log },
+    massDeletionHoldMs: holdMs,
+  });
+  const handlers = new RecordingHandlers<Service>();
+  const slices = new RecordingHandlers<EndpointSlice>();
+  const { synced } = source.watch(services, handlers);
+  source.watch(endpointSlices, slices);
+  source.start(abort.signal);
+  const problem = () => source.counts().find(({ counts }) => counts.failing)?.counts.failing;
+  return { source, handlers, slices, synced, log, problem, gateway };
+}
+
+const put = (etcd: TestEtcd, name: string, spec: object = {}) =>
+  etcd.put(`/weft/services/default/${name}`, serviceObject(name, { ...spec }));
+
+/** Writes many at once, as etcdctl takes one transaction a line. */
+function putMany(etcd: TestEtcd, count: number): void {
+  const lines = Array.from({ length: count }, (_, i) => {
+    const { metadata, ...object } = serviceObject(`s${i}`);
+    return JSON.stringify({ ...object, metadata: { ...metadata, labels: { app: `s${i}` } } });
+  });
+  etcd.fill('/weft/services/default/s', lines);
+}
+
+test('values are objects with what their keys say; what has no effect is named', async () => {
+  const etcd = await startEtcd();
+  put(etcd, 'a');
+  etcd.put('/weft/services/default/short', { spec: { clusterIP: '172.30.0.11', ports: [] } });
+  etcd.put('/weft/services/default/broken', '{');
+  etcd.put('/weft/services/default/other', serviceObject('b'));
+  etcd.put('/weft/services/default/none', serviceObject('none', { clusterIP: '' }));
+  etcd.put('/weft/services/lonely', serviceObject('lonely'));
+  const { handlers, synced, source } = follow(etcd.endpoints);
+  await synced;
+  expect([...handlers.objects.keys()].sort()).toEqual([
+    'default/a',
+    'default/none',
+    'default/short',
+  ]);
+  const { uid, resourceVersion } = handlers.objects.get('default/a')?.metadata ?? {};
+  expect([uid, resourceVersion]).toEqual(['etcd-00000000000000000002', '2']);
+  const named = () =>
+    source.passedOver.map(({ kind, keys, reason }) => `${kind} ${keys}: ${reason}`);
+  expect(named().sort()).toEqual([
+    'Service default/broken: the value is not a JSON object',
+    'Service default/none: it has no clusterIP, and without an API server nobody allocates one',
+    'Service default/other: metadata.name is "b", the key says other',
+    'key /weft/services/lonely: expected /weft/services/<namespace>/<name>',
+  ]);
+  handlers.take();
+  put(etcd, 'broken');
+  await until('it is mended', () => handlers.objects.has('default/broken'));
+  etcd.put('/weft/services/default/a', 'x');
+  etcd.ctl('del', '/weft/services/default/other');
+  etcd.ctl('del', '/weft/services/default/short');
+  await until('one is gone', () => !handlers.objects.has('default/short'));
+  // A value that cannot be read leaves what was there.
+  expect(handlers.take()).toEqual(['add default/broken', 'delete default/short']);
+  expect(named().map((text) => text.split(':')[0])).toContain('Service default/a');
+  expect(named().join()).not.toContain('other');
+});
+
+test('an etcd that was killed, compacted, or restored to older data is read again', async () => {
+  const etcd = await startEtcd();
+  for (const name of ['a', 'b', 'c']) put(etcd, name);
+  const { handlers, synced, source, log } = follow(etcd.endpoints);
+  await synced;
+  const [reading] = source.counts();
+  await etcd.kill();
+  await etcd.start();
+  put(etcd, 'd');
+  await until('the watch goes on', () => handlers.objects.has('default/d'));
+  expect(reading?.counts.lists).toBe(1);
+
+  etcd.save('then');
+  await etcd.kill();
+  await etcd.start();
+  etcd.ctl('del', '/weft/services/default/a');
+  put(etcd, 'e');
+  etcd.ctl('compact', String(etcd.revision()));
+  await until('all is as it is', () => handlers.objects.has('default/e'));
+  await until('a is gone', () => !handlers.objects.has('default/a'));
+
+  handlers.take();
+  const startedAt = performance.now();
+  await etcd.restore('then');
+  await until('it is as it was then', () => handlers.objects.has('default/a'));
+  await until('e is gone', () => !handlers.objects.has('default/e'));
+  expect(handlers.take().sort()).toEqual(['add default/a', 'delete default/e']);
+  expect(log.text()).toContain('the server went back to older data');
+  expect(performance.now() - startedAt).toBeLessThan(20_000);
+  put(etcd, 'f');
+  await until('it goes on from there', () => handlers.objects.has('default/f'));
+});
+
+test('of three members one is used; with its end another one is, and nothing is lost', async () => {
+  const etcd = await startEtcd({ members: 3 });
+  put(etcd, 'a');
+  const leader = etcd.leader();
+  const endpoints = [...etcd.endpoints.slice(leader), ...etcd.endpoints.slice(0, leader)];
+  const { handlers, synced, gateway } = follow(endpoints);
+  await synced;
+  expect(gateway.access.server.origin).toBe(endpoints[0]);
+  await etcd.kill(leader);
+  await until('the others have a leader', () => {
+    put(etcd, 'b');
+    return true;
+  });
+  const wroteAt = performance.now();
+  await until('the event came', () => handlers.objects.has('default/b'));
+  expect(performance.now() - wroteAt).toBeLessThan(2_000);
+  expect(handlers.take()).toEqual(['add default/a', 'add default/b']);
+});
+
+test('10,000 objects, page by page at one revision', async () => {
+  const etcd = await startEtcd();
+  putMany(etcd, 10_000);
+  const startedAt = performance.now();
+  const { handlers, synced, source } = follow(etcd.endpoints);
+  await synced;
+  const tookMs = performance.now() - startedAt;
+  console.log(`10,000 objects cold in ${Math.round(tookMs)} ms`);
+  expect(handlers.objects.size).toBe(10_000);
+  expect(source.counts()[0]?.counts.lists).toBe(1);
+  // One second on a quiet machine.
+  expect(tookMs).toBeLessThan(4_000);
+});
+
+test('a list that takes away more than half is not believed at once', async () => {
+  const etcd = await startEtcd();
+  putMany(etcd, 40);
+  const { handlers, synced } = follow(etcd.endpoints, { holdMs: 60_000 });
+  await synced;
+  await etcd.kill();
+  await etcd.start();
+  etcd.ctl('del', '--prefix', '/weft/services/default/s');
+  etcd.ctl('compact', String(etcd.revision()));
+  put(etcd, 'last');
+  await until('the list came', () => handlers.objects.has('default/last'));
+  expect(handlers.objects.size).toBe(41);
+});
+
+test('tokens are renewed, and a wrong password is said', async () => {
+  const etcd = await startEtcd({ flags: ['--auth-token-ttl', '1'] });
+  put(etcd, 'a');
+  for (const words of [
+    ['user', 'add', 'root:top'],
+    ['user', 'grant-role', 'root', 'root'],
+    ['role', 'add', 'reader'],
+    ['role', 'grant-permission', 'reader', 'read', '--prefix', '/weft/'],
+    ['user', 'add', 'weft:s3cret'],
+    ['user', 'grant-role', 'weft', 'reader'],
+    ['auth', 'enable'],
+  ]) {
+    etcd.ctl(...words);
+  }
+  const well = follow(etcd.endpoints, { user: { name: 'weft', password: async () => 's3cret' } });
+  await well.synced;
+  const asked = await well.gateway.ask(tokenQuestion());
+  expect(asked['count']).toBeUndefined();
+  await new Promise((resolve) => setTimeout(resolve, 2_500));
+  // The token of before is over by now, and nobody notices.
+  expect((await well.gateway.ask(tokenQuestion()))['header']).toBeDefined();
+  const ill = follow(etcd.endpoints, { user: { name: 'weft', password: async () => 'wr0ng' } });
+  await until('it is refused', () => ill.problem()?.words === 'etcd refuses user and password');
+  const nobody = follow(etcd.endpoints);
+  await until('it is asked', () => nobody.problem()?.words === 'etcd asks who we are');
+  for (const { log } of [well, ill]) expect(log.text()).not.toMatch(/s3cret|wr0ng/);
+});
+
+function tokenQuestion() {
+  const body = { key: Buffer.from('/weft/x').toString('base64') };
+  return { path: '/v3/kv/range', body, isRead: true, signal: AbortSignal.timeout(10_000) };
+}
+
+test('TLS with a client certificate; a gateway that is switched off says so', async () => {
+  const authority = createAuthority();
+  const server = authority.issue('etcd', ['IP:127.0.0.1']);
+  const client = authority.issue('weft');
+  const place = new TestEtcd(hostPlace());
+  onTestFinished(() => place.remove());
+  const file = (name: string, text: string) => {
+    const path = join(place.directory, name);
+    writeFileSync(path, text);
+    chmodSync(path, 0o600);
+    return path;
+  };
+  const [ca, cert, key] = [
+    file('ca', authority.certificate),
+    file('cert', server.certificate),
+    file('key', server.key),
+  ];
+  const etcd = await startEtcd({
+    scheme: 'https',
+    flags: [
+      ...['--client-cert-auth', '--trusted-ca-file', ca, '--cert-file', cert, '--key-file', key],
+    ],
+    clientFlags: [
+      ...['--cacert', ca, '--cert', file('c', client.certificate), '--key', file('k', client.key)],
+    ],
+  });
+  put(etcd, 'a');
+  const trusted = { certificateAuthority: authority.certificate };
+  const credential = { ...trusted, clientCertificate: client.certificate, clientKey: client.key };
+  const well = follow(etcd.endpoints, { credential });
+  await well.synced;
+  put(etcd, 'b');
+  await until('the event came', () => well.handlers.objects.has('default/b'));
+  const nobody = follow(etcd.endpoints, { credential: trusted });
+  await until('it is refused', () => nobody.problem()?.words.includes('refuses the connection'));
+  const strange = follow(etcd.endpoints, {
+    credential: { ...credential, certificateAuthority: createAuthority().certificate },
+  });
+  await until('it is not trusted', () => strange.problem()?.cure.includes('--etcd-ca'));
+
+  const off = await startEtcd({ flags: ['--enable-grpc-gateway=false'] });
+  const silent = follow(off.endpoints);
+  await until('it is said', () => silent.problem()?.words.includes('gateway is switched off'));
+});
