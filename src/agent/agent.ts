@@ -139,7 +139,7 @@ async function startComponents(context: AgentContext): Promise<void> {
   const parts: RunningParts = { startedAtMs, proxy, cni, fabric, policy, objects };
   const checks = startChecks(context, parts);
   const status = () => agentStatus(context, { ...parts, checks });
-  startDebug(context, { proxy, policy: policy?.view, fabric, status, checks });
+  startDebug(context, { proxy, policy: policy?.view, fabric, cni, status, checks });
   objects?.source.start(lifecycle.signal);
   await startServers(context, { proxy, fabric, policy }, objects?.events ?? NO_EVENTS);
 }

@@ -20,8 +20,8 @@ export interface CniComponent {
   differing(): readonly string[];
   /** Ways past the policies; undefined before somebody has looked, and without policies. */
   bypasses(): readonly Bypass[] | undefined;
-  /** Looks for what other processes did with addresses; then the log has it in a second. */
-  lookAtAddresses(): void;
+  /** Brings the log of addresses up to date, with what other processes did. */
+  settleAddresses(): void;
 }
 
 /** Serves the CNI shim on `<run directory>/cni.sock`, and takes care of what it has made. */
@@ -72,6 +72,6 @@ export function startCni(context: AgentContext, policy: PolicyNode | undefined):
     audits: () => [upkeep.audited, inside.audited].flatMap((report) => report ?? []),
     differing: () => inside.differing(),
     bypasses: () => upkeep.sameNode.bypasses,
-    lookAtAddresses: () => history.look(),
+    settleAddresses: () => history.settle(),
   };
 }

@@ -4,13 +4,18 @@ import { agentCommand } from './commands/agent.ts';
 import { cleanupCommand } from './commands/cleanup.ts';
 import { diffCommand } from './commands/diff.ts';
 import { doctorCommand } from './commands/doctor.ts';
+import { endpointsCommand } from './commands/endpoints.ts';
 import { explainCommand } from './commands/explain.ts';
 import { installCommand } from './commands/install.ts';
+import { ipsCommand } from './commands/ips.ts';
+import { nodesCommand } from './commands/nodes.ts';
+import { podsCommand } from './commands/pods.ts';
 import { policyCheckCommand } from './commands/policy-check.ts';
 import { policyDeniedCommand } from './commands/policy-denied.ts';
 import { policyListCommand } from './commands/policy-list.ts';
 import { policyPodCommand } from './commands/policy-pod.ts';
 import { proxyCommand } from './commands/proxy.ts';
+import { servicesCommand } from './commands/services.ts';
 import { statusCommand } from './commands/status.ts';
 import { versionCommand } from './commands/version.ts';
 
@@ -19,6 +24,11 @@ export const COMMANDS: readonly Command[] = [
   proxyCommand,
   statusCommand,
   doctorCommand,
+  podsCommand,
+  servicesCommand,
+  endpointsCommand,
+  nodesCommand,
+  ipsCommand,
   explainCommand,
   diffCommand,
   policyCheckCommand,

@@ -3,8 +3,10 @@ import type { CleanupOptions, CleanupReport } from '../agent/cleanup/leftover.ts
 import type { AgentConfig, Surroundings } from '../agent/config/agent-config.ts';
 import type { ConfigSource } from '../agent/config/reload.ts';
 import type { DiskStatus } from '../agent/debug/disk-status.ts';
+import type { NodeRecords } from '../agent/debug/lists/on-record.ts';
 import type { DebugRequest } from '../agent/debug/protocol.ts';
 import type { Manifests, ReadableKind } from '../kube/manifests/read-manifests.ts';
+import type { Clock } from '../util/clock.ts';
 
 export interface DropInFlags {
   readonly cniBin: string;
@@ -30,6 +32,8 @@ export interface CommandEffects {
   readonly readDiskStatus: (runDir: string) => DiskStatus;
   /** What of the node itself can be checked without an agent. */
   readonly checkWithoutAgent: (runDir: string) => Promise<Findings>;
+  /** The same for lists of pods and addresses. */
+  readonly readNodeRecords: (runDir: string) => NodeRecords;
   readonly cleanup: (options: CleanupOptions) => Promise<CleanupReport>;
   /** Takes or gives back the names of the reference plugins and tells about each. */
   readonly dropIn: (options: DropInFlags) => readonly string[];
@@ -39,6 +43,7 @@ export interface CommandEffects {
   /** The files that a configuration file or directory is. */
   readonly configPaths: (path: string) => readonly string[];
   readonly writeFile: (path: string, text: string) => void;
+  readonly clock: Pick<Clock, 'now' | 'elapsed'>;
   readonly wait: (ms: number) => Promise<void>;
   readonly print: (text: string) => void;
   readonly printError: (text: string) => void;

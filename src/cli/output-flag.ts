@@ -4,13 +4,32 @@ import type { FlagValues } from '../agent/config/kube-proxy-flags.ts';
 import { textFlags } from './question.ts';
 import { UsageError } from './usage.ts';
 
-export function declareOutput(parser: Argv): Argv {
-  return textFlags(parser)('output', 'text or json [default: text]');
+export type Output = 'text' | 'wide' | 'json';
+
+/** The one way to ask for JSON; `wide` for lists. */
+export function declareOutput(parser: Argv, words = 'text or json'): Argv {
+  return textFlags(parser)('output', `${words} [default: text]`);
+}
+
+/** The same with `--json`, which some commands had before. */
+export function declareOutputAndJson(parser: Argv): Argv {
+  declareOutput(parser);
+  return parser.option('json', { type: 'boolean', describe: 'The same as --output json' });
 }
 
 /** Whether `--output json`, or `--json` where there is one, is given. Throws UsageError for another word. */
 export function wantsJson(flags: FlagValues): boolean {
-  const output = lastText(flags['output']) ?? (flags['json'] === true ? 'json' : 'text');
-  if (output === 'json' || output === 'text') return output === 'json';
-  throw new UsageError(`--output: expected text or json, found "${output}"`);
+  return outputOf(flags, ['text', 'json']) === 'json';
+}
+
+/** What lists are printed as. Throws UsageError for another word. */
+export function outputOf(
+  flags: FlagValues,
+  words: readonly Output[] = ['text', 'wide', 'json'],
+): Output {
+  const given = lastText(flags['output']) ?? (flags['json'] === true ? 'json' : 'text');
+  const output = words.find((word) => word === given);
+  if (output !== undefined) return output;
+  const expected = `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
+  throw new UsageError(`--output: expected ${expected}, found "${given}"`);
 }

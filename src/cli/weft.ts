@@ -9,6 +9,7 @@ import { cleanup } from '../agent/cleanup/cleanup.ts';
 import { configPaths } from '../agent/config-paths.ts';
 import { askAgent } from '../agent/debug/client.ts';
 import { readDiskStatus } from '../agent/debug/disk-status.ts';
+import { readNodeRecords } from '../agent/debug/lists/on-record.ts';
 import { dropIn } from '../agent/drop-in/drop-in.ts';
 import { WEFT_VERSION } from '../agent/version.ts';
 import { readNetworkConfigs } from '../cni/network-configs.ts';
@@ -16,6 +17,7 @@ import { configRefusals } from '../cni/refusals.ts';
 import { PLUGIN_NAMES } from '../cni/registry.ts';
 import { DEFAULT_RUN_DIRECTORY } from '../cni/run-directory.ts';
 import { readManifests } from '../kube/manifests/read-manifests.ts';
+import { systemClock } from '../util/clock.ts';
 import { parseCommandLine } from './command-line.ts';
 import { runCommand } from './run-command.ts';
 
@@ -33,6 +35,8 @@ const code = await runCommand(() => parseCommandLine(argv.slice(2)), {
   askAgent,
   readDiskStatus,
   checkWithoutAgent,
+  readNodeRecords,
+  clock: systemClock,
   isTerminal: stdout.isTTY === true && !env['NO_COLOR'],
   dropIn: ({ cniConfDir, ...flags }) => {
     const refusals = configRefusals(readNetworkConfigs(cniConfDir), PLUGIN_NAMES);

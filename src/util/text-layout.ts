@@ -5,12 +5,13 @@ export const TEXT_WIDTH = 80;
 export function wrapped(
   text: string,
   indents: { readonly first: string; readonly next: string },
+  mostWidth = TEXT_WIDTH,
 ): readonly string[] {
   const lines: string[] = [];
   let line = indents.first;
   let isEmpty = true;
   for (const word of text.split(' ')) {
-    if (!isEmpty && line.length + 1 + word.length > TEXT_WIDTH) {
+    if (!isEmpty && line.length + 1 + word.length > mostWidth) {
       lines.push(line);
       line = indents.next;
       isEmpty = true;
@@ -31,24 +32,29 @@ const GAP = '  ';
 
 /**
  * A table with a line of titles. Where it would be too wide the column with the longest cells gives
- * way: behind a cell that is longer than what is left for it the row goes on in the next line.
+ * way: behind a cell that is longer than what is left for it the row goes on in the next line, and of the last
+ * column the cell itself does, word by word.
  */
 export function tableLines(
   columns: readonly Column[],
   rows: readonly (readonly string[])[],
+  width = TEXT_WIDTH,
 ): readonly string[] {
   const titles = columns.map(({ title }) => title);
-  const widths = widthsOf([titles, ...rows]);
+  const widths = widthsOf([titles, ...rows], width);
   return [titles, ...rows].flatMap((cells) => rowLines(cells, columns, widths));
 }
 
-function widthsOf(rows: readonly (readonly string[])[]): readonly number[] {
-  const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
+function widthsOf(rows: readonly (readonly string[])[], mostWidth: number): readonly number[] {
+  const [titles = []] = rows;
+  const widths = titles.map((_, i) =>
+    rows.reduce((most, row) => Math.max(most, row[i]?.length ?? 0), 0),
+  );
   const total = widths.reduce((sum, width) => sum + width + GAP.length, -GAP.length);
-  const widest = Math.max(...widths);
-  const least = rows[0]?.[widths.indexOf(widest)]?.length ?? 0;
+  const widest = widths.indexOf(Math.max(...widths));
+  const least = titles[widest]?.length ?? 0;
   return widths.map((width, i) =>
-    i === widths.indexOf(widest) ? Math.max(least, width - Math.max(0, total - TEXT_WIDTH)) : width,
+    i === widest ? Math.max(least, width - Math.max(0, total - mostWidth)) : width,
   );
 }
 
@@ -64,10 +70,17 @@ function rowLines(
     const width = widths[i] ?? 0;
     const cell = cells[i] ?? '';
     line = line.padEnd(at) + (isNumber ? cell.padStart(width) : cell);
+    if (cell.length > width) {
+      const isLast = i === columns.length - 1;
+      lines.push(...(isLast ? lastCell(line, at, width) : [line]));
+      line = '';
+    }
     at += width + GAP.length;
-    if (cell.length <= width) return;
-    lines.push(line);
-    line = '';
   });
   return [...lines, line].map((text) => text.trimEnd()).filter((text) => text !== '');
+}
+
+function lastCell(line: string, at: number, width: number): readonly string[] {
+  const first = line.slice(0, at);
+  return wrapped(line.slice(at), { first, next: ' '.repeat(at) }, at + width);
 }

@@ -94,6 +94,12 @@ export class AddressHistory {
     }
   }
 
+  /** Looks, and writes what waits. */
+  settle(): void {
+    this.look();
+    this.#write();
+  }
+
   /** Writes what waits. */
   async close(): Promise<void> {
     await this.#looking.stop();

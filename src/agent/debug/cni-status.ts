@@ -36,7 +36,7 @@ export interface CniDirectories {
 }
 
 /** A network of the runtime's configuration directory, or a folder of addresses without one. */
-interface KnownNetwork {
+export interface KnownNetwork {
   readonly name: string;
   readonly directory: string;
   readonly ranges: readonly IPRange[];
@@ -69,7 +69,11 @@ function containerOf(text: string, name: string): string {
   return typeof id === 'string' ? id : name;
 }
 
-function knownNetworks({ ipamDirectory, confDirectory }: CniDirectories): readonly KnownNetwork[] {
+/** Configured ones, and folders of addresses that no configuration names. */
+export function knownNetworks({
+  ipamDirectory,
+  confDirectory,
+}: CniDirectories): readonly KnownNetwork[] {
   const configured = readNetworkConfigs(confDirectory).flatMap((config) => {
     return networksOf(config, ipamDirectory);
   });

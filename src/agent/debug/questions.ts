@@ -5,6 +5,14 @@ import type { Question } from './question.ts';
 import { diffQuestion } from './questions/diff.ts';
 import { doctorQuestion } from './questions/doctor.ts';
 import { explainQuestion } from './questions/explain.ts';
+import {
+  addressesQuestion,
+  endpointsQuestion,
+  nodesQuestion,
+  podsQuestion,
+  serviceQuestion,
+  servicesQuestion,
+} from './questions/lists.ts';
 import { policyDeniedQuestion, policyListQuestion, policyPodQuestion } from './questions/policy.ts';
 import { statusQuestion } from './questions/status.ts';
 
@@ -16,6 +24,12 @@ const QUESTIONS: readonly Question[] = [
   policyListQuestion,
   policyPodQuestion,
   policyDeniedQuestion,
+  podsQuestion,
+  servicesQuestion,
+  serviceQuestion,
+  endpointsQuestion,
+  nodesQuestion,
+  addressesQuestion,
 ];
 
 export interface Asked {

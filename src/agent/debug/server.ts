@@ -1,7 +1,7 @@
 import type { UnixConnection } from '../../kernel/unix-connection.ts';
 import { UnixServer } from '../../kernel/unix-socket.ts';
 import type { Clock } from '../../util/clock.ts';
-import { BusyError, errorCode, toError } from '../../util/errors.ts';
+import { BusyError, errorCode, toError, WeftError } from '../../util/errors.ts';
 import type { Logger } from '../../util/log.ts';
 import { DebugRequestError } from './fields.ts';
 import { type DebugAnswer, MOST_REQUEST_BYTES } from './protocol.ts';
@@ -22,6 +22,8 @@ const REQUEST_TIMEOUT_MS = 2_000;
 /** People ask questions one by one; more at once is a loop gone wild. */
 const MOST_AT_ONCE = 8;
 const NEWLINE = 0x0a;
+/** There is no such thing; this agent has no such part; not yet; the caller is too many. */
+const ANSWERS: readonly (string | undefined)[] = ['ENOENT', 'ENOTSUP', 'EINVAL', 'EAGAIN', 'BUSY'];
 
 /**
  * Answers questions about the agent's state over a unix socket. Only root is served: answers name
@@ -93,12 +95,21 @@ export class DebugServer {
       send(connection, { result: await this.#options.answer(parseAsked(line), signal) });
     } catch (thrown) {
       const { message } = toError(thrown);
-      if (!(thrown instanceof DebugRequestError)) {
-        this.#options.log.warn({ err: thrown }, 'debug request failed');
-      }
+      this.#note(thrown);
       send(connection, failure(errorCode(thrown) ?? 'EIO', message));
     } finally {
       this.#underWay--;
+    }
+  }
+
+  /** What the asker got wrong is told to the asker alone. */
+  #note(thrown: unknown): void {
+    if (thrown instanceof DebugRequestError) return;
+    const { log } = this.#options;
+    if (thrown instanceof WeftError && ANSWERS.includes(thrown.code)) {
+      log.debug({ reason: toError(thrown).message }, 'question not answered');
+    } else {
+      log.warn({ err: thrown }, 'debug request failed');
     }
   }
 }

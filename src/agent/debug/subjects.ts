@@ -1,6 +1,7 @@
 import type { AttachmentRecords } from '../../cni/attachment-records.ts';
 import { WeftError } from '../../util/errors.ts';
 import type { NodeChecks } from '../checks/node-checks.ts';
+import type { CniComponent } from '../cni-component.ts';
 import type { AgentContext } from '../context.ts';
 import type { FabricComponent } from '../fabric/component.ts';
 import type { ProxyComponent } from '../proxy/component.ts';
@@ -17,7 +18,9 @@ export interface DebugSubjects {
   /** Undefined: the agent runs without the policy component. */
   readonly policy: PolicyView | undefined;
   /** Undefined: the agent runs without the fabric component. */
-  readonly fabric: Pick<FabricComponent, 'peers' | 'paths'> | undefined;
+  readonly fabric: FabricComponent | undefined;
+  /** Undefined: the agent runs without the cni component. */
+  readonly cni: CniComponent | undefined;
   readonly status: () => AgentStatus;
   /** Checks of this node. */
   readonly checks: NodeChecks;
@@ -30,9 +33,21 @@ export function requirePolicy(command: string, { policy }: DebugSubjects): Polic
 }
 
 /** Throws ENOTSUP. */
-export function requireProxy(command: string, { proxy }: DebugSubjects): ProxyComponent {
+export function requireProxy(
+  command: string,
+  { proxy }: Pick<DebugSubjects, 'proxy'>,
+): ProxyComponent {
   if (proxy !== undefined) return proxy;
   throw new WeftError('ENOTSUP', `weft ${command}: this agent runs without the component proxy`);
+}
+
+/** Throws ENOTSUP. */
+export function requireFabric(
+  command: string,
+  { fabric }: Pick<DebugSubjects, 'fabric'>,
+): FabricComponent {
+  if (fabric !== undefined) return fabric;
+  throw new WeftError('ENOTSUP', `weft ${command}: this agent runs without the component fabric`);
 }
 
 /** Throws ENOTSUP. */

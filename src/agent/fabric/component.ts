@@ -29,6 +29,7 @@ import { fabricStatus } from './status.ts';
 /** What others ask the fabric. */
 export interface FabricComponent {
   readonly status: () => FabricStatus;
+  readonly report: () => FabricReport;
   /** Why pods of this node are not served in full; empty when they are. */
   readonly whyNotReady: () => string;
   /** What is wrong, in words with the cure. */
@@ -83,6 +84,7 @@ export function startFabric(
     };
   });
   return {
+    report: () => fabric.report,
     status: () => {
       const { backend } = context.live.current.fabric;
       return fabricStatus(fabric.report, backend, probes.findings(), life.state().isOpen);

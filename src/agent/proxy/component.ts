@@ -4,6 +4,7 @@ import type { IPFamily } from '../../net/ip.ts';
 import { afterFirstCommit } from '../../proxy/after-first-commit.ts';
 import type { CommitListener } from '../../proxy/commit-listener.ts';
 import { ConntrackReconciler } from '../../proxy/conntrack/reconciler.ts';
+import type { ServiceCounts } from '../../proxy/counters/service-counts.ts';
 import { ServiceHealthChecks } from '../../proxy/health.ts';
 import { followLocalAddresses, type LocalAddresses } from '../../proxy/local-addresses.ts';
 import type { ModeChoice } from '../../proxy/modes/auto.ts';
@@ -38,6 +39,8 @@ export interface ProxyComponent {
   readonly health: () => HealthFacts;
   readonly snapshots: () => ReadonlyMap<IPFamily, ProxySnapshot>;
   readonly status: () => ProxyStatus;
+  /** What was counted for Services; undefined in modes that count nothing. */
+  readonly counts: () => Promise<ServiceCounts | undefined>;
   /** What of the node makes all of it doubtful, in words. */
   readonly problems: () => readonly string[];
 }
@@ -93,8 +96,8 @@ export function startProxy(
   const audits = startAudit(context, proxy, families);
   beginEvents(context, events, failures);
   return {
-    choice,
-    health,
+    ...{ choice, health },
+    counts: async () => mode.counts?.(),
     snapshots: () => proxy.snapshots(),
     problems: () => [...presence.problems(), ...takeOver.problems()],
     status: () =>

@@ -5,6 +5,7 @@ import type { Logger } from '../../util/log.ts';
 import type { Commit, CommitListener } from '../commit-listener.ts';
 import type { ResolvedPort } from '../state.ts';
 import { FamilyCounters, type ListSet } from './family.ts';
+import { type ServiceCounts, serviceCounts } from './service-counts.ts';
 import { metricsText } from './text.ts';
 
 export interface CounterOptions {
@@ -63,6 +64,15 @@ export class ConnectionCounters implements CommitListener {
 
   /** The metrics in the Prometheus text format; reads the counters first if it is time to. */
   async text(): Promise<string> {
+    return metricsText(await this.#totals());
+  }
+
+  /** The same by Service; what the kernel had counted a moment ago. */
+  async counts(): Promise<ServiceCounts> {
+    return serviceCounts(await this.#totals(), this.#options.hasEndpoints);
+  }
+
+  async #totals(): Promise<ReadonlyMap<IPFamily, ReadonlyMap<string, number>>> {
     const { clock } = this.#options;
     this.#askedAtMs = clock.elapsed();
     if (this.#reading === undefined && clock.elapsed() >= this.#notBeforeMs) {
@@ -71,9 +81,7 @@ export class ConnectionCounters implements CommitListener {
       });
     }
     await this.#patiently(this.#reading);
-    return metricsText(
-      new Map([...this.#families].map(([family, { totals }]) => [family, totals])),
-    );
+    return new Map([...this.#families].map(([family, { totals }]) => [family, totals]));
   }
 
   async #patiently(reading: Promise<void> | undefined): Promise<void> {

@@ -13,6 +13,7 @@ import type { Clock } from '../../util/clock.ts';
 import type { Logger } from '../../util/log.ts';
 import type { Frontend } from '../claims.ts';
 import type { CommitListener } from '../commit-listener.ts';
+import type { ServiceCounts } from '../counters/service-counts.ts';
 import type { NodePortAddresses } from '../node-addresses.ts';
 import type { OpenSession } from '../session.ts';
 import type { RuleCounts } from './iptables/kernel-rules.ts';
@@ -41,6 +42,8 @@ export interface OpenedMode {
   readonly openSession: OpenSession;
   /** What follows the commits of this mode alone; from here on it is at work. */
   readonly listeners: () => readonly CommitListener[];
+  /** What was counted for Services; absent where nothing is. */
+  readonly counts?: () => Promise<ServiceCounts>;
   readonly watchDrift: (listener: DriftListener) => Watch;
 }
 

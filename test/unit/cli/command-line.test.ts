@@ -56,11 +56,11 @@ describe('parseCommandLine', () => {
     ['agnet', 'unknown command agnet (did you mean agent?); see weft --help'],
     [
       'start',
-      'unknown command start: use agent, proxy, status, doctor, explain, diff, policy check, policy list, policy pod, policy denied, cleanup, install, version; see weft --help',
+      'unknown command start: use agent, proxy, status, doctor, pods, services, endpoints, nodes, ips, explain, diff, policy check, policy list, policy pod, policy denied, cleanup, install, version; see weft --help',
     ],
     [
       '--kubeconfig x',
-      'unknown flag before a command --kubeconfig: use agent, proxy, status, doctor, explain, diff, policy check, policy list, policy pod, policy denied, cleanup, install, version; see weft --help',
+      'unknown flag before a command --kubeconfig: use agent, proxy, status, doctor, pods, services, endpoints, nodes, ips, explain, diff, policy check, policy list, policy pod, policy denied, cleanup, install, version; see weft --help',
     ],
     [
       'agent --component cni',

@@ -6,6 +6,7 @@ import { parseCommandLine } from '../../../src/cli/command-line.ts';
 import type { CommandEffects } from '../../../src/cli/effects.ts';
 import { runCommand } from '../../../src/cli/run-command.ts';
 import { ConfigError, IoError } from '../../../src/util/errors.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
 
 const KUBE_PROXY_FILE =
   'apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\nmode: nftables\n';
@@ -37,6 +38,10 @@ async function run(line: string, overrides: Partial<CommandEffects> = {}): Promi
     readDiskStatus: () => {
       throw new Error('nothing on record');
     },
+    readNodeRecords: () => {
+      throw new Error('nothing on record');
+    },
+    clock: new FakeClock(),
     isTerminal: false,
     wait: () => Promise.reject(new Error('nobody waits')),
     dropIn: (flags) => [JSON.stringify(flags)],

@@ -43,6 +43,20 @@ describe('tableLines', () => {
     expect(rest).toBe(`${' '.repeat(73)}8  out`);
   });
 
+  test('a last cell that is too long goes on below itself', () => {
+    const rows = [['a', '7', `${word(40)} ${word(30)} in`]];
+    expect(tableLines(columns, rows)).toEqual([
+      'NAME  PODS  WHAT',
+      `a        7  ${word(40)}`,
+      `${' '.repeat(12)}${word(30)} in`,
+    ]);
+  });
+
+  test('a table may be as wide as it takes', () => {
+    const rows = [['a', '7', `${word(40)} ${word(40)}`]];
+    expect(tableLines(columns, rows, Number.POSITIVE_INFINITY)).toHaveLength(2);
+  });
+
   test('without rows there are titles', () => {
     expect(tableLines(columns, [])).toEqual(['NAME  PODS  WHAT']);
   });

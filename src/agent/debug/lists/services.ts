@@ -1,12 +1,12 @@
 /** Services as the proxy serves them, a part at a time: one of 10,000 costs what its own ports cost. */
 import type { IP, IPFamily } from '../../../net/ip.ts';
 import { type Frontend, FrontendClaims, frontendsOf } from '../../../proxy/claims.ts';
+import type { ServiceCounts } from '../../../proxy/counters/service-counts.ts';
 import { endpointUse, useOfOtherFamily } from '../../../proxy/endpoint-use.ts';
 import { type Endpoint, mergeEndpoints } from '../../../proxy/endpoints.ts';
 import type { ServiceEntry, ServicePort } from '../../../proxy/service.ts';
 import type { ProxySnapshot } from '../../../proxy/snapshot.ts';
 import { type ResolvedPort, resolvePort } from '../../../proxy/state.ts';
-import type { ServiceCounts } from './service-counts.ts';
 import type {
   ListedEndpoint,
   ListedFrontend,

@@ -4,6 +4,7 @@
  */
 import type { Cidr } from '../../../net/cidr.ts';
 import type { IP, IPFamily } from '../../../net/ip.ts';
+import type { Refusals } from '../../../proxy/counters/service-counts.ts';
 import type { EndpointUse, LeftOut } from '../../../proxy/endpoint-use.ts';
 import type { Protocol } from '../../../proxy/service.ts';
 
@@ -59,13 +60,6 @@ export interface ListedService {
   readonly sourceRanges: readonly Cidr[];
   /** A port is there once for each address family. */
   readonly ports: readonly ListedPort[];
-}
-
-/** Packets that were answered or dropped instead of led to an endpoint. */
-export interface Refusals {
-  readonly noEndpoints: number;
-  readonly noLocalEndpoints: number;
-  readonly sourceRange: number;
 }
 
 export interface ListedPort {
@@ -160,4 +154,4 @@ export interface ListedAddress {
   readonly isUntilLate?: true;
 }
 
-export type { EndpointUse, LeftOut };
+export type { EndpointUse, LeftOut, Refusals };

@@ -32,6 +32,7 @@ function open(node: ModeNode): OpenedMode {
     kind: 'nftables',
     openSession: tableSessions(kernelTables(connect)),
     listeners: () => [counters, ...serveLocalhostNodePorts(node)],
+    counts: () => counters.counts(),
     watchDrift: (listener) => watchOwnTables(node, { ownPorts, counters }, listener),
   };
 }

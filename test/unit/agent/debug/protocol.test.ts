@@ -19,6 +19,22 @@ test.each([
     line: '{"command":"policy denied"}',
     want: { command: 'policy denied', after: 0 },
   },
+  { name: 'pods', line: '{"command":"pods"}', want: { command: 'pods' } },
+  {
+    name: 'a part of the Services of a namespace',
+    line: '{"command":"services","namespace":"shop","after":"shop/a","limit":7,"more":1}',
+    want: { command: 'services', namespace: 'shop', after: 'shop/a', limit: 7 },
+  },
+  {
+    name: 'one Service',
+    line: '{"command":"service","name":"shop/web"}',
+    want: { command: 'service', name: 'shop/web' },
+  },
+  {
+    name: 'addresses held',
+    line: '{"command":"ips","isHeldOnly":true}',
+    want: { command: 'ips', isHeldOnly: true },
+  },
   {
     name: 'explain',
     line: explain(),

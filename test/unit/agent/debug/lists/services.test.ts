@@ -1,6 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { page } from '../../../../../src/agent/debug/lists/page.ts';
-import { serviceCounts } from '../../../../../src/agent/debug/lists/service-counts.ts';
 import {
   listedService,
   type ServiceFacts,
@@ -10,6 +9,7 @@ import type { EndpointSlice, Service } from '../../../../../src/kube/types.ts';
 import { parseIP } from '../../../../../src/net/ip.ts';
 import { ipBytes, portBytes, protocolBytes } from '../../../../../src/nftables/bytes.ts';
 import { seriesKey } from '../../../../../src/proxy/counters/series.ts';
+import { serviceCounts } from '../../../../../src/proxy/counters/service-counts.ts';
 import { ServiceProxy } from '../../../../../src/proxy/service-proxy.ts';
 import { FakeClock } from '../../../../support/fake-clock.ts';
 import { fakeProxyOptions } from '../../../../support/fake-proxier.ts';

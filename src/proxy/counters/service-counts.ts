@@ -1,12 +1,17 @@
-import type { IPFamily } from '../../../net/ip.ts';
-import { protocolBytes } from '../../../nftables/bytes.ts';
-import type { Frontend } from '../../../proxy/claims.ts';
-import { type Reason, type Series, seriesKey } from '../../../proxy/counters/series.ts';
-import type { Endpoint } from '../../../proxy/endpoints.ts';
-import { frontendKey, targetBytes } from '../../../proxy/modes/nftables/fragment.ts';
+import type { IPFamily } from '../../net/ip.ts';
+import { protocolBytes } from '../../nftables/bytes.ts';
+import type { Frontend } from '../claims.ts';
+import type { Endpoint } from '../endpoints.ts';
+import { frontendKey, targetBytes } from '../modes/nftables/fragment.ts';
+import type { ServicePort } from '../service.ts';
+import { type Reason, type Series, seriesKey } from './series.ts';
 
-import type { ServicePort } from '../../../proxy/service.ts';
-import type { Refusals } from './values.ts';
+/** Packets that were answered or dropped instead of led to an endpoint. */
+export interface Refusals {
+  readonly noEndpoints: number;
+  readonly noLocalEndpoints: number;
+  readonly sourceRange: number;
+}
 
 /** What the kernel has counted since the agent's start. */
 export interface ServiceCounts {

@@ -1,0 +1,53 @@
+/** `weft ips`: who has an address, and who had it before. */
+import type { FlagValues } from '../../agent/config/kube-proxy-flags.ts';
+import { type AddressFacts, listAddresses } from '../../agent/debug/lists/addresses.ts';
+import { addressesText } from '../../agent/debug/lists/text.ts';
+import type { ListedAddress, Listing } from '../../agent/debug/lists/values.ts';
+import type { AddressesRequest } from '../../agent/debug/questions/lists.ts';
+import type { Command } from '../command.ts';
+import { allParts, declareListFlags, printList, wantedOf } from '../list.ts';
+import { askOrRead, type RecordEffects } from '../on-record.ts';
+
+const EPILOGUE = `Lists the addresses of this node's pods: who has one now, and who had it before and when, as far as the
+log in the run directory goes back (about 1,000 pods, to the last boot of the node). Times are UTC; a ~
+before one says that the end was found then, because no agent ran when it came. NAME is an address, a
+pod, NAMESPACE/POD, or the first 8 characters or more of a container's id.
+
+Examples:
+  weft ips 10.244.0.7
+  weft ips shop/web
+  weft ips --held --output wide`;
+
+export const ipsCommand: Command = {
+  name: 'ips',
+  describe: 'Tell who has an address of this node, and who had it before',
+  argument: 'NAME',
+  declare: (parser) => {
+    parser.usage('weft ips [ADDRESS|POD] [flags]').epilogue(EPILOGUE);
+    parser.option('held', { type: 'boolean', describe: 'Leave out who had them before' });
+    return declareListFlags(parser, { hasNamespace: true, isLong: true });
+  },
+  run: runIps,
+};
+
+export async function runIps(flags: FlagValues, effects: RecordEffects): Promise<number> {
+  const wanted = { ...wantedOf(flags), isHeldOnly: flags['held'] === true };
+  const look = () =>
+    allParts(flags, (part) => {
+      const request: AddressesRequest = { command: 'ips', ...wanted, ...part };
+      return askOrRead<Listing<ListedAddress>>(flags, request, effects, (records) =>
+        allAddresses(records, wanted),
+      );
+    });
+  return printList(flags, effects, look, ({ items }, options) => addressesText(items, options));
+}
+
+function allAddresses(
+  records: AddressFacts,
+  wanted: Parameters<typeof listAddresses>[1],
+): Listing<ListedAddress> {
+  const items = [...listAddresses(records, wanted)]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([, address]) => address);
+  return { items, total: items.length };
+}
