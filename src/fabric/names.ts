@@ -1,7 +1,5 @@
 /** What is the fabric's in the kernel is known by these. */
-import type { IP } from '../net/ip.ts';
-import { ipFromBytes } from '../net/ip.ts';
-import { localMac, type Mac, macToBytes } from '../net/mac.ts';
+import { localMac, type Mac } from '../net/mac.ts';
 import { sha256 } from '../util/sha256.ts';
 
 /** rtnetlink's protocol of our routes: `proto 201`; /etc/iproute2/rt_protos leaves it free. */
@@ -17,11 +15,4 @@ export const MIN_IPV6_MTU = 1280;
 /** Hardware address of a Node's tunnel: all Nodes know it without being told, also after a reboot. */
 export function tunnelMac(nodeName: string): Mac {
   return localMac(sha256(`weft tunnel of node ${nodeName}`));
-}
-
-/** The link-local address that stands for a tunnel: the modified EUI-64 of its MAC (RFC 4291 A). */
-export function tunnelGateway(mac: Mac): IP {
-  const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = macToBytes(mac);
-  const host = [a ^ 0x02, b, c, 0xff, 0xfe, d, e, f];
-  return ipFromBytes(Uint8Array.from([0xfe, 0x80, 0, 0, 0, 0, 0, 0, ...host]));
 }

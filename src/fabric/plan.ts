@@ -1,9 +1,10 @@
 import type { Route } from '../kernel/types.ts';
 import { type Cidr, cidrFamily, networkAddress } from '../net/cidr.ts';
 import type { IP, IPFamily } from '../net/ip.ts';
+import { linkLocalOf } from '../net/mac.ts';
 import { type Steps, takeAtOnce } from '../util/turns.ts';
 import { type Entries, type Entry, entryKey } from './entries.ts';
-import { FABRIC_METRIC, FABRIC_PROTOCOL, tunnelGateway, tunnelMac } from './names.ts';
+import { FABRIC_METRIC, FABRIC_PROTOCOL, tunnelMac } from './names.ts';
 import type { FabricNode } from './nodes.ts';
 import type { Underlay } from './underlay.ts';
 
@@ -203,7 +204,8 @@ function tunnelEntries(
     return { ...nothing, problems: [lacking] };
   }
   const mac = tunnelMac(node.name);
-  const linkLocal = tunnelGateway(mac);
+  // Stands for the tunnel.
+  const linkLocal = linkLocalOf(mac);
   const problems = underlay.hopTo(remote) === undefined ? [`no route leads to ${remote}`] : [];
   const gatewayOf = (cidr: Cidr) => (hasIPv6 ? linkLocal : networkAddress(cidr));
   const isUsable = (cidr: Cidr) => hasIPv6 || cidrFamily(cidr) === 4;

@@ -1,4 +1,4 @@
-import { AddressError } from './ip.ts';
+import { AddressError, type IP, ipFromBytes } from './ip.ts';
 
 declare const brand: unique symbol;
 
@@ -38,4 +38,13 @@ export function localMac(entropy: Uint8Array): Mac {
   const bytes = entropy.slice(0, 6);
   bytes[0] = ((bytes[0] ?? 0) & 0xfc) | 0x02;
   return macFromBytes(bytes);
+}
+
+/** The IPv6 address that a link gives itself by its hardware address (RFC 4291, appendix A). */
+export function linkLocalOf(mac: Mac): IP {
+  const [first = 0, ...rest] = macToBytes(mac);
+  const bytes = new Uint8Array(16);
+  bytes.set([0xfe, 0x80]);
+  bytes.set([first ^ 0x02, ...rest.slice(0, 2), 0xff, 0xfe, ...rest.slice(2)], 8);
+  return ipFromBytes(bytes);
 }

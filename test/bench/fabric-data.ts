@@ -2,10 +2,12 @@
  * Pods of two nodes: connections and throughput through the fabric, its table included, and through what
  * is made by hand, without and with a rule that masquerades what leaves the cluster.
  */
-import { TUNNEL_NAME, tunnelGateway, tunnelMac } from '../../src/fabric/names.ts';
+
+import { TUNNEL_NAME, tunnelMac } from '../../src/fabric/names.ts';
 import { openConntrack } from '../../src/kernel/conntrack.ts';
 import { netnses } from '../../src/kernel/netns.ts';
 import { openNodeEvents } from '../../src/kernel/node-events.ts';
+import { linkLocalOf } from '../../src/net/mac.ts';
 import { openGuard } from '../support/fabric-guard.ts';
 import {
   createFabricLab,
@@ -167,7 +169,7 @@ function programByHand(a: LabNode, b: LabNode, way: Way): void {
       continue;
     }
     const [mac, peerMac] = [tunnelMac(own.name), tunnelMac(peer.name)];
-    const gateway = tunnelGateway(peerMac);
+    const gateway = linkLocalOf(peerMac);
     own.netns.batch([
       `link add ${TUNNEL_NAME} address ${mac} mtu ${TUNNEL_MTU} type vxlan id 1 local ${local} dstport ${TUNNEL_PORT} nolearning`,
       `link set ${TUNNEL_NAME} up`,

@@ -1,11 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { entryChanges, entryText } from '../../../src/fabric/entries.ts';
-import { tunnelGateway, tunnelMac } from '../../../src/fabric/names.ts';
+import { tunnelMac } from '../../../src/fabric/names.ts';
 import type { FabricNode } from '../../../src/fabric/nodes.ts';
 import { type Backend, type PlanFacts, Planner, type TunnelEnd } from '../../../src/fabric/plan.ts';
 import { rivalProblems } from '../../../src/fabric/rivals.ts';
 import { readUnderlay } from '../../../src/fabric/underlay.ts';
 import { parseIP } from '../../../src/net/ip.ts';
+import { linkLocalOf } from '../../../src/net/mac.ts';
 import { fabricNode, link, route, underlayFacts } from '../../support/fabric-objects.ts';
 
 const OWN = { 4: parseIP('192.0.2.1'), 6: parseIP('2001:db8::1') };
@@ -13,7 +14,7 @@ const TUNNEL: TunnelEnd = { link: 9, family: 4, hasIPv6: true };
 const PODS = ['10.244.2.0/24', 'fd00:2::/64'];
 const NEAR = fabricNode('n2', PODS, ['192.0.2.2', '2001:db8::2']);
 const FAR = fabricNode('n2', PODS, ['198.51.100.2', '2001:db8:1::2']);
-const GATEWAY = tunnelGateway(tunnelMac('n2'));
+const GATEWAY = linkLocalOf(tunnelMac('n2'));
 const MAC = tunnelMac('n2');
 
 function planOf(backend: Backend, node: FabricNode, tunnel: TunnelEnd | 'none' = TUNNEL) {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { localMac, macFromBytes, macToBytes, parseMac } from '../../../src/net/mac.ts';
+import { linkLocalOf, localMac, macFromBytes, macToBytes, parseMac } from '../../../src/net/mac.ts';
 
 const sixBytes = fc.uint8Array({ minLength: 6, maxLength: 6 });
 
@@ -41,3 +41,8 @@ test('a generated address is local, unicast and keeps 46 bits of entropy', () =>
 
 test('too little entropy is refused', () =>
   expect(() => localMac(new Uint8Array(5))).toThrow('must be 6'));
+
+test('the link-local address of a hardware address has its universal bit the other way', () => {
+  expect(linkLocalOf(parseMac('02:00:5e:10:00:01'))).toBe('fe80::5eff:fe10:1');
+  expect(linkLocalOf(parseMac('34:56:78:9a:bc:de'))).toBe('fe80::3656:78ff:fe9a:bcde');
+});
