@@ -5,12 +5,12 @@
 import { codeOfFailure, unlessErrno } from '../util/errno.ts';
 import { BusyError } from '../util/errors.ts';
 import { hasTable, WITHOUT_NFTABLES } from './absence.ts';
-import type { NftablesConnection } from './connection.ts';
+import { type HealingConnection, healTable } from './heal-table.ts';
 import type { Chain, Element, NamedSet, ObservedElement, TableDefinition } from './model.ts';
 import { Transaction } from './transaction.ts';
 
-/** The part of NftablesConnection that is needed. */
-export type SharedTableConnection = Pick<NftablesConnection, 'commit' | 'tables' | 'elements'>;
+/** What is needed of NftablesConnection. */
+export type SharedTableConnection = HealingConnection;
 
 /** One element and where it is; to remove one its key is enough. */
 export interface PlacedElement {
@@ -79,16 +79,24 @@ export class SharedTable {
     return hasTable(nft, this.definition.table);
   }
 
-  /** Exclusive creation: of two creators one wins, and no rule appears twice. */
+  /**
+   * Exclusive creation: of two creators one wins, and no rule appears twice. A table that is there may be that of
+   * another release, with fewer sets or other rules.
+   */
   #ensure(nft: SharedTableConnection, chains: readonly Chain[]): void {
     const structure = this.#transaction().addTable({ isExclusive: true });
     for (const set of this.definition.sets) structure.addSet(set, { isExclusive: true });
     for (const chain of this.definition.chains) structure.addChain(chain, { isExclusive: true });
-    codeOfFailure(['EEXIST'], () => nft.commit(structure));
+    if (codeOfFailure(['EEXIST'], () => nft.commit(structure)) !== undefined) this.#renew(nft);
     for (const chain of chains) {
       const transaction = this.#transaction().addChain(chain, { isExclusive: true });
       codeOfFailure(['EEXIST', 'ENOENT'], () => nft.commit(transaction));
     }
+  }
+
+  #renew(nft: SharedTableConnection): void {
+    const { definition } = this;
+    healTable(nft, () => ({ definition, elements: new Map(), isOwnChain: () => true }));
   }
 
   /** Whether all of them were there. */
