@@ -1,8 +1,10 @@
 /** What the machine says of itself and of its network namespaces. */
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import type { Netns, Netnses } from '../kernel/types.ts';
 import type { IP } from '../net/ip.ts';
 import { unlessErrno } from '../util/errno.ts';
+import { errorCode } from '../util/errors.ts';
 import { readIfReadable } from '../util/files.ts';
 import type { NetnsPlace } from './attachment.ts';
 import { type CniKernel, withRtnl } from './node.ts';
@@ -54,6 +56,23 @@ export function netnsIdAt(path: string): string | undefined {
 export function isNetnsGone({ path, id }: NetnsPlace): boolean {
   const present = netnsIdAt(path);
   return present === undefined ? existsSync(dirname(path)) : present !== id;
+}
+
+/**
+ * The namespace that somebody saw; undefined when it is gone, is not to be seen from here, or another one has
+ * its path by now. The caller closes it.
+ */
+export function openPlace(netnses: Netnses, { path, id }: NetnsPlace): Netns | undefined {
+  let netns: Netns;
+  try {
+    netns = netnses.open(path);
+  } catch (thrown) {
+    if (errorCode(thrown) === 'NETNS') return undefined;
+    throw thrown;
+  }
+  if (netns.id === id) return netns;
+  netns.close();
+  return undefined;
 }
 
 /** Addresses on any link of these namespaces. One that vanishes meanwhile has none. */

@@ -38,6 +38,13 @@ export interface BridgePlan extends GatewayAddresses {
   readonly sysctls: readonly SysctlSetting[];
 }
 
+/** Whom a port may send as; everything else that enters there is dropped. */
+export interface PortSenders {
+  /** More than one where it was not clear which a running pod has. */
+  readonly macs: readonly Mac[];
+  readonly addresses: readonly IP[];
+}
+
 /** The node's end of the pair. */
 export interface PortPlan {
   readonly name: string;
@@ -49,6 +56,8 @@ export interface PortPlan {
   readonly keepsDefaultVlan: boolean;
   /** Frames from any other hardware address are dropped. */
   readonly allowedMac?: Mac;
+  /** Absent: the pod may send under any address. */
+  readonly senders?: PortSenders;
   readonly sysctls: readonly SysctlSetting[];
 }
 

@@ -1,7 +1,8 @@
 /** One ADD or DEL at a time in a pod, and how a DEL finds the pod that it has not been told. */
-import type { Netns, Netnses } from '../kernel/types.ts';
-import { BusyError, errorCode, toError } from '../util/errors.ts';
+import type { Netns } from '../kernel/types.ts';
+import { BusyError, toError } from '../util/errors.ts';
 import { type FlockOptions, takeFlock } from '../util/wait.ts';
+import { openPlace } from './machine.ts';
 import type { DelCall, PluginCall } from './plugin.ts';
 
 /**
@@ -53,24 +54,9 @@ export function claimForDel(call: DelCall, claimed: Set<string>): PodClaim {
 
 /**
  * The journal knows the namespace from before the ADD's first change on; where a DEL has written its
- * own entry over that, the record does.
+ * own entry over that, the record does. One that is gone has no ADD that could be waited for.
  */
 function openRemembered({ node, attachment }: PluginCall): Netns | undefined {
   const place = node.journal.netnsOf(attachment) ?? node.records?.read(attachment)?.netns;
-  if (place === undefined) return undefined;
-  const netns = openIfThere(node.kernel.netnses, place.path);
-  if (netns === undefined || netns.id === place.id) return netns;
-  // Another namespace has the path by now.
-  netns.close();
-  return undefined;
-}
-
-/** A namespace that is gone, or not to be seen from here, has no ADD that could be waited for. */
-function openIfThere(netnses: Netnses, path: string): Netns | undefined {
-  try {
-    return netnses.open(path);
-  } catch (thrown) {
-    if (errorCode(thrown) === 'NETNS') return undefined;
-    throw thrown;
-  }
+  return place && openPlace(node.kernel.netnses, place);
 }

@@ -29,6 +29,11 @@ export function portBytes(port: number): string {
   return String.fromCharCode(port >>> 8, port & 0xff, 0, 0);
 }
 
+/** What is behind an Ethernet header (IEEE 802): two bytes in network order and two of padding. */
+export function etherTypeBytes(type: number): string {
+  return String.fromCharCode(type >>> 8, type & 0xff, 0, 0);
+}
+
 /** An IP protocol number: one byte and three of padding. */
 export function protocolBytes(protocol: 'tcp' | 'udp' | 'sctp'): string {
   return String.fromCharCode(PROTOCOLS[protocol], 0, 0, 0);

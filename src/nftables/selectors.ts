@@ -76,6 +76,7 @@ const TYPE = {
   ipv4: 7,
   ipv6: 8,
   etherAddress: 9,
+  etherType: 10,
   protocol: 12,
   service: 13,
   tcpFlags: 15,
@@ -88,7 +89,7 @@ const TYPE = {
   ifname: 41,
 } as const;
 
-const HEADER = { tcp: 6, transport: 11, ip: 12, ip6: 13, icmpv6: 10, ether: 17 } as const;
+const HEADER = { tcp: 6, transport: 11, ip: 12, ip6: 13, arp: 15, icmpv6: 10, ether: 17 } as const;
 
 function address(
   family: 'ip' | 'ip6',
@@ -165,6 +166,35 @@ export const ether = {
     offset: 6,
     header: HEADER.ether,
     headerField: 2,
+  },
+  /** Of a tagged frame that of the tag (nft_payload_copy_vlan), whatever is behind it. */
+  type: {
+    kind: 'payload',
+    text: 'ether type',
+    length: 2,
+    isHostOrder: false,
+    datatype: TYPE.etherType,
+    base: 'link',
+    offset: 12,
+    header: HEADER.ether,
+    headerField: 3,
+  },
+} as const satisfies Readonly<Record<string, PayloadSelector>>;
+
+/** Fields of ARP for IPv4 on Ethernet; match `ether.type` first. */
+export const arp = {
+  senderMac: {
+    ...ether.saddr,
+    text: 'arp saddr ether',
+    base: 'network',
+    offset: 8,
+    header: HEADER.arp,
+    headerField: 6,
+  },
+  senderIP: {
+    ...address('ip', 'saddr', 14, 7),
+    text: 'arp saddr ip',
+    header: HEADER.arp,
   },
 } as const satisfies Readonly<Record<string, PayloadSelector>>;
 

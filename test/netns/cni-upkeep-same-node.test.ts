@@ -1,7 +1,9 @@
 /** Pods that run already are sent through the node, and back, without losing a packet. */
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { hostVethName } from '../../src/cni/attachment.ts';
+import { WEFT_BINARY } from '../support/cluster.ts';
 import type { TestNetns } from '../support/netns.ts';
 import { UpkeepNode } from './cni-upkeep-lab.ts';
 
@@ -51,6 +53,11 @@ const proxies = () =>
     .ip<{ dst: string }[]>('-6', 'neigh', 'show', 'proxy')
     .map(({ dst }) => dst)
     .sort();
+
+const tied = () =>
+  node.host
+    .attempt('nft', ['list', 'set', 'bridge', 'weft-spoof', 'tied-ports'])
+    .stdout.match(/veth\w{8}/g) ?? [];
 
 const sysctl = (path: string) => node.host.run('sysctl', '-n', path).trim();
 
@@ -149,13 +156,14 @@ describe('policies are switched on under running pods', () => {
     expect(a.attempt('ping', ['-c10', '-i0.01', v6]).status).toBe(0);
     expect(seen()).toEqual([before4 + 20, before6 + 20]);
     expect(proxies()).toHaveLength(3);
+    expect(tied()).toHaveLength(3);
     // An agent without policies leaves it as it is until it is told that nobody enforces any.
     await node.stopAgent();
     await node.startAgent();
     await wait(500);
     expect(areIsolated(3)).toBe(true);
     await traffic(() => node.tellAgent('switch'));
-    expect([isolated(), proxies()]).toEqual([[false, false, false], []]);
+    expect([isolated(), proxies(), tied()]).toEqual([[false, false, false], [], []]);
     expect([
       sysctl('net.ipv4.conf.cni0.proxy_arp_pvlan'),
       sysctl('net.ipv6.conf.cni0.proxy_ndp'),
@@ -198,6 +206,8 @@ describe('policies are switched on under running pods', () => {
     );
     await node.until(() => sysctl('net.ipv4.conf.cni0.proxy_arp_pvlan') === '1');
     await node.until(() => proxies().join() === 'fd22::2,fd22::3');
+    node.nft('flush', 'set', 'bridge', 'weft-spoof', 'tied-ports');
+    await node.until(() => tied().length === 2, 1_000);
     node.nft('delete', 'table', 'ip6', 'weft-own-addresses');
     await node.until(
       () =>
@@ -239,6 +249,25 @@ describe('policies are switched on under running pods', () => {
     for (const { pod, id } of own.slice(1)) node.detach(id, pod);
     expect(proxies()).toEqual([]);
     expect(node.nft('list', 'table', 'ip6', 'weft-own-addresses')).not.toContain('fd22');
+  }, 60_000);
+
+  test('cleanup of policies lets pods send under any address again, and nobody takes that back', async () => {
+    const [a, b] = [node.pod(), node.pod()];
+    node.attach(a, 'a');
+    const [v4 = ''] = node.attach(b, 'b', { macspoofchk: true });
+    await node.startAgent({ policy: true });
+    await node.until(() => tied().length === 2);
+    await node.stopAgent();
+    const env = { ...process.env, WEFT_RUN_DIR: node.runDir };
+    const args = [`--net=${node.host.path}`, WEFT_BINARY, 'cleanup', '--component', 'policy'];
+    const told = execFileSync('nsenter', args, { env, encoding: 'utf8' });
+    expect(told).toContain("removed checks of senders' addresses at ports of 2 pods\n");
+    await node.startAgent({ repairMs: 200 });
+    const guarded = () => node.nft('list', 'set', 'bridge', 'weft-spoof', 'guarded-ports');
+    node.nft('flush', 'set', 'bridge', 'weft-spoof', 'guarded-ports');
+    await node.until(() => (guarded().match(/veth/g) ?? []).length === 1);
+    expect(tied()).toEqual([]);
+    expect(a.attempt('ping', ['-c1', '-W2', v4]).status).toBe(0);
   }, 60_000);
 
   test('a bridge on which the node would answer for others stays as it is, and that is told', async () => {

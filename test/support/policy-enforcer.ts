@@ -113,8 +113,11 @@ export function podChange(key: string, options: PodOptions): PolicyChange {
 }
 
 export function localPodChange({ name, ips }: LabPod): PolicyChange {
-  const now = { key: name, uid: undefined, ips: Object.values(ips).map(parseIP) };
-  return { kind: 'localPod', key: name, now };
+  return localPodOf(name, Object.values(ips));
+}
+
+export function localPodOf(key: string, ips: readonly string[]): PolicyChange {
+  return { kind: 'localPod', key, now: { key, uid: undefined, ips: ips.map(parseIP) } };
 }
 
 /** YAML of a NetworkPolicy or ClusterNetworkPolicy, without apiVersion. */

@@ -22,12 +22,12 @@ import { addMasquerade, removeMasquerade } from './masquerade.ts';
 import { forgetOwnQuestions, ignoreOwnQuestions } from './own-addresses.ts';
 import { type AttachmentPlan, buildPlan } from './plan.ts';
 import { announce, configurePod } from './pod.ts';
-import { requirePolicies } from './policy.ts';
+import { areSendersTied, requirePolicies } from './policy.ts';
 import { allowOnUplink, configurePort, createVeth, ensureVlanGateway, nameTaken } from './port.ts';
 import { reserve } from './reservations.ts';
 import { buildResult, type MadeLinks } from './result.ts';
 import { deleteProxy, routesSameNode, setProxy } from './same-node.ts';
-import { guardPort, unguardPorts } from './spoof.ts';
+import { guardPort, isLookedAt, unguardPorts } from './spoof.ts';
 import { applySysctls } from './sysctls.ts';
 
 interface Sockets {
@@ -59,7 +59,10 @@ export function add(call: NetnsCall, undo: UndoList): Result {
       const isLeftover = () => host.link(hostVethName(attachment)) === undefined;
       const lease = reserve(call, config, undo, isLeftover);
       const planned = { ...config, policy: routesSameNode(config, node, host) };
-      const plan = buildPlan({ attachment, config: planned, lease, nodeId: node.nodeId });
+      const plan = buildPlan({
+        ...{ attachment, config: planned, lease, nodeId: node.nodeId },
+        tiesSenders: areSendersTied(config, node),
+      });
       remember(call, plan, recordedIpam(config, request), undo);
       admit(call, plan);
       const made = execute(plan, call, { host, pod }, undo);
@@ -117,12 +120,11 @@ function admit({ request, node }: NetnsCall, { result }: AttachmentPlan): void {
 
 /** Before the pod's end is raised, so that no frame of it goes by unseen. */
 function guard({ host, label }: AttachmentPlan, { kernel }: CniNode, undo: UndoList): void {
-  const { name, allowedMac: mac } = host;
-  if (mac === undefined) return;
-  requiringNftables('macspoofchk', () =>
-    withNftables(kernel, (nft) => guardPort(nft, { name, mac }, label)),
+  if (!isLookedAt(host)) return;
+  requiringNftables(host.senders === undefined ? 'macspoofchk' : 'policy', () =>
+    withNftables(kernel, (nft) => guardPort(nft, host, label)),
   );
-  undo.push(() => withNftables(kernel, (nft) => unguardPorts(nft, [name])));
+  undo.push(() => withNftables(kernel, (nft) => unguardPorts(nft, [host])));
 }
 
 /** Before the pod's end is raised, whose detection of duplicates would meet the answers. */

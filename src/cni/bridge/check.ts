@@ -24,10 +24,11 @@ import { addressesOf } from './gateway-addresses.ts';
 import { requireIptables } from './iptables-masquerade.ts';
 import { entryChainName, masqueraded } from './masquerade.ts';
 import { type AttachmentPlan, buildPlan } from './plan.ts';
+import { areSendersTied } from './policy.ts';
 import { isWithin } from './port.ts';
 import { requireForeign } from './reservations.ts';
 import type { PodRoute } from './routes.ts';
-import { isGuarded } from './spoof.ts';
+import { isGuarded, isLookedAt } from './spoof.ts';
 
 /** rtnetlink.h RT_TABLE_MAIN. */
 const MAIN_TABLE = 254;
@@ -46,7 +47,8 @@ export function check(call: NetnsCall): void {
   }
   node.policies?.check(podOf(request.args));
   const lease = leaseOf(call, previous);
-  const built = buildPlan({ attachment, config, lease, nodeId: node.nodeId });
+  const tiesSenders = areSendersTied(config, node);
+  const built = buildPlan({ attachment, config, lease, nodeId: node.nodeId, tiesSenders });
   const plan = asConverted(built, node.records?.read(attachment)?.plan);
   if (config.ipam !== undefined) checkReservation(call, plan, config.ipam.dataDir);
   withRtnl(node.kernel, undefined, (host) =>
@@ -73,14 +75,16 @@ export function check(call: NetnsCall): void {
   }
 }
 
-/** The agent may have changed since ADD whether the pod reaches others through the node. */
+/** The agent may have changed since ADD how the pod reaches others, and as whom. */
 function asConverted(plan: AttachmentPlan, recorded: NodePlan | undefined): AttachmentPlan {
   if (recorded === undefined) return plan;
   const { sameNode: _, ...rest } = plan;
+  const { senders: __, ...port } = plan.host;
   const { sameNode, host } = recorded;
+  const { senders, isolated } = host;
   return {
     ...rest,
-    host: { ...plan.host, isolated: host.isolated },
+    host: { ...port, isolated, ...(senders === undefined ? {} : { senders }) },
     ...(sameNode === undefined ? {} : { sameNode }),
   };
 }
@@ -242,9 +246,9 @@ function checkRoute(pod: Rtnl, wanted: PodRoute, end: Link): void {
 }
 
 function checkNftables({ node }: NetnsCall, plan: AttachmentPlan): void {
-  const { name, allowedMac: mac } = plan.host;
+  const { host } = plan;
   const entries = ownEntries(plan.masquerade, node.isMasqueradedElsewhere);
-  if (entries.length === 0 && mac === undefined) return;
+  if (entries.length === 0 && !isLookedAt(host)) return;
   withNftables(node.kernel, (nft) => {
     for (const entry of entries) {
       const { address } = entry;
@@ -254,8 +258,9 @@ function checkNftables({ node }: NetnsCall, plan: AttachmentPlan): void {
       });
       if (!isThere) throw wrong(`address ${address} is not masqueraded`);
     }
-    if (mac !== undefined && !isGuarded(nft, { name, mac })) {
-      throw wrong(`port "${name}" does not check hardware addresses`);
+    if (!isGuarded(nft, host)) {
+      const kind = host.senders === undefined ? 'hardware addresses' : 'addresses of senders';
+      throw wrong(`port "${host.name}" does not check ${kind}`);
     }
   });
 }

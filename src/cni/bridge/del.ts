@@ -11,7 +11,7 @@ import { removeMasquerade } from './masquerade.ts';
 import { forgetNeighbours } from './neighbours.ts';
 import { forgetOwnQuestions } from './own-addresses.ts';
 import { heldAddresses, releaseAddresses } from './reservations.ts';
-import { unguardPorts } from './spoof.ts';
+import { type GuardedPort, isLookedAt, unguardNames, unguardPorts } from './spoof.ts';
 
 /**
  * DEL: removes what ADD made, as far as it is there; nothing being there is success. Throws only
@@ -44,8 +44,7 @@ export function delMany(calls: readonly DelCall[]): readonly (Error | undefined)
         const some = teardowns.filter((each) => addressesOf(each).length > 0);
         attemptAll(some, () => removeMasquerade(nft, some.flatMap(addressesOf), isExpected));
       }
-      const ports = teardowns.map(({ portName }) => portName);
-      attemptAll(teardowns, () => unguardPorts(nft, ports));
+      attemptAll(teardowns, () => unguard(nft, teardowns));
       const addresses = teardowns.flatMap((each) => each.addresses);
       attemptAll(teardowns, () => forgetOwnQuestions(nft, addresses));
       for (const teardown of teardowns) teardown.attempt(() => teardown.removeForeignRules(nft));
@@ -63,12 +62,28 @@ export function delMany(calls: readonly DelCall[]): readonly (Error | undefined)
   return teardowns.map((teardown) => teardown.finish());
 }
 
+/** To look for what no record tells takes milliseconds where there are many pods. */
+function unguard(nft: Nftables, teardowns: readonly Teardown[]): void {
+  const isTold = ({ guarded }: Teardown) => guarded !== undefined;
+  unguardPorts(
+    nft,
+    teardowns.flatMap(({ guarded }) => guarded ?? []),
+  );
+  const others = teardowns.filter((each) => !isTold(each));
+  unguardNames(
+    nft,
+    others.map(({ portName }) => portName),
+  );
+}
+
 /** What is known of one call, and what failed so far. */
 class Teardown {
   readonly call: DelCall;
   readonly config: TeardownConfig;
   readonly portName: string;
   addresses: readonly IP[] = [];
+  /** As the record tells; undefined where it does not. */
+  guarded: GuardedPort | undefined;
   /** ifindex of the node's end; undefined when there is none. */
   link: number | undefined;
   /** Its node end has the name that we give. */
@@ -107,6 +122,9 @@ class Teardown {
 
   /** The pod's namespace is looked at only for what the node itself does not know. */
   find(host: NodeRtnl): void {
+    const { node, attachment } = this.call;
+    const recorded = node.records?.read(attachment)?.plan?.host;
+    this.guarded = recorded !== undefined && isLookedAt(recorded) ? recorded : undefined;
     const held = this.#knownAddresses();
     this.addresses = held;
     const port = host.link(this.portName);

@@ -11,7 +11,7 @@ import { masqueraded, removeMasquerade } from './masquerade.ts';
 import { forgetNeighbours } from './neighbours.ts';
 import { forgetOwnQuestions } from './own-addresses.ts';
 import { isHostLocal, requireForeign } from './reservations.ts';
-import { guardedLabels, unguardPorts } from './spoof.ts';
+import { guardedLabels, unguardNames } from './spoof.ts';
 
 /** What an invalid attachment still has. */
 interface Leftovers {
@@ -42,7 +42,7 @@ export function gc(call: GcCall): void {
     withNftables(node.kernel, (nft) => {
       const found = findLeftovers(call, config, { host, nft });
       attempt(() => removeMasquerade(nft, found.addresses, false));
-      attempt(() => unguardPorts(nft, found.guardedPorts));
+      attempt(() => unguardNames(nft, found.guardedPorts));
       attempt(() => forgetOwnQuestions(nft, found.addresses));
       attempt(() => host.deleteLinks(found.links));
       attempt(() => forgetNeighbours(host, config, found.addresses));

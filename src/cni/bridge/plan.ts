@@ -31,6 +31,7 @@ import type { Dns, ResultIP, ResultRoute } from '../protocol/result.ts';
 import type { BridgeConfig } from './config.ts';
 import { buildPodRoute, familiesOf, type PodRoute, withDefaultRoutes } from './routes.ts';
 import { gatewayLink, sameNodePlan } from './same-node.ts';
+import { sendersOf } from './spoof.ts';
 import { acceptNoRouterAdvertisements, forwardingSysctls, podSysctls } from './sysctls.ts';
 import { vlanGateway } from './vlan-gateway.ts';
 
@@ -69,13 +70,16 @@ export interface PlanInput {
   };
   /** Identity of the node, for stable bridge addresses. */
   readonly nodeId: string;
+  /** The pod sends under no addresses but its own. */
+  readonly tiesSenders: boolean;
 }
 
 /** Index of the pod's end in the result's interface list: bridge, node's end, pod's end. */
 const POD_INTERFACE = 2;
 
 /** The whole attachment as a value. Pure: the same input gives the same plan. */
-export function buildPlan({ attachment, config, lease, nodeId }: PlanInput): AttachmentPlan {
+export function buildPlan(input: PlanInput): AttachmentPlan {
+  const { attachment, config, lease, nodeId, tiesSenders } = input;
   const ips = lease.ips.map((ip) => withGateway(ip, config));
   const configured = lease.routes ?? config.routes;
   const routes = config.isDefaultGateway ? withDefaultRoutes(configured, ips) : configured;
@@ -94,11 +98,13 @@ export function buildPlan({ attachment, config, lease, nodeId }: PlanInput): Att
   };
   const addresses = ips.map(({ address }) => addressOf(address));
   const mac = podMac(attachment, config);
+  const port = buildPort(attachment, config);
+  const senders = tiesSenders ? sendersOf(port, [mac], addresses) : undefined;
   return {
     label: attachmentLabel(attachment),
     ...holders,
     ...buildUplink(config),
-    host: buildPort(attachment, config),
+    host: { ...port, ...(senders === undefined ? {} : { senders }) },
     ...(config.policy ? { sameNode: sameNodePlan(gatewayLink(holders), mac, addresses) } : {}),
     pod: {
       ifName: attachment.ifName,

@@ -28,3 +28,11 @@ export function requirePolicyGate(
   const message = `policies of this node are not enforced yet: ${awaited}`;
   throw new CniError(CNI_ERROR_CODE.pluginNotAvailable, message);
 }
+
+/** Whether pods send under no addresses but their own: policies go by addresses. */
+export function areSendersTied(
+  { policy }: Pick<BridgeConfig, 'policy'>,
+  { policies }: CniNode,
+): boolean {
+  return policy || policies !== undefined;
+}

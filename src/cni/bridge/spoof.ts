@@ -1,65 +1,85 @@
 /**
- * macspoofchk as elements of table `bridge weft-spoof`: from a guarded port only frames of the pod's
- * own hardware address enter. A pod costs two elements; the one rule never changes.
+ * Whom pods may send as, as elements of table `bridge weft-spoof`: their own hardware address with macspoofchk,
+ * and where policies are enforced their own addresses too, since policies go by those.
  */
-import type { Mac } from '../../net/mac.ts';
-import { ifnameBytes, macBytes } from '../../nftables/bytes.ts';
-import { HOOK_PRIORITY } from '../../nftables/hook-priorities.ts';
-import type { Chain, NamedSet } from '../../nftables/model.ts';
-import { ether, meta } from '../../nftables/selectors.ts';
-import { SharedTable } from '../../nftables/shared-table.ts';
-import { drop, lookup } from '../../nftables/statements.ts';
+import { type IP, ipFamily } from '../../net/ip.ts';
+import { linkLocalOf, type Mac } from '../../net/mac.ts';
+import { ifnameBytes, ipBytes, macBytes } from '../../nftables/bytes.ts';
+import type { NamedSet } from '../../nftables/model.ts';
+import { type PlacedElement, SharedTable } from '../../nftables/shared-table.ts';
 import type { Nftables } from '../node.ts';
+import type { PortPlan, PortSenders } from '../node-plan.ts';
+import {
+  ALLOWED_SENDERS,
+  GUARDED_PORTS,
+  SENDER_ADDRESSES,
+  SPOOF_CHAINS,
+  TIED_PORTS,
+} from './spoof-rules.ts';
 
-/** A port of a bridge and the hardware address that may send through it. */
-export interface GuardedPort {
-  readonly name: string;
-  readonly mac: Mac;
-}
-
-/** Ports whose senders are looked at. */
-export const GUARDED_PORTS: NamedSet = { name: 'guarded-ports', key: [meta.iifname] };
-
-/** `port . hardware address` pairs that may pass. */
-export const ALLOWED_SENDERS: NamedSet = {
-  name: 'allowed-senders',
-  key: [meta.iifname, ether.saddr],
-};
-
-const SPOOF_CHAIN: Chain = {
-  name: 'prerouting',
-  base: { type: 'filter', hook: 'prerouting', priority: HOOK_PRIORITY.bridgedDestinationNat },
-  rules: [
-    {
-      statements: [
-        lookup(GUARDED_PORTS.key, GUARDED_PORTS.name),
-        lookup(ALLOWED_SENDERS.key, ALLOWED_SENDERS.name, { isNegated: true }),
-        drop,
-      ],
-    },
-  ],
-};
+/** What of a port says who may send there. */
+export type GuardedPort = Pick<PortPlan, 'name' | 'allowedMac' | 'senders'>;
 
 export const SPOOF_TABLE = new SharedTable({
-  table: { family: 'bridge', name: 'weft-spoof', comment: 'hardware addresses pods may use' },
-  sets: [GUARDED_PORTS, ALLOWED_SENDERS],
-  chains: [SPOOF_CHAIN],
+  table: { family: 'bridge', name: 'weft-spoof', comment: 'addresses that pods may send under' },
+  sets: [GUARDED_PORTS, ALLOWED_SENDERS, TIED_PORTS, SENDER_ADDRESSES[4], SENDER_ADDRESSES[6]],
+  chains: SPOOF_CHAINS,
 });
 
-/** Guards a port. The allowed address comes first: a port is never guarded without one. */
-export function guardPort(nft: Nftables, port: GuardedPort, comment: string): void {
-  const { guarded, allowed } = keysOf(port);
-  SPOOF_TABLE.add(nft, `guard ${port.name}`, [
-    { set: ALLOWED_SENDERS, element: { key: allowed, comment } },
-    { set: GUARDED_PORTS, element: { key: guarded, comment } },
-  ]);
+/** By policies; undefined for a port that has addresses which nobody here knows. */
+export function sendersOf(
+  { vlans }: Pick<PortPlan, 'vlans'>,
+  macs: readonly Mac[],
+  addresses: readonly IP[],
+): PortSenders | undefined {
+  const isTrunk = vlans.some(({ isUntagged }) => isUntagged !== true);
+  return isTrunk || addresses.length === 0 ? undefined : { macs, addresses };
 }
 
-/** Stops guarding ports, whatever addresses were allowed; ports that are not guarded are no error. */
-export function unguardPorts(nft: Nftables, names: readonly string[]): void {
+/** Whether anything of a port is looked at. */
+export function isLookedAt({ allowedMac, senders }: GuardedPort): boolean {
+  return allowedMac !== undefined || senders !== undefined;
+}
+
+/** Guards a port. What it may send as comes first: a port is never guarded without. */
+export function guardPort(nft: Nftables, port: GuardedPort, comment: string): void {
+  SPOOF_TABLE.add(nft, `guard ${port.name}`, guardElements(port, comment));
+}
+
+/** None for a port that is not looked at. */
+export function guardElements(port: GuardedPort, comment: string): readonly PlacedElement[] {
+  const { name, allowedMac, senders } = port;
+  if (!isLookedAt(port)) return [];
+  const iifname = ifnameBytes(name);
+  const place = (set: NamedSet, key: string): PlacedElement => ({ set, element: { key, comment } });
+  const macs = new Set([
+    ...(allowedMac === undefined ? [] : [allowedMac]),
+    ...(senders?.macs ?? []),
+  ]);
+  const addresses = (senders?.macs ?? []).flatMap((mac) =>
+    [...(senders?.addresses ?? []), linkLocalOf(mac)].map((address) =>
+      place(SENDER_ADDRESSES[ipFamily(address)], iifname + macBytes(mac) + ipBytes(address)),
+    ),
+  );
+  return [
+    ...[...macs].map((mac) => place(ALLOWED_SENDERS, iifname + macBytes(mac))),
+    ...addresses,
+    place(GUARDED_PORTS, iifname),
+    ...(senders === undefined ? [] : [place(TIED_PORTS, iifname)]),
+  ];
+}
+
+/** Removes what these ports were guarded by; what is not there is no error. */
+export function unguardPorts(nft: Nftables, ports: readonly GuardedPort[]): void {
+  const elements = ports.flatMap((port) => guardElements(port, ''));
+  SPOOF_TABLE.remove(nft, elements, { areExpected: true });
+}
+
+/** Stops guarding ports of which only the names are known; those that are not guarded are no error. */
+export function unguardNames(nft: Nftables, names: readonly string[]): void {
   if (names.length === 0 || !SPOOF_TABLE.isThere(nft)) return;
   const prefixes = new Set(names.map(ifnameBytes));
-  const elements = [GUARDED_PORTS, ALLOWED_SENDERS].flatMap((set) => {
+  const elements = SPOOF_TABLE.definition.sets.flatMap((set) => {
     return SPOOF_TABLE.elements(nft, set)
       .filter(({ key }) => prefixes.has(key.slice(0, IFNAME_LENGTH)))
       .map(({ key }) => ({ set, element: { key } }));
@@ -69,10 +89,11 @@ export function unguardPorts(nft: Nftables, names: readonly string[]): void {
 
 /** Whether frames of other senders are dropped at this port now. */
 export function isGuarded(nft: Nftables, port: GuardedPort): boolean {
-  const { guarded, allowed } = keysOf(port);
-  const has = (set: NamedSet, key: string) =>
-    SPOOF_TABLE.elements(nft, set).some((element) => element.key === key);
-  return has(GUARDED_PORTS, guarded) && has(ALLOWED_SENDERS, allowed);
+  const bySet = Map.groupBy(guardElements(port, ''), ({ set }) => set);
+  return [...bySet].every(([set, placed]) => {
+    const present = new Set(SPOOF_TABLE.elements(nft, set).map(({ key }) => key));
+    return placed.every(({ element }) => present.has(element.key));
+  });
 }
 
 /** Guarded ports with the label of their attachment. */
@@ -87,8 +108,3 @@ export function guardedLabels(
 }
 
 const IFNAME_LENGTH = 16;
-
-function keysOf({ name, mac }: GuardedPort) {
-  const guarded = ifnameBytes(name);
-  return { guarded, allowed: guarded + macBytes(mac) };
-}

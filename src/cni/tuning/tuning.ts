@@ -1,5 +1,6 @@
 import type { Link, LinkChange, Rtnl } from '../../kernel/types.ts';
 import { runAll } from '../../util/errors.ts';
+import { allowMac } from '../bridge/spoof-mac.ts';
 import { withRtnl } from '../node.ts';
 import type { ChainMember, DelCall, GcCall, NetnsCall } from '../plugin.ts';
 import { memberOf } from '../protocol/json.ts';
@@ -57,6 +58,7 @@ function tune(call: NetnsCall, config: TuningConfig, previous: Result, undo: Und
       withRtnl(node.kernel, netns, (again) => again.changeLink(link.index, before));
       removeBackup(backupDirectory(request), attachment);
     });
+    if (change.mac !== undefined) allowMac(node, attachment, change.mac, undo);
     rtnl.changeLink(link.index, change);
   });
   return withLink(previous, attachment.ifName, config);

@@ -3,10 +3,11 @@ import type { Link, LinkAddress, Route } from '../../kernel/types.ts';
 import { addressOf, cidrFamily, type IPWithPrefix } from '../../net/cidr.ts';
 import { ipFamily } from '../../net/ip.ts';
 import type { RecordedInside, RecordedRoute } from '../attachment-records.ts';
+import type { PortSenders } from '../node-plan.ts';
 
 /** What a pod has of an interface; no link: it is gone, or has another name. */
 export interface Inside {
-  readonly link: Pick<Link, 'index' | 'mtu' | 'isUp'> | undefined;
+  readonly link: Pick<Link, 'index' | 'mac' | 'mtu' | 'isUp'> | undefined;
   readonly addresses: readonly Pick<LinkAddress, 'address' | 'scope'>[];
   /** Of table main, of all links. */
   readonly routes: readonly Route[];
@@ -21,11 +22,12 @@ export interface InsideDifference {
 
 /**
  * What differs, addresses before the routes that need them. A pod may have more than its record says, and a
- * smaller MTU, which a later member of the chain sets. Pure.
+ * smaller MTU, which a later member of the chain sets; `senders` are those that its port lets in. Pure.
  */
 export function insideDifferences(
   { link, addresses, routes }: Inside,
   wanted: RecordedInside,
+  senders?: PortSenders,
 ): readonly InsideDifference[] {
   if (link === undefined) return [{ what: 'the interface is gone, or has another name' }];
   // What the kernel takes away with a link that is down comes back once somebody raises it.
@@ -35,6 +37,9 @@ export function insideDifferences(
     ...wanted.routes.flatMap((route) => lackOfRoute(route, link.index, routes)),
     ...(wanted.mtu !== undefined && link.mtu > wanted.mtu
       ? [{ what: `the MTU is ${link.mtu}, more than ${wanted.mtu}` }]
+      : []),
+    ...(link.mac !== undefined && senders?.macs.includes(link.mac) === false
+      ? [{ what: `it sends as ${link.mac}, and only ${senders.macs.join(', ')} may enter` }]
       : []),
   ];
 }

@@ -1,4 +1,4 @@
-import type { Netns, Netnses, NodeRtnl } from '../../kernel/types.ts';
+import type { NodeRtnl } from '../../kernel/types.ts';
 import { Audit, type AuditedPart, type AuditFinding, type AuditReport } from '../../util/audit.ts';
 import type { Clock } from '../../util/clock.ts';
 import { errorCode, toError } from '../../util/errors.ts';
@@ -6,6 +6,7 @@ import type { Logger } from '../../util/log.ts';
 import { attachmentKey, attachmentLabel } from '../attachment.ts';
 import type { AttachmentRecord } from '../attachment-records.ts';
 import { linkAddress } from '../bridge/gateway-addresses.ts';
+import { openPlace } from '../machine.ts';
 import { type UpkeepNode, withRtnl } from '../node.ts';
 import { type Inside, type InsideDifference, insideDifferences } from './inside-model.ts';
 import { livingRecords, type RepairKind } from './repair-model.ts';
@@ -130,7 +131,7 @@ export class InsideUpkeep {
     const { inside } = record;
     if (inside === undefined) return undefined;
     const found = this.#inside(record, (read) => read);
-    return found && insideDifferences(found, inside);
+    return found && insideDifferences(found, inside, record.plan?.host.senders);
   }
 
   /** What was never seen in place, somebody has taken away on purpose: a plugin behind us in the chain. */
@@ -144,10 +145,9 @@ export class InsideUpkeep {
     use: (inside: Inside, rtnl: NodeRtnl) => T,
   ): T | undefined {
     const { kernel } = this.#options.node;
-    const netns = openIfThere(kernel.netnses, place.path);
+    const netns = openPlace(kernel.netnses, place);
     if (netns === undefined) return undefined;
     try {
-      if (netns.id !== place.id) return undefined;
       return withRtnl(kernel, netns, (rtnl) => {
         const link = rtnl.link(attachment.ifName);
         const addresses = link === undefined ? [] : rtnl.addresses(link.index);
@@ -202,14 +202,6 @@ export class InsideUpkeep {
       });
     });
     return done ?? [];
-  }
-}
-
-function openIfThere(netnses: Netnses, path: string): Netns | undefined {
-  try {
-    return netnses.open(path);
-  } catch {
-    return undefined;
   }
 }
 

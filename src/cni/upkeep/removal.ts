@@ -4,7 +4,7 @@ import { assertNever } from '../../util/errors.ts';
 import type { Attachment } from '../attachment.ts';
 import type { AttachmentRecord } from '../attachment-records.ts';
 import { removeMasquerade } from '../bridge/masquerade.ts';
-import { unguardPorts } from '../bridge/spoof.ts';
+import { unguardNames } from '../bridge/spoof.ts';
 import { type ForeignIpam, type UpkeepNode, withNftables } from '../node.ts';
 import type { Plugin } from '../plugin.ts';
 import { removeHostPorts } from '../portmap/portmap.ts';
@@ -44,7 +44,7 @@ export function remove(removal: Removal, tools: RemovalTools): boolean {
       withNftables(node.kernel, (nft) => removeMasquerade(nft, [removal.address], true));
       return true;
     case 'guardedPort':
-      withNftables(node.kernel, (nft) => unguardPorts(nft, [removal.port]));
+      withNftables(node.kernel, (nft) => unguardNames(nft, [removal.port]));
       return true;
     case 'hostPorts':
       removeHostPorts(node, removal.attachment);

@@ -130,7 +130,10 @@ function answerForPods(
 }
 
 /** Its DEL may have come since the record was read. */
-function isStillThere({ attachment, createdAtMs }: AttachmentRecord, node: UpkeepNode): boolean {
+export function isStillThere(
+  { attachment, createdAtMs }: AttachmentRecord,
+  node: UpkeepNode,
+): boolean {
   if (node.journal.isUnfinished(attachment)) return false;
   return node.records.read(attachment)?.createdAtMs === createdAtMs;
 }

@@ -16,6 +16,7 @@ import { HOST_VETH } from './repair.ts';
 import { livingRecords, type Repair } from './repair-model.ts';
 import { type Bypass, conversionsOf, findBypasses, type SameNodeFacts } from './same-node.ts';
 import { routeSameNode, switchSameNode, wrongSettings } from './same-node-conversion.ts';
+import { tieSenders, untieSenders } from './sender-ties.ts';
 
 export interface SameNodeUpkeepOptions {
   /** With policies, every pod is to send through the node; without, those that do are kept doing so. */
@@ -28,6 +29,12 @@ export interface SameNodeUpkeepOptions {
   readonly onRepair: (repair: Repair) => void;
   /** Told of the ways past the policies whenever they are others than before. */
   readonly onBypasses?: (bypasses: readonly Bypass[]) => void;
+}
+
+interface Living {
+  readonly records: readonly AttachmentRecord[];
+  /** Of what was to be done with them. */
+  readonly error: Error | undefined;
 }
 
 const RECORDS_PER_READ = 32;
@@ -77,9 +84,14 @@ export class SameNodeUpkeep {
     return this.#bypasses;
   }
 
-  /** Lets bridges send from port to port again. For where nobody enforces policies any more. */
+  /**
+   * Lets bridges send from port to port again, and pods send under any address. For where nobody enforces
+   * policies any more.
+   */
   async switchSameNode(): Promise<void> {
-    switchSameNode(this.#options.node, await this.#living());
+    const { node } = this.#options;
+    switchSameNode(node, await this.#living());
+    untieSenders(node, await this.#living());
   }
 
   async stop(): Promise<void> {
@@ -89,8 +101,8 @@ export class SameNodeUpkeep {
 
   async #look(): Promise<void> {
     const { node, log, onRepair } = this.#options;
-    const records = await this.#living();
     const isEnforced = node.policies !== undefined;
+    const { records, error } = await this.#tie(isEnforced);
     const wanted = records.filter(({ plan }) => isEnforced || plan?.sameNode !== undefined);
     const before = this.#facts(wanted);
     const { converted, repairs } = await routeSameNode(node, conversionsOf(wanted, before), before);
@@ -103,6 +115,18 @@ export class SameNodeUpkeep {
     this.#removeOrphans(now, facts);
     this.#remember(now, facts);
     this.#note(isEnforced ? findBypasses(now, facts) : undefined);
+    if (error !== undefined) throw error;
+  }
+
+  /** Before anything else: what a pod sends as is what policies go by. Gives the records as they are then. */
+  async #tie(isEnforced: boolean): Promise<Living> {
+    const { node, log } = this.#options;
+    const records = await this.#living();
+    if (!isEnforced) return { records, error: undefined };
+    const { tied, error } = await tieSenders(node, records, this.#facts(records));
+    if (tied === 0) return { records, error };
+    log.info({ pods: tied }, 'pods send under their own addresses alone');
+    return { records: await this.#living(), error };
   }
 
   /** In turns: reading one takes up to 0.15 ms. */

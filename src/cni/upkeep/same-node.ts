@@ -8,6 +8,7 @@ import { addressBits, type IP, type IPFamily, ipFamily } from '../../net/ip.ts';
 import { attachmentLabel, vethMacs } from '../attachment.ts';
 import type { AttachmentRecord } from '../attachment-records.ts';
 import { gatewayLink, sameNodePlan } from '../bridge/same-node.ts';
+import { sendersOf } from '../bridge/spoof.ts';
 import type { NodePlan } from '../node-plan.ts';
 
 /** The node as it is. */
@@ -86,10 +87,12 @@ export function findBypasses(
     }
     const families = new Set(addresses.map(ipFamily));
     bridges.set(master, new Set([...(bridges.get(master) ?? []), ...families]));
-    if (port.port?.isolated === true || isSeen(families, node)) return [];
+    const untied = untiedOf(record, plan);
+    if (port.port?.isolated === true || isSeen(families, node)) return untied;
     const reason = whyNot(plan, master, node);
     const what = `${pod}: its port ${port.name} sends to other ports of bridge ${master.name}`;
     return [
+      ...untied,
       {
         what: reason === undefined ? what : `${what}: ${reason.text}`,
         cure: reason?.cure ?? REPAIRED,
@@ -110,6 +113,21 @@ export function findBypasses(
 const BR_NETFILTER =
   'load br_netfilter and set net.bridge.bridge-nf-call-iptables and -ip6tables to 1';
 const REPAIRED = 'the agent isolates it; where that fails its log says why';
+const TIED = 'the agent ties its own to the port; where that fails its log says why';
+
+/** A pod that may be judged as another: nothing ties its addresses to its port. */
+function untiedOf(record: AttachmentRecord, { host }: NodePlan): readonly Bypass[] {
+  if (host.senders !== undefined) return [];
+  const pod = podText(record);
+  const what = `${pod}: what enters by its port ${host.name} may have addresses of others`;
+  if (record.addresses.length === 0) {
+    const cure = 'give its network ipam of type host-local or static';
+    return [{ what: `${what}: its network gives it none that are known`, cure, pod }];
+  }
+  if (sendersOf(host, [], record.addresses) !== undefined) return [{ what, cure: TIED, pod }];
+  const cure = 'give it an interface in each VLAN instead of vlanTrunk';
+  return [{ what: `${what}: those that it has in VLANs of its trunk are not known`, cure, pod }];
+}
 
 interface Indexed extends SameNodeFacts {
   readonly byName: ReadonlyMap<string, Link>;

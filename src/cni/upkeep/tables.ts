@@ -1,7 +1,7 @@
 /** Tables of ours, with what records say is in them, brought back after somebody changed them. */
 import { cidrFamily } from '../../net/cidr.ts';
 import type { IP } from '../../net/ip.ts';
-import { ifnameBytes, ipBytes, macBytes } from '../../nftables/bytes.ts';
+import { ipBytes } from '../../nftables/bytes.ts';
 import type { WantedTable } from '../../nftables/heal-table.ts';
 import type { Element } from '../../nftables/model.ts';
 import {
@@ -12,7 +12,7 @@ import {
   MASQUERADE_TABLE,
 } from '../bridge/masquerade.ts';
 import { OWN_ADDRESSES, OWN_ADDRESSES_TABLE, ownAddressKey } from '../bridge/own-addresses.ts';
-import { ALLOWED_SENDERS, GUARDED_PORTS, SPOOF_TABLE } from '../bridge/spoof.ts';
+import { guardElements, SPOOF_TABLE } from '../bridge/spoof.ts';
 import { ownEntries } from '../masquerade-entry.ts';
 import type { NodePlan } from '../node-plan.ts';
 
@@ -42,22 +42,15 @@ export function masqueradeOf(
   };
 }
 
-/** The guards of ports with macspoofchk: none needs no table. */
+/** The guards of ports: none needs no table. */
 export function guardsOf(plans: readonly NodePlan[]): WantedTable | undefined {
-  const guards = plans.flatMap(({ host: { name, allowedMac }, label }) => {
-    return allowedMac === undefined ? [] : [{ port: ifnameBytes(name), mac: allowedMac, label }];
-  });
-  if (guards.length === 0) return undefined;
+  const placed = plans.flatMap(({ host, label }) => guardElements(host, label));
+  if (placed.length === 0) return undefined;
+  const bySet = Map.groupBy(placed, ({ set }) => set);
   return {
     definition: SPOOF_TABLE.definition,
     isOwnChain: () => false,
-    elements: new Map([
-      [GUARDED_PORTS, guards.map(({ port, label }) => ({ key: port, comment: label }))],
-      [
-        ALLOWED_SENDERS,
-        guards.map(({ port, mac, label }) => ({ key: port + macBytes(mac), comment: label })),
-      ],
-    ]),
+    elements: new Map([...bySet].map(([set, all]) => [set, all.map(({ element }) => element)])),
   };
 }
 

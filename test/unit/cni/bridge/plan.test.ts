@@ -23,6 +23,7 @@ function plan(
     config: parseBridgeConfig(request({ config })),
     lease: { ips, dns: { nameservers: ['10.1.0.1'] } },
     nodeId: 'machine',
+    tiesSenders: config['policy'] === true,
   });
 }
 

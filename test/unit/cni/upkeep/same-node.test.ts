@@ -43,8 +43,11 @@ const empty: SameNodeFacts = {
   unfinishedPorts: new Set(),
 };
 
+const senders = { macs: [vethMacs(a).pod], addresses: [v4, v6] };
+
 function recordWith(change: Partial<NodePlan> = {}, attachment = a): AttachmentRecord {
-  const plan = { ...planOf(attachment), ...change };
+  const made = { ...planOf(attachment), ...change };
+  const plan = { ...made, host: { senders, ...made.host } };
   const pod = { podNamespace: 'shop', podName: attachment.containerId };
   return { ...recordOf(attachment), pod, addresses: [v4, v6], plan };
 }
@@ -52,6 +55,14 @@ function recordWith(change: Partial<NodePlan> = {}, attachment = a): AttachmentR
 const plain = recordWith();
 const { plan: _, ...foreign } = plain;
 const layer2 = recordWith({ bridge: { ...planOf(a).bridge, addresses: [] } });
+const { senders: __, ...untiedPort } = plain.plan?.host ?? planOf(a).host;
+const untied: AttachmentRecord = { ...plain, plan: { ...planOf(a), host: untiedPort } };
+const trunk = [
+  { vid: 1, isPvid: true, isUntagged: true },
+  { vid: 9, isPvid: false, isUntagged: false },
+];
+const onTrunk = { ...untied, plan: { ...planOf(a), host: { ...untiedPort, vlans: trunk } } };
+const untiedText = `shop/a: what enters by its port ${open.name} may have addresses of others`;
 const withPortIsolation = recordWith({ host: { ...planOf(b).host, isolated: true } }, b);
 const stranger = linkOf(9, 'tap9', 'tun', { master: 2, port: { hairpin: false, isolated: false } });
 const strange = linkOf(9, 'veth9', 'veth', {
@@ -82,6 +93,24 @@ describe('findBypasses', () => {
       want: [],
     },
     { name: 'where it shows one', facts: { bridgedFamilies: [4] }, want: [portText] },
+    {
+      name: 'one of which nothing ties the addresses',
+      records: [untied],
+      facts: { links: [bridge, isolated] },
+      want: [untiedText],
+    },
+    {
+      name: 'one that was given none',
+      records: [{ ...untied, addresses: [] }],
+      facts: { links: [bridge, isolated] },
+      want: [`${untiedText}: its network gives it none that are known`],
+    },
+    {
+      name: 'one in VLANs of its own',
+      records: [onTrunk],
+      facts: { links: [bridge, isolated] },
+      want: [`${untiedText}: those that it has in VLANs of its trunk are not known`],
+    },
     { name: 'a pod whose pair is gone', facts: { links: [bridge] }, want: [] },
     {
       name: 'a pod without a router',
