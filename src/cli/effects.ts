@@ -5,6 +5,7 @@ import type { ConfigSource } from '../agent/config/reload.ts';
 import type { DiskStatus } from '../agent/debug/disk-status.ts';
 import type { NodeRecords } from '../agent/debug/lists/on-record.ts';
 import type { DebugRequest } from '../agent/debug/protocol.ts';
+import type { Step } from '../agent/drop-in/plan.ts';
 import type { Manifests, ReadableKind } from '../kube/manifests/read-manifests.ts';
 import type { Clock } from '../util/clock.ts';
 
@@ -18,8 +19,8 @@ export interface DropInFlags {
 /** What a command may touch. */
 export interface CommandEffects {
   readonly surroundings: Surroundings;
-  /** The line `weft version` prints. */
-  readonly version: string;
+  /** Of weft, and of the Node that runs it. */
+  readonly versions: { readonly weft: string; readonly node: string };
   /** The directory of the agent where `--run-dir` names none. */
   readonly runDir: string;
   /** People read what is printed, on a screen that shows colours. */
@@ -36,7 +37,7 @@ export interface CommandEffects {
   readonly readNodeRecords: (runDir: string) => NodeRecords;
   readonly cleanup: (options: CleanupOptions) => Promise<CleanupReport>;
   /** Takes or gives back the names of the reference plugins and tells about each. */
-  readonly dropIn: (options: DropInFlags) => readonly string[];
+  readonly dropIn: (options: DropInFlags) => readonly Step[];
   readonly readManifests: (directory: string, kinds: readonly ReadableKind[]) => Promise<Manifests>;
   /** A file's text; `-` is standard input. */
   readonly readFile: (path: string) => string;

@@ -28,7 +28,7 @@ const runDir = env['WEFT_RUN_DIR'] || DEFAULT_RUN_DIRECTORY;
 
 const code = await runCommand(() => parseCommandLine(argv.slice(2)), {
   surroundings: { hostname: hostname(), environment: env },
-  version: `weft ${WEFT_VERSION} (node ${process.version})`,
+  versions: { weft: WEFT_VERSION, node: process.version },
   runAgent,
   cleanup,
   runDir,

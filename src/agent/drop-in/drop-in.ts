@@ -14,15 +14,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import type { Refusal } from '../../cni/refusals.ts';
 import { DecodeError, errorCode, IoError, toError } from '../../util/errors.ts';
 import { replaceFile } from '../../util/files.ts';
-import {
-  type Action,
-  planInstall,
-  planUndo,
-  type Refused,
-  type Seat,
-  type Step,
-  savedName,
-} from './plan.ts';
+import { planInstall, planUndo, type Refused, type Seat, type Step, savedName } from './plan.ts';
 
 export interface DropInOptions {
   /** Where the runtime looks for CNI plugins. */
@@ -41,16 +33,6 @@ export interface DropInOptions {
 const OWN_NAME = 'weft';
 const NOTE_NAME = '.weft-drop-in.json';
 
-const OUTCOMES: Readonly<Record<Action, (name: string) => string>> = {
-  create: (name) => `${name}: weft; there was no other`,
-  save: (name) => `${name}: weft; the original is kept as ${savedName(name)}`,
-  replace: (name) => `${name}: weft; the original was kept before as ${savedName(name)}`,
-  restore: (name) => `${name}: the original again`,
-  remove: (name) => `${name}: removed; there was no other`,
-  forget: (name) => `${name}: the original already; ${savedName(name)} removed`,
-  none: (name) => `${name}: unchanged`,
-};
-
 /**
  * Puts weft in the place of the reference plugins, or with `isUndo` puts them back, and tells what
  * became of each name. A name whose plugin would refuse what a network of the node asks for stays with
@@ -59,7 +41,7 @@ const OUTCOMES: Readonly<Record<Action, (name: string) => string>> = {
  * the two programs at any moment; an original is kept once and never overwritten. Doing it again
  * changes nothing. Throws WeftError DROP_IN before anything is touched, IoError.
  */
-export function dropIn(options: DropInOptions): readonly string[] {
+export function dropIn(options: DropInOptions): readonly Step[] {
   const { cniBin, names, refusals, isUndo, isDryRun } = options;
   const target = linkTarget(options);
   const wanted = names.filter((name) => name !== OWN_NAME || target !== OWN_NAME);
@@ -67,12 +49,7 @@ export function dropIn(options: DropInOptions): readonly string[] {
   const seats = wanted.map((name) => observe(cniBin, name, target, notes));
   const steps = isUndo ? planUndo(seats) : planInstall(seats, refusedNames(refusals));
   if (!isDryRun) apply(cniBin, steps, target, notes);
-  return steps.flatMap(({ name, action, reasons = [] }) => [
-    reasons.length === 0
-      ? OUTCOMES[action](name)
-      : `${name}: left as it is, pods would fail under weft:`,
-    ...reasons.map((reason) => `  ${reason}`),
-  ]);
+  return steps;
 }
 
 function refusedNames(refusals: readonly Refusal[]): Refused {

@@ -1,6 +1,7 @@
 import { lstatSync } from 'node:fs';
 import { join } from 'node:path';
 import { dropIn } from '../drop-in/drop-in.ts';
+import { stepLines } from '../drop-in/text.ts';
 
 /** containerd executes it for each pod, whatever the network. */
 const NAME = 'loopback';
@@ -13,5 +14,6 @@ export function placeLoopback(directory: string): string | undefined {
   if (lstatSync(join(directory, NAME), { throwIfNoEntry: false }) !== undefined) return undefined;
   const shim = join(directory, 'weft');
   const none = { refusals: [], isUndo: false, isDryRun: false };
-  return dropIn({ cniBin: directory, shim, names: [NAME], ...none }).join('; ');
+  const steps = dropIn({ cniBin: directory, shim, names: [NAME], ...none });
+  return stepLines(steps, false).join('; ');
 }

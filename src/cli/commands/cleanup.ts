@@ -1,13 +1,18 @@
 /** `weft cleanup`: removes what weft left in the kernel and on disk. */
 import type { Argv } from 'yargs';
-import { CLEANED_COMPONENTS, type CleanedComponent } from '../../agent/cleanup/leftover.ts';
+import {
+  CLEANED_COMPONENTS,
+  type CleanedComponent,
+  type CleanupReport,
+} from '../../agent/cleanup/leftover.ts';
 import { DEFAULT_CNI } from '../../agent/config/agent-config.ts';
 import { lastText } from '../../agent/config/flag-text.ts';
 import type { FlagValues } from '../../agent/config/kube-proxy-flags.ts';
 import { DEFAULT_STATE_DIR } from '../../agent/config/own-settings.ts';
 import type { Command } from '../command.ts';
 import type { CommandEffects } from '../effects.ts';
-import { runDirOf, textFlags } from '../question.ts';
+import { declareOutput, wantsJson } from '../output-flag.ts';
+import { prettyJson, runDirOf, textFlags } from '../question.ts';
 import { UsageError } from '../usage.ts';
 import { servedComponents } from './status.ts';
 
@@ -33,6 +38,7 @@ export const cleanupCommand: Command = {
 function declare(parser: Argv): Argv {
   const text = textFlags(parser);
   parser.usage('weft cleanup [flags]').epilogue(EPILOGUE);
+  declareOutput(parser);
   text('component', 'What to take out: cni, proxy, fabric or policy [default: all four]');
   text('run-dir', 'Where records are [default: $WEFT_RUN_DIR, else /run/weft]');
   text('state-dir', 'Where the last known objects are [default: /var/lib/weft]');
@@ -56,13 +62,9 @@ export async function runCleanup(
 ): Promise<void> {
   const { cleanup, print } = effects;
   const runDir = runDirOf(flags, effects);
+  const isJson = wantsJson(flags);
   const isDryRun = flags['dry-run'] === true;
-  const {
-    refusal,
-    removed,
-    kept,
-    left = [],
-  } = await cleanup({
+  const report = await cleanup({
     runDir,
     served: await servedComponents(runDir, effects),
     stateDir: lastText(flags['state-dir']) ?? DEFAULT_STATE_DIR,
@@ -72,6 +74,15 @@ export async function runCleanup(
     isDryRun,
     isForced: flags['force'] === true,
   });
+  if (isJson) print(prettyJson({ isDryRun, ...report }));
+  else tell(report, isDryRun, print);
+}
+
+function tell(
+  { refusal, removed, kept, left = [] }: CleanupReport,
+  isDryRun: boolean,
+  print: (text: string) => void,
+): void {
   if (refusal !== undefined) {
     print(`would be refused: ${refusal}\nonce that is done, this is what would be:\n`);
   }

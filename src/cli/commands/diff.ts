@@ -4,6 +4,7 @@ import type { FlagValues } from '../../agent/config/kube-proxy-flags.ts';
 import { differenceText, hasDifferences } from '../../agent/debug/difference-text.ts';
 import type { TableDifference } from '../../proxy/modes/nftables/difference.ts';
 import type { Command } from '../command.ts';
+import { declareOutputAndJson, wantsJson } from '../output-flag.ts';
 import { ask, declareRunDir, plain, prettyJson, type QuestionEffects } from '../question.ts';
 
 const EPILOGUE = `Compares the nftables tables in the kernel with what the agent wants them to be, and changes
@@ -22,17 +23,15 @@ export const diffCommand: Command = {
 };
 
 function declare(parser: Argv): Argv {
-  parser
-    .usage('weft diff [flags]')
-    .epilogue(EPILOGUE)
-    .option('json', { type: 'boolean', describe: 'Print the differences as JSON' });
-  return declareRunDir(parser);
+  parser.usage('weft diff [flags]').epilogue(EPILOGUE);
+  return declareRunDir(declareOutputAndJson(parser));
 }
 
 /** Prints what the agent would change now; 1 when that is something, 0 when it is nothing. */
 export async function runDiff(flags: FlagValues, effects: QuestionEffects): Promise<number> {
+  const isJson = wantsJson(flags);
   // The agent answers a request of this command with this shape.
   const tables = (await ask(flags, { command: 'diff' }, effects)) as readonly TableDifference[];
-  effects.print(flags['json'] === true ? prettyJson(tables) : plain(differenceText(tables)));
+  effects.print(isJson ? prettyJson(tables) : plain(differenceText(tables)));
   return hasDifferences(tables) ? 1 : 0;
 }

@@ -13,6 +13,7 @@ import { ipFamily, tryParseIP } from '../../net/ip.ts';
 import type { Protocol } from '../../proxy/service.ts';
 import type { Packet } from '../../proxy/verdict/explanation.ts';
 import type { Command } from '../command.ts';
+import { declareOutputAndJson, wantsJson } from '../output-flag.ts';
 import {
   ask,
   declareRunDir,
@@ -57,22 +58,22 @@ function declare(parser: Argv): Argv {
   parser
     .usage('weft explain --from IP|POD|NODE --to IP|SERVICE|POD|NODE:PORT [flags]')
     .epilogue(EPILOGUE)
-    .option('json', { type: 'boolean', describe: 'Print the whole answer as JSON' })
     .option('live', { type: 'boolean', describe: 'Wait for such a packet and tell where it went' });
   text('from', 'Address of the client, NAMESPACE/POD or node/NAME');
   text('to', 'Address and port, [fd00::1]:80 for IPv6, or NAMESPACE/NAME:PORT');
   text('proto', 'tcp, udp or sctp [default: tcp]');
   text('in-interface', 'Interface it comes in by [default: the one its route leads to]');
   text('timeout', 'How long --live waits, up to 60s [default: 10s]');
-  return declareRunDir(parser);
+  return declareRunDir(declareOutputAndJson(parser));
 }
 
 /** Prints what becomes of a connection; the exit code says it too. */
 export async function runExplain(flags: FlagValues, effects: QuestionEffects): Promise<number> {
+  const isJson = wantsJson(flags);
   const request = explainRequest(flags);
   // The agent answers a request of this command with this shape.
   const answer = (await ask(flags, request, effects)) as ExplainAnswer;
-  effects.print(flags['json'] === true ? prettyJson(answer) : plain(explainText(answer)));
+  effects.print(isJson ? prettyJson(answer) : plain(explainText(answer)));
   return OUTCOME_EXIT_CODES[answer.outcome];
 }
 

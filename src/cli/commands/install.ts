@@ -3,8 +3,11 @@
 import type { Argv } from 'yargs';
 import { lastText } from '../../agent/config/flag-text.ts';
 import type { FlagValues } from '../../agent/config/kube-proxy-flags.ts';
+import { stepLines } from '../../agent/drop-in/text.ts';
 import type { Command } from '../command.ts';
 import type { CommandEffects } from '../effects.ts';
+import { declareOutput, wantsJson } from '../output-flag.ts';
+import { prettyJson } from '../question.ts';
 import { UsageError } from '../usage.ts';
 
 const EPILOGUE = `Makes bridge, host-local, portmap and the other names weft answers to links to weft, so that the
@@ -29,7 +32,7 @@ export const installCommand: Command = {
 };
 
 function declare(parser: Argv): Argv {
-  return parser
+  return declareOutput(parser)
     .usage('weft install --drop-in [flags]')
     .epilogue(EPILOGUE)
     .option('drop-in', { type: 'boolean', describe: 'Take the names of the reference plugins' })
@@ -51,13 +54,18 @@ function runInstall(flags: FlagValues, { dropIn, print }: CommandEffects): void 
   if (flags['drop-in'] !== true) {
     throw new UsageError('say what to install: --drop-in; see weft install --help');
   }
+  const isJson = wantsJson(flags);
   const isDryRun = flags['dry-run'] === true;
-  const lines = dropIn({
+  const steps = dropIn({
     cniBin: lastText(flags['cni-bin']) ?? '/opt/cni/bin',
     cniConfDir: lastText(flags['cni-conf-dir']) ?? '/etc/cni/net.d',
     isUndo: flags['undo'] === true,
     isDryRun,
   });
+  if (isJson) {
+    print(prettyJson({ isDryRun, steps }));
+    return;
+  }
   if (isDryRun) print('nothing is changed; this is what would be:\n');
-  for (const line of lines) print(`${line}\n`);
+  for (const line of stepLines(steps, isDryRun)) print(`${line}\n`);
 }

@@ -7,14 +7,8 @@ import { diskStatusText, statusText } from '../../agent/debug/status-text.ts';
 import { IoError } from '../../util/errors.ts';
 import type { Command } from '../command.ts';
 import type { CommandEffects } from '../effects.ts';
-import { wantsJson } from '../output-flag.ts';
-import {
-  declareRunDir,
-  prettyJson,
-  type QuestionEffects,
-  runDirOf,
-  textFlags,
-} from '../question.ts';
+import { declareOutputAndJson, wantsJson } from '../output-flag.ts';
+import { declareRunDir, prettyJson, type QuestionEffects, runDirOf } from '../question.ts';
 
 type StatusEffects = QuestionEffects & Pick<CommandEffects, 'readDiskStatus' | 'isTerminal'>;
 
@@ -32,11 +26,8 @@ export const statusCommand: Command = {
   name: 'status',
   describe: 'Tell how the agent of this node is',
   declare: (parser) => {
-    const text = textFlags(parser);
     parser.usage('weft status [flags]').epilogue(EPILOGUE);
-    text('output', 'text or json [default: text]');
-    parser.option('json', { type: 'boolean', describe: 'The same as --output json' });
-    return declareRunDir(parser);
+    return declareRunDir(declareOutputAndJson(parser));
   },
   run: runStatus,
 };

@@ -1,15 +1,20 @@
 /** `weft version` */
 import type { Command } from '../command.ts';
+import { declareOutput, wantsJson } from '../output-flag.ts';
+import { prettyJson } from '../question.ts';
 
 export const versionCommand: Command = {
   name: 'version',
   describe: 'Print the version',
   declare: (parser) =>
-    parser
-      .usage('weft version')
-      .epilogue('Prints the version of weft and of the Node that runs it. There are no flags.'),
-  run: async (_flags, { print, version }) => {
-    print(`${version}\n`);
+    declareOutput(
+      parser
+        .usage('weft version [flags]')
+        .epilogue('Prints the version of weft and of the Node that runs it.'),
+    ),
+  run: async (flags, { print, versions }) => {
+    const { weft, node } = versions;
+    print(wantsJson(flags) ? prettyJson(versions) : `weft ${weft} (node ${node})\n`);
     return 0;
   },
 };

@@ -27,7 +27,7 @@ async function run(line: string, overrides: Partial<CommandEffects> = {}): Promi
   const outcome: Outcome = { code: -1, out: '', err: '', configs: [], files };
   outcome.code = await runCommand(() => parseCommandLine(line.split(' ')), {
     surroundings: { hostname: 'node-a', environment: {} },
-    version: 'weft 1.2.3',
+    versions: { weft: '1.2.3', node: 'v20.0.0' },
     runAgent: async (config) => void outcome.configs.push(config),
     cleanup: async () => ({ removed: ['table ip weft-proxy', 'table ip6 weft-proxy'], kept: [] }),
     runDir: '/run/default',
@@ -44,7 +44,7 @@ async function run(line: string, overrides: Partial<CommandEffects> = {}): Promi
     clock: new FakeClock(),
     isTerminal: false,
     wait: () => Promise.reject(new Error('nobody waits')),
-    dropIn: (flags) => [JSON.stringify(flags)],
+    dropIn: (flags) => [{ name: JSON.stringify(flags), action: 'none' }],
     readManifests: () => Promise.reject(new Error('no manifests')),
     readFile: (path) => {
       const text = files.get(path);
@@ -159,12 +159,17 @@ describe('install', () => {
     ],
   ])('%s', async (flags, want) => {
     const { code, out } = await run(`install ${flags}`);
-    expect([code, out]).toEqual([0, `${JSON.stringify(want)}\n`]);
+    expect([code, out]).toEqual([0, `${JSON.stringify(want)} stays as it is\n`]);
   });
 
   test('--dry-run says so first', async () => {
     const { out } = await run('install --drop-in --dry-run');
-    expect(out).toMatch(/^nothing is changed; .*\n.*"isDryRun":true/);
+    expect(out).toMatch(/^nothing is changed; .*\n.*"isDryRun":true.* would stay as it is\n$/);
+  });
+
+  test('as JSON', async () => {
+    const { out } = await run('install --drop-in --dry-run --output json');
+    expect(JSON.parse(out)).toMatchObject({ isDryRun: true, steps: [{ action: 'none' }] });
   });
 
   test('nothing to install', async () => {
@@ -284,7 +289,16 @@ test('cleanup with nothing left', async () => {
 });
 
 test('version', async () => {
-  expect(await run('version')).toMatchObject({ code: 0, out: 'weft 1.2.3\n', err: '' });
+  const out = 'weft 1.2.3 (node v20.0.0)\n';
+  expect(await run('version')).toMatchObject({ code: 0, out, err: '' });
+  const { out: json } = await run('version --output json');
+  expect(JSON.parse(json)).toEqual({ weft: '1.2.3', node: 'v20.0.0' });
+});
+
+test('what cleanup did, as JSON', async () => {
+  const { out } = await run('cleanup --dry-run --output json');
+  const removed = ['table ip weft-proxy', 'table ip6 weft-proxy'];
+  expect(JSON.parse(out)).toEqual({ isDryRun: true, removed, kept: [] });
 });
 
 test('help goes to standard output', async () => {

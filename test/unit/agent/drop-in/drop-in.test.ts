@@ -17,6 +17,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type DropInOptions, dropIn } from '../../../../src/agent/drop-in/drop-in.ts';
+import { stepLines } from '../../../../src/agent/drop-in/text.ts';
 
 const names = ['weft', 'bridge', 'portmap', 'tuning'];
 
@@ -44,7 +45,8 @@ beforeEach(() => {
 afterEach(() => rmSync(root, { recursive: true }));
 
 function run(cniBin: string, change: Partial<DropInOptions> = {}): readonly string[] {
-  return dropIn({ cniBin, shim, names, refusals: [], isUndo: false, isDryRun: false, ...change });
+  const options = { cniBin, shim, names, refusals: [], isUndo: false, isDryRun: false, ...change };
+  return stepLines(dropIn(options), options.isDryRun);
 }
 
 /** Every name with what it is: the target of a link, or the content of a file. */
@@ -66,9 +68,9 @@ const original = {
 describe('in the directory of the shim', () => {
   test('names become relative links, originals are kept', () => {
     expect(run(own)).toEqual([
-      'bridge: weft; the original is kept as bridge.weft-saved',
-      'portmap: weft; the original is kept as portmap.weft-saved',
-      'tuning: weft; there was no other',
+      'bridge is weft now; the original is kept as bridge.weft-saved',
+      'portmap is weft now; the original is kept as portmap.weft-saved',
+      'tuning is weft now; there was no plugin of that name',
     ]);
     expect(listing(own)).toEqual({
       weft: 'the shim',
@@ -85,14 +87,18 @@ describe('in the directory of the shim', () => {
   test('again: nothing changes', () => {
     run(own);
     const before = listing(own);
-    expect(run(own)).toEqual(['bridge: unchanged', 'portmap: unchanged', 'tuning: unchanged']);
+    expect(run(own)).toEqual([
+      'bridge stays as it is',
+      'portmap stays as it is',
+      'tuning stays as it is',
+    ]);
     expect(listing(own)).toEqual(before);
   });
 
   test('seen through another path, as a container does', () => {
     run(own);
     cpSync(own, join(root, 'host'), { recursive: true, verbatimSymlinks: true });
-    expect(run(join(root, 'host'), { shim: '/nowhere' })[0]).toBe('bridge: unchanged');
+    expect(run(join(root, 'host'), { shim: '/nowhere' })[0]).toBe('bridge stays as it is');
   });
 });
 
@@ -121,9 +127,9 @@ describe('undo', () => {
 
   test('without an install there is nothing to do', () => {
     expect(run(own, { isUndo: true })).toEqual([
-      'bridge: unchanged',
-      'portmap: unchanged',
-      'tuning: unchanged',
+      'bridge stays as it is',
+      'portmap stays as it is',
+      'tuning stays as it is',
     ]);
   });
 
@@ -153,7 +159,7 @@ describe('after a package wrote over the links', () => {
   test('the same program: replaced again', () => {
     run(own);
     upgrade('the reference bridge');
-    expect(run(own)[0]).toMatch(/^bridge: weft; the original was kept before/);
+    expect(run(own)[0]).toMatch(/^bridge is weft now; the original was kept before/);
     run(own, { isUndo: true });
     expect(listing(own)).toEqual({ ...original, weft: 'the shim' });
   });
@@ -169,7 +175,7 @@ describe('after a package wrote over the links', () => {
   test('undo leaves the newer one', () => {
     run(own);
     upgrade('a newer bridge');
-    expect(run(own, { isUndo: true })[0]).toBe('bridge: unchanged');
+    expect(run(own, { isUndo: true })[0]).toBe('bridge stays as it is');
     expect(listing(own)).toMatchObject({ bridge: 'a newer bridge', portmap: '-> bridge' });
   });
 });
@@ -180,8 +186,8 @@ test.each([false, true])('dry run, undo %s: tells, touches nothing', (isUndo) =>
   const lines = run(own, { isUndo, isDryRun: true });
   expect(lines[0]).toBe(
     isUndo
-      ? 'bridge: the original again'
-      : 'bridge: weft; the original is kept as bridge.weft-saved',
+      ? 'bridge would be the original again'
+      : 'bridge would be weft; the original would be kept as bridge.weft-saved',
   );
   expect(listing(own)).toEqual(before);
 });
@@ -197,11 +203,15 @@ test.each([false, true])(
     ];
     const lines = run(own, { refusals, isDryRun });
     expect(lines).toEqual([
-      'bridge: weft; the original is kept as bridge.weft-saved',
-      'portmap: left as it is, pods would fail under weft:',
+      isDryRun
+        ? 'bridge would be weft; the original would be kept as bridge.weft-saved'
+        : 'bridge is weft now; the original is kept as bridge.weft-saved',
+      `portmap ${isDryRun ? 'would stay' : 'stays'} as it is, pods would fail under weft:`,
       '  10-net.conflist, network "net": conditionsV4: cannot be',
       '  20.conf, network "net": other',
-      'tuning: weft; there was no other',
+      isDryRun
+        ? 'tuning would be weft; there is no plugin of that name'
+        : 'tuning is weft now; there was no plugin of that name',
     ]);
     expect(listing(own)).toMatchObject({ portmap: '-> bridge' });
     expect(listing(own)).not.toHaveProperty('portmap.weft-saved');

@@ -17,7 +17,7 @@ function program(name: string): void {
 
 test('loopback leads to weft beside it where there is none, and once only', () => {
   program('weft');
-  expect(placeLoopback(directory)).toContain('loopback: weft');
+  expect(placeLoopback(directory)).toContain('loopback is weft now');
   expect(readlinkSync(join(directory, 'loopback'))).toBe('weft');
   expect(placeLoopback(directory)).toBeUndefined();
 });
