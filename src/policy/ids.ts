@@ -1,10 +1,11 @@
-import { sha256 } from '../util/sha256.ts';
+import { hash } from 'node:crypto';
 
 /** Enough that nobody finds two texts with the same one. */
 const DIGEST_CHARACTERS = 32;
+const ID_CHARACTERS = 8;
 
 export function digestOf(text: string): string {
-  return sha256(Buffer.from(text)).toString('hex').slice(0, DIGEST_CHARACTERS);
+  return hash('sha256', text).slice(0, DIGEST_CHARACTERS);
 }
 
 /**
@@ -19,7 +20,7 @@ export class IdBook {
   take(text: string): number {
     const known = this.#ids.get(text);
     if (known !== undefined) return known;
-    let id = sha256(Buffer.from(text)).readUInt32BE(0);
+    let id = Number.parseInt(digestOf(text).slice(0, ID_CHARACTERS), 16);
     while (id === 0 || this.#taken.has(id)) id = (id + 1) >>> 0;
     this.#ids.set(text, id);
     this.#taken.add(id);

@@ -17,6 +17,8 @@ import {
 /** A peer that rules of policy sets in use name. */
 export interface ActivePeer {
   readonly digest: string;
+  /** No other one of this process has it. */
+  readonly serial: number;
   readonly peer: RulePeer;
   readonly users: Set<PolicySet>;
   readonly identities: Set<Identity>;
@@ -119,8 +121,9 @@ export class PolicySet {
   #roleOf({ peers, ports, isOwnNode }: Stranger): Role {
     if (isOwnNode) return ALWAYS;
     const relevant = peers.filter((peer) => this.peers.has(peer));
-    const named = this.direction === 'egress' ? ports.filter((p) => this.names.has(p.name)) : [];
-    const text = relevant.map(({ digest }) => digest).join() + portsText(named);
+    const named = this.direction === 'egress' ? portsNamed(ports, this.names) : NO_PORTS;
+    let text = portsText(named);
+    for (const { serial } of relevant) text += ` ${serial}`;
     const known = this.#roles.get(text);
     if (known !== undefined) return known;
     const role = this.#decide(new Set(relevant), this.direction === 'egress' ? named : this.ports);
@@ -185,9 +188,28 @@ export function setText(
   return [direction, ...keys].join('|') + portsText(ports);
 }
 
+/** The same value where all are. */
+export function portsNamed(
+  ports: readonly NamedPort[],
+  names: ReadonlySet<string>,
+): readonly NamedPort[] {
+  if (ports.length === 0) return NO_PORTS;
+  return ports.every(({ name }) => names.has(name))
+    ? ports
+    : ports.filter((p) => names.has(p.name));
+}
+
+const NO_PORTS: readonly NamedPort[] = [];
+const portsTexts = new WeakMap<readonly NamedPort[], string>();
+
 export function portsText(ports: readonly NamedPort[]): string {
+  if (ports.length === 0) return '';
+  const known = portsTexts.get(ports);
+  if (known !== undefined) return known;
   const texts = ports.map(({ name, protocol, port }) => `${name}=${protocol}/${port}`);
-  return texts.length === 0 ? '' : `#${[...new Set(texts)].toSorted().join()}`;
+  const text = `#${[...new Set(texts)].toSorted().join()}`;
+  portsTexts.set(ports, text);
+  return text;
 }
 
 /** Numbers of identities are made of what they are. */
@@ -204,8 +226,11 @@ export function identityText(
   return `${isOwnNode ? 'own ' : ''}${digests(peers)}|${digests(blocks)}${portsText(ports)}`;
 }
 
+let lastSerial = 0;
+
 export function activePeer(peer: RulePeer): ActivePeer {
-  return { digest: digestOf(peer.key), peer, users: new Set(), identities: new Set() };
+  const serial = ++lastSerial;
+  return { digest: digestOf(peer.key), serial, peer, users: new Set(), identities: new Set() };
 }
 
 export function makeIdentity(

@@ -89,13 +89,13 @@ export class PortClasses<T> {
 }
 
 class ProtocolClasses<T> {
-  readonly #ranges = new Map<string, Held<T>>();
+  readonly #ranges = new Map<number, Held<T>>();
   #isTouched = true;
   /** Disjoint, in order; what is in none of them is the rest. */
   all: readonly PortRange[] = [];
 
   hold({ first, last }: PortRange, user: T): void {
-    const key = `${first}-${last}`;
+    const key = keyOfRange(first, last);
     let held = this.#ranges.get(key);
     if (held === undefined) {
       held = { first, last, users: new Set(), classes: [] };
@@ -106,7 +106,7 @@ class ProtocolClasses<T> {
   }
 
   release({ first, last }: PortRange, user: T): void {
-    const key = `${first}-${last}`;
+    const key = keyOfRange(first, last);
     const users = this.#ranges.get(key)?.users;
     users?.delete(user);
     if (users?.size !== 0) return;
@@ -132,8 +132,12 @@ class ProtocolClasses<T> {
   }
 
   classesOf({ first, last }: PortRange): readonly number[] {
-    return this.#ranges.get(`${first}-${last}`)?.classes ?? [];
+    return this.#ranges.get(keyOfRange(first, last))?.classes ?? [];
   }
+}
+
+function keyOfRange(first: number, last: number): number {
+  return first * (LAST_PORT + 1) + last;
 }
 
 /** Parts between the ends of all ranges, those that are in one. */
