@@ -28,7 +28,7 @@ for file in weft.mjs weft-cni.bin weft-cni.cjs; do
   put 0644 "dist/$file" "$root/opt/weft/lib/$file"
 done
 put 0755 scripts/weft-launcher.sh "$root/opt/weft/bin/weft"
-for template in cni-conf/*.conflist cni-conf/*.yaml; do
+for template in cni-conf/*.conflist cni-conf/*.yaml cni-conf/*.service; do
   put 0644 "$template" "$root/opt/weft/share/$(basename "$template")"
 done
 put 0644 LICENSE "$root/opt/weft/LICENSE"

@@ -12,8 +12,8 @@ all. Process and Node.js metrics (\`process_*\`, \`nodejs_*\`) are served beside
 \`weft_service_connections_total\`, \`weft_service_refused_packets_total\` and, with \`--endpoint-metrics\`,
 \`weft_endpoint_connections_total\`.
 
-"of" says which agents have it: every one, those with the proxy (in all modes, or in some), with the fabric or policies, or
-with \`--manifests\`.
+"of" says which agents have it: every one, those with the proxy (in all modes, or in some), with the fabric, policies or
+routing, or with \`--manifests\`.
 `;
 
 /** A row for each name: type, of which agents it is, help. */
@@ -49,7 +49,14 @@ const PARTS: readonly (readonly [string, (metrics: AgentMetrics) => void])[] = [
   ['manifests', (metrics) => metrics.observeManifests(() => ({ problems: 0, passedOver: 0 }))],
   ['fabric', observeFabric],
   ['policy', observePolicy],
+  ['routing', observeRouting],
 ];
+
+function observeRouting(metrics: AgentMetrics): void {
+  metrics.observeRouting(() => {
+    return { asn: 0, topology: 'none', sessions: [], routes: [], reloads: 0, problems: [] };
+  });
+}
 
 /** Mode userspace is one; the others have one where NodePorts answer on localhost but not in the kernel. */
 function observeForwarder(metrics: AgentMetrics): void {

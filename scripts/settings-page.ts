@@ -17,7 +17,7 @@ key and the old value stays.
 `;
 
 export function settingsPage(): string {
-  const { cni, etcd, fabric, policy, kubelet, ...own } = AGENT_SETTINGS;
+  const { cni, etcd, fabric, policy, routing, kubelet, ...own } = AGENT_SETTINGS;
   const agentOnly = Object.fromEntries(
     Object.entries(own).filter(([key]) => !(key in OWN_SETTINGS)),
   );
@@ -34,6 +34,7 @@ export function settingsPage(): string {
     section('cni', 'Below `cni:` in the file of `weft agent`.', { cni }),
     section('fabric', 'Below `fabric:` in the file of `weft agent`.', { fabric }),
     section('policy', 'Below `policy:` in the file of `weft agent`.', { policy }),
+    section('routing', 'Below `routing:` in the file of `weft agent`.', { routing }),
     section(
       'KubeProxyConfiguration',
       'The file of `weft proxy`, and below `proxy:` in that of `weft agent`, which has the flag ' +

@@ -34,6 +34,7 @@ import { startProxy } from './proxy/component.ts';
 import { applyConntrackSysctls } from './proxy/conntrack-sysctls.ts';
 import { openProxy } from './proxy/open-mode.ts';
 import { trimProgramPages } from './resident-memory.ts';
+import { routedServices, startRouting } from './routing/component.ts';
 import { ensureRunDir, lockRunDir } from './run-dir.ts';
 import { agentStatus, type RunningParts } from './status.ts';
 import { openSupervisor } from './supervisor.ts';
@@ -130,16 +131,19 @@ async function startComponents(context: AgentContext): Promise<void> {
   if (cni && !policyNode) context.problems.add(() => formerPolicies());
   const cluster = await openCluster(context);
   const objects = cluster?.objects;
-  const proxy = opened && cluster && startProxy(cluster, opened);
+  const hasRouting = config.components.has('routing');
+  const services = hasRouting && opened ? routedServices(context) : undefined;
+  const proxy = opened && cluster && startProxy(cluster, opened, services);
   const isServing = () => proxy === undefined || assessProxyHealth(proxy.health()).isServing;
   const fabric =
     cluster && config.components.has('fabric') ? startFabric(cluster, isServing) : undefined;
   const surroundings = { proxyMode: proxy?.choice.mode, bypasses: () => cni?.bypasses() };
   const policy = cluster && policyNode && startPolicy(cluster, policyNode, surroundings);
-  const parts: RunningParts = { startedAtMs, proxy, cni, fabric, policy, objects };
+  const routing = cluster && hasRouting ? startRouting(cluster, services) : undefined;
+  const parts: RunningParts = { startedAtMs, proxy, cni, fabric, policy, routing, objects };
   const checks = startChecks(context, parts);
   const status = () => agentStatus(context, { ...parts, checks });
-  startDebug(context, { proxy, policy: policy?.view, fabric, cni, status, checks });
+  startDebug(context, { proxy, policy: policy?.view, fabric, cni, routing, status, checks });
   objects?.source.start(lifecycle.signal);
   await startServers(context, { proxy, fabric, policy }, objects?.events ?? NO_EVENTS);
 }

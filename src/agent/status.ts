@@ -14,6 +14,7 @@ import type { FabricComponent } from './fabric/component.ts';
 import type { OpenedSource } from './objects/opened-source.ts';
 import type { PolicyComponent } from './policy/component.ts';
 import type { ProxyComponent } from './proxy/component.ts';
+import type { RoutingComponent } from './routing/component.ts';
 import { WEFT_VERSION } from './version.ts';
 
 /** The parts of an agent that have something to tell. */
@@ -23,6 +24,7 @@ export interface RunningParts {
   readonly cni: CniComponent | undefined;
   readonly fabric: FabricComponent | undefined;
   readonly policy: PolicyComponent | undefined;
+  readonly routing: RoutingComponent | undefined;
   readonly objects: OpenedSource | undefined;
 }
 
@@ -41,6 +43,7 @@ export function agentStatus(context: AgentContext, parts: CheckedParts): AgentSt
   const fabric = parts.fabric?.status();
   const policy = parts.policy?.status();
   const checks = parts.checks.last();
+  const routing = parts.routing?.status();
   const told = {
     ...(proxy === undefined ? {} : { proxy }),
     ...(source === undefined ? {} : { source }),
@@ -48,10 +51,12 @@ export function agentStatus(context: AgentContext, parts: CheckedParts): AgentSt
     ...(fabric === undefined ? {} : { fabric }),
     ...(policy === undefined ? {} : { policy }),
     ...(checks === undefined ? {} : { checks }),
+    ...(routing === undefined ? {} : { routing }),
   };
   const problems = [
     ...(parts.proxy?.problems() ?? []),
     ...(parts.fabric?.problems() ?? []),
+    ...(routing?.problems ?? []),
     ...findProblems(told),
     ...context.problems.find(),
   ];

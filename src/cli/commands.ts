@@ -1,6 +1,7 @@
 /** The commands of `weft`, in the order of its help. */
 import type { Command } from './command.ts';
 import { agentCommand } from './commands/agent.ts';
+import { bgpCommand } from './commands/bgp.ts';
 import { cleanupCommand } from './commands/cleanup.ts';
 import { diffCommand } from './commands/diff.ts';
 import { doctorCommand } from './commands/doctor.ts';
@@ -35,6 +36,7 @@ export const COMMANDS: readonly Command[] = [
   policyListCommand,
   policyPodCommand,
   policyDeniedCommand,
+  bgpCommand,
   cleanupCommand,
   installCommand,
   versionCommand,

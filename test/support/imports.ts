@@ -10,7 +10,7 @@ export const LAYERS: readonly (readonly string[])[] = [
   ['nftables', 'iptables'],
   ['kernel'],
   ['kube', 'ipam'],
-  ['cni', 'proxy', 'fabric', 'policy'],
+  ['cni', 'proxy', 'fabric', 'policy', 'routing'],
   ['agent'],
   ['cli'],
 ];

@@ -18,6 +18,7 @@ import { suggestion } from './nearest.ts';
 import { type OwnSettings, resolveOwnSettings } from './own-settings.ts';
 import { type PolicySettings, resolvePolicySettings } from './policy-settings.ts';
 import { type ProxySettings, resolveProxySettings } from './proxy-settings.ts';
+import { type RoutingSettings, resolveRoutingSettings } from './routing-settings.ts';
 import { createSchemaCheck } from './schema-check.ts';
 import { fillTable, type ValuesOf } from './setting.ts';
 import { SettingsReader } from './settings-reader.ts';
@@ -49,6 +50,7 @@ export interface AgentConfig {
   readonly cni: CniSettings;
   readonly fabric: FabricSettings;
   readonly policy: PolicySettings;
+  readonly routing: RoutingSettings;
   /** The proxy's configuration by kube-proxy's names. */
   readonly kubeProxy: KubeProxyConfiguration;
   /** For the log, once there is one. */
@@ -88,6 +90,7 @@ interface AgentFile extends Partial<OwnSettings>, SourceFile {
   readonly cni?: Partial<CniSettings>;
   readonly fabric?: Parameters<typeof resolveFabricSettings>[0];
   readonly policy?: Parameters<typeof resolvePolicySettings>[0];
+  readonly routing?: Parameters<typeof resolveRoutingSettings>[0];
 }
 
 // The table is what the type is made of.
@@ -129,6 +132,7 @@ export function resolveAgentConfig(
     cni: { ...DEFAULT_CNI, ...settings.cni },
     fabric: resolveFabricSettings(settings.fabric ?? {}, origin),
     policy: resolvePolicySettings(settings.policy ?? {}, origin),
+    routing: resolveRoutingSettings(settings.routing ?? {}, origin),
     kubeProxy,
     warnings: [],
   };
@@ -161,6 +165,7 @@ export function agentConfigFromKubeProxy(
     cni: DEFAULT_CNI,
     fabric: resolveFabricSettings({}, origin),
     policy: resolvePolicySettings({}, origin),
+    routing: resolveRoutingSettings({}, origin),
     kubeProxy: config,
     warnings: options.warnings,
   };

@@ -4,9 +4,10 @@ import { FABRIC_SETTINGS } from './fabric-settings.ts';
 import { lastText, texts } from './flag-text.ts';
 import { OWN_SETTINGS } from './own-settings.ts';
 import { POLICY_SETTINGS } from './policy-settings.ts';
+import { ROUTING_SETTINGS } from './routing-settings.ts';
 import { list, optional, schemaOf, text, word } from './setting.ts';
 
-export const COMPONENTS = ['cni', 'proxy', 'fabric', 'policy'] as const;
+export const COMPONENTS = ['cni', 'proxy', 'fabric', 'policy', 'routing'] as const;
 export type Component = (typeof COMPONENTS)[number];
 
 /** What `weft agent` reads besides `proxy`, which is a KubeProxyConfiguration. */
@@ -74,6 +75,7 @@ export const AGENT_SETTINGS = {
   },
   fabric: FABRIC_SETTINGS,
   policy: POLICY_SETTINGS,
+  routing: ROUTING_SETTINGS,
 } as const;
 
 const own = schemaOf(AGENT_SETTINGS, 'agent-config.schema.json');

@@ -6,6 +6,7 @@ import type { KubeProxyConfiguration } from './kube-proxy-config.ts';
 import { KUBE_PROXY_SETTINGS } from './kube-proxy-settings.ts';
 import { POLICY_SETTINGS } from './policy-settings.ts';
 import { resolveProxySettings } from './proxy-settings.ts';
+import { ROUTING_SETTINGS } from './routing-settings.ts';
 import { type SettingTable, settingAt } from './setting.ts';
 
 /** The file a configuration came from, to be read again with the same flags. */
@@ -34,12 +35,13 @@ const FIXED_SETTINGS = [
   ['cni', 'cni'],
 ] as const;
 
-type SectionKey = 'fabric' | 'policy';
+type SectionKey = 'fabric' | 'policy' | 'routing';
 
 /** Sections whose rows say what a running agent takes over. */
 const SECTIONS: readonly { readonly key: SectionKey; readonly table: SettingTable }[] = [
   { key: 'fabric', table: FABRIC_SETTINGS },
   { key: 'policy', table: POLICY_SETTINGS },
+  { key: 'routing', table: ROUTING_SETTINGS },
 ];
 
 /**

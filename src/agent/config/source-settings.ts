@@ -53,7 +53,7 @@ export interface SourceInput {
 }
 
 /** Components that follow what the cluster says. */
-export const FOLLOWERS: readonly Component[] = ['proxy', 'fabric', 'policy'];
+export const FOLLOWERS: readonly Component[] = ['proxy', 'fabric', 'policy', 'routing'];
 
 /** The source that is configured, or that a pod has without a word. Throws ConfigError. */
 export function chooseSource(input: SourceInput): ObjectSourceSettings {

@@ -2,6 +2,7 @@
 import { DebugRequestError, parseObject } from './fields.ts';
 import type { DebugRequest } from './protocol.ts';
 import type { Question } from './question.ts';
+import { bgpQuestion } from './questions/bgp.ts';
 import { diffQuestion } from './questions/diff.ts';
 import { doctorQuestion } from './questions/doctor.ts';
 import { explainQuestion } from './questions/explain.ts';
@@ -30,6 +31,7 @@ const QUESTIONS: readonly Question[] = [
   endpointsQuestion,
   nodesQuestion,
   addressesQuestion,
+  bgpQuestion,
 ];
 
 export interface Asked {

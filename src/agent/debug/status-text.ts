@@ -4,6 +4,7 @@ import type { PassedOverKind } from '../../kube/manifests/manifest-set.ts';
 import { wrapped } from '../../util/text-layout.ts';
 import { type Finding, type Findings, isBad } from '../checks/finding.ts';
 import { countsText } from '../checks/findings-text.ts';
+import type { RoutingStatus } from '../routing/status.ts';
 import type { CniStatus, NetworkStatus } from './cni-status.ts';
 import type { DiskStatus } from './disk-status.ts';
 import type {
@@ -33,7 +34,7 @@ const COLUMN = 8;
 /** One screen about a running agent. */
 export function statusText(status: AgentStatus, options: TextOptions): string {
   const { good, bad } = paintsOf(options);
-  const { now, isHealthy, problems, proxy, source, cni, fabric, policy, checks } = status;
+  const { now, isHealthy, problems, proxy, source, cni, fabric, policy, routing, checks } = status;
   const state = isHealthy ? good('healthy') : bad('not healthy');
   const up = ageText(status.startedAt, now);
   const memory = `${Math.round(status.residentBytes / 1024 / 1024)} MiB of memory`;
@@ -48,6 +49,7 @@ export function statusText(status: AgentStatus, options: TextOptions): string {
     ...(source === undefined ? [] : part('source', sourceLines(source, now))),
     ...(fabric === undefined ? [] : part('fabric', fabricLines(fabric, now))),
     ...(policy === undefined ? [] : part('policy', policyLines(policy))),
+    ...(routing === undefined ? [] : part('bgp', routingLines(routing))),
     ...(cni === undefined ? [] : part('cni', [...cniLines(cni), ...auditLines(cni.audit, now)])),
     ...(checks === undefined ? [] : checkLines(checks, now, bad)),
   ]);
@@ -198,6 +200,15 @@ function policyLines(policy: PolicyStatus): readonly string[] {
     `${policy.isReady ? 'enforced' : 'not ready'}; ${kinds.join(', ')}`,
     `${counted(subjects, 'address', 'addresses')} of ${counted(localPods, 'pod')} selected; ${peers}${awaited}`,
     `${counted(elements, 'element')} in the kernel, generation ${policy.generation}${right}`,
+  ];
+}
+
+function routingLines({ asn, sessions, routes }: RoutingStatus): readonly string[] {
+  const established = sessions.filter(({ state }) => state === 'Established').length;
+  const told = routes.filter(({ whyNot }) => whyNot === '').length;
+  return [
+    `AS ${asn}: ${established} of ${counted(sessions.length, 'session')} established`,
+    `${told} of ${counted(routes.length, 'network')} of this node told`,
   ];
 }
 

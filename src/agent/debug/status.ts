@@ -8,6 +8,7 @@ import type { IPFamily } from '../../net/ip.ts';
 import type { PassedOver } from '../../proxy/modes/auto.ts';
 import type { RulesKind } from '../../proxy/modes/names.ts';
 import type { Findings } from '../checks/finding.ts';
+import type { RoutingStatus } from '../routing/status.ts';
 import type { CniStatus } from './cni-status.ts';
 
 export interface AgentStatus {
@@ -31,6 +32,7 @@ export interface AgentStatus {
   readonly policy?: PolicyStatus;
   /** What the last look at the node has found; absent before the first. */
   readonly checks?: Findings;
+  readonly routing?: RoutingStatus;
 }
 
 /** What is on record, and what a running agent finds when it compares the node with that. */

@@ -5,6 +5,7 @@ import type { CniComponent } from '../cni-component.ts';
 import type { AgentContext } from '../context.ts';
 import type { FabricComponent } from '../fabric/component.ts';
 import type { ProxyComponent } from '../proxy/component.ts';
+import type { RoutingComponent } from '../routing/component.ts';
 import type { PolicyView } from './policy.ts';
 import type { AgentStatus } from './status.ts';
 
@@ -21,6 +22,8 @@ export interface DebugSubjects {
   readonly fabric: FabricComponent | undefined;
   /** Undefined: the agent runs without the cni component. */
   readonly cni: CniComponent | undefined;
+  /** Undefined: the agent runs without the routing component. */
+  readonly routing: RoutingComponent | undefined;
   readonly status: () => AgentStatus;
   /** Checks of this node. */
   readonly checks: NodeChecks;

@@ -14,6 +14,7 @@ export type ShownConfig = Pick<
   | 'cni'
   | 'fabric'
   | 'policy'
+  | 'routing'
 >;
 
 /**
@@ -23,7 +24,7 @@ export type ShownConfig = Pick<
  */
 export function configzText(config: ShownConfig): string {
   const { kubeProxy, components, nodeName, source, runDir, serviceCIDRs, logLevel } = config;
-  const { own, cni, fabric, policy } = config;
+  const { own, cni, fabric, policy, routing } = config;
   const weft = {
     components: [...components],
     nodeName,
@@ -35,6 +36,7 @@ export function configzText(config: ShownConfig): string {
     cni,
     fabric,
     policy,
+    routing: routingKeys(routing),
   };
   return JSON.stringify({ 'kubeproxy.config.k8s.io': kubeProxy, weft });
 }
@@ -42,6 +44,19 @@ export function configzText(config: ShownConfig): string {
 /** A password is in a file of its own, whose name is shown. */
 function etcdKeys({ kind: _, ...settings }: Extract<AgentConfig['source'], { kind: 'etcd' }>) {
   return { etcd: settings };
+}
+
+/** As the file has them; of a password only where it is. */
+function routingKeys({ advertise, reflectors, peers, ...others }: AgentConfig['routing']): object {
+  return {
+    ...others,
+    advertise: [...advertise],
+    reflectors: reflectors.text,
+    peers: peers.map(({ imports, nodes, ...peer }) => ({
+      ...{ ...peer, nodes: nodes.text },
+      import: imports.map(({ network, longest }) => `${network} le ${longest}`),
+    })),
+  };
 }
 
 function sourceKeys(source: AgentConfig['source']): object {

@@ -13,6 +13,7 @@ import type { ObservedIptables } from '../../proxy/modes/mode.ts';
 import type { ModeName } from '../../proxy/modes/names.ts';
 import type { ReloadResult } from '../live-config.ts';
 import type { PolicyFigures } from '../policy/status.ts';
+import type { RoutingStatus } from '../routing/status.ts';
 import { type AuditSink, createAuditSink } from './audit.ts';
 import { type ChecksObserver, createChecksObserver } from './checks.ts';
 import { type CniRequestSink, createCniSink, createUpkeepSink } from './cni.ts';
@@ -24,6 +25,7 @@ import { observeIptables } from './iptables.ts';
 import { createPodWaitSink, observePolicy, type PodWaitSink } from './policy.ts';
 import { type ObservedPolicyCounts, observePolicyCounts } from './policy-counts.ts';
 import { createConntrackMetrics, createProxyMetrics } from './proxy.ts';
+import { observeRouting } from './routing.ts';
 
 /** Counts one watched resource has collected since the start. */
 export interface KubeCounts {
@@ -80,6 +82,8 @@ export interface AgentMetrics {
   observeFabric(read: () => ObservedFabric): void;
   /** What the last look at the node has found. */
   readonly observeChecks: ChecksObserver;
+  /** Registers the metrics of BGP; `read` is asked at each scrape. */
+  observeRouting(read: () => RoutingStatus): void;
   /** Registers the metrics of what policies allow and deny. */
   observePolicyCounts(observed: ObservedPolicyCounts): void;
   /** Registers the metrics of policies; `read` is asked at each scrape. */
@@ -129,6 +133,7 @@ export function createAgentMetrics(options: AgentMetricsOptions): AgentMetrics {
     observeForwarder: (read) => observeForwarder(metrics, read),
     observeFabric: (read) => observeFabric(metrics, read),
     observeChecks: createChecksObserver(metrics),
+    observeRouting: (read) => observeRouting(metrics, read),
     observePolicyCounts: (observed) => observePolicyCounts(metrics, observed),
     observePolicy: (read) => {
       observePolicy(metrics, read);

@@ -47,11 +47,12 @@ export interface ProxyComponent {
 
 /**
  * Starts the Service proxy on a source that is not started yet. Nothing is written before both
- * Services and EndpointSlices were read whole.
+ * Services and EndpointSlices were read whole. `routed` is told of every commit.
  */
 export function startProxy(
   context: ClusterContext,
   { mode, choice, families, failures }: OpenedProxy,
+  routed: CommitListener | undefined,
 ): ProxyComponent {
   const { config, clock, log, lifecycle } = context;
   const { events } = context.objects;
@@ -82,7 +83,7 @@ export function startProxy(
       ...mode.listeners(),
       completeSysctls(context),
       former,
-      ...(config.own.takeOver ? [takeOver] : []),
+      ...[routed, config.own.takeOver ? takeOver : undefined].filter((some) => some !== undefined),
     ],
   });
   lifecycle.onShutdown('address monitor', () => addresses.close());

@@ -54,13 +54,10 @@ describe('parseCommandLine', () => {
 
   test.each([
     ['agnet', 'unknown command agnet (did you mean agent?); see weft --help'],
-    [
-      'start',
-      'unknown command start: use agent, proxy, status, doctor, pods, services, endpoints, nodes, ips, explain, diff, policy check, policy list, policy pod, policy denied, cleanup, install, version; see weft --help',
-    ],
+    ['start', `unknown command start: use ${COMMAND_NAMES.join(', ')}; see weft --help`],
     [
       '--kubeconfig x',
-      'unknown flag before a command --kubeconfig: use agent, proxy, status, doctor, pods, services, endpoints, nodes, ips, explain, diff, policy check, policy list, policy pod, policy denied, cleanup, install, version; see weft --help',
+      `unknown flag before a command --kubeconfig: use ${COMMAND_NAMES.join(', ')}; see weft --help`,
     ],
     [
       'agent --component cni',

@@ -200,7 +200,7 @@ cni:
       'wrong component',
       {},
       'components:\n- cni\n- polisy',
-      /^weft\.yaml:3: components\.1: expected one of "cni", "proxy", "fabric", "policy", found string "polisy"/,
+      /^weft\.yaml:3: components\.1: expected one of "cni", "proxy", "fabric", "policy", "routing", found string "polisy"/,
     ],
     ['no component', {}, 'components: []', /^weft\.yaml:1: components: .*fewer than 1/],
     ['a list', {}, '- a', /^weft\.yaml: expected object, found list$/],
@@ -221,7 +221,7 @@ cni:
       'component flag',
       { components: 'prox' },
       undefined,
-      /^--components: expected cni, proxy, fabric, policy, found "prox" \(did you mean proxy\?\)$/,
+      /^--components: expected cni, proxy, fabric, policy, routing, found "prox" \(did you mean proxy\?\)$/,
     ],
     ['level flag', { logLevel: 'inf' }, undefined, /^--log-level: .*\(did you mean info\?\)$/],
     [

@@ -1,0 +1,50 @@
+import { claimPodCIDRs, type Reserved } from '../../fabric/claims.ts';
+import { type FabricNode, readFabricNode } from '../../fabric/nodes.ts';
+import type { Node } from '../../kube/types.ts';
+import type { RoutedNode } from '../../routing/facts.ts';
+import type { Labels } from '../../routing/node-selector.ts';
+
+/** Annotation with the autonomous system of a Node. */
+export const ASN_ANNOTATION = 'weft.dev/asn';
+const MOST_ASN = 4_294_967_295;
+
+interface Known {
+  readonly node: FabricNode;
+  readonly labels: Labels;
+  readonly asn: number | undefined;
+}
+
+/** Nodes by name, of which each has the podCIDRs that the fabric would let it have. */
+export class RoutedNodes {
+  readonly #nodes = new Map<string, Known>();
+
+  put(node: Node): void {
+    const { name, labels = {}, annotations = {} } = node.metadata;
+    const asn = parseASN(annotations[ASN_ANNOTATION]);
+    this.#nodes.set(name, { node: readFabricNode(node), labels, asn });
+  }
+
+  delete(name: string): void {
+    this.#nodes.delete(name);
+  }
+
+  list(reserved: Reserved): readonly RoutedNode[] {
+    const known = [...this.#nodes.values()];
+    const { owned } = claimPodCIDRs(
+      known.map(({ node }) => node),
+      reserved,
+    );
+    return known.map(({ node: { name, addresses }, labels, asn }) => ({
+      ...{ name, labels },
+      addresses: Object.values(addresses),
+      podCIDRs: owned.get(name) ?? [],
+      ...(asn === undefined ? {} : { asn }),
+    }));
+  }
+}
+
+/** What another Node says is only believed of itself, and nonsense is as good as nothing. */
+function parseASN(text: string | undefined): number | undefined {
+  const asn = text !== undefined && /^\d{1,10}$/.test(text) ? Number(text) : 0;
+  return asn >= 1 && asn <= MOST_ASN ? asn : undefined;
+}
