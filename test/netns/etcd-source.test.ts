@@ -31,6 +31,7 @@ function follow(endpoints: readonly string[], { user, credential = {}, holdMs = 
   const credentials = {
     current: async () => credential,
     authority: async () => credential.certificateAuthority,
+    certificates: async () => [],
     invalidate: () => {},
   };
   const abort = new AbortController();

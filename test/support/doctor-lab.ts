@@ -161,7 +161,10 @@ export class DoctorLab {
     const ports = [{ name: 'http', protocol: 'TCP' as const, port: 80, nodePort: 30_080 }];
     const web = service('web', '172.30.0.10', { type: 'NodePort', ports });
     this.#put('services', { apiVersion: 'v1', kind: 'Service', ...web });
-    const endpoints = slice({ service: 'web', endpoints: ['10.244.1.3'] });
+    const endpoints = slice({
+      service: 'web',
+      endpoints: [{ ip: '10.244.1.3', nodeName: 'node-b' }],
+    });
     const apiVersion = 'discovery.k8s.io/v1';
     this.#put('endpointslices', { apiVersion, kind: 'EndpointSlice', ...endpoints });
   }

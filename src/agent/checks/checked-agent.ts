@@ -1,12 +1,67 @@
+import type { Cidr } from '../../net/cidr.ts';
 import type { AgentContext } from '../context.ts';
+import type { FabricComponent } from '../fabric/component.ts';
+import type { ProxyComponent } from '../proxy/component.ts';
 import type { RunningParts } from '../status.ts';
-import type { CheckedAgent } from './checked-node.ts';
+import type { CheckedAgent, CheckedFabric, CheckedProxy, CheckedSource } from './checked-node.ts';
+import { inventoryOf } from './inventory.ts';
 
 /** What the parts of a running agent know that checks want to know. */
-export function checkedAgent({ config }: AgentContext, _parts: RunningParts): CheckedAgent {
+export function checkedAgent(context: AgentContext, parts: RunningParts): CheckedAgent {
+  const { config } = context;
+  const { proxy, fabric, cni } = parts;
   return {
     components: config.components,
     nodeName: config.nodeName,
-    podCIDRs: [],
+    podCIDRs: fabric?.podCIDRs() ?? proxy?.podCIDRs() ?? [],
+    proxy: proxy && checkedProxy(context, proxy),
+    fabric: fabric && checkedFabric(context, fabric),
+    source: checkedSource(context, parts),
+    differing: cni?.differing() ?? [],
+  };
+}
+
+function checkedProxy({ live }: AgentContext, proxy: ProxyComponent): CheckedProxy {
+  const { localDetection } = live.current.proxy;
+  const inventory = () => inventoryOf(proxy.snapshots());
+  return {
+    mode: proxy.choice.mode,
+    clusterCIDRs: localDetection?.kind === 'cidrs' ? localDetection.cidrs : [],
+    serviceCIDRs: serviceCIDRsOf(proxy),
+    nodePorts: () => inventory().nodePorts,
+    endpoints: () => inventory().endpoints,
+  };
+}
+
+function serviceCIDRsOf(proxy: ProxyComponent): readonly Cidr[] {
+  const [first] = proxy.snapshots().values();
+  return first?.settings.layout.serviceCIDRs ?? [];
+}
+
+function checkedFabric({ config }: AgentContext, fabric: FabricComponent): CheckedFabric {
+  return {
+    peers: fabric.peers().filter(({ path }) => path !== 'none'),
+    findings: config.fabric.probePort === 0 ? undefined : fabric.paths(),
+  };
+}
+
+/** Who is asked for objects; files are nobody. */
+const SERVERS: Readonly<Record<string, string>> = { apiServer: 'API server', etcd: 'etcd' };
+
+function checkedSource(
+  { clock, config }: AgentContext,
+  { objects, proxy }: RunningParts,
+): CheckedSource | undefined {
+  const name = SERVERS[config.source.kind];
+  if (objects === undefined || name === undefined) return undefined;
+  return {
+    location: `${name} ${objects.location()}`,
+    access: objects.access(),
+    counts: objects.counts(),
+    nowMs: clock.elapsed(),
+    timeMs: clock.now(),
+    skewMs: objects.skewMs(),
+    stateProblems: objects.stateProblems(),
+    nodeProblem: proxy?.nodeProblems()[0],
   };
 }

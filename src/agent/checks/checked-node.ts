@@ -1,7 +1,7 @@
 import type { PathFinding } from '../../fabric/probe/path.ts';
-import type { Link } from '../../kernel/types.ts';
+import type { ClusterAccess } from '../../kube/access/access.ts';
 import type { Cidr } from '../../net/cidr.ts';
-import type { IP, IPFamily } from '../../net/ip.ts';
+import type { IP } from '../../net/ip.ts';
 import type { Component } from '../config/agent-config.ts';
 import type { KubeCounts } from '../metrics/metrics.ts';
 
@@ -33,6 +33,8 @@ export interface CheckedAgent {
   readonly proxy?: CheckedProxy | undefined;
   readonly fabric?: CheckedFabric | undefined;
   readonly source?: CheckedSource | undefined;
+  /** What differs inside of pods from what they were given, in sentences. */
+  readonly differing: readonly string[];
 }
 
 export interface CheckedPod {
@@ -46,7 +48,6 @@ export interface CheckedPod {
 
 export interface CheckedProxy {
   readonly mode: string;
-  readonly families: readonly IPFamily[];
   /** What tells pods from others; empty where something else does, or nothing. */
   readonly clusterCIDRs: readonly Cidr[];
   readonly serviceCIDRs: readonly Cidr[];
@@ -70,21 +71,21 @@ export interface CheckedEndpoint {
 export interface CheckedFabric {
   /** Other nodes whose pods are led to. */
   readonly peers: readonly { readonly name: string; readonly podCIDRs: readonly Cidr[] }[];
-  /** For pods, in bytes. */
-  readonly mtu: number | undefined;
-  readonly backend: string;
-  readonly clusterCIDRs: readonly Cidr[];
-  readonly findings: readonly PathFinding[];
-  /** Links that lead to other nodes. */
-  readonly underlays: readonly Link[];
+  /** Undefined: nobody probes. */
+  readonly findings: readonly PathFinding[] | undefined;
 }
 
-/** The API server. */
+/** The server that objects come from. */
 export interface CheckedSource {
+  /** `API server 10.0.0.1:6443` */
   readonly location: string;
+  /** How it is reached. */
+  readonly access: ClusterAccess | undefined;
   readonly counts: readonly KubeCounts[];
   /** By `Clock.elapsed`. */
   readonly nowMs: number;
+  /** Milliseconds since the epoch. */
+  readonly timeMs: number;
   /** What the server's clock is before ours, at the last answer; undefined before there was one. */
   readonly skewMs: number | undefined;
   /** What is wrong with last known objects. */

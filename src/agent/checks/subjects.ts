@@ -1,12 +1,26 @@
 /** Every check there is, in the order in which people read them. */
+import { API_CHECKS } from './api.ts';
 import { type Subject, subjectOf } from './check.ts';
 import { CONNTRACK_CHECKS } from './conntrack.ts';
 import { CounterDeltas } from './counter-deltas.ts';
+import { DISK_CHECKS } from './disks.ts';
+import { readApiFacts } from './facts/api.ts';
 import { readConntrackFacts } from './facts/conntrack.ts';
+import { readDiskFacts } from './facts/disks.ts';
 import { readLimitFacts } from './facts/limits.ts';
+import { readNetworkFacts } from './facts/networks.ts';
 import { readSysctlFacts } from './facts/node-sysctls.ts';
+import { readPortFacts } from './facts/ports.ts';
+import { readProgramFacts } from './facts/programs.ts';
+import { readRuntimeFacts } from './facts/runtime-config.ts';
+import { readWayFacts } from './facts/ways.ts';
 import { LIMIT_CHECKS } from './limits.ts';
+import { NETWORK_CHECKS } from './networks.ts';
 import { SYSCTL_CHECKS } from './node-sysctls.ts';
+import { PORT_CHECKS } from './ports.ts';
+import { PROGRAM_CHECKS } from './programs.ts';
+import { RUNTIME_CHECKS } from './runtime-config.ts';
+import { WAY_CHECKS } from './ways.ts';
 
 /** They remember counters of the kernel from one look to the next. */
 export function openSubjects(): readonly Subject[] {
@@ -15,5 +29,12 @@ export function openSubjects(): readonly Subject[] {
     subjectOf(SYSCTL_CHECKS, readSysctlFacts),
     subjectOf(CONNTRACK_CHECKS, (node) => readConntrackFacts(node, deltas)),
     subjectOf(LIMIT_CHECKS, readLimitFacts),
+    subjectOf(WAY_CHECKS, (node) => readWayFacts(node, deltas)),
+    subjectOf(NETWORK_CHECKS, readNetworkFacts),
+    subjectOf(PORT_CHECKS, readPortFacts),
+    subjectOf(PROGRAM_CHECKS, readProgramFacts),
+    subjectOf(DISK_CHECKS, readDiskFacts),
+    subjectOf(RUNTIME_CHECKS, readRuntimeFacts),
+    subjectOf(API_CHECKS, readApiFacts),
   ];
 }

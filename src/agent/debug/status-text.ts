@@ -89,8 +89,17 @@ function proxyLines(proxy: ProxyStatus, now: string): readonly string[] {
 /** What is to be put right; `weft doctor` tells why, and of the others. */
 function checkLines({ at, findings }: Findings, now: string, bad: Paint): readonly string[] {
   const head = `${countsText(findings)}; looked ${ageText(at, now)} ago`;
-  const lines = findings.filter(isBad).flatMap((finding) => badLines(finding, bad));
+  const lines = findings.filter(isNotToldYet).flatMap((finding) => badLines(finding, bad));
   return [...part('checks', [head]), ...lines];
+}
+
+/** The problems above have the others. */
+const TOLD_AS_PROBLEMS: readonly string[] = [
+  ...['api-server', 'api-access', 'kube-proxy', 'node-name', 'path-mtu'],
+];
+
+function isNotToldYet(finding: Finding): boolean {
+  return isBad(finding) && !TOLD_AS_PROBLEMS.includes(finding.check);
 }
 
 function badLines({ check, level, seen, cure }: Finding, bad: Paint): readonly string[] {

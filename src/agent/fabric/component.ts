@@ -34,6 +34,8 @@ export interface FabricComponent {
   readonly whyNotReady: () => string;
   /** What is wrong, in words with the cure. */
   readonly problems: () => readonly string[];
+  /** This node's. */
+  readonly podCIDRs: () => readonly Cidr[];
   /** Other nodes, with the way to their pods. */
   readonly peers: () => readonly PlannedPeer[];
   /** What probes have found of these ways. */
@@ -94,6 +96,7 @@ export function startFabric(
       return isReady && !life.state().isOpen ? 'pods do not start yet' : reason;
     },
     problems: () => [...life.problems(), ...probes.problems()],
+    podCIDRs: () => fabric.report.podCIDRs,
     peers: () => fabric.report.peers,
     paths: () => probes.findings(),
   };

@@ -7,6 +7,7 @@
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import type { UpkeepMetrics } from '../../cni/upkeep/upkeep.ts';
 import type { AnsweredRequest } from '../../kube/api/client.ts';
+import type { Failing } from '../../kube/api/reflector.ts';
 import type { ConntrackMetrics } from '../../proxy/conntrack/reconciler.ts';
 import type { ProxyMetrics } from '../../proxy/metrics.ts';
 import type { ObservedIptables } from '../../proxy/modes/mode.ts';
@@ -40,9 +41,7 @@ export interface KubeCounts {
   /** The objects are those of the last run: nothing was listed yet. */
   readonly isRestored: boolean;
   /** Why nothing is heard now, and since when (by `Clock.elapsed`). */
-  readonly failing?:
-    | { readonly words: string; readonly cure: string; readonly sinceMs: number }
-    | undefined;
+  readonly failing?: Failing | undefined;
 }
 
 /** What a directory of manifests holds now. */

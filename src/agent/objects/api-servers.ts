@@ -17,6 +17,8 @@ export interface ApiServers {
   readonly foundBy: () => string;
   /** All that are tried. */
   readonly locations: readonly string[];
+  /** What the server's clock was before ours at its last answer; undefined before there was one. */
+  readonly skewMs: () => number | undefined;
 }
 
 /** Finds the servers and says which they are, and later which one answers. Throws ConfigError. */
@@ -46,13 +48,17 @@ export async function openApiServers(
   if (first === undefined) throw new ConfigError('apiServers', 'no API server to ask');
   const foundBy = (access: ClusterAccess) =>
     ordered.find((each) => each.access === access)?.foundBy ?? '';
+  let skewMs: number | undefined;
   const client: ApiClient = new ApiClient({
     access: first.access,
     alternatives: others.map(({ access }) => access),
     version: WEFT_VERSION,
     clock,
     random: Math.random,
-    onAnswer: (answer) => metrics.apiAnswered(client.access.server.host, answer),
+    onAnswer: (answer) => {
+      metrics.apiAnswered(client.access.server.host, answer);
+      skewMs = skewOf(answer.date, clock.now()) ?? skewMs;
+    },
     onServer: (access) => logServer(log, access, foundBy(access)),
   });
   return {
@@ -60,7 +66,14 @@ export async function openApiServers(
     location: () => client.access.server.host,
     foundBy: () => foundBy(client.access),
     locations: ordered.map(({ access }) => access.server.host),
+    skewMs: () => skewMs,
   };
+}
+
+/** A server writes whole seconds, cut off. */
+function skewOf(date: string | undefined, nowMs: number): number | undefined {
+  const serverMs = Date.parse(date ?? '');
+  return Number.isNaN(serverMs) ? undefined : serverMs + 500 - nowMs;
 }
 
 function logServer(log: Logger, { server }: ClusterAccess, foundBy: string): void {

@@ -45,6 +45,8 @@ export async function openEtcd(
       ...serverProblems(`etcd ${endpoints.join(' and ')}`, counts(), clock.elapsed()),
       ...source.stateProblems(),
     ],
+    ...{ skewMs: () => undefined, stateProblems: () => source.stateProblems() },
+    access: () => gateway.access,
     passedOver: () => source.passedOver,
     nodeNames: () => source.names(nodes(), lifecycle.signal),
   };

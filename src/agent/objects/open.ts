@@ -43,7 +43,8 @@ function openManifests({ clock, log, metrics }: AgentContext, directory: string)
   }));
   return {
     ...{ source: new SharedObjects(source, clock), events: NO_EVENTS, client: undefined },
-    ...{ location: () => directory, foundBy: () => undefined },
+    ...{ location: () => directory, foundBy: () => undefined, skewMs: () => undefined },
+    ...{ stateProblems: () => [], access: () => undefined },
     nodeNames: () => source.names(nodes()),
     ...{ counts: () => [], passedOver, problems: () => manifestProblemTexts(source.problems) },
   };
@@ -67,7 +68,7 @@ async function openApiSource(
   settings: Extract<ObjectSourceSettings, { readonly kind: 'apiServer' }>,
 ): Promise<OpenedSource> {
   const { config, clock, log, metrics, lifecycle } = context;
-  const { client, location, foundBy, locations } = await openApiServers(context, settings);
+  const { client, location, foundBy, locations, skewMs } = await openApiServers(context, settings);
   const source = new ServerSource({
     client,
     clock,
@@ -90,6 +91,8 @@ async function openApiSource(
       ...source.stateProblems(),
     ],
     passedOver: () => [],
+    access: () => client.access,
+    ...{ skewMs, stateProblems: () => source.stateProblems() },
     client,
     nodeNames: () => client.names(nodes(), lifecycle.signal),
   };

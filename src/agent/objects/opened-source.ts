@@ -1,3 +1,4 @@
+import type { ClusterAccess } from '../../kube/access/access.ts';
 import type { ApiClient } from '../../kube/api/client.ts';
 import type { PassedOverKind } from '../../kube/manifests/manifest-set.ts';
 import type { SharedObjects } from '../../kube/shared-objects.ts';
@@ -21,6 +22,12 @@ export interface OpenedSource {
   readonly counts: () => readonly KubeCounts[];
   /** What is wrong with it now, in words; nothing while all is well. */
   readonly problems: () => readonly string[];
+  /** How the server in use is reached; undefined where there is none. */
+  readonly access: () => ClusterAccess | undefined;
+  /** What the server's clock is before ours, at its last answer; undefined where nothing answered. */
+  readonly skewMs: () => number | undefined;
+  /** What is wrong with the last known objects. */
+  readonly stateProblems: () => readonly string[];
   /** Names of Nodes that there are, at least some. */
   readonly nodeNames: () => Promise<readonly string[]>;
   /** What files hold that has no effect. */

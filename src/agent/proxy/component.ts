@@ -1,5 +1,6 @@
 import { masqueradePorts } from '../../fabric/table/definition.ts';
 import { openFlowSweeper } from '../../kernel/conntrack-sweep.ts';
+import type { Cidr } from '../../net/cidr.ts';
 import type { IPFamily } from '../../net/ip.ts';
 import { afterFirstCommit } from '../../proxy/after-first-commit.ts';
 import type { CommitListener } from '../../proxy/commit-listener.ts';
@@ -9,6 +10,7 @@ import { ServiceHealthChecks } from '../../proxy/health.ts';
 import { followLocalAddresses, type LocalAddresses } from '../../proxy/local-addresses.ts';
 import type { ModeChoice } from '../../proxy/modes/auto.ts';
 import { RULES, type RulesKind } from '../../proxy/modes/names.ts';
+import { parseNode } from '../../proxy/node-addresses.ts';
 import type { ProxierSettings } from '../../proxy/proxier.ts';
 import { ServiceProxy } from '../../proxy/service-proxy.ts';
 import type { ProxySnapshot } from '../../proxy/snapshot.ts';
@@ -43,6 +45,10 @@ export interface ProxyComponent {
   readonly counts: () => Promise<ServiceCounts | undefined>;
   /** What of the node makes all of it doubtful, in words. */
   readonly problems: () => readonly string[];
+  /** Why no Node is this one, in words; nothing while one is. */
+  readonly nodeProblems: () => readonly string[];
+  /** Of this node, as its object says. */
+  readonly podCIDRs: () => readonly Cidr[];
 }
 
 /**
@@ -68,11 +74,9 @@ export function startProxy(
   );
   const proxy = new ServiceProxy({
     ...settingsOf(config),
-    families,
-    nodeName: config.nodeName,
+    ...{ families, nodeName: config.nodeName, clock },
     hasNodeObjects: () => node.isExpected,
     localAddresses: () => addresses.read(),
-    clock,
     log: log.child({ component: 'proxy' }),
     openSession: mode.openSession,
     countsEndpoints: config.own.endpointMetrics,
@@ -101,6 +105,7 @@ export function startProxy(
     counts: async () => mode.counts?.(),
     snapshots: () => proxy.snapshots(),
     problems: () => [...presence.problems(), ...takeOver.problems()],
+    ...ownNode(node, presence),
     status: () =>
       proxyStatus(proxy, {
         ...{ choice, rules: mode.kind, repairs: repairs(), audits: audits(), takeOver },
@@ -108,6 +113,14 @@ export function startProxy(
         formerRules: former.left.filter((kind) => recorded.has(kind)),
         health: assessProxyHealth(health()),
       }),
+  };
+}
+
+/** What is known of this node's object. */
+function ownNode(node: NodeFeed, presence: NodePresence) {
+  return {
+    nodeProblems: () => presence.problems(),
+    podCIDRs: () => (node.object === undefined ? [] : parseNode(node.object).podCIDRs),
   };
 }
 

@@ -1,12 +1,17 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** A kube-proxy that runs in this node's network. */
-export interface KubeProxyProcess {
+/** A program that runs in this node's network. */
+export interface NodeProcess {
   readonly pid: number;
+  /** As the kernel has it (comm). */
+  readonly name: string;
   /** `/kubepods.slice/…` or `/system.slice/kube-proxy.service`; empty when it cannot be read. */
   readonly cgroup: string;
 }
+
+/** A kube-proxy that runs in this node's network. */
+export type KubeProxyProcess = Omit<NodeProcess, 'name'>;
 
 /** The namespace that a kernel boots with has this number (PROC_PID_INIT_INO). */
 const FIRST_PID_NAMESPACE = 'pid:[4026531836]';
@@ -17,14 +22,23 @@ const FIRST_PID_NAMESPACE = 'pid:[4026531836]';
  * because to spare a foreign one costs nothing.
  */
 export function findKubeProxy(proc = '/proc'): KubeProxyProcess | undefined {
+  const [found] = findNodeProcesses(new Set(['kube-proxy']), proc);
+  return found && { pid: found.pid, cgroup: found.cgroup };
+}
+
+/** The same for programs of several names; all of them. */
+export function findNodeProcesses(
+  names: ReadonlySet<string>,
+  proc = '/proc',
+): readonly NodeProcess[] {
   const own = linkText(join(proc, 'self/ns/net'));
-  for (const entry of readdirSync(proc)) {
-    if (!/^\d+$/.test(entry) || fileText(join(proc, entry, 'comm')) !== 'kube-proxy') continue;
+  return readdirSync(proc).flatMap((entry) => {
+    const name = /^\d+$/.test(entry) ? fileText(join(proc, entry, 'comm')) : undefined;
+    if (name === undefined || !names.has(name)) return [];
     const network = linkText(join(proc, entry, 'ns/net'));
-    if (network !== undefined && own !== undefined && network !== own) continue;
-    return { pid: Number(entry), cgroup: cgroupOf(join(proc, entry, 'cgroup')) };
-  }
-  return undefined;
+    if (network !== undefined && own !== undefined && network !== own) return [];
+    return [{ pid: Number(entry), name, cgroup: cgroupOf(join(proc, entry, 'cgroup')) }];
+  });
 }
 
 /** False in a container without hostPID, which shows no processes but its own. */

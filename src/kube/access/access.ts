@@ -9,12 +9,23 @@ export interface Credential {
   readonly certificateAuthority?: string | undefined;
 }
 
+/** Certificates that are given, and where they are from. */
+export interface PlacedCertificate {
+  readonly role: 'client' | 'authority';
+  /** The file; undefined: the kubeconfig itself holds it. */
+  readonly file: string | undefined;
+  /** PEM; one after the other. */
+  readonly text: string;
+}
+
 /** Gives the credential to use now. Implementations re-read files and repeat expired exec plugins. */
 export interface Credentials {
   /** Throws IoError or ConfigError; the messages never hold secrets. */
   current(): Promise<Credential>;
   /** The CA bundle alone (PEM); works without network. Throws IoError. */
   authority(): Promise<string | undefined>;
+  /** What of it are certificates, for people who look when they expire; never a key. */
+  certificates(): Promise<readonly PlacedCertificate[]>;
   /** The server refused the last credential (401): the next call reads everything anew. */
   invalidate(): void;
 }

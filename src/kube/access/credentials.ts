@@ -1,5 +1,5 @@
 import type { Clock } from '../../util/clock.ts';
-import type { Credential, Credentials } from './access.ts';
+import type { Credential, Credentials, PlacedCertificate } from './access.ts';
 import type { ExecCredentialSource } from './exec-credential.ts';
 import { FILE_MAX_AGE_MS, type TextSource } from './file-cache.ts';
 
@@ -60,6 +60,19 @@ export class CombinedCredentials implements Credentials {
 
   async authority(): Promise<string | undefined> {
     return this.#parts.certificateAuthority?.read();
+  }
+
+  async certificates(): Promise<readonly PlacedCertificate[]> {
+    const { clientCertificate, certificateAuthority } = this.#parts;
+    const roles = [
+      ['client', clientCertificate],
+      ['authority', certificateAuthority],
+    ] as const;
+    const found = roles.map(async ([role, source]) => {
+      if (source === undefined) return [];
+      return [{ role, file: source.path, text: await source.read() }];
+    });
+    return (await Promise.all(found)).flat();
   }
 
   invalidate(): void {

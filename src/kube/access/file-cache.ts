@@ -7,6 +7,8 @@ export const FILE_MAX_AGE_MS = 60_000;
 
 /** A credential that is read anew when it may have changed. */
 export interface TextSource {
+  /** Where it is; absent for a text that is in no file of its own. */
+  readonly path?: string;
   read(): Promise<string>;
   /** What was read before is known to be outdated. */
   invalidate(): void;

@@ -64,6 +64,8 @@ export interface AnsweredRequest {
   /** Status, or `<error>` when there was no answer, as in client-go's metrics. */
   readonly code: string;
   readonly seconds: number;
+  /** The server's clock, as it wrote it; absent when there was no answer. */
+  readonly date?: string | undefined;
 }
 
 const PAGE_SIZE = 500;
@@ -235,11 +237,11 @@ export class ApiClient implements ObjectServer {
     const { clock, onAnswer } = this.#options;
     const method = methodOf(request);
     const startedAtMs = clock.elapsed();
-    const report = (code: string) =>
-      onAnswer?.({ method, code, seconds: (clock.elapsed() - startedAtMs) / 1000 });
+    const report = (code: string, date?: string) =>
+      onAnswer?.({ method, code, seconds: (clock.elapsed() - startedAtMs) / 1000, date });
     try {
       const answer = await this.#servers.send(request);
-      report(String(answer.status));
+      report(String(answer.status), answer.date);
       return answer;
     } catch (thrown) {
       report('<error>');

@@ -38,6 +38,8 @@ export interface Answer {
   readonly status: number;
   /** As the server wrote it. */
   readonly retryAfter: string | undefined;
+  /** The server's clock, as it wrote it (RFC 9110, section 6.6.1). */
+  readonly date: string | undefined;
   readonly body: Readable;
   /** The body ended too early; tells once the body has ended. */
   readonly isCut: () => boolean;

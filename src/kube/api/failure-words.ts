@@ -18,6 +18,13 @@ export interface Asked {
   readonly resource: string;
 }
 
+/** The rule of a Role that is missing, in YAML (rbac.authorization.k8s.io/v1, PolicyRule). */
+export function missingRule({ verb, resource }: Asked): string {
+  const [plural = '', ...group] = resource.split('.');
+  const verbs = needed(verb).replace(' and ', ', ');
+  return `- {apiGroups: ["${group.join('.')}"], resources: [${plural}], verbs: [${verbs}]}`;
+}
+
 const REACH = 'see that the API server runs, and that its address and the route to it are right';
 const AUTHORITY =
   "the certificate authority of the kubeconfig or service account is not the server's: renew it there";
@@ -94,7 +101,7 @@ function statusWords({ status, message }: ApiError, kind: string, { verb, resour
       case 'forbidden':
         return {
           words: `we may not ${verb} ${resource} (403)`,
-          cure: `grant ${needed(verb)} of ${resource} to this user or service account (RBAC)`,
+          cure: `add to the rules of this user or service account (RBAC): ${missingRule({ verb, resource })}`,
         };
       case 'throttled':
         return { words: 'the server has too many requests (429)', cure: 'it passes by itself' };

@@ -68,6 +68,7 @@ function answerOf(response: IncomingMessage): Answer {
   return {
     status: response.statusCode ?? 0,
     retryAfter: response.headers['retry-after'],
+    date: response.headers.date,
     body: response,
     isCut: () => !response.complete,
   };

@@ -1,5 +1,10 @@
 import type { OutgoingHttpHeaders } from 'node:http';
-import http2, { type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2';
+import http2, {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  type IncomingHttpHeaders,
+  type IncomingHttpStatusHeader,
+} from 'node:http2';
 import type { TLSSocket } from 'node:tls';
 import type { Clock } from '../../util/clock.ts';
 import { BusyError } from '../../util/errors.ts';
@@ -78,7 +83,7 @@ export class Http2Connection implements Connection {
       stream.once('response', (head) => {
         cancelTimer();
         this.#hasAnswered = true;
-        resolve(answerOf(stream, Number(head[':status']), head['retry-after']));
+        resolve(answerOf(stream, head));
       });
       if (write !== undefined) stream.end(write.body);
     });
@@ -110,12 +115,12 @@ export class Http2Connection implements Connection {
 
 function answerOf(
   stream: ClientHttp2Stream,
-  status: number,
-  retryAfter: string | undefined,
+  head: IncomingHttpHeaders & IncomingHttpStatusHeader,
 ): Answer {
   return {
-    status,
-    retryAfter,
+    status: Number(head[':status']),
+    retryAfter: head['retry-after'],
+    date: head.date,
     body: stream,
     isCut: () => stream.aborted || stream.rstCode !== http2.constants.NGHTTP2_NO_ERROR,
   };

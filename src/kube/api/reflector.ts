@@ -30,6 +30,7 @@ export interface ReflectorCounts {
 }
 
 export interface Failing extends FailureWords {
+  readonly asked: Asked;
   /** By `Clock.elapsed`. */
   readonly sinceMs: number;
 }
@@ -194,7 +195,8 @@ export class Reflector<T extends KubernetesObject> {
     if (isListNeeded(error)) this.#resourceVersion = undefined;
     const delayMs = this.#delayAfter(error, reason);
     const verb = this.#isWatching ? 'watch' : 'list';
-    const { words: why, ...rest } = wordsOf(error, { verb, resource: fullName(resource) });
+    const asked = { verb, resource: fullName(resource) } as const;
+    const { words: why, ...rest } = wordsOf(error, asked);
     const facts = { kind: resource.kind, reason, why, cure: rest.cure, delayMs };
     // A server that is gone for hours is asked all the time, and told of now and then.
     const isNews = this.#failureSaid.isDue(reason);
@@ -207,7 +209,7 @@ export class Reflector<T extends KubernetesObject> {
       // A resume point that grew too old is answered at once: nothing is wrong with the server.
       if (delayMs > 0) {
         const { sinceMs = clock.elapsed() } = this.#failing ?? {};
-        this.#failing = { ...rest, words: why, sinceMs };
+        this.#failing = { ...rest, words: why, sinceMs, asked };
         this.#hasFailed = true;
       }
       log[isNews ? 'warn' : 'debug'](facts, 'list or watch failed');

@@ -46,6 +46,7 @@ test('names and types of a fresh registry', async () => {
     'rest_client_requests_total counter',
     'weft_audit_differences_total counter',
     'weft_build_info gauge',
+    'weft_check_ok gauge',
     'weft_cni_leaked_total counter',
     'weft_cni_repairs_total counter',
     'weft_cni_request_duration_seconds histogram',

@@ -33,7 +33,10 @@ describe('an API server that fails', () => {
     ...{ lists: 1, watches: 1, failures: {}, withheld: 0, isRestored: false },
     resource: 'services',
   };
-  const failing = (words: string, sinceMs: number) => ({ words, cure: 'look', sinceMs });
+  const failing = (words: string, sinceMs: number) => ({
+    ...{ words, cure: 'look', sinceMs, kind: 'refused' },
+    asked: { verb: 'list', resource: 'services' } as const,
+  });
 
   test('is told with since when, one line per cause', () => {
     const all = [
