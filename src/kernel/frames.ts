@@ -71,7 +71,12 @@ function icmpv6Checksum(source: IP, destination: IP, message: Buffer): number {
   const trailer = Buffer.alloc(8);
   trailer.writeUInt32BE(message.length, 0);
   trailer.writeUInt8(NEXT_HEADER_ICMPV6, 7);
-  const summed = Buffer.concat([ipToBytes(source), ipToBytes(destination), trailer, message]);
+  return checksum([ipToBytes(source), ipToBytes(destination), trailer, message]);
+}
+
+/** The Internet checksum (RFC 1071) of parts with an even number of bytes each. */
+export function checksum(parts: readonly Uint8Array[]): number {
+  const summed = Buffer.concat(parts);
   let sum = 0;
   for (let at = 0; at < summed.length; at += 2) sum += summed.readUInt16BE(at);
   while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);

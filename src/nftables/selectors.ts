@@ -83,6 +83,7 @@ const TYPE = {
   mark: 19,
   ifindex: 20,
   ctState: 26,
+  ctDirection: 27,
   ctStatus: 28,
   icmpv6Type: 29,
   fibAddressType: 38,
@@ -260,6 +261,8 @@ export const meta = {
 export const ct = {
   /** Bits: 1 invalid, 2 established, 4 related, 8 new, 64 untracked. */
   state: ctKey('ct state', 0, 4, TYPE.ctState),
+  /** 0: a packet of who began; 1: one of who answers. */
+  direction: ctKey('ct direction', 1, 1, TYPE.ctDirection),
   /** enum ip_conntrack_status; 0x10 snat, 0x20 dnat. */
   status: ctKey('ct status', 2, 4, TYPE.ctStatus),
   originalSaddr4: ctKey('ct original ip saddr', 19, 4, TYPE.ipv4),

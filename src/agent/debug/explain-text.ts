@@ -8,9 +8,9 @@ import type {
 } from '../../proxy/verdict/explanation.ts';
 import { assertNever } from '../../util/errors.ts';
 import { wrapped } from '../../util/text-layout.ts';
+import { liveText } from './explain/live/live-text.ts';
 import { causeLines, endText, wayLines } from './explain/way-text.ts';
 import type { ExplainAnswer } from './explain.ts';
-import { liveText } from './live-text.ts';
 import { nextAgainstPolicies, policyLines } from './policy-outcome-text.ts';
 
 const MOST_CANDIDATES = 20;

@@ -1,6 +1,5 @@
 import type { Cidr } from '../../net/cidr.ts';
 import { type IP, type IPFamily, ipFamily, isLoopback, tryParseIP } from '../../net/ip.ts';
-import type { TraceEvent } from '../../nftables/trace.ts';
 import type { PolicyWorld } from '../../policy/world.ts';
 import type { ModeName } from '../../proxy/modes/names.ts';
 import type { ProxySnapshot } from '../../proxy/snapshot.ts';
@@ -11,11 +10,12 @@ import { worldOfPacket } from '../../proxy/verdict/world-of-packet.ts';
 import { WeftError } from '../../util/errors.ts';
 import type { Cause } from './explain/cause.ts';
 import { endpointCauses, originCauses } from './explain/cluster-causes.ts';
+import type { LiveModel, LiveOptions } from './explain/live/live.ts';
+import type { LiveAnswer } from './explain/live/live-outcome.ts';
 import type { OpenNode } from './explain/open-node.ts';
-import { modelOutcome, type Outcome } from './explain/outcome.ts';
+import { liveOutcome, modelOutcome, type Outcome } from './explain/outcome.ts';
 import { type MetHostPort, placesOf } from './explain/places.ts';
 import { type Way, wayTo } from './explain/way.ts';
-import { type LiveAnswer, readTrace } from './live-outcome.ts';
 import { type NamedPacket, type NamedParty, packetOf } from './named-packet.ts';
 import { type PolicyOutcome, policyOutcomes } from './policy-outcome.ts';
 
@@ -48,6 +48,8 @@ export interface ExplainedPacket {
   readonly packet: Packet | NamedPacket;
   /** Wait for such a packet, and tell where it went. */
   readonly liveTimeoutMs: number | undefined;
+  /** Send it instead. */
+  readonly isSent?: boolean;
 }
 
 export interface ExplainSources {
@@ -59,27 +61,28 @@ export interface ExplainSources {
   readonly mode: ModeName;
   /** Pods of this node that the CNI plugins masquerade, as records tell. */
   readonly podMasquerades: () => ReadonlyMap<IP, readonly Cidr[]>;
-  readonly tracePacket: (
-    packet: Packet,
-    timeoutMs: number,
-    signal: AbortSignal,
-  ) => Promise<readonly TraceEvent[]>;
+  /** Undefined when no packet came in time. */
+  readonly explainLive: (
+    model: LiveModel,
+    node: OpenNode,
+    options: Pick<LiveOptions, 'timeoutMs' | 'isSent' | 'signal'>,
+  ) => Promise<LiveAnswer | undefined>;
 }
 
 /** Answers what becomes of a connection, by the model and, if asked, by a real packet. */
 export async function explain(
-  { packet: asked, liveTimeoutMs }: ExplainedPacket,
+  { packet: asked, liveTimeoutMs, isSent = false }: ExplainedPacket,
   sources: ExplainSources,
   signal: AbortSignal,
 ): Promise<ExplainAnswer> {
   const node = sources.openNode();
   try {
     const model = explainByModel(asked, sources, node);
-    if (liveTimeoutMs === undefined) return model;
-    const { explanation, policies } = model;
-    const events = await sources.tracePacket(explanation.packet, liveTimeoutMs, signal);
-    const live = readTrace(events, explanation, policies) ?? null;
-    return { ...model, live, outcome: live?.agreesWithModel === false ? 'differs' : model.outcome };
+    const sendsNothing = isSent && model.causes.some(({ id }) => id === 'pod-route');
+    if (liveTimeoutMs === undefined || sendsNothing) return model;
+    const options = { timeoutMs: liveTimeoutMs, isSent, signal };
+    const live = (await sources.explainLive(model, node, options)) ?? null;
+    return { ...model, live, outcome: live === null ? model.outcome : liveOutcome(model, live) };
   } finally {
     node.close();
   }

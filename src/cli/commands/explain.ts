@@ -28,19 +28,25 @@ const EPILOGUE = `Asks the running agent for the decisions it makes for such a c
 which map has it, who may answer with which share, and whose address the endpoint sees. They come
 from the values that the rules are made from. Then the way of request and reply behind the rules:
 routing, rp_filter, forwarding, the bridge, the fabric, what fits into the way; what stops packets
-there is named with its cure. --live looks at the rules themselves: it waits for a packet from --from
-to --to, follows it by nftrace, and says whether the model was right.
+there is named with its cure.
+
+--live looks at what happens: it waits for a packet from --from to --to, or with --send sends one (a
+SYN, or an empty datagram, from inside the pod or from this node), and follows it and its answer
+through every table of nftables, of weft and of others. Rules of iptables-legacy are told by their
+counters. Where no answer comes the endpoint is asked: it answers, refuses or is silent. Modes nftables
+and iptables; the model answers in all.
 
 Where the agent enforces policies they are asked about every endpoint: which one decides, or that none
 allows it. A name is that of a Service, of a pod, or node/NAME; a port can be named too.
 
-The exit code is 0 for allowed, 3 for refused, 4 for dropped, 5 where a packet did something else than
-the model says, 1 for a failure and 2 for a wrong command line. Of several endpoints the worst counts.
+The exit code is 0 for allowed, 3 for refused, 4 for dropped, 5 where rules or the kernel of this node did
+something else with a packet than the model says, 1 for a failure and 2 for a wrong command line. Of several endpoints the worst counts.
 
 Examples:
   weft explain --from shop/cart --to shop/db:postgres
   weft explain --from node/worker-1 --to shop/db:5432
   weft explain --from 203.0.113.9 --to 192.168.0.1:30080 --proto udp
+  weft explain --from shop/cart --to shop/db:postgres --live --send
   weft explain --from 10.1.0.2 --to 10.96.0.1:80 --live --timeout 30s`;
 
 const PROTOCOLS: readonly Protocol[] = ['tcp', 'udp', 'sctp'];
@@ -58,7 +64,8 @@ function declare(parser: Argv): Argv {
   parser
     .usage('weft explain --from IP|POD|NODE --to IP|SERVICE|POD|NODE:PORT [flags]')
     .epilogue(EPILOGUE)
-    .option('live', { type: 'boolean', describe: 'Wait for such a packet and tell where it went' });
+    .option('live', { type: 'boolean', describe: 'Wait for such a packet and tell where it went' })
+    .option('send', { type: 'boolean', describe: 'With --live: send one, do not wait for it' });
   text('from', 'Address of the client, NAMESPACE/POD or node/NAME');
   text('to', 'Address and port, [fd00::1]:80 for IPv6, or NAMESPACE/NAME:PORT');
   text('proto', 'tcp, udp or sctp [default: tcp]');
@@ -92,6 +99,7 @@ export function explainRequest(flags: FlagValues): ExplainRequest {
     command: 'explain',
     packet: inInterface === undefined ? packet : { ...packet, inInterface },
     liveTimeoutMs: liveTimeout(flags),
+    isSent: flags['send'] === true,
   };
 }
 
@@ -138,6 +146,7 @@ function parseTarget(text: string): { readonly to: string; readonly port: string
 function liveTimeout(flags: FlagValues): number | undefined {
   const text = lastText(flags['timeout']);
   if (flags['live'] !== true) {
+    if (flags['send'] === true) throw new UsageError('--send is for --live; add --live');
     if (text !== undefined)
       throw new UsageError('--timeout says how long --live waits; add --live');
     return undefined;

@@ -23,8 +23,12 @@ export class LabAgent {
     writeFileSync(join(this.#path('objects'), `${name}.json`), JSON.stringify(object));
   }
 
-  /** Starts the agent and waits until it has read the objects. */
-  async start(minSyncPeriod = '0s'): Promise<RunningProgram> {
+  get runDir(): string {
+    return this.#path('run');
+  }
+
+  /** Starts the agent and waits until it has read the objects; `change` is of the proxy's settings. */
+  async start(minSyncPeriod = '0s', change: object = {}): Promise<RunningProgram> {
     const clusterCIDR = [IPV4, IPV6].map((net) => net.clusterCIDR).join();
     const proxy = {
       mode: 'nftables',
@@ -32,12 +36,13 @@ export class LabAgent {
       healthzBindAddress: '127.0.0.1:0',
       metricsBindAddress: '127.0.0.1:0',
       nftables: { minSyncPeriod, syncPeriod: '4h' },
+      ...change,
     };
     const config = { stateDir: this.#path('state'), logLevel: 'debug', proxy };
     writeFileSync(this.#path('weft.yaml'), JSON.stringify(config));
     const flags = [
       ...['--components', 'proxy', '--node-name', 'node-a', '--config', this.#path('weft.yaml')],
-      ...['--manifests', this.#path('objects'), '--run-dir', this.#path('run')],
+      ...['--manifests', this.#path('objects'), '--run-dir', this.runDir],
     ];
     const command = [process.execPath, CLI, 'agent', ...flags];
     const { path } = this.#lab.node;
@@ -70,6 +75,6 @@ export class LabAgent {
   }
 
   #runDir(): readonly string[] {
-    return ['--run-dir', this.#path('run')];
+    return ['--run-dir', this.runDir];
   }
 }

@@ -1,7 +1,9 @@
 /** What becomes of a connection, in one word: what scripts ask for. Pure. */
+import type { IP } from '../../../net/ip.ts';
 import type { Explanation } from '../../../proxy/verdict/explanation.ts';
 import type { PolicyOutcome } from '../policy-outcome.ts';
 import type { Cause } from './cause.ts';
+import type { LiveAnswer, LiveOutcome } from './live/live-outcome.ts';
 import type { Way } from './way.ts';
 
 export type Outcome = 'allowed' | 'refused' | 'dropped' | 'differs';
@@ -35,6 +37,75 @@ export function modelOutcome({ explanation, policies = [], ways }: Modelled): Ou
         ...ways.map(wayOutcome),
       ]);
   }
+}
+
+/**
+ * What a packet has shown. Where rules and the kernel did as the model says, what the endpoint answers
+ * decides: it is not the model's to know who listens.
+ */
+export function liveOutcome(
+  model: Modelled & { readonly outcome: Outcome },
+  live: LiveAnswer,
+): Outcome {
+  if (!live.isNewConnection) return model.outcome;
+  if (live.agreesWithModel === false) return 'differs';
+  const expected = expectedOf(model, live.outcome);
+  // The model may know why nothing comes back.
+  if (live.reply === null && expected === 'dropped') return 'dropped';
+  const node = nodeOutcome(live);
+  if (node !== 'allowed') return isAsSaid(node, expected, model) ? node : 'differs';
+  if (expected !== 'allowed') return 'differs';
+  return live.reply === null ? silentOutcome(model) : repliedOutcome(live.reply);
+}
+
+/** The kernel does not send an ICMP error for every packet that it has no route for. */
+function isAsSaid(node: Outcome, expected: Outcome, { ways }: Modelled): boolean {
+  const isByRoute = ways.some(({ causes }) => causes.some(({ id }) => id === 'no-route'));
+  return node === expected || (isByRoute && expected !== 'allowed');
+}
+
+/** What the rules and the kernel of this node did, whoever answers. */
+function nodeOutcome({ outcome, reply }: LiveAnswer): Outcome {
+  switch (outcome.kind) {
+    case 'refused':
+      return 'refused';
+    case 'denied':
+    case 'dropped':
+    case 'unknown':
+      return isRefusal(reply) ? 'refused' : 'dropped';
+    case 'sent':
+    case 'delivered': {
+      const isBack = reply?.outcome.kind === 'sent' || reply?.outcome.kind === 'delivered';
+      return reply === null || reply === undefined || isBack ? 'allowed' : 'dropped';
+    }
+  }
+}
+
+function isRefusal(reply: LiveAnswer['reply']): boolean {
+  return reply?.kind === 'refused' || reply?.kind === 'unreachable';
+}
+
+/** Of the place that it went to, if that is known. */
+function expectedOf(
+  { ways, policies = [], outcome }: Modelled & { readonly outcome: Outcome },
+  went: LiveOutcome,
+): Outcome {
+  if (!('destination' in went)) return outcome;
+  const isThere = ({ ip, port }: { readonly ip: IP; readonly port: number }) =>
+    ip === went.destination && port === went.port;
+  const way = ways.find(({ place }) => isThere(place));
+  const policy = policies.find(isThere);
+  if (policy?.isAllowed === false) return 'dropped';
+  return way === undefined ? outcome : wayOutcome(way);
+}
+
+/** Who answers a datagram without content? */
+function silentOutcome({ explanation }: Modelled): Outcome {
+  return explanation.packet.protocol === 'tcp' ? 'dropped' : 'allowed';
+}
+
+function repliedOutcome(reply: LiveAnswer['reply']): Outcome {
+  return isRefusal(reply) ? 'refused' : 'allowed';
 }
 
 export function wayOutcome({ causes }: Way): Outcome {

@@ -38,6 +38,16 @@ export function refusalCause(
   return noRouteCause(packet, code, facts);
 }
 
+/**
+ * The client learns of a route that is none by an ICMP error, unless the kernel has sent it too many
+ * (ip_error in net/ipv4/route.c, ip6_pkt_drop); of the way back it learns nothing.
+ */
+export function routeCause(cause: Omit<Cause, 'direction'>, direction: Cause['direction']): Cause {
+  const isTold =
+    direction === 'request' && cause.id === 'no-route' && !/blackhole/.test(cause.seen);
+  return { ...cause, direction, effect: isTold ? 'refuses' : cause.effect };
+}
+
 /** What fib_validate_source (net/ipv4/fib_frontend.c) does not take. */
 function sourceCause(
   { source }: RoutedPacket,

@@ -9,7 +9,7 @@ import { type IP, type IPFamily, ipFamily, isLoopback } from '../../../net/ip.ts
 import type { Packet } from '../../../proxy/verdict/explanation.ts';
 import { bridgeCause, type Cause, conntrackCause } from './cause.ts';
 import type { LocalPod, NodeFacts } from './node-facts.ts';
-import { refusalCause } from './route-refusal.ts';
+import { refusalCause, routeCause } from './route-refusal.ts';
 
 /** Where a connection goes after translation. */
 export interface Place {
@@ -67,7 +67,7 @@ export function wayTo(packet: Packet, place: Place, facts: NodeFacts): Way {
     ...mtuCauses(request.leg, client, server, place.ip, facts),
   ];
   // Nothing comes back of what was dropped.
-  const isStopped = requestCauses.some(({ effect }) => effect === 'drops');
+  const isStopped = requestCauses.some(({ effect }) => effect === 'drops' || effect === 'refuses');
   const replyCauses = isStopped
     ? []
     : [
@@ -170,7 +170,8 @@ function refusalCauses(
   facts: NodeFacts,
 ): readonly Cause[] {
   if (answer.kind !== 'refused') return [];
-  return [{ direction, ...refusalCause({ source, destination, inLink }, answer.code, facts) }];
+  const routed = { source, destination, inLink };
+  return [routeCause(refusalCause(routed, answer.code, facts), direction)];
 }
 
 /** A pod without a way to the other end sends nothing. */

@@ -2,7 +2,10 @@ import { join } from 'node:path';
 import { openHostPortStore } from '../../../cni/portmap/store.ts';
 import { ipFamily } from '../../../net/ip.ts';
 import { wire } from '../../../netlink/wire.ts';
+import type { ModeName } from '../../../proxy/modes/names.ts';
 import type { Packet } from '../../../proxy/verdict/explanation.ts';
+import { WeftError } from '../../../util/errors.ts';
+import { explainLive } from '../explain/live/live.ts';
 import { partyNamed } from '../explain/named-parties.ts';
 import { openNode } from '../explain/open-node.ts';
 import { type ExplainAnswer, type ExplainedPacket, explain } from '../explain.ts';
@@ -15,16 +18,16 @@ import {
   parseName,
   parseProtocol,
 } from '../fields.ts';
-import { tracePacket } from '../live-trace.ts';
 import type { NamedPacket } from '../named-packet.ts';
 import { podMasqueradesOf } from '../pod-masquerades.ts';
 import { type DebugRequest, MOST_LIVE_MS } from '../protocol.ts';
 import type { Question } from '../question.ts';
-import { type DebugSubjects, requireNftables, requireProxy } from '../subjects.ts';
+import { type DebugSubjects, requireProxy } from '../subjects.ts';
 
 export interface ExplainRequest extends DebugRequest, ExplainedPacket {
   readonly command: 'explain';
   readonly liveTimeoutMs: number | undefined;
+  readonly isSent: boolean;
 }
 
 /** Answered with an ExplainAnswer. */
@@ -34,6 +37,7 @@ export const explainQuestion: Question<ExplainRequest> = {
     command: 'explain',
     packet: parseAnyPacket(asObject(fields['packet'], 'packet')),
     liveTimeoutMs: parseLiveTimeout(fields['liveTimeoutMs']),
+    isSent: fields['isSent'] === true,
   }),
   answer: answerExplain,
 };
@@ -77,6 +81,16 @@ function parseLiveTimeout(value: unknown): number | undefined {
   return value;
 }
 
+/** What a process forwards is two connections; what IPVS does no rule shows. Throws ENOTSUP. */
+function requireTraces(mode: ModeName): void {
+  if (mode === 'nftables' || mode === 'iptables') return;
+  const reason = `it follows packets through rules, and mode ${mode} does not work by rules`;
+  throw new WeftError(
+    'ENOTSUP',
+    `weft explain --live: ${reason}; without --live the model answers`,
+  );
+}
+
 async function answerExplain(
   request: ExplainRequest,
   subjects: DebugSubjects,
@@ -85,7 +99,7 @@ async function answerExplain(
   const { records, fabric } = subjects;
   const { clock, podMasquerade, config } = subjects.context;
   const proxy = requireProxy('explain', subjects);
-  if (request.liveTimeoutMs !== undefined) requireNftables('explain --live', proxy);
+  if (request.liveTimeoutMs !== undefined) requireTraces(proxy.choice.mode);
   const hostPorts = openHostPortStore(join(config.runDir, 'hostports'), {
     ...{ flock: wire.flock, timeoutMs: 0 },
   });
@@ -104,8 +118,7 @@ async function answerExplain(
         return partyNamed(name, { parties, nodeName, localAddresses, pods: pods(), peers });
       },
       podMasquerades: () => podMasqueradesOf(records.list(), podMasquerade),
-      tracePacket: (packet, timeoutMs, stop) =>
-        tracePacket(packet, { clock, timeoutMs, signal: stop }),
+      explainLive: (model, node, options) => explainLive(model, node, { clock, ...options }),
     },
     signal,
   );

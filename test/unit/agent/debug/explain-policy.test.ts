@@ -63,7 +63,7 @@ function start({ hasPolicies = true, policies = [WEB] } = {}): ExplainSources {
       return { ips: party.ips, ports: party.kind === 'pod' ? party.ports : [] };
     },
     podMasquerades: () => new Map(),
-    tracePacket: () => Promise.resolve([]),
+    explainLive: () => Promise.resolve(undefined),
   };
 }
 

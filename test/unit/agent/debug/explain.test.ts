@@ -40,7 +40,7 @@ function start(localDetection: LocalDetection | undefined, isSynced = true): Exp
     policyWorld: undefined,
     partyOf: () => undefined,
     podMasquerades: () => new Map(),
-    tracePacket: () => Promise.resolve([]),
+    explainLive: () => Promise.resolve(undefined),
   };
 }
 

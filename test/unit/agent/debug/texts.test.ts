@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { differenceText, hasDifferences } from '../../../../src/agent/debug/difference-text.ts';
+import type { LiveAnswer } from '../../../../src/agent/debug/explain/live/live-outcome.ts';
+import { liveText } from '../../../../src/agent/debug/explain/live/live-text.ts';
 import type { ExplainAnswer } from '../../../../src/agent/debug/explain.ts';
 import { explainText } from '../../../../src/agent/debug/explain-text.ts';
-import type { LiveAnswer } from '../../../../src/agent/debug/live-outcome.ts';
-import { liveText } from '../../../../src/agent/debug/live-text.ts';
 import { parseIP } from '../../../../src/net/ip.ts';
 import type { Difference } from '../../../../src/proxy/modes/nftables/difference.ts';
 import { decide } from '../../../../src/proxy/verdict/decide.ts';
@@ -60,6 +60,8 @@ describe('live', () => {
     isNewConnection: true,
     agreesWithModel: true,
     steps: ['ip weft-proxy services -> goto n1'],
+    causes: [],
+    unseen: [],
   };
   test.each([
     { name: 'as the model says', live: answer, text: 'That is what the model says.' },

@@ -243,7 +243,7 @@ describe('what is in the way', () => {
       verdict: { kind: 'pass' },
     } as const;
     const ways = [wayTo(packet('10.1.0.2'), to, node)];
-    expect(modelOutcome({ explanation, ways })).toBe('dropped');
+    expect(modelOutcome({ explanation, ways })).toBe('refused');
     expect(modelOutcome({ explanation, ways: [] })).toBe('allowed');
     expect(
       modelOutcome({ explanation: { ...explanation, verdict: { kind: 'reject' } }, ways: [] }),

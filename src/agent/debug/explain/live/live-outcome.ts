@@ -1,0 +1,220 @@
+/** What the kernel's reports say of a packet: where it went, or where it ended. Pure. */
+import type { IP } from '../../../../net/ip.ts';
+import type { TraceEvent } from '../../../../nftables/trace.ts';
+import type { TracedPacket } from '../../../../nftables/traced-packet.ts';
+import { CHAIN } from '../../../../proxy/modes/nftables/chain-names.ts';
+import type { Explanation } from '../../../../proxy/verdict/explanation.ts';
+import type { PolicyOutcome } from '../../policy-outcome.ts';
+import type { Cause } from '../cause.ts';
+import type { Probed } from './probe.ts';
+import {
+  isEndOfTrace,
+  isTraceChain,
+  NEW_CHAIN,
+  TRACE_TABLE_PREFIX,
+  type TraceChain,
+  type Traced,
+} from './trace-table.ts';
+
+const PROXY_TABLE = 'weft-proxy';
+const POLICY_TABLE = 'weft-policy';
+/** Of modes iptables and ipvs, in table filter. */
+const REFUSING_CHAIN = /^KUBE-(SERVICES|EXTERNAL-SERVICES|NODEPORTS|PROXY-FIREWALL|IPVS-)/;
+
+/** Between which chains of ours nothing is reported any more, by what is there in the kernel. */
+export type Stage =
+  | 'tracking'
+  | 'prerouting'
+  | 'forward'
+  | 'afterForward'
+  | 'input'
+  | 'output'
+  | 'postrouting';
+
+/** Where a packet really went. */
+export type LiveOutcome =
+  | {
+      readonly kind: 'sent' | 'delivered';
+      readonly source: IP;
+      readonly destination: IP;
+      readonly port: number | undefined;
+    }
+  | {
+      /**
+       * `refused` by our reject chain, `denied` by policies; what others reject looks like a drop.
+       */
+      readonly kind: 'refused' | 'denied' | 'dropped';
+      /** `ip weft-proxy` */
+      readonly table: string;
+      readonly chain: string;
+      /** Absent: the chain's policy. */
+      readonly rule?: string;
+    }
+  | { readonly kind: 'unknown'; readonly stage: Stage };
+
+/** What came back: an answer, a refusal (RST, ICMP), or something else of the connection. */
+export type ReplyKind = 'answered' | 'refused' | 'unreachable';
+
+export interface LiveReply {
+  readonly kind: ReplyKind;
+  readonly outcome: LiveOutcome;
+  readonly steps: readonly string[];
+}
+
+export interface LiveAnswer {
+  readonly outcome: LiveOutcome;
+  /** False when the packet belongs to a connection that was there before. */
+  readonly isNewConnection: boolean;
+  /** Undefined where the model says nothing about it. */
+  readonly agreesWithModel: boolean | undefined;
+  /** `ip weft-proxy services -> goto n3`, in order. */
+  readonly steps: readonly string[];
+  /** Null: none came while it was waited for; absent: none is to be expected. */
+  readonly reply?: LiveReply | null;
+  /** What keeps it from its way, or its answer. */
+  readonly causes: readonly Cause[];
+  /** How the endpoint answers this node. */
+  readonly probed?: Probed;
+  /** What this way of looking does not show. */
+  readonly unseen: readonly string[];
+}
+
+/** What these events say; undefined without any of the packet itself. */
+export function readTrace(
+  { request, reply }: Traced,
+  explanation: Explanation,
+  policies: readonly PolicyOutcome[] = [],
+): Omit<LiveAnswer, 'causes' | 'unseen'> | undefined {
+  const [first] = request;
+  if (first === undefined) return undefined;
+  const outcome = outcomeOf(request);
+  const isTracked = passedChains(request).some((chain) => /-(out-)?tracked$/.test(chain));
+  const isNew = request.some(({ verdict }) => verdict === `jump ${NEW_CHAIN}`);
+  // Of one that did not get as far as that nobody knows.
+  const isNewConnection = isNew || !isTracked;
+  const answered = replyOf(reply);
+  const awaits = outcome.kind === 'sent' || outcome.kind === 'delivered';
+  return {
+    outcome,
+    isNewConnection,
+    agreesWithModel: isNewConnection ? agrees(outcome, explanation, policies) : undefined,
+    steps: stepsOf(request),
+    ...(answered === undefined ? (awaits ? { reply: null } : {}) : { reply: answered }),
+  };
+}
+
+/** Names of our chains that a packet has passed, in order. */
+export function passedChains(events: readonly TraceEvent[]): readonly TraceChain[] {
+  return events
+    .filter(({ table }) => table.startsWith(TRACE_TABLE_PREFIX))
+    .map(({ chain }) => chain)
+    .filter(isTraceChain);
+}
+
+function replyOf(events: readonly TraceEvent[]): LiveReply | undefined {
+  const packet = events.find((event) => event.packet !== undefined)?.packet;
+  if (packet === undefined) return undefined;
+  return { kind: replyKind(packet), outcome: outcomeOf(events), steps: stepsOf(events) };
+}
+
+const RST = 4;
+
+function replyKind({ tcpFlags = 0, icmp }: TracedPacket): ReplyKind {
+  if (icmp !== undefined) return 'unreachable';
+  return (tcpFlags & RST) === 0 ? 'answered' : 'refused';
+}
+
+function outcomeOf(events: readonly TraceEvent[]): LiveOutcome {
+  const last = events.find(isEndOfTrace);
+  if (last === undefined) return { kind: 'unknown', stage: stageOf(passedChains(events)) };
+  if (last.verdict === 'drop') {
+    return {
+      kind: refusalOf(last),
+      table: `${last.family} ${last.table}`,
+      chain: last.chain,
+      ...(last.kind === 'rule' && last.ruleHandle !== undefined
+        ? { rule: String(last.ruleHandle) }
+        : {}),
+    };
+  }
+  const packet = events.findLast((event) => event.packet !== undefined)?.packet;
+  if (packet === undefined) return { kind: 'unknown', stage: 'postrouting' };
+  const { source, destination, destinationPort: port } = packet;
+  const kind = last.chain === 'weft-trace-delivered' ? 'delivered' : 'sent';
+  return { kind, source, destination, port };
+}
+
+/** Behind the last of our chains that has seen it. */
+const STAGES: Readonly<Partial<Record<TraceChain, Stage>>> = {
+  'weft-trace-in': 'tracking',
+  'weft-trace-out': 'tracking',
+  'weft-trace-tracked': 'prerouting',
+  'weft-trace-out-tracked': 'output',
+  'weft-trace-out-end': 'output',
+  'weft-trace-input': 'input',
+  'weft-trace-forward': 'forward',
+  'weft-trace-forwarded': 'afterForward',
+  'weft-trace-leaving': 'postrouting',
+};
+
+function stageOf(passed: readonly TraceChain[]): Stage {
+  const last = passed.at(-1);
+  return (last === undefined ? undefined : STAGES[last]) ?? 'prerouting';
+}
+
+function refusalOf({ table, chain }: TraceEvent): 'refused' | 'denied' | 'dropped' {
+  if (table === POLICY_TABLE) return 'denied';
+  if (table === PROXY_TABLE && chain === CHAIN.reject) return 'refused';
+  return table === 'filter' && REFUSING_CHAIN.test(chain) ? 'refused' : 'dropped';
+}
+
+/** Of a denied packet only its end is known, not which of several endpoints it was for. */
+function agrees(
+  outcome: LiveOutcome,
+  explanation: Explanation,
+  policies: readonly PolicyOutcome[],
+): boolean | undefined {
+  if (outcome.kind === 'denied') return policies.some(({ isAllowed }) => !isAllowed);
+  const reached = policies.find(
+    ({ ip, port }) => 'port' in outcome && ip === outcome.destination && port === outcome.port,
+  );
+  return reached?.isAllowed === false ? false : agreesWithProxy(outcome, explanation);
+}
+
+function agreesWithProxy(
+  outcome: LiveOutcome,
+  { packet, decisions, verdict }: Explanation,
+): boolean | undefined {
+  if (outcome.kind === 'unknown') return undefined;
+  switch (verdict.kind) {
+    case 'reject':
+      return outcome.kind === 'refused';
+    case 'drop':
+    case 'reset':
+      return outcome.kind === 'dropped';
+    case 'pass':
+      return outcome.kind === 'sent' || outcome.kind === 'delivered' ? true : undefined;
+    case 'dnat': {
+      if (!('destination' in outcome)) return false;
+      const { destination, port, source } = outcome;
+      const chosen = verdict.candidates.find((one) => one.ip === destination && one.port === port);
+      if (chosen === undefined) return false;
+      const isRemembered = decisions.some(({ kind }) => kind === 'affinity');
+      if (chosen.probability === 0 && !isRemembered) return false;
+      // The node's own address may be what it would be replaced by.
+      const isOfNode = decisions.some((step) => step.kind === 'origin' && step.origin === 'node');
+      if (isOfNode && chosen.isMasqueraded) return true;
+      return chosen.isMasqueraded === (source !== packet.source);
+    }
+  }
+}
+
+/** Chains of the trace table are how we know, not what happened. */
+function stepsOf(events: readonly TraceEvent[]): readonly string[] {
+  return events
+    .filter(({ table, kind }) => !table.startsWith(TRACE_TABLE_PREFIX) && kind !== 'return')
+    .map(({ family, table, chain, kind, verdict }) => {
+      const what = kind === 'policy' ? `policy ${verdict}` : verdict;
+      return `${family} ${table} ${chain} -> ${what}`;
+    });
+}
