@@ -7,9 +7,11 @@ import { systemClock } from '../util/clock.ts';
 import { toError, WeftError } from '../util/errors.ts';
 import { createLevelledLogger, type Logger } from '../util/log.ts';
 import { LogSink } from '../util/log-sink.ts';
+import { logText } from '../util/log-text.ts';
 import { startChecks } from './checks/start.ts';
 import { startCni } from './cni-component.ts';
 import type { AgentConfig } from './config/agent-config.ts';
+import type { OwnSettings } from './config/own-settings.ts';
 import type { ConfigSource } from './config/reload.ts';
 import { FOLLOWERS } from './config/source-settings.ts';
 import type { AgentContext, ClusterContext } from './context.ts';
@@ -48,7 +50,7 @@ import { WEFT_VERSION } from './version.ts';
  * run directory.
  */
 export async function runAgent(config: AgentConfig, file: ConfigSource | undefined): Promise<void> {
-  const sink = new LogSink(2);
+  const sink = openLog(config.own.logFormat);
   process.once('exit', () => sink.flush());
   const { log, setLevel } = createLevelledLogger(config.logLevel, sink);
   logProcessWarnings(process, log);
@@ -103,6 +105,15 @@ export async function runAgent(config: AgentConfig, file: ConfigSource | undefin
   supervisor.ready();
   const code = await lifecycle.finished;
   if (code !== 0) throw new WeftError('SHUTDOWN', 'the agent did not shut down cleanly');
+}
+
+/** Text for who sits before a terminal; programs read JSON. */
+function openLog(format: OwnSettings['logFormat']): LogSink {
+  const { stderr, env } = process;
+  const isTerminal = stderr.isTTY === true;
+  if (format === 'json' || (format === 'auto' && !isTerminal)) return new LogSink(2);
+  const hasColors = isTerminal && !env['NO_COLOR'] && env['TERM'] !== 'dumb';
+  return new LogSink(2, { layOut: (line) => logText(line, { hasColors }) });
 }
 
 function followFile({ live, clock, log, lifecycle, metrics }: AgentContext, source: ConfigSource) {

@@ -23,6 +23,8 @@ export interface CommandEffects {
   readonly versions: { readonly weft: string; readonly node: string };
   /** The directory of the agent where `--run-dir` names none. */
   readonly runDir: string;
+  /** What is printed can be drawn over. */
+  readonly isScreen: boolean;
   /** People read what is printed, on a screen that shows colours. */
   readonly isTerminal: boolean;
   /** Runs until the agent has stopped; follows the file the configuration came from, if any. */

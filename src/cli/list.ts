@@ -10,7 +10,7 @@ import { declareOutput, type Output, outputOf } from './output-flag.ts';
 import { declareRunDir, plain, prettyJson, type QuestionEffects, textFlags } from './question.ts';
 import { UsageError } from './usage.ts';
 
-export type ListEffects = QuestionEffects & Pick<CommandEffects, 'clock' | 'wait' | 'isTerminal'>;
+export type ListEffects = QuestionEffects & Pick<CommandEffects, 'clock' | 'wait' | 'isScreen'>;
 
 const DEFAULT_INTERVAL_MS = 2_000;
 const LEAST_INTERVAL_MS = 500;
@@ -116,11 +116,11 @@ export async function printList<T>(
 }
 
 /** On a terminal the new text takes the place of the old one; elsewhere it follows. */
-function screenOf(output: Output, { isTerminal, print }: ListEffects): (text: string) => void {
+function screenOf(output: Output, { isScreen, print }: ListEffects): (text: string) => void {
   let last: string | undefined;
   return (text) => {
     if (text === last) return;
-    const isRedrawn = isTerminal && output !== 'json';
+    const isRedrawn = isScreen && output !== 'json';
     const redraw = last === undefined ? `${CLEAR}${REDRAW}` : REDRAW;
     print(isRedrawn ? redraw + text : text);
     last = text;

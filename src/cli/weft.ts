@@ -37,7 +37,8 @@ const code = await runCommand(() => parseCommandLine(argv.slice(2)), {
   checkWithoutAgent,
   readNodeRecords,
   clock: systemClock,
-  isTerminal: stdout.isTTY === true && !env['NO_COLOR'],
+  isScreen: stdout.isTTY === true && env['TERM'] !== 'dumb',
+  isTerminal: stdout.isTTY === true && !env['NO_COLOR'] && env['TERM'] !== 'dumb',
   dropIn: ({ cniConfDir, ...flags }) => {
     const refusals = configRefusals(readNetworkConfigs(cniConfDir), PLUGIN_NAMES);
     return dropIn({ ...flags, shim, names: PLUGIN_NAMES, refusals });

@@ -8,6 +8,8 @@ export interface LogSinkOptions {
   readonly clock?: Clock;
   /** Most bytes that wait for a slow reader; lines beyond are dropped and counted. */
   readonly maxWaitingBytes?: number;
+  /** What is written of a line; default: the line. */
+  readonly layOut?: (line: string) => string;
 }
 
 const MAX_WAITING_BYTES = 1 << 20;
@@ -25,6 +27,7 @@ export class LogSink {
   readonly #target: number;
   readonly #clock: Clock;
   readonly #maxWaitingBytes: number;
+  readonly #layOut: (line: string) => string;
   #writer: { readonly fd: number } | undefined;
   /** Lines that wait. Of the first one the beginning may be written already. */
   #waiting: Buffer[] = [];
@@ -34,10 +37,12 @@ export class LogSink {
   #cancelRetry: (() => void) | undefined;
 
   /** Opens nothing before the first line. */
-  constructor(fd: number, { clock = systemClock, maxWaitingBytes }: LogSinkOptions = {}) {
+  constructor(fd: number, options: LogSinkOptions = {}) {
+    const { clock = systemClock, maxWaitingBytes, layOut = (line) => line } = options;
     this.#target = fd;
     this.#clock = clock;
     this.#maxWaitingBytes = maxWaitingBytes ?? MAX_WAITING_BYTES;
+    this.#layOut = layOut;
   }
 
   /** Lines lost since the start. */
@@ -47,7 +52,7 @@ export class LogSink {
 
   /** Takes one line with its line feed. */
   write(line: string): void {
-    const bytes = Buffer.from(line);
+    const bytes = Buffer.from(this.#layOut(line));
     if (this.#waiting.length > 0 && this.#waitingBytes + bytes.length > this.#maxWaitingBytes) {
       this.#drop(1);
       return;

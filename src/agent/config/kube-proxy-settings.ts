@@ -52,7 +52,7 @@ export const KUBE_PROXY_SETTINGS = {
     }),
   },
   logging: {
-    format: text('text', 'Accepted; logs are always JSON', {
+    format: text('text', 'Accepted; logFormat (--log-format) counts', {
       flag: 'logging-format',
       shown: '',
       ...LIVE,

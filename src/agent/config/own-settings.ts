@@ -18,6 +18,12 @@ import {
 const MOST = { min: 1, max: 500_000 } as const;
 
 export const OWN_SETTINGS = {
+  logFormat: word(
+    ['auto', 'text', 'json'],
+    'auto',
+    'auto, text or json: lines of the log; auto is text on a terminal and JSON elsewhere',
+    { flag: 'log-format' },
+  ),
   stateDir: text('/var/lib/weft', 'Last known objects, for a start without the API server', {
     flag: 'state-dir',
   }),

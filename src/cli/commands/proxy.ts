@@ -18,10 +18,10 @@ import { readText, startAgent } from '../start-agent.ts';
 import { runCleanup } from './cleanup.ts';
 
 const EPILOGUE = `Flags and file are kube-proxy's. With --config its other flags are ignored, except
---hostname-override and those of logging; --state-dir, --allow-mass-deletion,
+--hostname-override and those of logging; --state-dir, --log-format, --allow-mass-deletion,
 --conntrack-kill-tcp, --endpoint-metrics, --take-over, --iptables-variant, --run-dir and the
-limits of mode userspace are weft's own and always count. A change of the file is applied to the running process where that is possible; a
-wrong one changes nothing. An empty mode means nftables; auto takes the first of nftables, iptables,
+limits of mode userspace are weft's own and always count. A change of the file is applied to the
+running process where that is possible; a wrong one changes nothing. An empty mode means nftables; auto takes the first of nftables, iptables,
 ipvs and userspace that the node can do and stays with it until a reboot. After a start in another
 mode the rules of the former one go once the new ones serve.
 

@@ -37,7 +37,7 @@ async function run(
       throw new Error('no records');
     },
     clock: { now: () => START_MS, elapsed: () => 0 },
-    isTerminal: false,
+    isScreen: false,
     print: (text) => void printed.push(text),
     wait: (ms) => {
       waited.push(ms);
@@ -115,10 +115,10 @@ describe('--watch', () => {
 
   test('redraws a terminal, and prints JSON a line each', async () => {
     const answers = [pods('a'), pods('b')];
-    const terminal = await run('pods --watch', answers, { isTerminal: true });
+    const terminal = await run('pods --watch', answers, { isScreen: true });
     const heads = terminal.printed.map((text) => text.slice(0, text.indexOf('POD')));
     expect(heads).toEqual(['\u001b[2J\u001b[H\u001b[J', '\u001b[H\u001b[J']);
-    const json = await run('pods --watch --output json', answers, { isTerminal: true });
+    const json = await run('pods --watch --output json', answers, { isScreen: true });
     expect(json.printed.map((line) => JSON.parse(line))).toEqual(answers);
   });
 

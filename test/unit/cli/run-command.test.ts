@@ -42,6 +42,7 @@ async function run(line: string, overrides: Partial<CommandEffects> = {}): Promi
       throw new Error('nothing on record');
     },
     clock: new FakeClock(),
+    isScreen: false,
     isTerminal: false,
     wait: () => Promise.reject(new Error('nobody waits')),
     dropIn: (flags) => [{ name: JSON.stringify(flags), action: 'none' }],
