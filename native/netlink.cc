@@ -93,32 +93,41 @@ Napi::Value joinNetlinkGroup(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// drainNetlink(fd) -> Buffer[]: all datagrams that are queued now. The kernel answers a request
-// before sendto returns and continues a dump inside recvmsg, so an empty queue means a whole
-// answer; nothing here waits.
-Napi::Value drainNetlink(const Napi::CallbackInfo& info) {
-  Napi::Env env = info.Env();
-  int fd = info[0].As<Napi::Number>().Int32Value();
+// Receives what is queued now, at most `most` datagrams unless that is 0. The kernel answers a
+// request before sendto returns and continues a dump inside recvmsg, so an empty queue means a
+// whole answer; nothing here waits. With `marksGaps` null stands where the kernel dropped some.
+Napi::Value receiveQueued(Napi::Env env, int fd, uint32_t most, bool marksGaps) {
   uint8_t* scratch = Environment::of(env)->scratch();
   Napi::Array datagrams = Napi::Array::New(env);
   uint32_t count = 0;
-  for (;;) {
+  while (most == 0 || count < most) {
     size_t length = 0;
     int error = receiveDatagram(fd, scratch, Environment::kScratchBytes, &length);
     if (error == EAGAIN) return datagrams;
+    if (error == ENOBUFS && marksGaps) {
+      datagrams.Set(count++, env.Null());
+      continue;
+    }
     if (error != 0) return throwErrno(env, error, "recvmsg");
     if (length > 0) datagrams.Set(count++, Napi::Buffer<uint8_t>::Copy(env, scratch, length));
   }
+  return datagrams;
 }
 
-// exchangeNetlink(fd, bytes) -> Buffer[]: sends one datagram, gives what drainNetlink gives.
+// drainNetlink(fd, most) -> (Buffer | null)[]
+Napi::Value drainNetlink(const Napi::CallbackInfo& info) {
+  return receiveQueued(info.Env(), info[0].As<Napi::Number>().Int32Value(),
+                       info[1].As<Napi::Number>().Uint32Value(), true);
+}
+
+// exchangeNetlink(fd, bytes) -> Buffer[]: sends one datagram, gives all that is queued then.
 Napi::Value exchangeNetlink(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   Napi::Uint8Array bytes = info[1].As<Napi::Uint8Array>();
   int error =
       sendDatagram(info[0].As<Napi::Number>().Int32Value(), bytes.Data(), bytes.ByteLength());
   if (error != 0) return throwErrno(env, error, "sendto");
-  return drainNetlink(info);
+  return receiveQueued(env, info[0].As<Napi::Number>().Int32Value(), 0, false);
 }
 
 }  // namespace

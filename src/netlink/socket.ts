@@ -1,5 +1,5 @@
 import { closeSync } from 'node:fs';
-import { errorCode, toError, WeftError } from '../util/errors.ts';
+import { WeftError } from '../util/errors.ts';
 import { errnoName } from './errno.ts';
 import {
   encodeMessage,
@@ -139,9 +139,12 @@ export class NetlinkSocket {
     wire.joinNetlinkGroup(this.#fd, group);
   }
 
-  /** Calls `listener` with every event until the socket closes. Once per socket. */
-  subscribe(listener: EventListener): void {
-    this.#watch = new wire.Watch(this.#fd, () => this.#deliver(listener));
+  /**
+   * Calls `listener` with every event until the socket closes, of at most so many datagrams at once.
+   * Once per socket.
+   */
+  subscribe(listener: EventListener, mostAtOnce = 0): void {
+    this.#watch = new wire.Watch(this.#fd, () => this.#deliver(listener, mostAtOnce));
   }
 
   close(): void {
@@ -168,13 +171,20 @@ export class NetlinkSocket {
     throw new WeftError('EPROTO', `${what}: the kernel ended the listing early`);
   }
 
-  #deliver(listener: EventListener): void {
-    try {
-      const messages = wire.drainNetlink(this.#fd).flatMap(parseMessages);
-      if (messages.length > 0) listener(messages);
-    } catch (error) {
-      if (errorCode(error) !== 'ENOBUFS') throw toError(error);
-      listener('overflow');
+  #deliver(listener: EventListener, mostAtOnce: number): void {
+    let messages: NetlinkReply[] = [];
+    const tell = () => {
+      if (messages.length > 0 && !this.#isClosed) listener(messages);
+      messages = [];
+    };
+    for (const datagram of wire.drainNetlink(this.#fd, mostAtOnce)) {
+      if (datagram !== null) {
+        for (const message of parseMessages(datagram)) messages.push(message);
+        continue;
+      }
+      tell();
+      if (!this.#isClosed) listener('overflow');
     }
+    tell();
   }
 }

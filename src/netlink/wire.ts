@@ -33,9 +33,9 @@ export interface Wire {
     receiveBufferBytes: number,
   ): { readonly fd: number; readonly portId: number };
   joinNetlinkGroup(fd: number, group: number): void;
-  /** All datagrams queued now. Throws ENOBUFS once after the kernel dropped some. */
-  drainNetlink(fd: number): Buffer[];
-  /** Sends one datagram and drains what it was answered; nothing waits (the kernel is synchronous). */
+  /** Datagrams queued now, at most `most` or, for 0, all; null stands where the kernel dropped some. */
+  drainNetlink(fd: number, most: number): (Buffer | null)[];
+  /** Sends one datagram and receives all that answers it; nothing waits (the kernel is synchronous). */
   exchangeNetlink(fd: number, bytes: Uint8Array): Buffer[];
   /**
    * Sends one datagram, unless `bytes` is empty, and receives at most `most` of those that answer
