@@ -11,15 +11,23 @@ export interface PacketHeaders {
   readonly ports?: { readonly source: number; readonly destination: number };
   /** Of ICMP and ICMPv6; absent as ports are. */
   readonly icmp?: { readonly type: number; readonly code: number };
+  /** Of the packet that an ICMP error "unreachable" is about. */
+  readonly quoted?: PacketHeaders;
 }
 
-type Carried = Pick<PacketHeaders, 'ports' | 'icmp'>;
+type Carried = Pick<PacketHeaders, 'ports' | 'icmp' | 'quoted'>;
 
 const IPV4_BYTES = 20;
 const IPV6_BYTES = 40;
 const FRAGMENT_OFFSET = 0x1fff;
 const PORT_PROTOCOLS = new Set([6, 17, 132]);
-const ICMP_PROTOCOLS = new Set([1, 58]);
+/** The type "destination unreachable" of ICMP and of ICMPv6. */
+const UNREACHABLE: ReadonlyMap<number, number> = new Map([
+  [1, 3],
+  [58, 1],
+]);
+/** In front of what an ICMP error quotes (RFC 792, RFC 4443 §3.1). */
+const ICMP_BYTES = 8;
 /** Hop-by-hop options, routing, destination options: each tells its own length (RFC 8200 §4). */
 const EXTENSIONS = new Set([0, 43, 60]);
 const FRAGMENT = 44;
@@ -87,8 +95,13 @@ function readCarried(protocol: number, bytes: Buffer): Carried {
   if (PORT_PROTOCOLS.has(protocol) && bytes.length >= 4) {
     return { ports: { source: bytes.readUInt16BE(0), destination: bytes.readUInt16BE(2) } };
   }
-  if (ICMP_PROTOCOLS.has(protocol) && bytes.length >= 2) {
-    return { icmp: { type: bytes.readUInt8(0), code: bytes.readUInt8(1) } };
+  const unreachable = UNREACHABLE.get(protocol);
+  if (unreachable !== undefined && bytes.length >= 2) {
+    const icmp = { type: bytes.readUInt8(0), code: bytes.readUInt8(1) };
+    if (icmp.type !== unreachable) return { icmp };
+    // An error is never about an error (RFC 1122 §3.2.2), so one quote is all there is.
+    const quoted = readPacketHeaders(bytes.subarray(ICMP_BYTES));
+    return quoted === undefined ? { icmp } : { icmp, quoted };
   }
   return {};
 }

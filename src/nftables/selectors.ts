@@ -79,6 +79,7 @@ const TYPE = {
   etherType: 10,
   protocol: 12,
   service: 13,
+  icmpType: 14,
   tcpFlags: 15,
   mark: 19,
   ifindex: 20,
@@ -90,7 +91,10 @@ const TYPE = {
   ifname: 41,
 } as const;
 
-const HEADER = { tcp: 6, transport: 11, ip: 12, ip6: 13, arp: 15, icmpv6: 10, ether: 17 } as const;
+const HEADER = {
+  ...{ tcp: 6, icmp: 9, icmpv6: 10, transport: 11 },
+  ...{ ip: 12, ip6: 13, arp: 15, ether: 17 },
+} as const;
 
 function address(
   family: 'ip' | 'ip6',
@@ -228,6 +232,15 @@ export const tcp = {
     datatype: TYPE.tcpFlags,
     header: HEADER.tcp,
     headerField: 7,
+  }),
+} as const satisfies Readonly<Record<string, PayloadSelector>>;
+
+/** ICMP header fields; match `meta.l4proto` first. */
+export const icmp = {
+  type: byteField('icmp type', 'transport', 0, {
+    datatype: TYPE.icmpType,
+    header: HEADER.icmp,
+    headerField: 1,
   }),
 } as const satisfies Readonly<Record<string, PayloadSelector>>;
 

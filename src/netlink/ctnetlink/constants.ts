@@ -5,18 +5,34 @@ export const CT_NEW = NFNL_SUBSYS_CTNETLINK << 8;
 export const CT_GET = (NFNL_SUBSYS_CTNETLINK << 8) | 1;
 export const CT_DELETE = (NFNL_SUBSYS_CTNETLINK << 8) | 2;
 
+/** NFNLGRP_CONNTRACK_NEW and NFNLGRP_CONNTRACK_DESTROY (nfnetlink.h). */
+export const CT_GROUP = { new: 1, destroy: 3 } as const;
+
 /** struct nfgenmsg. */
 export const NFGENMSG_BYTES = 4;
 
 export const CTA_TUPLE_ORIG = 1;
 export const CTA_TUPLE_REPLY = 2;
 export const CTA_STATUS = 3;
+export const CTA_PROTOINFO = 4;
 export const CTA_MARK = 8;
+export const CTA_COUNTERS_ORIG = 9;
+export const CTA_COUNTERS_REPLY = 10;
 export const CTA_ID = 12;
 export const CTA_ZONE = 18;
+export const CTA_TIMESTAMP = 20;
 export const CTA_MARK_MASK = 21;
 export const CTA_FILTER = 25;
 export const CTA_STATUS_MASK = 26;
+
+export const CTA_PROTOINFO_TCP = 1;
+export const CTA_PROTOINFO_TCP_STATE = 1;
+
+export const CTA_COUNTERS_PACKETS = 1;
+export const CTA_COUNTERS_BYTES = 2;
+
+export const CTA_TIMESTAMP_START = 1;
+export const CTA_TIMESTAMP_STOP = 2;
 
 export const CTA_TUPLE_IP = 1;
 export const CTA_TUPLE_PROTO = 2;

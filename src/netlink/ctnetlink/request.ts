@@ -101,7 +101,7 @@ export function encodeFlowFilter(filter: FlowFilter): Buffer {
 }
 
 /** Whether a flow is what the filter asks for. */
-export function matchesFlow(filter: FlowFilter, flow: Flow): boolean {
+export function matchesFlow(filter: FlowFilter, flow: Omit<Flow, 'key'>): boolean {
   const { family, protocol, original, reply, mark, status } = filter;
   return (
     flow.family === family &&
