@@ -19,6 +19,7 @@ import { startDebug } from './debug/component.ts';
 import { DescriptorBudget, openFilesLimit } from './descriptors.ts';
 import { startFabric } from './fabric/component.ts';
 import { openPodMasquerade } from './fabric/pod-masquerade.ts';
+import { openFlows } from './flows/component.ts';
 import { assessProxyHealth } from './http/health.ts';
 import { startServers } from './http/servers.ts';
 import { Lifecycle } from './lifecycle.ts';
@@ -154,7 +155,9 @@ async function startComponents(context: AgentContext): Promise<void> {
   const parts: RunningParts = { startedAtMs, proxy, cni, fabric, policy, routing, objects };
   const checks = startChecks(context, parts);
   const status = () => agentStatus(context, { ...parts, checks });
-  startDebug(context, { proxy, policy: policy?.view, fabric, cni, routing, status, checks });
+  const flows = openFlows(context, { proxy, policy: policy?.view, objects });
+  const asked = { proxy, policy: policy?.view, fabric, cni, routing, flows, status, checks };
+  startDebug(context, asked);
   objects?.source.start(lifecycle.signal);
   await startServers(context, { proxy, fabric, policy }, objects?.events ?? NO_EVENTS);
 }

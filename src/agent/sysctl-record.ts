@@ -33,6 +33,8 @@ interface SysctlFile {
 }
 
 export const SYSCTL_RECORD = 'sysctls.json';
+/** Those that are set only while somebody follows the flows of the node. */
+export const FLOW_SYSCTL_RECORD = 'flow-sysctls.json';
 /** Links may come and go; the others are a dozen. */
 const MOST_VALUES = 128;
 
@@ -69,20 +71,25 @@ export function recordSysctls(
   bootId: string,
   wanted: ReadonlyMap<string, string>,
   access: SysctlAccess = nodeSysctls,
+  name: string = SYSCTL_RECORD,
 ): void {
-  const known = new Map(readSysctlRecord(runDir, bootId).map((each) => [each.path, each]));
+  const known = new Map(readSysctlRecord(runDir, bootId, name).map((each) => [each.path, each]));
   for (const [path, ours] of wanted) {
     const before = known.get(path)?.before ?? access.read(path);
     if (before === undefined) continue;
     if (known.has(path) || known.size < MOST_VALUES) known.set(path, { path, before, ours });
   }
   const file: SysctlFile = { bootId, values: [...known.values()] };
-  replaceFile(join(runDir, SYSCTL_RECORD), `${JSON.stringify(file)}\n`);
+  replaceFile(join(runDir, name), `${JSON.stringify(file)}\n`);
 }
 
 /** None of another boot, or of a file that is not whole. */
-export function readSysctlRecord(runDir: string, bootId: string): readonly RecordedSysctl[] {
-  const text = readIfReadable(join(runDir, SYSCTL_RECORD));
+export function readSysctlRecord(
+  runDir: string,
+  bootId: string,
+  name: string = SYSCTL_RECORD,
+): readonly RecordedSysctl[] {
+  const text = readIfReadable(join(runDir, name));
   const file = text === undefined ? undefined : parseJson(text);
   if (typeof file !== 'object' || file === null) return [];
   // Only this code, as root, writes the file, and it writes it whole.

@@ -7,6 +7,7 @@ import { diffCommand } from './commands/diff.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { endpointsCommand } from './commands/endpoints.ts';
 import { explainCommand } from './commands/explain.ts';
+import { flowsCommand } from './commands/flows.ts';
 import { installCommand } from './commands/install.ts';
 import { ipsCommand } from './commands/ips.ts';
 import { nodesCommand } from './commands/nodes.ts';
@@ -32,6 +33,7 @@ export const COMMANDS: readonly Command[] = [
   ipsCommand,
   explainCommand,
   diffCommand,
+  flowsCommand,
   policyCheckCommand,
   policyListCommand,
   policyPodCommand,

@@ -7,7 +7,7 @@ import { supportedFamilies } from '../proxy/open-mode.ts';
 import { removeRules } from '../proxy/remove-rules.ts';
 import { readRulesRecord } from '../proxy/rules-record.ts';
 import { takeOverKernel } from '../proxy/take-over-kernel.ts';
-import { SYSCTL_RECORD } from '../sysctl-record.ts';
+import { FLOW_SYSCTL_RECORD, SYSCTL_RECORD } from '../sysctl-record.ts';
 import { CNI_ENTRIES, isCniTable } from './cni-leftovers.ts';
 import { type CleanupOptions, filesIn, type Leftover } from './leftover.ts';
 
@@ -26,7 +26,7 @@ const IPTABLES_TABLES: readonly Table[] = [
 ];
 const IPTABLES_CHAIN = 'KUBE-SERVICES';
 /** In the run directory, for as long as any component is there. */
-const OF_NO_SIDE: readonly string[] = ['agent.lock', SYSCTL_RECORD];
+const OF_NO_SIDE: readonly string[] = ['agent.lock', SYSCTL_RECORD, FLOW_SYSCTL_RECORD];
 
 /** Begins the names of the files in the state directory, finished ones and those of a killed writer. */
 const STATE_FILE_PREFIX = 'last-known-objects.';

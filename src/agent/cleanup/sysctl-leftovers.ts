@@ -7,6 +7,7 @@ import { openRtnl } from '../../kernel/rtnl.ts';
 import type { Link } from '../../kernel/types.ts';
 import { BRIDGE_NAME, NETWORK_NAME } from '../fabric/conflist.ts';
 import {
+  FLOW_SYSCTL_RECORD,
   FORWARDING_SYSCTLS,
   nodeSysctls,
   type RecordedSysctl,
@@ -34,13 +35,17 @@ const FORWARDERS: ReadonlySet<string | undefined> = new Set([
  * What others rely on stays, forced or not.
  */
 export function leftoverSysctls({ runDir, confDirectory }: CleanupOptions): readonly Leftover[] {
-  const recorded = readSysctlRecord(runDir, readBootId());
-  if (recorded.length === 0) return [];
   const others = whoElse(confDirectory);
+  return [SYSCTL_RECORD, FLOW_SYSCTL_RECORD].flatMap((name) => leftoversOf(runDir, name, others));
+}
+
+function leftoversOf(runDir: string, name: string, others: Others): readonly Leftover[] {
+  const recorded = readSysctlRecord(runDir, readBootId(), name);
+  if (recorded.length === 0) return [];
   const changed = recorded.filter(({ path, before, ours }) => {
     return before !== ours && nodeSysctls.read(path) === ours;
   });
-  const path = join(runDir, SYSCTL_RECORD);
+  const path = join(runDir, name);
   const removeRecord = () => {
     rmSync(path, { force: true });
     return true;

@@ -21,6 +21,10 @@ export interface PolicyView {
   readonly isLocal: (pod: string) => boolean;
   /** Told denials with a number above `after`, oldest first. */
   readonly denied: (after: number) => readonly ToldDenial[];
+  /** Tells each from now on; undefined where denied connections are not logged. */
+  readonly followDenied:
+    | ((listener: (denial: ToldDenial) => void) => { close(): void })
+    | undefined;
 }
 
 export interface ListedPolicy extends PolicyOverview {

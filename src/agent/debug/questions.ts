@@ -6,6 +6,7 @@ import { bgpQuestion } from './questions/bgp.ts';
 import { diffQuestion } from './questions/diff.ts';
 import { doctorQuestion } from './questions/doctor.ts';
 import { explainQuestion } from './questions/explain.ts';
+import { flowsQuestion, moreFlowsQuestion } from './questions/flows.ts';
 import {
   addressesQuestion,
   endpointsQuestion,
@@ -32,6 +33,8 @@ const QUESTIONS: readonly Question[] = [
   nodesQuestion,
   addressesQuestion,
   bgpQuestion,
+  flowsQuestion,
+  moreFlowsQuestion,
 ];
 
 export interface Asked {

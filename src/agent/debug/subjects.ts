@@ -4,6 +4,7 @@ import type { NodeChecks } from '../checks/node-checks.ts';
 import type { CniComponent } from '../cni-component.ts';
 import type { AgentContext } from '../context.ts';
 import type { FabricComponent } from '../fabric/component.ts';
+import type { FlowComponent } from '../flows/component.ts';
 import type { ProxyComponent } from '../proxy/component.ts';
 import type { RoutingComponent } from '../routing/component.ts';
 import type { PolicyView } from './policy.ts';
@@ -24,6 +25,7 @@ export interface DebugSubjects {
   readonly cni: CniComponent | undefined;
   /** Undefined: the agent runs without the routing component. */
   readonly routing: RoutingComponent | undefined;
+  readonly flows: FlowComponent;
   readonly status: () => AgentStatus;
   /** Checks of this node. */
   readonly checks: NodeChecks;

@@ -12,16 +12,19 @@ import type { IP } from '../../net/ip.ts';
 export type FlowKind = 'live' | 'new' | 'end' | 'denied' | 'refused';
 
 /**
- * `established`: both sides have sent. `unanswered`: only the one that began. `refused`: the other
- * side answered that nobody listens. `no endpoint`: a Service without one that is ready. `rejected`:
- * a rule of this node that is not a Service's. `denied`: by a policy.
+ * `begun`: nothing is known yet. `established`: both sides have sent. `unanswered`: only the one that
+ * began. `refused`: the other side answered that nobody listens. `no endpoint`: a Service without one
+ * that is ready. `rejected`: by a rule of this node that is not a Service's. `unreachable`: no route, or
+ * nobody there. `denied`: by a policy.
  */
 export type FlowVerdict =
+  | 'begun'
   | 'established'
   | 'unanswered'
   | 'refused'
   | 'no endpoint'
   | 'rejected'
+  | 'unreachable'
   | 'denied';
 
 /** One side, with every name that is known for it. */
@@ -81,7 +84,7 @@ export interface FlowQuery {
   readonly service?: string;
   /** Of a pod or a Service. */
   readonly namespace?: string;
-  /** Those of the node itself, also on its loopback, which are left out otherwise. */
+  /** This node's own, also those with itself and with other nodes, which are left out otherwise. */
   readonly isNode?: boolean;
   /** Those that came to nothing: denied, refused, unanswered at their end. */
   readonly isDropped?: boolean;
@@ -106,7 +109,9 @@ export interface FlowSubscription {
 /** Connections of this node. Costs nothing while nobody asks. */
 export interface FlowFeed {
   /** From now on, until closed. A listener must not throw. Throws BusyError where there are too many. */
-  subscribe(query: FlowQuery, listener: FlowListener): FlowSubscription;
+  subscribe(query: FlowQuery, listener: FlowListener): Promise<FlowSubscription>;
+  /** Denials of the past that are still known, oldest first. */
+  past(query: FlowQuery): Promise<readonly FlowEvent[]>;
   /**
    * Those that there are, in parts; the next part is read when `onPart` has resolved. Gives false
    * where some may be missing, because many came and went meanwhile.

@@ -20,6 +20,7 @@ import { type ChecksObserver, createChecksObserver } from './checks.ts';
 import { type CniRequestSink, createCniSink, createUpkeepSink } from './cni.ts';
 import { type ObservedFabric, observeFabric } from './fabric.ts';
 import { MetricFactory } from './factory.ts';
+import { createFlowSink, type FlowCountSink } from './flows.ts';
 import { type ForwarderCounts, observeForwarder } from './forwarder.ts';
 import { HealthChecks } from './health-checks.ts';
 import { observeIptables } from './iptables.ts';
@@ -67,6 +68,8 @@ export interface AgentMetrics {
   readonly upkeep: UpkeepMetrics;
   /** Differences that the audits of the kernel's state found. */
   readonly auditFound: AuditSink;
+  /** Of the feed of flows. */
+  readonly flows: FlowCountSink;
   /** To be called in the mode iptables. */
   observeIptables(observed: ObservedIptables): void;
   /** `read` is asked at each scrape. */
@@ -126,6 +129,7 @@ export function createAgentMetrics(options: AgentMetricsOptions): AgentMetrics {
     cniRequest: createCniSink(metrics),
     upkeep: createUpkeepSink(metrics, auditFound),
     auditFound,
+    flows: createFlowSink(metrics),
     observeIptables: (observed) => observeIptables(metrics, observed),
     observeKube: createKubeObserver(metrics),
     observeManifests: (read) => observeManifests(metrics, read),

@@ -95,6 +95,7 @@ export function startPolicy(
       counters: () => totals.totals(),
       isLocal: (pod) => node.localPods.get(pod) !== undefined,
       denied: (after) => denials?.recent(after) ?? [],
+      followDenied: denials && ((listener) => denials.follow(listener)),
     },
   };
 }

@@ -16,6 +16,8 @@ export interface DenialLog {
   /** Those with a number above `after`, oldest first, as far as they are kept. */
   recent(after?: number): readonly ToldDenial[];
   counts(): HandedOver;
+  /** Tells each from now on. */
+  follow(listener: (denial: ToldDenial) => void): { close(): void };
 }
 
 export interface DenialLogOptions {
@@ -37,16 +39,24 @@ export function startDenialLog(
   const log = parent.child({ component: 'policy' });
   const told = new DenialEvents({ events, clock, uidOf });
   const conntrack = openConntrack();
+  const listeners = new Set<(denial: ToldDenial) => void>();
   const denials = new Denials({
     ...{ world, clock, log },
     flowOf: (packet) => conntrack.flowOf(packet),
-    onTold: (denial) => told.tell(denial),
+    onTold: (denial) => {
+      told.tell(denial);
+      for (const listener of listeners) listener(denial);
+    },
   });
   const source = new Source((packets) => denials.add(packets), clock, log);
   lifecycle.onShutdown('denied connections', () => source.close(conntrack));
   return {
     recent: (after) => denials.recent(after),
     counts: () => ({ ...denials.counts, lost: source.lost }),
+    follow: (listener) => {
+      listeners.add(listener);
+      return { close: () => void listeners.delete(listener) };
+    },
   };
 }
 

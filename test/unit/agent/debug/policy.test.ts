@@ -61,6 +61,7 @@ function view(more: Partial<PolicyView> = {}): PolicyView {
     counters: () => Promise.resolve(COUNTS),
     isLocal: (pod) => ['shop/db', 'shop/cart'].includes(pod),
     denied: () => [],
+    followDenied: undefined,
     ...more,
   };
 }

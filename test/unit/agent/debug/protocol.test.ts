@@ -19,6 +19,16 @@ test.each([
     line: '{"command":"policy denied"}',
     want: { command: 'policy denied', after: 0 },
   },
+  {
+    name: 'flows',
+    line: '{"command":"flows","query":{"pod":"shop/db","isDropped":true},"isFollowed":true}',
+    want: { command: 'flows', query: { pod: 'shop/db', isDropped: true }, isFollowed: true },
+  },
+  {
+    name: 'more flows',
+    line: '{"command":"more flows","reader":"a1"}',
+    want: { command: 'more flows', reader: 'a1' },
+  },
   { name: 'pods', line: '{"command":"pods"}', want: { command: 'pods' } },
   {
     name: 'a part of the Services of a namespace',

@@ -1,0 +1,56 @@
+import type { FlowQuery } from '../../flows/flow-event.ts';
+import { asObject, DebugRequestError, type Fields, parseName } from '../fields.ts';
+import type { DebugRequest } from '../protocol.ts';
+import type { Question } from '../question.ts';
+
+/** Begins to read flows. */
+export interface FlowsRequest extends DebugRequest {
+  readonly command: 'flows';
+  readonly query: FlowQuery;
+  readonly isFollowed: boolean;
+}
+
+/** Reads on. */
+export interface MoreFlowsRequest extends DebugRequest {
+  readonly command: 'more flows';
+  readonly reader: string;
+}
+
+/** Answered with a FlowAnswer, which names the reader. */
+export const flowsQuestion: Question<FlowsRequest> = {
+  command: 'flows',
+  parse: (fields) => ({
+    command: 'flows',
+    query: parseQuery(asObject(fields['query'] ?? {}, 'query')),
+    isFollowed: parseSwitch(fields, 'isFollowed') ?? false,
+  }),
+  answer: ({ query, isFollowed }, { flows }) => flows.readers.open({ query, isFollowed }),
+};
+
+/** Answered with a FlowAnswer. */
+export const moreFlowsQuestion: Question<MoreFlowsRequest> = {
+  command: 'more flows',
+  parse: (fields) => ({
+    command: 'more flows',
+    reader: parseName(fields['reader'], 'reader'),
+  }),
+  answer: ({ reader }, { flows }) => flows.readers.next(reader),
+};
+
+function parseQuery(fields: Fields): FlowQuery {
+  const name = (field: 'pod' | 'service' | 'namespace') =>
+    fields[field] === undefined ? {} : { [field]: parseName(fields[field], `query.${field}`) };
+  const isNode = parseSwitch(fields, 'isNode');
+  const isDropped = parseSwitch(fields, 'isDropped');
+  return {
+    ...{ ...name('pod'), ...name('service'), ...name('namespace') },
+    ...(isNode === undefined ? {} : { isNode }),
+    ...(isDropped === undefined ? {} : { isDropped }),
+  };
+}
+
+function parseSwitch(fields: Fields, name: string): boolean | undefined {
+  const value = fields[name];
+  if (value === undefined || typeof value === 'boolean') return value;
+  throw new DebugRequestError(`${name}: expected true or false`);
+}

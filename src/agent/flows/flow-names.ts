@@ -1,0 +1,132 @@
+/** Who has an address: pods, Services and nodes by the addresses of packets. */
+
+import type { IP } from '../../net/ip.ts';
+import { isLoopback } from '../../net/ip.ts';
+import { frontendsOf } from '../../proxy/claims.ts';
+import type { Protocol, ServicePort } from '../../proxy/service.ts';
+import type { Steps } from '../../util/turns.ts';
+import type { FlowParty } from './flow-event.ts';
+
+export interface NamedAddresses {
+  /** `namespace/name` of a pod, or the name of a node. */
+  readonly name: string;
+  readonly ips: Iterable<IP>;
+}
+
+/** What there is now; a pod that is told twice has the name told last. */
+export interface NameFacts {
+  /** This node's. */
+  readonly nodeName: string;
+  readonly localAddresses: readonly IP[];
+  readonly nodes: Iterable<NamedAddresses>;
+  readonly pods: Iterable<NamedAddresses>;
+  /** In the order of claims: of two with one frontend the first has it. */
+  readonly services: Iterable<ServicePort>;
+}
+
+/** IP protocol numbers. */
+const PROTOCOL_NUMBERS: Readonly<Record<Protocol, number>> = { tcp: 6, udp: 17, sctp: 132 };
+/** Ends are told after a pod is gone; the one that went first gives way. */
+const MOST_FORMER = 2_000;
+
+type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
+
+/**
+ * Names of one moment, but for this node's pods, which come and go in between (`setLocalPods`). One that
+ * is gone keeps its addresses until somebody else has them.
+ */
+export class FlowNames {
+  readonly nodeName: string;
+  readonly #own: ReadonlySet<IP>;
+  readonly #nodes = new Map<IP, string>();
+  readonly #pods = new Map<IP, string>();
+  #local: ReadonlyMap<IP, string> = new Map();
+  readonly #former = new Map<IP, string>();
+  readonly #services = new Map<string, string>();
+
+  private constructor({ nodeName, localAddresses }: NameFacts, before: FlowNames | undefined) {
+    this.nodeName = nodeName;
+    this.#own = new Set(localAddresses);
+    if (before === undefined) return;
+    this.#former = new Map([...before.#former, ...before.#pods]);
+    this.#local = before.#local;
+  }
+
+  /** In steps, as there may be tens of thousands. */
+  static *of(facts: NameFacts, before?: FlowNames): Steps<FlowNames> {
+    const names = new FlowNames(facts, before);
+    for (const { name, ips } of facts.nodes) for (const ip of ips) names.#nodes.set(ip, name);
+    for (const { name, ips } of facts.pods) {
+      for (const ip of ips) names.#pods.set(ip, name);
+      yield;
+    }
+    for (const port of facts.services) {
+      names.#addService(port);
+      yield;
+    }
+    names.#boundFormer();
+    return names;
+  }
+
+  setLocalPods(pods: Iterable<NamedAddresses>): void {
+    const local = new Map<IP, string>();
+    for (const { name, ips } of pods) for (const ip of ips) local.set(ip, name);
+    for (const [ip, name] of this.#local) if (!local.has(ip)) this.#former.set(ip, name);
+    this.#local = local;
+    this.#boundFormer();
+  }
+
+  /** Whether an address is this node's, its loopback among them. */
+  isOwn(ip: IP): boolean {
+    return this.#own.has(ip) || isLoopback(ip);
+  }
+
+  /** Who has an address; a client's port, or an endpoint's, has no name. */
+  party(ip: IP, port: number | undefined): FlowParty {
+    const party: Mutable<FlowParty> = { ip };
+    if (port !== undefined) party.port = port;
+    const pod = this.#local.get(ip) ?? this.#pods.get(ip) ?? this.#former.get(ip);
+    if (pod !== undefined) party.pod = pod;
+    const node = this.isOwn(ip) ? this.nodeName : this.#nodes.get(ip);
+    if (node !== undefined) party.node = node;
+    return party;
+  }
+
+  /** Whom a client means, perhaps a Service; `protocol` is a number. */
+  target(ip: IP, port: number | undefined, protocol: number): FlowParty {
+    const party = this.party(ip, port);
+    const service = this.#serviceAt(party, protocol);
+    return service === undefined ? party : { ...party, service };
+  }
+
+  #serviceAt({ ip, port, node }: FlowParty, protocol: number): string | undefined {
+    if (port === undefined) return undefined;
+    const own = this.#services.get(`${ip} ${protocol} ${port}`);
+    if (own !== undefined || node === undefined) return own;
+    return this.#services.get(`${protocol} ${port}`);
+  }
+
+  /** Addresses of a pod, `namespace/name`, as far as they are known. */
+  addressesOf(pod: string): readonly IP[] {
+    const named = [...this.#pods, ...this.#local].filter(([, name]) => name === pod);
+    return [...new Set(named.map(([ip]) => ip))];
+  }
+
+  #addService(port: ServicePort): void {
+    for (const frontend of frontendsOf(port)) {
+      const at = `${PROTOCOL_NUMBERS[frontend.protocol]} ${frontend.port}`;
+      const key = frontend.kind === 'nodePort' ? at : `${frontend.ip} ${at}`;
+      if (!this.#services.has(key)) this.#services.set(key, port.name);
+    }
+  }
+
+  #boundFormer(): void {
+    for (const ip of this.#former.keys()) {
+      if (this.#pods.has(ip) || this.#local.has(ip)) this.#former.delete(ip);
+    }
+    for (const ip of this.#former.keys()) {
+      if (this.#former.size <= MOST_FORMER) return;
+      this.#former.delete(ip);
+    }
+  }
+}

@@ -1,0 +1,43 @@
+import { expect, test } from 'vitest';
+import { listingFilters } from '../../../../src/agent/flows/flow-query.ts';
+import { ip, labNames } from './flow-lab.ts';
+
+test('a pod that is gone keeps its address until somebody else has it', () => {
+  const names = labNames();
+  const podAt = (address: string) => names.party(ip(address), 80).pod;
+  names.setLocalPods([{ name: 'shop/new', ips: [ip('10.1.0.7')] }]);
+  expect(podAt('10.1.0.7')).toBe('shop/new');
+  names.setLocalPods([]);
+  expect(podAt('10.1.0.7')).toBe('shop/new');
+  names.setLocalPods([{ name: 'shop/other', ips: [ip('10.1.0.7')] }]);
+  expect(podAt('10.1.0.7')).toBe('shop/other');
+  const later = labNames(names);
+  later.setLocalPods([]);
+  expect(later.party(ip('10.1.0.7'), 80).pod).toBe('shop/other');
+});
+
+test('of those that are gone a bounded number is remembered', () => {
+  const names = labNames();
+  const many = Array.from({ length: 3000 }, (_, i) => ip(`10.7.${i >> 8}.${i & 255}`));
+  names.setLocalPods([{ name: 'shop/many', ips: many }]);
+  names.setLocalPods([]);
+  expect(names.party(ip('10.7.0.0'), 80).pod).toBeUndefined();
+  expect(names.party(ip('10.7.11.183'), 80).pod).toBe('shop/many');
+});
+
+test('loopback and addresses of links are this node', () => {
+  const names = labNames();
+  expect(names.party(ip('127.0.0.1'), undefined)).toEqual({ ip: '127.0.0.1', node: 'node-a' });
+  expect(names.party(ip('192.168.0.2'), undefined).node).toBe('node-b');
+});
+
+test('the kernel is asked for the addresses of a pod, on both sides', () => {
+  expect(listingFilters({ pod: 'shop/client' }, labNames())).toEqual([
+    { family: 4, original: { source: '10.1.0.2' } },
+    { family: 4, reply: { source: '10.1.0.2' } },
+    { family: 6, original: { source: 'fd00::2' } },
+    { family: 6, reply: { source: 'fd00::2' } },
+  ]);
+  expect(listingFilters({ pod: 'shop/nobody' }, labNames())).toEqual([]);
+  expect(listingFilters({ namespace: 'shop' }, labNames())).toEqual([{ family: 4 }, { family: 6 }]);
+});
