@@ -17,7 +17,7 @@ PAUSE := native/pause/build/pause
 NATIVE_SOURCES := $(wildcard native/*.cc native/*.h native/Makefile)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build bundle dist/root demo test test-one test-unit test-netns test-runtime test-uml test-faults test-faults-proxy \
+.PHONY: help setup build bundle dist/root demo test test-one test-unit test-netns test-runtime test-browser test-uml test-faults test-faults-proxy \
   test-soak fuzz judge-policy manifests image release test-sanitized verify format golden settings-page reference-pages bench-proxy bench-ipvs bench-cni bench-fabric bench-policy install clean
 
 help: ## list the targets
@@ -70,6 +70,10 @@ test-runtime: setup dist/root ## containerd and podman from Debian, and the imag
 	@$(if $(filter amd64,$(DEBIAN_ARCH)),scripts/image.sh arm64)
 	@scripts/test.sh runtime
 
+test-browser: setup dist/root ## the page in Debian's Chromium; dashboard and alerts in its promtool (root)
+	@scripts/setup-browser.sh
+	@scripts/alone.sh scripts/test.sh browser
+
 test-uml: setup build ## what this kernel may lack (IPVS, bridge VLANs), under user-mode Linux (root)
 	@scripts/test-uml.sh
 
@@ -102,6 +106,7 @@ test-sanitized: setup build ## the addon under ASan and UBSan
 verify: build ## format, lint, types, import rules, native warnings as errors
 	@$(BIOME) check --colors=off --error-on-warnings
 	@$(BIN)/tsc -p .
+	@$(BIN)/tsc -p src/ui
 	@$(BIN)/vitest run --project unit test/unit/imports.test.ts
 
 format: build ## rewrite sources in the project's format

@@ -45,6 +45,18 @@ export default defineConfig({
       },
       {
         test: {
+          name: 'browser',
+          // Debian's Chromium and promtool, which scripts/setup-browser.sh installs.
+          include: ['test/browser/**/*.test.ts'],
+          fileParallelism: false,
+          retry: RETRIES,
+          pool: 'forks',
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        test: {
           name: 'runtime',
           include: ['test/runtime/**/*.test.ts'],
           fileParallelism: false,

@@ -1,12 +1,13 @@
 /**
  * bundle.ts DIR: the two programs as single files, with the addon left outside beside them.
  * `weft.mjs` is the command line and the agent. `weft-cni.cjs` is the standalone CNI executable: a
- * loader for `weft-cni.bin`, which holds its code and V8's cache of it.
+ * loader for `weft-cni.bin`, which holds its code and V8's cache of it. `page/` is what `weft ui` shows.
  */
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { type BuildResult, build, type Metafile } from 'esbuild';
 import { BUNDLE_OPTIONS } from './bundle-options.ts';
+import { bundlePage } from './bundle-page.ts';
 import { noticesText } from './third-party-notices.ts';
 
 const [outdir = 'dist'] = process.argv.slice(2);
@@ -35,7 +36,11 @@ const lazily = (id) => new Proxy({}, { get: (_, name) => load(id)[name] });
 `;
 
 mkdirSync(outdir, { recursive: true });
-const metafiles = [await bundleAgent(), await bundleStandalone()];
+const metafiles = [
+  await bundleAgent(),
+  await bundleStandalone(),
+  await bundlePage(`${outdir}/page`),
+];
 const legalComments = ['weft.mjs', 'weft-cni.js'].flatMap(takeLegalComments);
 writeFileSync(`${outdir}/THIRD-PARTY-NOTICES`, noticesText(metafiles, legalComments));
 

@@ -27,6 +27,9 @@ put 0755 "$stripped/weft.node" "$root/opt/weft/lib/weft.node"
 for file in weft.mjs weft-cni.bin weft-cni.cjs; do
   put 0644 "dist/$file" "$root/opt/weft/lib/$file"
 done
+for file in dist/page/*; do
+  put 0644 "$file" "$root/opt/weft/lib/page/$(basename "$file")"
+done
 put 0755 scripts/weft-launcher.sh "$root/opt/weft/bin/weft"
 for template in cni-conf/*.conflist cni-conf/*.yaml cni-conf/*.service; do
   put 0644 "$template" "$root/opt/weft/share/$(basename "$template")"

@@ -16,7 +16,8 @@ case $path in
   test/netns/cni-bridge-vlan.test.ts | test/uml/*) root; make -s setup build; run=(scripts/test-uml.sh) ;;
   test/netns/*) root; make -s setup dist/root; run=(scripts/alone.sh "${run[@]}"); project netns ;;
   test/runtime/*) root; make -s setup dist/root; scripts/setup-runtimes.sh; project runtime ;;
-  *) echo "test-one: $path is not below test/unit, test/netns, test/uml or test/runtime" >&2; exit 2 ;;
+  test/browser/*) root; make -s setup dist/root; scripts/setup-browser.sh; project browser ;;
+  *) echo "test-one: $path is not below test/unit, test/netns, test/uml, test/runtime or test/browser" >&2; exit 2 ;;
 esac
 [ -z "$name" ] || run+=(--testNamePattern "$(sed 's/[][\.*^$(){}?+|/]/\\&/g' <<<"$name")")
 exec "${run[@]}" "$path"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# test.sh [runtime]: runs every test, or those with container runtimes, and closes with one line that
-# counts them.
+# test.sh [runtime|browser]: runs every test, or those with container runtimes or a browser, and closes with
+# one line that counts them.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -13,10 +13,10 @@ trap 'rm -rf "$reports"' EXIT
 export NO_COLOR=1
 status=0
 
-if [ "${1:-}" = runtime ]; then
-  vitest run --project runtime --reporter=default --reporter=json \
-    --outputFile.json="$reports/runtime.json" || status=1
-  node scripts/count-tests.cjs "$reports" runtime || status=1
+if [ $# -gt 0 ]; then
+  vitest run --project "$1" --reporter=default --reporter=json \
+    --outputFile.json="$reports/$1.json" || status=1
+  node scripts/count-tests.cjs "$reports" "$1" || status=1
   exit "$status"
 fi
 

@@ -33,6 +33,8 @@ export function noticesText(
   const notices = [
     packageNotice(`node_modules/node-linux-${process.arch}`, 'Node.js'),
     ...bundledPackages(metafiles).map((directory) => packageNotice(directory)),
+    // The typeface of the page.
+    packageNotice('node_modules/@fontsource-variable/inter'),
     // Compiled into weft.node.
     packageNotice('node_modules/node-addon-api'),
     muslNotice(),

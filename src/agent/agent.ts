@@ -15,7 +15,7 @@ import type { OwnSettings } from './config/own-settings.ts';
 import type { ConfigSource } from './config/reload.ts';
 import { FOLLOWERS } from './config/source-settings.ts';
 import type { AgentContext, ClusterContext } from './context.ts';
-import { startDebug } from './debug/component.ts';
+import { debugSubjects, startDebug } from './debug/component.ts';
 import { DescriptorBudget, openFilesLimit } from './descriptors.ts';
 import { startFabric } from './fabric/component.ts';
 import { openPodMasquerade } from './fabric/pod-masquerade.ts';
@@ -28,6 +28,7 @@ import { createAgentMetrics } from './metrics/metrics.ts';
 import { NO_EVENTS } from './objects/events.ts';
 import { handOverKubeletServer } from './objects/kubelet-server.ts';
 import { openObjectSource } from './objects/open.ts';
+import { startPage } from './page/server.ts';
 import { startPolicy } from './policy/component.ts';
 import { formerPolicies } from './policy/former.ts';
 import { openPolicyNode } from './policy/node.ts';
@@ -157,7 +158,9 @@ async function startComponents(context: AgentContext): Promise<void> {
   const status = () => agentStatus(context, { ...parts, checks });
   const flows = openFlows(context, { proxy, policy: policy?.view, objects });
   const asked = { proxy, policy: policy?.view, fabric, cni, routing, flows, status, checks };
-  startDebug(context, asked);
+  const subjects = debugSubjects(context, asked);
+  startDebug(subjects);
+  startPage(subjects);
   objects?.source.start(lifecycle.signal);
   await startServers(context, { proxy, fabric, policy }, objects?.events ?? NO_EVENTS);
 }

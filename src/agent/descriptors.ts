@@ -3,7 +3,7 @@ import type { Logger } from '../util/log.ts';
 
 /** Connections at once, by who serves them; `serviceHealth`: to the ports of all Services together. */
 export type ConnectionLimits = Readonly<
-  Record<'health' | 'metrics' | 'serviceHealth' | 'cni' | 'debug', number>
+  Record<'health' | 'metrics' | 'serviceHealth' | 'cni' | 'debug' | 'page', number>
 >;
 
 /** What the forwarder may hold. */
@@ -18,7 +18,8 @@ const WANTED: ConnectionLimits = {
   metrics: 100,
   serviceHealth: 200,
   cni: 256,
-  debug: 64,
+  debug: 40,
+  page: 24,
 };
 /** A CNI call comes with a descriptor of its pod's namespace. */
 const DESCRIPTORS_OF_A_CALL = 2;
@@ -106,8 +107,9 @@ export function openFilesLimit(limits = readFileSync('/proc/self/limits', 'utf8'
   return soft === undefined || soft === 'unlimited' ? Number.POSITIVE_INFINITY : Number(soft);
 }
 
-function sizeOf({ health, metrics, serviceHealth, cni, debug }: ConnectionLimits): number {
-  return health + metrics + serviceHealth + cni * DESCRIPTORS_OF_A_CALL + debug;
+function sizeOf(limits: ConnectionLimits): number {
+  const { health, metrics, serviceHealth, cni, debug, page } = limits;
+  return health + metrics + serviceHealth + cni * DESCRIPTORS_OF_A_CALL + debug + page;
 }
 
 /** Rounded down, but for the fewest that are of any use. */

@@ -19,6 +19,11 @@ export class FakeClock implements Clock {
     this.#startedAt += ms;
   }
 
+  /** How many callbacks wait. */
+  get scheduled(): number {
+    return this.#timers.length;
+  }
+
   schedule(delayMs: number, callback: () => void): () => void {
     const timer = { dueAt: this.#elapsed + delayMs, callback };
     this.#timers.push(timer);

@@ -12,7 +12,7 @@ export const LAYERS: readonly (readonly string[])[] = [
   ['kube', 'ipam'],
   ['cni', 'proxy', 'fabric', 'policy', 'routing'],
   ['agent'],
-  ['cli'],
+  ['ui', 'cli'],
 ];
 
 /** npm packages and the only places that may import them. */
@@ -24,6 +24,8 @@ export const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   yargs: ['cli/', 'agent/config/'],
   yaml: ['kube/', 'agent/config/'],
   ajv: ['cni/', 'agent/config/'],
+  preact: ['ui/'],
+  htm: ['ui/'],
 };
 
 export interface SourceFile {

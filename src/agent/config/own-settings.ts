@@ -1,9 +1,11 @@
 /** What weft's proxy can do beyond kube-proxy: the same flags for `weft agent` and `weft proxy`. */
 import { posix } from 'node:path';
+import { isLoopback } from '../../net/ip.ts';
 import { ConfigError } from '../../util/errors.ts';
 import type { Origin } from './document.ts';
 import { flagValues } from './flag-values.ts';
 import { suggestion } from './nearest.ts';
+import { parsePageAddress } from './page-address.ts';
 import {
   type AnySetting,
   boolean,
@@ -60,6 +62,16 @@ export const OWN_SETTINGS = {
   userspaceUdpIdleSeconds: integer(60, 'Silence that ends a UDP flow, for mode userspace', {
     ...{ flag: 'userspace-udp-idle-seconds', min: 1, max: 86_400 },
   }),
+  uiBindAddress: text(
+    '',
+    'Where the page about this node is: a port of loopback, or ADDRESS:PORT',
+    {
+      ...{ flag: 'ui-bind-address', shown: 'there is none; weft ui opens one' },
+    },
+  ),
+  uiTokenFile: text('', 'File with the token that the page asks for; needed but on loopback', {
+    ...{ flag: 'ui-token-file', shown: 'none' },
+  }),
 } as const;
 
 export type OwnSettings = ValuesOf<typeof OWN_SETTINGS>;
@@ -77,7 +89,7 @@ export function readOwnFlags(values: Readonly<Record<string, unknown>>): Partial
 
 /**
  * Flags over the file's settings over defaults. Throws ConfigError for a relative directory, an
- * unknown variant, and a number out of its range.
+ * unknown variant, a number out of its range, and a page that anybody could read.
  */
 export function resolveOwnSettings(
   flags: Partial<OwnSettings>,
@@ -88,10 +100,18 @@ export function resolveOwnSettings(
   // The table is what the type is made of.
   const settings = fillTable(OWN_SETTINGS, { ...file, ...flags }) as OwnSettings;
   const values = new Map<string, unknown>(Object.entries(settings));
+  const sourceOf = (key: string, row: AnySetting) =>
+    given.has(key) ? `--${row.flag}` : origin([key]);
   for (const [key, row] of ROWS) {
-    const source = given.has(key) ? `--${row.flag}` : origin([key]);
     const reason = reasonAgainst(key, row, values.get(key));
-    if (reason !== undefined) throw new ConfigError(key, `${source}: expected ${reason}`);
+    if (reason === undefined) continue;
+    throw new ConfigError(key, `${sourceOf(key, row)}: expected ${reason}`);
+  }
+  const page = parsePageAddress(settings.uiBindAddress);
+  if (page !== undefined && !isLoopback(page.host) && settings.uiTokenFile === '') {
+    const source = sourceOf('uiBindAddress', OWN_SETTINGS.uiBindAddress);
+    const why = 'others than this node may reach it: name a file with a token (uiTokenFile)';
+    throw new ConfigError('uiBindAddress', `${source}: ${why}`);
   }
   return settings;
 }
@@ -106,6 +126,13 @@ function reasonAgainst(key: string, row: AnySetting, value: unknown): string | u
     const words = choices.map(String);
     return `${words.join(', ')}, found "${value}"${suggestion(String(value), words)}`;
   }
-  const isRelative = key === 'stateDir' && !posix.isAbsolute(String(value));
+  if (key === 'uiBindAddress') return reasonAgainstPage(String(value));
+  const isPath = key === 'stateDir' || (key === 'uiTokenFile' && value !== '');
+  const isRelative = isPath && !posix.isAbsolute(String(value));
   return isRelative ? `an absolute path, found "${value}"` : undefined;
+}
+
+function reasonAgainstPage(text: string): string | undefined {
+  if (text === '' || parsePageAddress(text) !== undefined) return undefined;
+  return `a port, or an address and a port such as 192.0.2.1:8474, found "${text}"`;
 }

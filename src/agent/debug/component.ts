@@ -13,22 +13,28 @@ export type AskedComponents = Omit<DebugSubjects, 'context' | 'records'>;
  * Answers what people ask a running agent on `<run directory>/agent.sock` (protocol.ts). Where there
  * can be no such socket the agent works without.
  */
-export function startDebug(context: AgentContext, components: AskedComponents): void {
+export function startDebug(subjects: DebugSubjects): void {
+  const { context } = subjects;
   try {
-    const server = listen(context, components);
+    const server = listen(subjects);
     context.lifecycle.onShutdown('debug socket', () => server.close());
   } catch (err) {
     context.log.warn({ err }, 'no debug socket, questions will not be answered');
   }
 }
 
-function listen(context: AgentContext, components: AskedComponents): DebugServer {
-  const { config, clock, log, descriptors } = context;
+/** Of a running agent. */
+export function debugSubjects(context: AgentContext, components: AskedComponents): DebugSubjects {
+  const { config, clock } = context;
   const records = openRecords(join(config.runDir, 'attachments'), {
     bootId: readBootId,
     now: () => clock.now(),
   });
-  const subjects: DebugSubjects = { context, records, ...components };
+  return { context, records, ...components };
+}
+
+function listen(subjects: DebugSubjects): DebugServer {
+  const { config, clock, log, descriptors } = subjects.context;
   return DebugServer.listen({
     path: debugSocketPath(config.runDir),
     clock,

@@ -1,4 +1,4 @@
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Clock } from '../../util/clock.ts';
 import { IoError, toError } from '../../util/errors.ts';
@@ -9,22 +9,31 @@ import { connectionSeats, createBoundedServer } from './bounded-server.ts';
 export interface HttpReply {
   readonly status: number;
   readonly contentType: string;
-  readonly body: string;
+  readonly body: string | Uint8Array;
   readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** An answer that goes on until one of both sides ends it. */
+export interface HttpStream {
+  readonly contentType: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Called once the head is sent; bounds what waits to be read. */
+  readonly open: (response: ServerResponse) => void;
 }
 
 /** What of a request an answer may depend on. */
 export interface HttpQuestion {
   readonly query: URLSearchParams;
+  readonly headers: IncomingHttpHeaders;
   /** Read only for routes with a method of their own. */
   readonly body: string;
 }
 
 /** Exact path, for GET and HEAD, or `PUT /path`, to what answers it. */
-export type HttpRoutes = ReadonlyMap<
-  string,
-  (question: HttpQuestion) => HttpReply | Promise<HttpReply>
->;
+export type HttpRoutes = ReadonlyMap<string, Respond>;
+
+export type Respond = (question: HttpQuestion) => HttpAnswer | Promise<HttpAnswer>;
+export type HttpAnswer = HttpReply | HttpStream;
 
 export interface HttpServerOptions {
   /** For the log: `health` or `metrics`. */
@@ -162,14 +171,16 @@ async function answer(
   { routes, log, name }: HttpServerOptions,
 ): Promise<void> {
   const [path = '/', query = ''] = (request.url ?? '/').split('?', 2);
-  let reply: HttpReply;
+  let reply: HttpAnswer;
   try {
     reply = await route(request, path, new URLSearchParams(query), routes);
   } catch (thrown) {
     log.error({ server: name, path, err: toError(thrown) }, 'request failed');
     reply = plainText(500, 'internal error\n');
   }
-  send(response, reply, request.method === 'HEAD');
+  const isHead = request.method === 'HEAD';
+  if ('open' in reply) begin(response, reply, isHead);
+  else send(response, reply, isHead);
 }
 
 async function route(
@@ -177,14 +188,14 @@ async function route(
   path: string,
   query: URLSearchParams,
   routes: HttpRoutes,
-): Promise<HttpReply> {
-  const { method = '' } = request;
+): Promise<HttpAnswer> {
+  const { method = '', headers } = request;
   const withBody = routes.get(`${method} ${path}`);
-  if (withBody !== undefined) return withBody({ query, body: await readBody(request) });
+  if (withBody !== undefined) return withBody({ query, headers, body: await readBody(request) });
   const respond = routes.get(path);
   if (respond === undefined) return plainText(404, 'not found\n');
   if (method !== 'GET' && method !== 'HEAD') return plainText(405, 'only GET and HEAD\n');
-  return respond({ query, body: '' });
+  return respond({ query, headers, body: '' });
 }
 
 async function readBody(request: IncomingMessage): Promise<string> {
@@ -194,6 +205,16 @@ async function readBody(request: IncomingMessage): Promise<string> {
     if (body.length > MAX_BODY_BYTES) throw new IoError(`body over ${MAX_BODY_BYTES} bytes`);
   }
   return body;
+}
+
+function begin(response: ServerResponse, stream: HttpStream, isHead: boolean): void {
+  response.writeHead(200, {
+    'Content-Type': stream.contentType,
+    'X-Content-Type-Options': 'nosniff',
+    ...stream.headers,
+  });
+  if (isHead) response.end();
+  else stream.open(response);
 }
 
 /** Sends a whole reply; nothing of its body to HEAD. */

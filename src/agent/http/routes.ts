@@ -7,7 +7,7 @@ import {
   type HealthFacts,
   type ProbeAnswer,
 } from './health.ts';
-import { type HttpQuestion, type HttpReply, type HttpRoutes, plainText } from './http.ts';
+import { type HttpReply, type HttpRoutes, plainText, type Respond } from './http.ts';
 import { flagzText, type ProcessFacts, statuszText } from './zpages.ts';
 
 /**
@@ -41,8 +41,6 @@ export interface MetricsRoutesOptions {
   readonly config: () => ShownConfig;
   readonly process: () => Omit<ProcessFacts, 'paths'>;
 }
-
-type Respond = (question: HttpQuestion) => HttpReply | Promise<HttpReply>;
 
 /**
  * Routes of the metrics server: `/metrics`, `/metrics/slis` (with DELETE they begin anew), `/healthz`

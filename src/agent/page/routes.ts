@@ -1,0 +1,80 @@
+import { errorCode, toError } from '../../util/errors.ts';
+import type { HttpAnswer, HttpReply, HttpRoutes, Respond } from '../http/http.ts';
+import type { Access } from './access.ts';
+import { ASSET_PATHS, openAssets, PAGE_HEADERS } from './assets.ts';
+import { type PageQuestion, parseQuestion } from './question.ts';
+import type { Readers } from './readers.ts';
+import type { UiExplanation, UiSnapshot } from './snapshot.ts';
+
+/** Where the page's data come from: the agent itself, or `weft ui`, which asks it. */
+export interface PageSource {
+  snapshot(): Promise<UiSnapshot>;
+  /** Throws WeftError for what cannot be answered, in words for people. */
+  explain(question: PageQuestion): Promise<UiExplanation>;
+}
+
+export interface PageRoutesOptions {
+  readonly source: PageSource;
+  readonly access: Access;
+  readonly readers: Readers;
+  readonly asset?: (path: string) => HttpReply;
+}
+
+/** Explanations at once: each reads the node's routes and addresses. */
+const MOST_EXPLAINED_AT_ONCE = 4;
+
+/**
+ * Routes of the page. Its files are anybody's, who has them in the release; its data are read-only and
+ * behind `access`.
+ */
+export function pageRoutes(options: PageRoutesOptions): HttpRoutes {
+  const { source, access, readers, asset = openAssets() } = options;
+  const guarded =
+    (respond: Respond): Respond =>
+    (question) =>
+      access.refuseHost(question.headers) ?? access.refuse(question.headers) ?? respond(question);
+  const explain = inFew(async ({ query }) => {
+    return json(200, await source.explain(parseQuestion(query)));
+  });
+  return new Map<string, Respond>([
+    ...ASSET_PATHS.map((path): readonly [string, Respond] => [
+      path,
+      ({ headers }) => access.refuseHost(headers) ?? asset(path),
+    ]),
+    [
+      'POST /api/session',
+      ({ headers }) => access.refuseHost(headers) ?? withHeaders(access.open(headers)),
+    ],
+    ['/api/snapshot', guarded(async () => json(200, await source.snapshot()))],
+    ['/api/events', guarded(() => readers.answer())],
+    ['/api/explain', guarded(explain)],
+  ]);
+}
+
+function inFew(respond: Respond): Respond {
+  let underWay = 0;
+  return async (question): Promise<HttpAnswer> => {
+    if (underWay >= MOST_EXPLAINED_AT_ONCE) return problem(503, 'busy; ask again in a moment');
+    underWay++;
+    try {
+      return await respond(question);
+    } catch (thrown) {
+      if (errorCode(thrown) === undefined) throw thrown;
+      return problem(400, toError(thrown).message);
+    } finally {
+      underWay--;
+    }
+  };
+}
+
+function problem(status: number, words: string): HttpReply {
+  return json(status, { problem: words });
+}
+
+function json(status: number, value: object): HttpReply {
+  return withHeaders({ status, contentType: 'application/json', body: JSON.stringify(value) });
+}
+
+function withHeaders(reply: HttpReply): HttpReply {
+  return { ...reply, headers: { ...PAGE_HEADERS, ...reply.headers } };
+}

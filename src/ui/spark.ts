@@ -1,0 +1,22 @@
+/** Of each Service, so that memory is bounded. */
+export const MOST_SAMPLES = 48;
+
+/** The samples with one more, the oldest given up. */
+export function withSample(samples: readonly number[], sample: number): readonly number[] {
+  return [...samples.slice(-(MOST_SAMPLES - 1)), sample];
+}
+
+/** A line through the samples as an SVG path, the newest at the right edge; empty for fewer than two. */
+export function sparkPath(samples: readonly number[], width: number, height: number): string {
+  if (samples.length < 2) return '';
+  const top = Math.max(...samples, 1e-9);
+  const step = width / (MOST_SAMPLES - 1);
+  const first = width - step * (samples.length - 1);
+  return samples
+    .map((sample, i) => {
+      const x = (first + i * step).toFixed(1);
+      const y = (height - (sample / top) * height).toFixed(1);
+      return `${i === 0 ? 'M' : 'L'}${x} ${y}`;
+    })
+    .join('');
+}

@@ -1,0 +1,53 @@
+/** The page as the agent serves it, with data that a test holds. */
+
+import { serveHttp } from '../../../src/agent/http/http.ts';
+import { Access } from '../../../src/agent/page/access.ts';
+import { Readers } from '../../../src/agent/page/readers.ts';
+import { type PageSource, pageRoutes } from '../../../src/agent/page/routes.ts';
+import type { UiExplanation, UiSnapshot } from '../../../src/agent/page/snapshot.ts';
+import { parseIP } from '../../../src/net/ip.ts';
+import { type Clock, systemClock } from '../../../src/util/clock.ts';
+import { createLogger } from '../../../src/util/log.ts';
+
+export interface ServedPage {
+  readonly url: string;
+  readonly readers: Readers;
+  /** What the next look finds. */
+  snapshot: UiSnapshot;
+  close(): Promise<void>;
+}
+
+export interface ServedPageOptions {
+  readonly snapshot: UiSnapshot;
+  readonly token?: string;
+  readonly clock?: Clock;
+  readonly explanation?: UiExplanation;
+}
+
+export async function servePage(options: ServedPageOptions): Promise<ServedPage> {
+  const { token, clock = systemClock } = options;
+  const explanation = options.explanation ?? { outcome: 'allowed', text: '' };
+  const source: PageSource = {
+    snapshot: async () => page.snapshot,
+    explain: async () => explanation,
+  };
+  const readers = new Readers({ clock, snapshot: source.snapshot });
+  const access = new Access({
+    ...{ clock, hostNames: ['node-1'], token: token === undefined ? undefined : () => token },
+  });
+  const server = serveHttp({
+    ...{ name: 'page', most: 32, bindAddressHardFail: true, clock, log: createLogger('silent') },
+    addresses: [{ host: parseIP('127.0.0.1'), port: 0 }],
+    routes: pageRoutes({ source, access, readers }),
+  });
+  await server.bound;
+  const page: ServedPage = {
+    url: `http://127.0.0.1:${server.addresses()[0]?.port}`,
+    ...{ readers, snapshot: options.snapshot },
+    close: () => {
+      readers.close();
+      return server.close();
+    },
+  };
+  return page;
+}

@@ -1,0 +1,125 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test } from 'vitest';
+import { Access } from '../../../../src/agent/page/access.ts';
+import { tokenFile } from '../../../../src/agent/page/token-file.ts';
+import { FakeClock } from '../../../support/fake-clock.ts';
+import { type ServedPage, servePage } from '../../../support/page/served-page.ts';
+import { smallNode } from '../../../support/page/snapshots.ts';
+
+const TOKEN = 'a-token-of-some-length';
+const pages: ServedPage[] = [];
+afterEach(async () => {
+  await Promise.all(pages.splice(0).map((page) => page.close()));
+});
+
+async function served(token?: string): Promise<string> {
+  const page = await servePage({
+    snapshot: smallNode(),
+    ...(token === undefined ? {} : { token }),
+  });
+  pages.push(page);
+  return page.url;
+}
+
+const DATA = ['/api/snapshot', '/api/events', '/api/explain?from=10.0.0.1&to=10.0.0.2&port=80'];
+
+describe('with a token', () => {
+  test.each(DATA)('%s is refused without one', async (path) => {
+    const url = await served(TOKEN);
+    const headers = [{}, { Authorization: 'Bearer wrong' }, { Cookie: 'weft-page=00' }];
+    for (const each of headers) {
+      const response = await fetch(url + path, { headers: each });
+      expect([response.status, await response.text()]).toEqual([401, expect.any(String)]);
+    }
+  });
+
+  test('it is taken in the header, and for a cookie that holds no token', async () => {
+    const url = await served(TOKEN);
+    const bearer = { Authorization: `Bearer ${TOKEN}` };
+    expect((await fetch(`${url}/api/snapshot`, { headers: bearer })).status).toBe(200);
+    const session = await fetch(`${url}/api/session`, { method: 'POST', headers: bearer });
+    const cookie = session.headers.get('set-cookie') ?? '';
+    expect(cookie).toMatch(/^weft-page=[0-9a-f]{64}; HttpOnly; SameSite=Strict; Path=\/$/);
+    const headers = { Cookie: cookie.split(';')[0] ?? '' };
+    expect((await fetch(`${url}/api/snapshot`, { headers })).status).toBe(200);
+  });
+
+  test('not in the address, which is logged on the way', async () => {
+    const url = await served(TOKEN);
+    expect((await fetch(`${url}/api/snapshot?token=${TOKEN}`)).status).toBe(401);
+  });
+
+  test('many wrong ones are not even looked at', () => {
+    const clock = new FakeClock();
+    const access = new Access({ clock, hostNames: [], token: () => TOKEN });
+    const attempt = () => access.refuse({ authorization: 'Bearer wrong' })?.status;
+    const statuses = Array.from({ length: 12 }, attempt);
+    expect(statuses).toEqual([...Array(10).fill(401), 429, 429]);
+    clock.advance(1_000);
+    expect([attempt(), attempt()]).toEqual([401, 429]);
+  });
+});
+
+describe('names that the page is asked for by', () => {
+  const access = new Access({ clock: new FakeClock(), hostNames: ['node-1'], token: undefined });
+  test.each([
+    ['127.0.0.1:8474', undefined],
+    ['localhost:8474', undefined],
+    ['[::1]:8474', undefined],
+    ['192.0.2.7', undefined],
+    ['NODE-1:8474', undefined],
+    ['evil.example:8474', 421],
+    ['localhost.evil.example', 421],
+    ['127.0.0.1.evil.example', 421],
+    ['', 421],
+  ])('%s: %s', (host, status) => {
+    expect(access.refuseHost({ host })?.status).toBe(status);
+  });
+});
+
+test('the policy of the page lets nothing in from elsewhere, and nothing inline', async () => {
+  const { headers } = await fetch(`${await served()}/api/snapshot`);
+  const policy = headers.get('content-security-policy') ?? '';
+  expect(policy).toContain("default-src 'none'; script-src 'self'");
+  expect(policy).not.toMatch(/unsafe|https?:|\*/);
+  expect(headers.get('cache-control')).toBe('no-store');
+});
+
+test('nothing can be written', async () => {
+  const url = await served();
+  for (const method of ['POST', 'PUT', 'DELETE', 'PATCH']) {
+    const response = await fetch(`${url}/api/snapshot`, { method });
+    expect([method, response.status]).toEqual([method, 405]);
+  }
+});
+
+describe('the file of the token', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'weft-token-'));
+  const path = join(directory, 'token');
+  afterEach(() => rmSync(path, { force: true }));
+  test.each([
+    ['short', /at least 16 characters/],
+    ['two words of some length', /one word/],
+    ['x'.repeat(5_000), /more than 4096 bytes/],
+  ])('%s is refused', (text, reason) => {
+    writeFileSync(path, text);
+    expect(tokenFile(path, new FakeClock())).toThrow(reason);
+  });
+
+  test('one that is missing is named', () => {
+    expect(tokenFile(path, new FakeClock())).toThrow(`uiTokenFile ${path}: ENOENT`);
+  });
+
+  test('a replaced one is taken over', () => {
+    const clock = new FakeClock();
+    writeFileSync(path, `${TOKEN}\n`);
+    const token = tokenFile(path, clock);
+    expect(token()).toBe(TOKEN);
+    writeFileSync(path, 'another-token-of-length');
+    clock.advance(6_000);
+    expect(token()).toBe('another-token-of-length');
+    rmSync(directory, { recursive: true, force: true });
+  });
+});
