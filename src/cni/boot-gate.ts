@@ -4,6 +4,8 @@
  * reboot, what is in the kernel does not; so what opens a gate is a file in the run directory. It is left
  * open by an agent that ends: what is in the kernel goes on working.
  */
+
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { readIfReadable, replaceFile, writingInto } from '../util/files.ts';
 
@@ -52,6 +54,12 @@ export function openBootGate({ component, runDirectory, bootId }: BootGatePlace)
 export function markReady({ component, runDirectory, bootId }: BootGatePlace): void {
   const file = join(runDirectory, readyFile(component));
   writingInto(runDirectory, () => replaceFile(file, `${bootId()}\n`));
+}
+
+/** Shuts it again: pods that run stay, and no more start. Throws as `markReady`. */
+export function shutGate(place: BootGatePlace, reason: string): void {
+  noteAwaited(place, reason);
+  rmSync(join(place.runDirectory, readyFile(place.component)), { force: true });
 }
 
 /** Says what a gate that is shut waits for; opens and shuts nothing. Throws as `markReady`. */

@@ -14,6 +14,8 @@ export interface FabricSettings extends TunnelSettings {
   /** Where podCIDRs must be in; empty for anywhere. */
   readonly clusterCIDRs: readonly Cidr[];
   readonly serviceCIDRs: readonly Cidr[];
+  /** Why this node's own object may be missing, where no kubelet makes it. */
+  readonly whyNoNode?: string | undefined;
 }
 
 /** Nodes as they concern this one. */
@@ -105,9 +107,13 @@ export function peerAddresses(peers: readonly Peer[]): readonly IP[] {
 export function whyWithoutPods(
   nodeName: string,
   { own, podCIDRs, underlay, problems }: Neighbourhood,
+  whyNoNode?: string,
 ): string | undefined {
   if (own === undefined) {
-    return `there is no Node ${nodeName}: wait for the kubelet, or set nodeName to the Node's name`;
+    return (
+      whyNoNode ??
+      `there is no Node ${nodeName}: wait for the kubelet, or set nodeName to the Node's name`
+    );
   }
   if (podCIDRs.length === 0) {
     const ownProblem = problems.find((problem) => problem.startsWith(`node ${nodeName}: podCIDR`));

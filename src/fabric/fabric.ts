@@ -162,7 +162,7 @@ export class Fabric {
     const read = known ?? (await this.#readBack());
     const { facts, missing } = this.#holdOn(read, nodes.get(nodeName));
     const hood = await takeInTurns(this.#readNeighbourhood(nodeName, nodes, facts, settings));
-    const why = whyWithoutPods(nodeName, hood);
+    const why = whyWithoutPods(nodeName, hood, settings.whyNoNode);
     if (settings.backend !== 'none' && Object.keys(hood.underlay.own).length === 0) {
       this.#tell({ hood, plan: undefined, why: why ?? '', failures: [], notices: [] });
       return;

@@ -1,7 +1,9 @@
 import type { Node } from '../kube/types.ts';
 import { type Cidr, parseSloppyCidr } from '../net/cidr.ts';
 import { type IP, type IPFamily, ipFamily, parseSloppyIP } from '../net/ip.ts';
+import { type Mac, parseMac } from '../net/mac.ts';
 import { specialKind } from '../net/special.ts';
+import { tunnelMac } from './names.ts';
 
 /** What the fabric knows of a Node. */
 export interface FabricNode {
@@ -12,12 +14,14 @@ export interface FabricNode {
   readonly podCIDRs: readonly Cidr[];
   /** InternalIPs, the first of each family. */
   readonly addresses: Partial<Readonly<Record<IPFamily, IP>>>;
+  /** Of the device that its tunnels end at. */
+  readonly tunnelMac: Mac;
   /** What of the object cannot be used, in words. */
   readonly problems: readonly string[];
 }
 
 /** Reads a Node; what is wrong in it becomes a problem and leaves the rest as it is. */
-export function readFabricNode({ metadata, spec, status }: Node): FabricNode {
+export function readFabricNode({ metadata, spec, status, tunnelMac: mac }: Node): FabricNode {
   const problems: string[] = [];
   const texts = spec?.podCIDRs ?? [];
   const podCIDRs = texts.flatMap((text) => {
@@ -32,6 +36,7 @@ export function readFabricNode({ metadata, spec, status }: Node): FabricNode {
     // Thousands are kept: without the room that an array has to grow.
     podCIDRs: podCIDRs.slice(),
     addresses: internalAddresses(status, problems),
+    tunnelMac: mac === undefined ? tunnelMac(metadata.name) : parseMac(mac),
     problems,
   };
 }

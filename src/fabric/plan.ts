@@ -4,7 +4,7 @@ import type { IP, IPFamily } from '../net/ip.ts';
 import { linkLocalOf } from '../net/mac.ts';
 import { type Steps, takeAtOnce } from '../util/turns.ts';
 import { type Entries, type Entry, entryKey } from './entries.ts';
-import { FABRIC_METRIC, FABRIC_PROTOCOL, tunnelMac } from './names.ts';
+import { FABRIC_METRIC, FABRIC_PROTOCOL } from './names.ts';
 import type { FabricNode } from './nodes.ts';
 import type { Underlay } from './underlay.ts';
 
@@ -203,7 +203,7 @@ function tunnelEntries(
     const lacking = `the node has no IPv${family} InternalIP, which tunnels use here`;
     return { ...nothing, problems: [lacking] };
   }
-  const mac = tunnelMac(node.name);
+  const mac = node.tunnelMac;
   // Stands for the tunnel.
   const linkLocal = linkLocalOf(mac);
   const problems = underlay.hopTo(remote) === undefined ? [`no route leads to ${remote}`] : [];

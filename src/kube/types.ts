@@ -128,6 +128,8 @@ export interface Node extends KubernetesObject {
       }
     | undefined;
   readonly status?: { readonly addresses?: readonly NodeAddress[] | undefined } | undefined;
+  /** Hardware address of its tunnel, of a Node that comes from a subnet lease; no Node of an API server has it. */
+  readonly tunnelMac?: string | undefined;
 }
 
 /** networking.k8s.io/v1 ServiceCIDR: ranges that cluster IPs are allocated from. */

@@ -1,3 +1,5 @@
+import { isDeepStrictEqual } from 'node:util';
+import { tryParseIP } from '../../net/ip.ts';
 import { ConfigError } from '../../util/errors.ts';
 import type { Origin } from './document.ts';
 import { flagValues } from './flag-values.ts';
@@ -17,6 +19,15 @@ export const ETCD_SETTINGS = {
     flag: 'etcd-password-file',
   }),
   prefix: text('/weft', 'What keys of objects begin with', { flag: 'etcd-prefix' }),
+  network: text(
+    '/coreos.com/network',
+    "With the component fabric: where flannel's network configuration and the nodes' subnet leases are; empty: podCIDRs are those of Nodes below the prefix",
+    { flag: 'etcd-network' },
+  ),
+  nodeAddresses: list([], 'Addresses of this node in its subnet lease, one of each family', {
+    flag: 'etcd-node-address',
+    shown: 'those of the links of the default routes',
+  }),
 } as const;
 
 export type EtcdSettings = ValuesOf<typeof ETCD_SETTINGS>;
@@ -51,9 +62,7 @@ export function resolveEtcdSettings(
   const { endpoints } = settings;
   if (endpoints.length === 0) {
     const given = Object.entries({ ...file, ...flags });
-    const lonely = given.find(
-      ([key, value]) => value !== rows[key]?.fallback && key !== 'endpoints',
-    );
+    const lonely = given.find(([key, value]) => !isDeepStrictEqual(value, rows[key]?.fallback));
     if (lonely === undefined) return undefined;
     refuse('endpoints', `etcd.${lonely[0]} is given and no endpoint: give --etcd URL`);
   }
@@ -66,6 +75,14 @@ export function resolveEtcdSettings(
   if (!KEY_PREFIX.test(settings.prefix)) {
     const found = JSON.stringify(settings.prefix.slice(0, 80));
     refuse('prefix', `expected a path such as /weft, without a slash at its end, found ${found}`);
+  }
+  if (settings.network !== '' && !KEY_PREFIX.test(settings.network)) {
+    const found = JSON.stringify(settings.network.slice(0, 80));
+    refuse('network', `expected nothing, or a path such as /coreos.com/network, found ${found}`);
+  }
+  for (const [index, text] of settings.nodeAddresses.entries()) {
+    const isAddress = tryParseIP(text) !== undefined;
+    if (!isAddress) refuse('nodeAddresses', `expected an IP address, found "${text}"`, index);
   }
   return settings;
 }

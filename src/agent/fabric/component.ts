@@ -11,8 +11,10 @@ import { openRtnl } from '../../kernel/rtnl.ts';
 import { sysctls } from '../../kernel/sysctls.ts';
 import type { NodeRtnl } from '../../kernel/types.ts';
 import { nodes } from '../../kube/resources.ts';
+import type { Node } from '../../kube/types.ts';
 import type { Cidr } from '../../net/cidr.ts';
-import { type AgentConfig, DEFAULT_CNI } from '../config/agent-config.ts';
+import { DEFAULT_CNI } from '../config/agent-config.ts';
+import type { FabricSettings } from '../config/fabric-settings.ts';
 import type { ClusterContext } from '../context.ts';
 import type { FabricStatus } from '../debug/status.ts';
 import { nodeOf } from '../objects/events.ts';
@@ -25,6 +27,7 @@ import { NodeCondition } from './node-condition.ts';
 import { NodeLife } from './node-life.ts';
 import { startPathProbes } from './path-probes.ts';
 import { fabricStatus } from './status.ts';
+import { type NodeSubnets, openSubnets } from './subnets.ts';
 
 /** What others ask the fabric. */
 export interface FabricComponent {
@@ -55,11 +58,16 @@ export function startFabric(
   const rtnl = openRtnl();
   lifecycle.onShutdown('routes', () => rtnl.close());
   const readiness = new Readiness();
-  const guard = openFabricGuard(context, () => probes.port());
+  const subnets = openSubnets(context, rtnl, () => {
+    configure();
+    life.look();
+  });
+  const effective = () => subnets.settings(context.live.current.fabric);
+  const guard = openFabricGuard(context, () => probes.port(), effective);
   const fabric = new Fabric({
     nodeName: config.nodeName,
     kernel: { rtnl, sysctls, netns: undefined },
-    settings: settingsOf(config, []),
+    settings: settingsOf(effective(), [], subnets.whyNoNode()),
     clock: context.clock,
     log,
     guard: guard.put,
@@ -75,8 +83,9 @@ export function startFabric(
     await fabric.stop();
     await guard.close();
   });
-  feedFabric(context, fabric);
-  const life = startNodeLife(context, { readiness, rtnl, isProxyServing });
+  const configure = feedFabric(context, fabric, subnets);
+  const whyBarred = subnets.barred;
+  const life = startNodeLife(context, { readiness, rtnl, isProxyServing, whyBarred });
   context.metrics.observeFabric(() => {
     return {
       report: fabric.report,
@@ -88,39 +97,60 @@ export function startFabric(
   return {
     report: () => fabric.report,
     status: () => {
-      const { backend } = context.live.current.fabric;
+      const { backend } = effective();
       return fabricStatus(fabric.report, backend, probes.findings(), life.state().isOpen);
     },
     whyNotReady: () => {
       const { isReady, reason } = fabric.report;
       return isReady && !life.state().isOpen ? 'pods do not start yet' : reason;
     },
-    problems: () => [...life.problems(), ...probes.problems()],
+    problems: () => [...subnets.problems(), ...life.problems(), ...probes.problems()],
     podCIDRs: () => fabric.report.podCIDRs,
     peers: () => fabric.report.peers,
     paths: () => probes.findings(),
   };
 }
 
-/** Hands over Nodes, and the networks of Services, which are nobody's podCIDR. */
-function feedFabric({ config, live, log, objects }: ClusterContext, fabric: Fabric): void {
+/**
+ * Hands over Nodes, and the networks of Services, which are nobody's podCIDR. What it gives hands the settings
+ * over again.
+ */
+function feedFabric(
+  { config, live, log, objects }: ClusterContext,
+  fabric: Fabric,
+  subnets: NodeSubnets,
+): () => void {
   let serviceNetworks: readonly Cidr[] = [];
-  const configure = () => fabric.reconfigure(settingsOf(live.current, serviceNetworks));
+  const configure = () => {
+    const settings = subnets.settings(live.current.fabric);
+    fabric.reconfigure(settingsOf(settings, serviceNetworks, subnets.whyNoNode()));
+  };
   live.follow(configure);
   const networksRead = watchServiceCIDRs(objects.source, config.serviceCIDRs, (cidrs) => {
     serviceNetworks = cidrs;
     configure();
   });
+  // Whoever waits for a subnet may have been given one by any that goes.
+  const lookIfOwn = ({ metadata }: Node) => {
+    if (metadata.name === config.nodeName || subnets.problems().length > 0) subnets.look();
+  };
   const { synced: nodesRead, confirmed } = objects.source.watch(nodes(), {
     onAdd: (node) => fabric.putNode(node),
-    onUpdate: (node) => fabric.putNode(node),
-    onDelete: ({ metadata }) => fabric.deleteNode(metadata.name),
+    onUpdate: (node) => {
+      fabric.putNode(node);
+      lookIfOwn(node);
+    },
+    onDelete: (node) => {
+      fabric.deleteNode(node.metadata.name);
+      lookIfOwn(node);
+    },
   });
   void confirmed.then(() => fabric.setConfirmed());
   void Promise.all([nodesRead, networksRead]).then(() => {
     log.info({ node: config.nodeName }, 'Nodes read');
     fabric.setSynced();
   });
+  return configure;
 }
 
 function startNodeLife(
@@ -129,6 +159,7 @@ function startNodeLife(
     readonly readiness: FabricReadiness;
     readonly rtnl: NodeRtnl;
     readonly isProxyServing: () => boolean;
+    readonly whyBarred: () => string | undefined;
   },
 ): NodeLife {
   const { config, clock, lifecycle, objects } = context;
@@ -146,6 +177,7 @@ function startNodeLife(
   const life = new NodeLife({
     fabric: parts.readiness,
     isProxyServing: parts.isProxyServing,
+    whyBarred: parts.whyBarred,
     gate: { component: 'fabric', runDirectory, bootId: readBootId },
     ...(hasPolicies
       ? { policyGate: openBootGate({ component: 'policy', runDirectory, bootId: readBootId }) }
@@ -191,7 +223,10 @@ class Readiness implements FabricReadiness {
   }
 }
 
-function settingsOf({ fabric }: AgentConfig, serviceNetworks: readonly Cidr[]) {
-  const { backend, tunnelPort, vni, mtu, clusterCIDRs } = fabric;
-  return { backend, tunnelPort, vni, mtu, clusterCIDRs, serviceCIDRs: serviceNetworks };
+function settingsOf(
+  { backend, tunnelPort, vni, mtu, clusterCIDRs }: FabricSettings,
+  serviceCIDRs: readonly Cidr[],
+  whyNoNode: string | undefined,
+) {
+  return { backend, tunnelPort, vni, mtu, clusterCIDRs, serviceCIDRs, whyNoNode };
 }

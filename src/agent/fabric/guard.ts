@@ -10,6 +10,7 @@ import { NftablesConnection } from '../../nftables/connection.ts';
 import { Audit } from '../../util/audit.ts';
 import type { Clock } from '../../util/clock.ts';
 import { toError } from '../../util/errors.ts';
+import type { FabricSettings } from '../config/fabric-settings.ts';
 import type { AgentContext } from '../context.ts';
 import { ForeignMasqueradeWatch } from './foreign-watch.ts';
 import { findFormerPods } from './former-pods.ts';
@@ -30,8 +31,9 @@ export interface FabricGuard {
 
 /** Table `inet weft-fabric` of this node, by way of who masquerades its pods; compared now and then. */
 export function openFabricGuard(
-  { config, live, clock, log, nodeEvents, podMasquerade, problems }: AgentContext,
+  { config, clock, log, nodeEvents, podMasquerade, problems }: AgentContext,
   probePort: () => number | undefined,
+  settingsNow: () => FabricSettings,
 ): FabricGuard {
   let repairs = 0;
   const table = new FabricTable({
@@ -58,7 +60,7 @@ export function openFabricGuard(
   problems.add(() => foreign.problems);
   return {
     put: async (hood, facts, isPartial) => {
-      const { fabric: settings } = live.current;
+      const settings = settingsNow();
       if (!isPartial) foreign.follow(podTraffic(hood, facts, settings.backend));
       try {
         const node = { ...facts, former: former.of(hood.podCIDRs), probePort: probePort() };

@@ -10,6 +10,7 @@ import {
   markReady,
   noteAwaited,
   openBootGate,
+  shutGate,
 } from '../../cni/boot-gate.ts';
 import type { Clock } from '../../util/clock.ts';
 import { Reminder } from '../../util/complaints.ts';
@@ -26,6 +27,8 @@ export interface NodeLifeOptions {
   readonly fabric: FabricReadiness;
   /** Whether pods reach Services; always, where another proxy sees to that. */
   readonly isProxyServing: () => boolean;
+  /** Why no more pods may start, where those that run stay. */
+  readonly whyBarred?: () => string | undefined;
   readonly gate: BootGatePlace;
   /** What enforcement of policies waits for; absent where nobody enforces them. */
   readonly policyGate?: BootGate;
@@ -142,6 +145,11 @@ export class NodeLife {
     };
   }
 
+  /** Whether new pods may start may be another matter now. */
+  look(): void {
+    this.#runner.trigger();
+  }
+
   async close(): Promise<void> {
     this.#cancelPoll();
     await this.#runner.stop();
@@ -151,7 +159,9 @@ export class NodeLife {
     this.#cancelPoll();
     const facts = this.#facts;
     if (facts === undefined) return;
-    const awaited = this.#whatIsAwaited(facts);
+    const barred = this.#options.whyBarred?.();
+    if (barred !== undefined && !this.#isShut()) shutGate(this.#options.gate, barred);
+    const awaited = barred ?? this.#whatIsAwaited(facts);
     if (awaited !== undefined) {
       this.#wait(awaited);
       return;

@@ -1,4 +1,5 @@
 import { readFile, stat } from 'node:fs/promises';
+import { leaseLayout, subnetLeases } from '../../fabric/subnets/lease.ts';
 import type { ClusterAccess } from '../../kube/access/access.ts';
 import { CombinedCredentials } from '../../kube/access/credentials.ts';
 import { CachedFile, FILE_MAX_AGE_MS } from '../../kube/access/file-cache.ts';
@@ -9,9 +10,11 @@ import { SharedObjects } from '../../kube/shared-objects.ts';
 import { ConfigError, IoError, toError } from '../../util/errors.ts';
 import type { EtcdSettings } from '../config/etcd-settings.ts';
 import type { AgentContext } from '../context.ts';
+import { SubnetStore } from '../fabric/subnet-store.ts';
 import { WEFT_VERSION } from '../version.ts';
 import { spread } from './api-servers.ts';
 import { NO_EVENTS } from './events.ts';
+import { LeasedNodes } from './leased-nodes.ts';
 import type { OpenedSource } from './opened-source.ts';
 import { serverProblems } from './server-problems.ts';
 import { stateDirectoryOf } from './state-directory.ts';
@@ -26,8 +29,11 @@ export async function openEtcd(
 ): Promise<OpenedSource> {
   const { config, clock, log, metrics, lifecycle } = context;
   const gateway = await openGateway(context, settings);
+  const { network, nodeAddresses } = settings;
+  const hasLeases = network !== '' && config.components.has('fabric');
   const source = new EtcdSource({
     ...{ gateway, prefix: settings.prefix, clock, random: Math.random, log },
+    layouts: new Map([[subnetLeases.plural, leaseLayout(network)]]),
     allowMassDeletion: config.own.allowMassDeletion,
     ...stateDirectoryOf(config.own.stateDir, log),
   });
@@ -35,7 +41,7 @@ export async function openEtcd(
   const counts = () =>
     source.counts().map(({ plural, counts: each }) => ({ resource: plural, ...each }));
   metrics.observeKube(counts);
-  const shared = new SharedObjects(source, clock);
+  const shared = new SharedObjects(hasLeases ? new LeasedNodes(source) : source, clock);
   const endpoints = gateway.accesses.map(({ server }) => server.host);
   return {
     ...{ source: shared, events: NO_EVENTS, client: undefined, counts },
@@ -47,6 +53,7 @@ export async function openEtcd(
     ],
     ...{ skewMs: () => undefined, stateProblems: () => source.stateProblems() },
     access: () => gateway.access,
+    ...(hasLeases ? { subnets: { store: new SubnetStore(gateway, network), nodeAddresses } } : {}),
     passedOver: () => source.passedOver,
     nodeNames: () => source.names(nodes(), lifecycle.signal),
   };

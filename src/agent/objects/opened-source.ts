@@ -3,6 +3,7 @@ import type { ApiClient } from '../../kube/api/client.ts';
 import type { PassedOverKind } from '../../kube/manifests/manifest-set.ts';
 import type { SharedObjects } from '../../kube/shared-objects.ts';
 import type { SourceStatus } from '../debug/status.ts';
+import type { SubnetStore } from '../fabric/subnet-store.ts';
 import type { KubeCounts } from '../metrics/metrics.ts';
 import type { EventSink } from './events.ts';
 
@@ -18,6 +19,12 @@ export interface OpenedSource {
   readonly foundBy: () => string | undefined;
   /** Absent for other sources. */
   readonly etcd?: () => NonNullable<SourceStatus['etcd']>;
+  /** Where nodes come by their podCIDRs themselves. */
+  readonly subnets?: {
+    readonly store: SubnetStore;
+    /** As configured; none: those of the default routes. */
+    readonly nodeAddresses: readonly string[];
+  };
   /** Of a server, by kind of object. */
   readonly counts: () => readonly KubeCounts[];
   /** What is wrong with it now, in words; nothing while all is well. */

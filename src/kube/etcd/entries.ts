@@ -13,6 +13,8 @@ export interface KeyValue {
   readonly createRevision: string;
   /** Revision that changed it last. */
   readonly modRevision: string;
+  /** The etcd lease that the key ends with; `0` for none. */
+  readonly leaseId: string;
 }
 
 /** A key that may hold an object, as the reflector's raw object. */

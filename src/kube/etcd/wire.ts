@@ -4,7 +4,7 @@
  * false left out.
  */
 import { DecodeError } from '../../util/errors.ts';
-import { parseJson } from '../../util/json.ts';
+import { isText, parseJson } from '../../util/json.ts';
 import { ApiError, type ApiFailure } from '../api/api-error.ts';
 import { asRecord } from '../api/watch-event.ts';
 import type { KeyValue } from './entries.ts';
@@ -85,15 +85,16 @@ export function parseHeader(value: unknown): Header {
 
 /** Throws DecodeError. */
 export function parsePair(value: unknown): KeyValue {
-  const { key, value: text, create_revision, mod_revision } = asRecord(value);
+  const { key, value: text, create_revision, mod_revision, lease } = asRecord(value);
   if (typeof key !== 'string' || key.length > MOST_KEY_BYTES) {
     throw new DecodeError('etcd: a value without key, or with a very long one');
   }
   return {
     key: decodeText(key),
     value: decodeText(text),
-    createRevision: typeof create_revision === 'string' ? create_revision : '0',
-    modRevision: typeof mod_revision === 'string' ? mod_revision : '0',
+    createRevision: isText(create_revision) ? create_revision : '0',
+    modRevision: isText(mod_revision) ? mod_revision : '0',
+    leaseId: isText(lease) ? lease : '0',
   };
 }
 

@@ -17,6 +17,7 @@ test('flags go before the file, key by key; other sources of the file give way',
   });
   expect(resolve({ etcd: 'http://b' }, 'kubeconfig: /k')).toEqual({
     ...{ kind: 'etcd', endpoints: ['http://b'], prefix: '/weft' },
+    ...{ network: '/coreos.com/network', nodeAddresses: [] },
   });
   expect(resolve({}, file, { manifests: '/m' })).toMatchObject({ kind: 'manifests' });
 });
@@ -41,6 +42,12 @@ test.each([
     '--etcd: a password is not sent without TLS',
   ],
   [{ etcd: 'https://a', 'etcd-prefix': '/a/' }, '', '--etcd-prefix: expected a path such as /weft'],
+  [{ etcd: 'https://a', 'etcd-network': 'x' }, '', '--etcd-network: expected nothing, or a path'],
+  [
+    { etcd: 'https://a', 'etcd-node-address': 'x' },
+    '',
+    '--etcd-node-address: expected an IP address',
+  ],
   [{ etcd: 'https://a', 'etcd-prefix': 'a' }, '', '--etcd-prefix: expected a path such as /weft'],
   [{}, 'etcd: {endpoints: [https://a]}\nmanifests: /m', 'manifests and etcd exclude each other'],
 ])('%o %j is refused', (flags, text, message) => {

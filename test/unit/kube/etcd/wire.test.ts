@@ -30,9 +30,12 @@ describe('lines of a watch', () => {
     expect(events).toEqual([
       {
         isDeleted: false,
-        pair: { key: '/a', value: '{}', createRevision: '3', modRevision: '7' },
+        pair: { key: '/a', value: '{}', createRevision: '3', modRevision: '7', leaseId: '0' },
       },
-      { isDeleted: true, pair: { key: '/a', value: '{}', createRevision: '0', modRevision: '7' } },
+      {
+        isDeleted: true,
+        pair: { key: '/a', value: '{}', createRevision: '0', modRevision: '7', leaseId: '0' },
+      },
     ]);
     expect(parseWatchLine(line({}), 'w')).toMatchObject({ isCreated: false, events: [] });
     expect(parseWatchLine(line({ created: true }), 'w').isCreated).toBe(true);
