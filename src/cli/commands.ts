@@ -19,6 +19,7 @@ import { policyPodCommand } from './commands/policy-pod.ts';
 import { proxyCommand } from './commands/proxy.ts';
 import { servicesCommand } from './commands/services.ts';
 import { statusCommand } from './commands/status.ts';
+import { uiCommand } from './commands/ui.ts';
 import { versionCommand } from './commands/version.ts';
 
 export const COMMANDS: readonly Command[] = [
@@ -34,6 +35,7 @@ export const COMMANDS: readonly Command[] = [
   explainCommand,
   diffCommand,
   flowsCommand,
+  uiCommand,
   policyCheckCommand,
   policyListCommand,
   policyPodCommand,

@@ -6,6 +6,7 @@ import type { DiskStatus } from '../agent/debug/disk-status.ts';
 import type { NodeRecords } from '../agent/debug/lists/on-record.ts';
 import type { DebugRequest } from '../agent/debug/protocol.ts';
 import type { Step } from '../agent/drop-in/plan.ts';
+import type { RemotePageOptions } from '../agent/page/remote.ts';
 import type { Manifests, ReadableKind } from '../kube/manifests/read-manifests.ts';
 import type { Clock } from '../util/clock.ts';
 
@@ -40,6 +41,10 @@ export interface CommandEffects {
   readonly cleanup: (options: CleanupOptions) => Promise<CleanupReport>;
   /** Takes or gives back the names of the reference plugins and tells about each. */
   readonly dropIn: (options: DropInFlags) => readonly Step[];
+  /** Serves the page on loopback; `ended` when somebody has ended the command. */
+  readonly servePage: (
+    options: RemotePageOptions,
+  ) => Promise<{ readonly url: string; readonly ended: Promise<void> }>;
   readonly readManifests: (directory: string, kinds: readonly ReadableKind[]) => Promise<Manifests>;
   /** A file's text; `-` is standard input. */
   readonly readFile: (path: string) => string;

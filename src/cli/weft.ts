@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
@@ -11,6 +12,7 @@ import { askAgent } from '../agent/debug/client.ts';
 import { readDiskStatus } from '../agent/debug/disk-status.ts';
 import { readNodeRecords } from '../agent/debug/lists/on-record.ts';
 import { dropIn } from '../agent/drop-in/drop-in.ts';
+import { servePageOf } from '../agent/page/remote.ts';
 import { WEFT_VERSION } from '../agent/version.ts';
 import { readNetworkConfigs } from '../cni/network-configs.ts';
 import { configRefusals } from '../cni/refusals.ts';
@@ -42,6 +44,11 @@ const code = await runCommand(() => parseCommandLine(argv.slice(2)), {
   dropIn: ({ cniConfDir, ...flags }) => {
     const refusals = configRefusals(readNetworkConfigs(cniConfDir), PLUGIN_NAMES);
     return dropIn({ ...flags, shim, names: PLUGIN_NAMES, refusals });
+  },
+  servePage: async (options) => {
+    const { url, close } = await servePageOf(options);
+    const ended = once(process, 'SIGINT').then(close);
+    return { url, ended };
   },
   wait: (ms) => setTimeout(ms),
   readManifests,

@@ -15,6 +15,7 @@ import {
   serviceQuestion,
   servicesQuestion,
 } from './questions/lists.ts';
+import { pageQuestion } from './questions/page.ts';
 import { policyDeniedQuestion, policyListQuestion, policyPodQuestion } from './questions/policy.ts';
 import { statusQuestion } from './questions/status.ts';
 
@@ -23,6 +24,7 @@ const QUESTIONS: readonly Question[] = [
   diffQuestion,
   statusQuestion,
   doctorQuestion,
+  pageQuestion,
   policyListQuestion,
   policyPodQuestion,
   policyDeniedQuestion,

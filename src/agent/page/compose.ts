@@ -1,4 +1,3 @@
-import { tryParseIP } from '../../net/ip.ts';
 import { inTurns } from '../../util/turns.ts';
 import type { ExplainAnswer } from '../debug/explain.ts';
 import { explainText } from '../debug/explain-text.ts';
@@ -13,35 +12,38 @@ import { findingsOf } from './findings.ts';
 import { nodeOf } from './node.ts';
 import { peersOf } from './peers.ts';
 import { podsOf } from './pods.ts';
-import type { PageQuestion } from './question.ts';
+import { packetOf } from './question.ts';
 import { RateMeter, totalOf } from './rates.ts';
-import type { PageSource } from './routes.ts';
 import { serviceOf } from './services.ts';
 import { MOST_SERVICES, type UiService, type UiSnapshot } from './snapshot.ts';
+import type { PageSource } from './source.ts';
 import { findUplink } from './uplink.ts';
 
 const EXPLAIN_TIMEOUT_MS = 10_000;
 
-/** The page's data out of a running agent, read when somebody asks. */
+const sources = new WeakMap<DebugSubjects, PageSource>();
+
+/** The page's data out of a running agent, read when somebody asks; whoever does shares what was measured. */
 export function agentPage(subjects: DebugSubjects): PageSource {
+  const known = sources.get(subjects);
+  if (known !== undefined) return known;
+  const source = openSource(subjects);
+  sources.set(subjects, source);
+  return source;
+}
+
+function openSource(subjects: DebugSubjects): PageSource {
   const meter = new RateMeter();
   return {
     snapshot: () => snapshotOf(subjects, meter),
     explain: async (question) => {
-      const request = explainQuestion.parse({ packet: packetFields(question) });
+      const request = explainQuestion.parse({ packet: packetOf(question) });
       const signal = AbortSignal.timeout(EXPLAIN_TIMEOUT_MS);
       // The question of this command is answered with this shape.
       const answer = (await explainQuestion.answer(request, subjects, signal)) as ExplainAnswer;
       return { outcome: answer.outcome, text: explainText(answer) };
     },
   };
-}
-
-/** By addresses where both are, else by names. */
-function packetFields({ from, to, port, protocol }: PageQuestion): Record<string, unknown> {
-  const [source, destination] = [tryParseIP(from), tryParseIP(to)];
-  if (source === undefined || destination === undefined) return { from, to, port, protocol };
-  return { source, destination, port: Number(port), protocol };
 }
 
 async function snapshotOf(subjects: DebugSubjects, meter: RateMeter): Promise<UiSnapshot> {

@@ -34,3 +34,10 @@ export function parseQuestion(query: URLSearchParams): PageQuestion {
 function refuse(words: string): WeftError {
   return new WeftError('EINVAL', words);
 }
+
+/** For `explain`: by addresses where both are, else by names. */
+export function packetOf({ from, to, port, protocol }: PageQuestion): Record<string, unknown> {
+  const [source, destination] = [tryParseIP(from), tryParseIP(to)];
+  if (source === undefined || destination === undefined) return { from, to, port, protocol };
+  return { source, destination, port: Number(port), protocol };
+}

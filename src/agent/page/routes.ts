@@ -2,16 +2,9 @@ import { errorCode, toError } from '../../util/errors.ts';
 import type { HttpAnswer, HttpReply, HttpRoutes, Respond } from '../http/http.ts';
 import type { Access } from './access.ts';
 import { ASSET_PATHS, openAssets, PAGE_HEADERS } from './assets.ts';
-import { type PageQuestion, parseQuestion } from './question.ts';
+import { parseQuestion } from './question.ts';
 import type { Readers } from './readers.ts';
-import type { UiExplanation, UiSnapshot } from './snapshot.ts';
-
-/** Where the page's data come from: the agent itself, or `weft ui`, which asks it. */
-export interface PageSource {
-  snapshot(): Promise<UiSnapshot>;
-  /** Throws WeftError for what cannot be answered, in words for people. */
-  explain(question: PageQuestion): Promise<UiExplanation>;
-}
+import type { PageSource } from './source.ts';
 
 export interface PageRoutesOptions {
   readonly source: PageSource;

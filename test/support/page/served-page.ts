@@ -3,8 +3,9 @@
 import { serveHttp } from '../../../src/agent/http/http.ts';
 import { Access } from '../../../src/agent/page/access.ts';
 import { Readers } from '../../../src/agent/page/readers.ts';
-import { type PageSource, pageRoutes } from '../../../src/agent/page/routes.ts';
+import { pageRoutes } from '../../../src/agent/page/routes.ts';
 import type { UiExplanation, UiSnapshot } from '../../../src/agent/page/snapshot.ts';
+import type { PageSource } from '../../../src/agent/page/source.ts';
 import { parseIP } from '../../../src/net/ip.ts';
 import { type Clock, systemClock } from '../../../src/util/clock.ts';
 import { createLogger } from '../../../src/util/log.ts';

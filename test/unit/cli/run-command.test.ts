@@ -46,6 +46,7 @@ async function run(line: string, overrides: Partial<CommandEffects> = {}): Promi
     isTerminal: false,
     wait: () => Promise.reject(new Error('nobody waits')),
     dropIn: (flags) => [{ name: JSON.stringify(flags), action: 'none' }],
+    servePage: () => Promise.reject(new Error('not asked for')),
     readManifests: () => Promise.reject(new Error('no manifests')),
     readFile: (path) => {
       const text = files.get(path);

@@ -1,0 +1,25 @@
+import { agentPage } from '../../page/compose.ts';
+import type { UiSnapshot } from '../../page/snapshot.ts';
+import type { DebugRequest } from '../protocol.ts';
+import type { Question } from '../question.ts';
+
+export interface PageRequest extends DebugRequest {
+  readonly command: 'page';
+}
+
+/** What `weft ui` asks for. */
+export interface PageAnswer {
+  /** Where the agent serves the page itself, as the settings have it; empty where it does not. */
+  readonly address: string;
+  readonly snapshot: UiSnapshot;
+}
+
+/** Answered with a PageAnswer. */
+export const pageQuestion: Question<PageRequest> = {
+  command: 'page',
+  parse: () => ({ command: 'page' }),
+  answer: async (_request, subjects): Promise<PageAnswer> => ({
+    address: subjects.context.config.own.uiBindAddress,
+    snapshot: await agentPage(subjects).snapshot(),
+  }),
+};
