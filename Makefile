@@ -47,7 +47,7 @@ $(PAUSE): native/pause/pause.c native/pause/Makefile | node_modules/.package-loc
 	@echo 'native: building pause'
 	@$(MAKE) --no-print-directory -s -C native/pause
 
-demo: setup dist/root ## three nodes, five pods, Services, a client (FABRIC=auto|vxlan|host-gw): build it, check it, draw it
+demo: setup dist/root ## three nodes, five pods, Services, a client (FABRIC=auto|vxlan|host-gw SOURCE=manifests|etcd): build it, check it, draw it
 	@$(NODE) test/demo/demo.ts
 
 test: setup dist/root ## all tests (root; namespaces of their own; user-mode Linux)

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TUNNEL_NAME } from '../../src/fabric/names.ts';
 import type { Backend } from '../../src/fabric/plan.ts';
-import { type Cluster, type ClusterNode, type Pod, plan } from '../support/cluster.ts';
+import type { Cluster, ClusterNode, Pod } from '../support/cluster.ts';
 import { type ProbeResult, type ProbeTarget, probe, total } from '../support/workloads.ts';
 import { histogram, type Report } from './report.ts';
 import { EMPTY, publish, SERVER_PORT, WEB } from './services.ts';
@@ -38,7 +38,7 @@ export function checkWays({ cluster, report }: Demo, backend: Backend): void {
     for (const to of cluster.nodes.filter((node) => node !== from)) {
       const isTunnelled = backend === 'vxlan' || (backend === 'auto' && from.isFar !== to.isFar);
       const wanted = isTunnelled ? TUNNEL_NAME : 'eth0';
-      const links = plan.podCIDRs(to.number).map((cidr) => {
+      const links = to.podCIDRs.map((cidr) => {
         const [route] = from.netns.ip<{ dev: string }[]>('route', 'get', cidr.split('/')[0] ?? '');
         return route?.dev;
       });

@@ -1,9 +1,9 @@
 /**
  * The main job, end to end and in the open: three nodes, one of them behind a router, five pods,
  * Services, a client outside; every claim checked with real traffic. FABRIC chooses the way between
- * nodes: auto, vxlan or host-gw. Needs root and an installed tree (`make demo` makes it).
+ * nodes: auto, vxlan or host-gw. SOURCE chooses where objects come from: manifests, or etcd, by which nodes lease
+ * their subnets too. Needs root and an installed tree (`make demo` makes it).
  */
-import type { Backend } from '../../src/fabric/plan.ts';
 import { Cluster, type Pod } from '../support/cluster.ts';
 import { type RunningProgram, startServer } from '../support/workloads.ts';
 import {
@@ -31,6 +31,13 @@ const PLACEMENT = [
   { name: 'far', node: 2 },
 ] as const;
 
+/** What the network's configuration calls the ways between nodes. */
+const ETCD_BACKENDS = {
+  auto: { Type: 'vxlan', DirectRouting: true },
+  vxlan: { Type: 'vxlan' },
+  'host-gw': { Type: 'host-gw' },
+} as const;
+
 const report = new Report();
 const programs: RunningProgram[] = [];
 let cluster: Cluster | undefined;
@@ -38,7 +45,12 @@ try {
   report.step('three nodes, a router and a client outside, as network namespaces');
   const fabric = backend();
   // host-gw needs all nodes on one link.
-  cluster = new Cluster(3, 'demo', { fabric, farNodes: fabric === 'host-gw' ? [] : [3] });
+  const farNodes = fabric === 'host-gw' ? [] : [3];
+  cluster = new Cluster(3, 'demo', { fabric, farNodes, source: source() });
+  if (cluster.etcd !== undefined) {
+    report.step('etcd on the router, with nothing in it but the configuration of the network');
+    await cluster.startEtcd(ETCD_BACKENDS[fabric]);
+  }
   const demo = await build(cluster);
   console.log(`\n${drawCluster(demo.cluster, demo.pods, describeServices())}\n`);
   await check(demo);
@@ -95,10 +107,16 @@ async function check(demo: Demo): Promise<void> {
   checkPodDeletion(demo);
 }
 
-function backend(): Backend {
+function backend(): keyof typeof ETCD_BACKENDS {
   const name = process.env['FABRIC'] ?? 'auto';
   if (name === 'auto' || name === 'vxlan' || name === 'host-gw') return name;
   throw new Error(`FABRIC=${name}: choose auto, vxlan or host-gw`);
+}
+
+function source(): 'manifests' | 'etcd' {
+  const name = process.env['SOURCE'] ?? 'manifests';
+  if (name === 'manifests' || name === 'etcd') return name;
+  throw new Error(`SOURCE=${name}: choose manifests or etcd`);
 }
 
 function describeServices() {

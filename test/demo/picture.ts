@@ -11,14 +11,18 @@ export function drawCluster(
 ): string {
   const [client4, client6] = plan.client;
   const outside = box('client (outside)', [client4, client6]);
-  const router = box('router', [...plan.routerOutside, ...plan.routerOnNodes]);
+  const router = box('router', [
+    ...plan.routerOutside,
+    ...plan.routerOnNodes,
+    ...(cluster.etcd === undefined ? [] : [`etcd ${cluster.etcd.endpoints.join()}`]),
+  ]);
   const nodes = cluster.nodes.map((node) =>
     box(node.name, [
       `eth0  ${node.addresses[0]}`,
       `      ${node.addresses[1]}`,
       'weft: cni, proxy, fabric',
-      `cni0 ${plan.podCIDRs(node.number)[0]}`,
-      `  │  ${plan.podCIDRs(node.number)[1]}`,
+      `cni0 ${node.podCIDRs[0]}`,
+      `  │  ${node.podCIDRs[1]}`,
       ...pods.filter((pod) => pod.node === node).flatMap(podLines),
     ]),
   );

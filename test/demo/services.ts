@@ -29,13 +29,14 @@ export function publish(cluster: Cluster, endpoints: readonly Pod[]): void {
     addresses: pod.addresses,
     nodeName: pod.node.name,
   }));
-  cluster.writeManifest(
-    '00-nodes.yaml',
-    cluster.nodes.map((node) => nodeManifest(node.number, node.addresses)),
-  );
-  cluster.writeManifest('10-web.yaml', [
+  // With etcd who leases a subnet is a node.
+  if (cluster.etcd === undefined) {
+    const nodes = cluster.nodes.map((node) => nodeManifest(node.number, node.addresses));
+    cluster.publish('00-nodes.yaml', nodes);
+  }
+  cluster.publish('10-web.yaml', [
     serviceManifest(WEB),
     ...sliceManifests(WEB, SERVER_PORT, specs),
   ]);
-  cluster.writeManifest('20-empty.yaml', [serviceManifest(EMPTY)]);
+  cluster.publish('20-empty.yaml', [serviceManifest(EMPTY)]);
 }

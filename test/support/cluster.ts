@@ -8,6 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Backend } from '../../src/fabric/plan.ts';
+import { parseSubnetKey } from '../../src/fabric/subnets/lease.ts';
+import { TestEtcd } from './etcd.ts';
 import { connect, createNetns, type TestNetns } from './netns.ts';
 import { type RunningProgram, startIn } from './workloads.ts';
 
@@ -22,6 +24,8 @@ export interface ClusterOptions {
   readonly fabric?: Backend;
   /** Numbers of the nodes on another link, behind the router. */
   readonly farNodes?: readonly number[];
+  /** Where objects come from; etcd is on the router then, and nodes lease their subnets. */
+  readonly source?: 'manifests' | 'etcd';
 }
 
 /** Address plan: node n is 192.168.0.n, its pods are 10.244.n.0/24; IPv6 twins. */
@@ -62,11 +66,14 @@ export class Cluster {
   readonly router: TestNetns;
   readonly client: TestNetns;
   readonly nodes: readonly ClusterNode[];
+  readonly etcd: TestEtcd | undefined;
 
   /** Builds namespaces, links and the static routes between nodes; starts no agent. */
   constructor(nodeCount: number, label = 'c', options: ClusterOptions = {}) {
     mkdirSync(this.manifests);
     this.router = createNetns(`${label}-router`);
+    const [host] = plan.routerOnNodes;
+    this.etcd = options.source === 'etcd' ? new TestEtcd(this.router, { host }) : undefined;
     this.client = createNetns(`${label}-client`);
     this.nodes = Array.from(
       { length: nodeCount },
@@ -77,6 +84,20 @@ export class Cluster {
       wireNode(this.router, node);
       if (options.fabric === undefined) routeToPods(node, this.nodes);
     }
+  }
+
+  /** Starts etcd, with the configuration that nodes lease their subnets by. */
+  async startEtcd(backend: object): Promise<void> {
+    const [Network, IPv6Network] = plan.clusterCIDR.split(',');
+    await this.etcd?.start();
+    const config = { Network, EnableIPv6: true, IPv6Network, Backend: backend };
+    this.etcd?.put('/coreos.com/network/config', config);
+  }
+
+  /** Puts objects where the agents read them: into a manifest file, or with etcdctl. */
+  publish(file: string, objects: readonly ManifestObject[]): void {
+    if (this.etcd === undefined) this.writeManifest(file, objects);
+    else for (const object of objects) this.etcd.put(etcdKey(object), object);
   }
 
   /** Writes one manifest file atomically, as `kubectl` or a ConfigMap would appear. */
@@ -90,6 +111,7 @@ export class Cluster {
   /** Ends every process and removes every namespace and file of the cluster. */
   async remove(): Promise<void> {
     for (const node of this.nodes) await node.end();
+    await this.etcd?.remove();
     for (const netns of [this.router, this.client, ...this.nodes.map((node) => node.netns)]) {
       netns.remove();
     }
@@ -109,6 +131,9 @@ export class ClusterNode {
   readonly stateDir: string;
   readonly configFile: string;
   agent: RunningProgram | undefined;
+  /** Leased ones are known once the agent has started. */
+  podCIDRs: readonly [string, string];
+  readonly #etcd: TestEtcd | undefined;
   readonly #pauses = new Map<string, number>();
 
   constructor(
@@ -118,6 +143,8 @@ export class ClusterNode {
     { fabric, farNodes = [] }: ClusterOptions,
   ) {
     this.number = number;
+    this.podCIDRs = plan.podCIDRs(number);
+    this.#etcd = cluster.etcd;
     this.isFar = farNodes.includes(number);
     this.addresses = this.isFar ? plan.farNodeAddresses(number) : plan.nodeAddresses(number);
     this.netns = netns;
@@ -133,7 +160,9 @@ export class ClusterNode {
       JSON.stringify({
         components: ['cni', 'proxy', ...(fabric === undefined ? [] : ['fabric'])],
         nodeName: this.name,
-        manifests: cluster.manifests,
+        ...(cluster.etcd === undefined
+          ? { manifests: cluster.manifests }
+          : { etcd: { endpoints: cluster.etcd.endpoints } }),
         runDir: this.runDir,
         stateDir: this.stateDir,
         proxy: { clusterCIDR: plan.clusterCIDR, nftables: { minSyncPeriod: '0s' } },
@@ -149,10 +178,21 @@ export class ClusterNode {
     this.agent = await startIn(this.netns.path, command, undefined);
     for (let attempt = 0; attempt < 100; attempt++) {
       const url = 'http://127.0.0.1:10256/healthz';
-      if (this.fetchStatus(url) === 200) return;
+      if (this.fetchStatus(url) === 200 && this.#readSubnets()) return;
       await sleep(50);
     }
     throw new Error(`${this.name}: the agent did not become healthy: ${this.agent.output()}`);
+  }
+
+  /** False while the node has no lease. */
+  #readSubnets(): boolean {
+    if (this.#etcd === undefined) return true;
+    const lines = this.#etcd.ctl('get', '--prefix', '/coreos.com/network/subnets/').split('\n');
+    const at = lines.findIndex((line) => line.includes(`"NodeName":"${this.name}"`));
+    const subnets = parseSubnetKey(lines[at - 1]?.split('/').at(-1) ?? '');
+    if (subnets?.[1] === undefined) return false;
+    this.podCIDRs = [subnets[0], subnets[1]];
+    return true;
   }
 
   async stopAgent(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
@@ -179,7 +219,7 @@ export class ClusterNode {
       ipam: {
         type: 'host-local',
         dataDir: this.dataDir,
-        ranges: plan.podCIDRs(this.number).map((subnet) => [{ subnet }]),
+        ranges: this.podCIDRs.map((subnet) => [{ subnet }]),
       },
       ...overrides,
     };
@@ -261,6 +301,17 @@ export class ClusterNode {
     await this.stopAgent();
     for (const name of [...this.#pauses.keys()]) this.endSandbox(name);
   }
+}
+
+/** What a key is made of. */
+export interface ManifestObject {
+  readonly kind: string;
+  readonly metadata: { readonly name: string; readonly namespace?: string };
+}
+
+function etcdKey({ kind, metadata }: ManifestObject): string {
+  const { namespace = 'default', name } = metadata;
+  return `/weft/${kind.toLowerCase()}s/${namespace}/${name}`;
 }
 
 function executableOf(pid: number): string {

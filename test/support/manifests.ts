@@ -1,5 +1,5 @@
 /** Kubernetes objects as an API server would hand them out, with only what is under test. */
-import { plan } from './cluster.ts';
+import { type ManifestObject, plan } from './cluster.ts';
 
 export interface ServiceSpec {
   readonly name: string;
@@ -19,7 +19,7 @@ const familyOf = (address: string) => (address.includes(':') ? 'IPv6' : 'IPv4');
 export function nodeManifest(
   number: number,
   addresses: readonly string[] = plan.nodeAddresses(number),
-): object {
+) {
   return {
     apiVersion: 'v1',
     kind: 'Node',
@@ -31,7 +31,7 @@ export function nodeManifest(
   };
 }
 
-export function serviceManifest(spec: ServiceSpec): object {
+export function serviceManifest(spec: ServiceSpec) {
   const { name, clusterIPs, port, protocols = ['TCP'], nodePort } = spec;
   return {
     apiVersion: 'v1',
@@ -57,7 +57,7 @@ export function sliceManifests(
   spec: ServiceSpec,
   targetPort: number,
   endpoints: readonly EndpointSpec[],
-): object[] {
+): ManifestObject[] {
   return spec.clusterIPs.map(familyOf).map((family) => ({
     apiVersion: 'discovery.k8s.io/v1',
     kind: 'EndpointSlice',
