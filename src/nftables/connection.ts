@@ -24,10 +24,11 @@ import {
   type ObservedSet,
 } from './decode.ts';
 import { ElementReader } from './decode-elements.ts';
-import { decodeNatRule, type NatRule } from './decode-nat.ts';
+import { decodeNatRule } from './decode-nat.ts';
 import { decodeRule, type ObservedRule } from './decode-rules.ts';
 import { encodeChainName, encodeRulesOf, encodeSetName, familyHeader } from './encode-objects.ts';
 import type { Chain, NamedSet, ObservedElement, Table, TableFamily } from './model.ts';
+import type { NatRule } from './nat-rule.ts';
 import { tableText } from './text.ts';
 import type { Transaction } from './transaction.ts';
 

@@ -1,43 +1,17 @@
 /**
- * Rules of others' tables, as far as it takes to tell whose source they rewrite: which packets they
- * are for, as far as that is a matter of addresses, marks and links, and what they do.
+ * Rules of others' tables, as far as it takes to tell whose source they rewrite and whom they drop: which
+ * packets they are for, as far as that is a matter of addresses, marks, links and the first packet of
+ * a connection, and what they do.
  */
 
-import { type Cidr, cidrOf } from '../net/cidr.ts';
+import { cidrOf } from '../net/cidr.ts';
 import { ipFromBytes } from '../net/ip.ts';
 import { eachAttribute, readAttributes, readString } from '../netlink/attributes.ts';
-import { DATA, EXPR, RULE, VERDICT } from './constants.ts';
+import { DATA, EXPR, RULE, VERDICT, XT_MATCH } from './constants.ts';
 import { decodeRuleChain } from './decode.ts';
-
-/** One test of a packet; `isNegated` turns it round. */
-export type NatCondition =
-  | { readonly kind: 'source' | 'destination'; readonly network: Cidr; readonly isNegated: boolean }
-  | {
-      readonly kind: 'mark';
-      readonly mask: number;
-      readonly value: number;
-      readonly isNegated: boolean;
-    }
-  /** A link by which it leaves; `+` at the end stands for any letters, as iptables has it. */
-  | { readonly kind: 'output'; readonly name: string; readonly isNegated: boolean }
-  | { readonly kind: 'family'; readonly family: 4 | 6; readonly isNegated: boolean }
-  /** Some packets of every connection that is asked about pass it: a protocol, a port. */
-  | { readonly kind: 'part' }
-  /** Whatever else. */
-  | { readonly kind: 'unknown' };
-
-export type NatAction =
-  | { readonly kind: 'masquerade' | 'return' | 'end' | 'none' }
-  | { readonly kind: 'jump' | 'goto'; readonly chain: string };
-
-export interface NatRule {
-  readonly chain: string;
-  readonly conditions: readonly NatCondition[];
-  readonly action: NatAction;
-  /** It is one of iptables: its programs know better what it says. */
-  readonly isOfIptables: boolean;
-  readonly handle: bigint;
-}
+import { stateCondition, statusCondition } from './decode-ct.ts';
+import { actionOfTarget, conditionsOfMatch, extensionName } from './decode-xtables.ts';
+import type { NatAction, NatCondition, NatRule } from './nat-rule.ts';
 
 /** struct nfgenmsg in front of the attributes. */
 const FAMILY_HEADER_BYTES = 4;
@@ -46,12 +20,28 @@ const CMP_EQUAL = 0;
 const CMP_DIFFERENT = 1;
 const NETWORK_HEADER = 1;
 const VERDICT_REGISTER = 0;
-const META = { mark: 3, oifname: 7, nfproto: 15, l4proto: 16 } as const;
+/** NFTA_CT_DREG, NFTA_CT_KEY */
+const [CT_DREG, CT_KEY] = [1, 2];
+/** NFTA_LOOKUP_DREG */
+const LOOKUP_DREG = 3;
+/** NFT_CT_STATE, NFT_CT_STATUS */
+const CT_KEYS = { state: 0, status: 2 } as const;
+const META = { mark: 3, iifname: 6, oifname: 7, nfproto: 15, l4proto: 16 } as const;
 const VERDICTS = { drop: 0, accept: 1, return: -5, goto: -4, jump: -3 } as const;
 
 /** What is in a register. */
 interface Loaded {
-  readonly field: 'source' | 'destination' | 'mark' | 'output' | 'family' | 'part' | 'unknown';
+  readonly field:
+    | 'source'
+    | 'destination'
+    | 'mark'
+    | 'input'
+    | 'output'
+    | 'state'
+    | 'status'
+    | 'family'
+    | 'part'
+    | 'unknown';
   readonly family?: 4 | 6;
   readonly mask?: Buffer;
 }
@@ -113,14 +103,28 @@ function readExpression(draft: Draft, name: string, data: Attributes): void {
       draft.action = { kind: 'masquerade' };
       return;
     case 'nat':
-      draft.action = { kind: number(data, 1) === NFT_NAT_SNAT ? 'masquerade' : 'end' };
+      draft.action = { kind: number(data, 1) === NFT_NAT_SNAT ? 'masquerade' : 'accept' };
+      return;
+    case 'reject':
+      draft.action = { kind: 'drop' };
+      return;
+    case 'ct':
+      if (data.has(CT_DREG)) draft.registers.set(number(data, CT_DREG), loadedConntrack(data));
       return;
     case 'target':
       draft.isOfIptables = true;
+      draft.action = actionOfTarget(extensionName(data));
       return;
     case 'match':
       draft.isOfIptables = true;
+      draft.conditions.push(...conditionsOfMatch(extensionName(data), data.get(XT_MATCH.CONTENT)));
+      return;
+    case 'lookup':
       draft.conditions.push({ kind: 'unknown' });
+      // A map of verdicts: it may accept.
+      if (number(data, LOOKUP_DREG) === VERDICT_REGISTER && data.has(LOOKUP_DREG)) {
+        draft.action = { kind: 'accept' };
+      }
       return;
     case 'counter':
     case 'log':
@@ -140,10 +144,18 @@ function loadedPayload(data: Attributes): Loaded {
   return { field: 'part' };
 }
 
+function loadedConntrack(data: Attributes): Loaded {
+  const key = number(data, CT_KEY);
+  if (key === CT_KEYS.status) return { field: 'status' };
+  return { field: key === CT_KEYS.state ? 'state' : 'unknown' };
+}
+
 function loadedMeta(key: number): Loaded {
   switch (key) {
     case META.mark:
       return { field: 'mark' };
+    case META.iifname:
+      return { field: 'input' };
     case META.oifname:
       return { field: 'output' };
     case META.nfproto:
@@ -178,10 +190,15 @@ function readComparison({ registers }: Draft, data: Attributes): NatCondition {
       const mask = loaded.mask?.readUInt32LE(0) ?? 0xffff_ffff;
       return { kind: 'mark', mask, value: value.readUInt32LE(0), isNegated };
     }
+    case 'input':
     case 'output': {
       const [name = ''] = value.toString('utf8').split('\0');
-      return { kind: 'output', name: value.includes(0) ? name : `${name}+`, isNegated };
+      return { kind: loaded.field, name: value.includes(0) ? name : `${name}+`, isNegated };
     }
+    case 'state':
+      return stateCondition(loaded.mask, value, isNegated);
+    case 'status':
+      return statusCondition(loaded.mask, value, isNegated);
     case 'family':
       return { kind: 'family', family: value[0] === 2 ? 4 : 6, isNegated };
     case 'unknown':
@@ -222,7 +239,7 @@ function readImmediate(draft: Draft, data: Attributes): void {
   } else if (code === VERDICTS.return) {
     draft.action = { kind: 'return' };
   } else if (code === VERDICTS.accept || code === VERDICTS.drop) {
-    draft.action = { kind: 'end' };
+    draft.action = { kind: code === VERDICTS.accept ? 'accept' : 'drop' };
   }
 }
 

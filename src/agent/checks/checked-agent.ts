@@ -40,6 +40,7 @@ function serviceCIDRsOf(proxy: ProxyComponent): readonly Cidr[] {
 
 function checkedFabric({ config }: AgentContext, fabric: FabricComponent): CheckedFabric {
   return {
+    masquerades: fabric.masquerades(),
     peers: fabric.peers().filter(({ path }) => path !== 'none'),
     findings: config.fabric.probePort === 0 ? undefined : fabric.paths(),
   };

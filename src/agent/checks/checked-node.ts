@@ -71,6 +71,8 @@ export interface CheckedEndpoint {
 export interface CheckedFabric {
   /** Other nodes whose pods are led to. */
   readonly peers: readonly { readonly name: string; readonly podCIDRs: readonly Cidr[] }[];
+  /** Rules of others that masquerade what pods send to each other, in words. */
+  readonly masquerades: readonly string[];
   /** Undefined: nobody probes. */
   readonly findings: readonly PathFinding[] | undefined;
 }

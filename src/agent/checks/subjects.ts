@@ -1,4 +1,6 @@
 /** Every check there is, in the order in which people read them. */
+
+import { readFilterTables } from '../foreign/read-filter-tables.ts';
 import { API_CHECKS } from './api.ts';
 import { type Subject, subjectOf } from './check.ts';
 import { CONNTRACK_CHECKS } from './conntrack.ts';
@@ -7,6 +9,7 @@ import { DISK_CHECKS } from './disks.ts';
 import { readApiFacts } from './facts/api.ts';
 import { readConntrackFacts } from './facts/conntrack.ts';
 import { readDiskFacts } from './facts/disks.ts';
+import { readForeignFacts } from './facts/foreign-rules.ts';
 import { readLimitFacts } from './facts/limits.ts';
 import { readNetworkFacts } from './facts/networks.ts';
 import { readSysctlFacts } from './facts/node-sysctls.ts';
@@ -14,6 +17,7 @@ import { readPortFacts } from './facts/ports.ts';
 import { readProgramFacts } from './facts/programs.ts';
 import { readRuntimeFacts } from './facts/runtime-config.ts';
 import { readWayFacts } from './facts/ways.ts';
+import { FOREIGN_CHECKS } from './foreign-rules.ts';
 import { LIMIT_CHECKS } from './limits.ts';
 import { NETWORK_CHECKS } from './networks.ts';
 import { SYSCTL_CHECKS } from './node-sysctls.ts';
@@ -27,6 +31,7 @@ export function openSubjects(): readonly Subject[] {
   const deltas = new CounterDeltas();
   return [
     subjectOf(SYSCTL_CHECKS, readSysctlFacts),
+    subjectOf(FOREIGN_CHECKS, (node) => readForeignFacts(node, readFilterTables)),
     subjectOf(CONNTRACK_CHECKS, (node) => readConntrackFacts(node, deltas)),
     subjectOf(LIMIT_CHECKS, readLimitFacts),
     subjectOf(WAY_CHECKS, (node) => readWayFacts(node, deltas)),

@@ -95,7 +95,7 @@ function checkLines({ at, findings }: Findings, now: string, bad: Paint): readon
 
 /** The problems above have the others. */
 const TOLD_AS_PROBLEMS: readonly string[] = [
-  ...['api-server', 'api-access', 'kube-proxy', 'node-name', 'path-mtu'],
+  ...['api-server', 'api-access', 'kube-proxy', 'node-name', 'path-mtu', 'foreign-masquerade'],
 ];
 
 function isNotToldYet(finding: Finding): boolean {

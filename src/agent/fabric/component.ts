@@ -37,6 +37,8 @@ export interface FabricComponent {
   readonly whyNotReady: () => string;
   /** What is wrong, in words with the cure. */
   readonly problems: () => readonly string[];
+  /** Rules of others that masquerade what pods send to each other, in words without the cure. */
+  readonly masquerades: () => readonly string[];
   /** This node's. */
   readonly podCIDRs: () => readonly Cidr[];
   /** Other nodes, with the way to their pods. */
@@ -105,6 +107,7 @@ export function startFabric(
       return isReady && !life.state().isOpen ? 'pods do not start yet' : reason;
     },
     problems: () => [...subnets.problems(), ...life.problems(), ...probes.problems()],
+    masquerades: () => guard.masquerades(),
     podCIDRs: () => fabric.report.podCIDRs,
     peers: () => fabric.report.peers,
     paths: () => probes.findings(),

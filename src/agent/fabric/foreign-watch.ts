@@ -4,6 +4,7 @@ import { BoundedFrequencyRunner } from '../../util/runner.ts';
 import {
   foreignMasquerades,
   foreignMasqueradeText,
+  MASQUERADE_CURE,
   type NatTable,
   type PodTraffic,
 } from './foreign-masquerade.ts';
@@ -17,7 +18,7 @@ const MOST_PROBLEMS = 10;
 export class ForeignMasqueradeWatch {
   readonly #runner: BoundedFrequencyRunner;
   #traffic: PodTraffic | undefined;
-  #problems: readonly string[] = [];
+  #found: readonly string[] = [];
 
   constructor(options: {
     readonly clock: Clock;
@@ -34,9 +35,14 @@ export class ForeignMasqueradeWatch {
     this.#runner = new BoundedFrequencyRunner(look, { ...INTERVALS, clock, onError });
   }
 
-  /** What was found by the last look, in words with the cure. */
+  /** What was found by the last look, in words without the cure. */
+  get found(): readonly string[] {
+    return this.#found;
+  }
+
+  /** The same with the cure. */
   get problems(): readonly string[] {
-    return this.#problems;
+    return this.#found.map((found) => `${found}; ${MASQUERADE_CURE}`);
   }
 
   /** Says which packets it is about; the first other nodes with pods are a reason to look. */
@@ -51,9 +57,9 @@ export class ForeignMasqueradeWatch {
   }
 
   #note(found: readonly string[], log: Logger): void {
-    const problems = found.slice(0, MOST_PROBLEMS);
-    const isNews = problems.some((problem) => !this.#problems.includes(problem));
-    if (isNews) log.warn({ problems }, 'others masquerade what pods send to each other');
-    this.#problems = problems;
+    const isNews = found.slice(0, MOST_PROBLEMS).some((each) => !this.#found.includes(each));
+    this.#found = found.slice(0, MOST_PROBLEMS);
+    if (!isNews) return;
+    log.warn({ problems: this.problems }, 'others masquerade what pods send to each other');
   }
 }

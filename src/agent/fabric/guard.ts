@@ -25,6 +25,8 @@ export interface FabricGuard {
   /** How often somebody else's changes of the table were undone. */
   readonly repairs: () => number;
   readonly dropped: () => DroppedPackets;
+  /** Rules of others that masquerade what pods send to each other, in words. */
+  readonly masquerades: () => readonly string[];
   /** What is in the kernel stays. */
   close(): Promise<void>;
 }
@@ -74,6 +76,7 @@ export function openFabricGuard(
     },
     repairs: () => repairs,
     dropped: () => table.dropped(),
+    masquerades: () => foreign.found,
     close: async () => {
       await Promise.all([audit.stop(), foreign.close()]);
       await table.close();

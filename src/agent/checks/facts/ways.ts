@@ -48,6 +48,16 @@ export function readWayFacts(node: CheckedNode, deltas: CounterDeltas): WayFacts
   }
 }
 
+/** Links that lead out of the node. Throws NetlinkError. */
+export function readUplinks(pods: readonly CheckedPod[]): readonly Uplink[] {
+  const rtnl = openRtnl();
+  try {
+    return uplinksOf(readGround(rtnl), pods);
+  } finally {
+    rtnl.close();
+  }
+}
+
 function readGround(rtnl: Rtnl): Ground {
   return {
     links: rtnl.links(),

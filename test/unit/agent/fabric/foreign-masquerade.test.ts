@@ -178,6 +178,6 @@ test('what is told names table, chain and rule', () => {
   const table = natTableOf(parseListing(saved('POSTROUTING -j MASQUERADE')).nat, 'iptables-nft', 4);
   expect(foreignMasquerades([table], TRAFFIC).map(foreignMasqueradeText)).toEqual([
     'table nat of iptables-nft, chain POSTROUTING: rule "-A POSTROUTING -j MASQUERADE" masquerades ' +
-      'what pods send to pods of other nodes; delete it, or have its owner leave out the networks of pods',
+      'what pods send to pods of other nodes',
   ]);
 });
