@@ -30,7 +30,10 @@ interface Held {
   readonly ips: readonly IP[];
 }
 
-/** Claims of addresses by owner. Where several claim one, a pod of this node has it, else the last. */
+/**
+ * Claims of addresses by owner. Where several claim one, a pod of this node has it, else the last; of several pods
+ * of this node nobody, unless they are alike.
+ */
 export class Claims {
   readonly #classes = new Map<string, PartyClass>();
   readonly #held = new Map<string, Held>();
@@ -68,8 +71,10 @@ export class Claims {
 
   classOf(ip: IP): PartyClass | undefined {
     const owners = this.#owners.get(ip);
-    const owner = owners?.find((each) => each.startsWith(LOCAL)) ?? owners?.at(-1);
-    return owner === undefined ? undefined : this.#held.get(owner)?.of;
+    const own = owners?.filter((each) => each.startsWith(LOCAL)) ?? [];
+    const owner = own[0] ?? owners?.at(-1);
+    const found = owner === undefined ? undefined : this.#held.get(owner)?.of;
+    return own.every((each) => this.#held.get(each)?.of === found) ? found : undefined;
   }
 
   classes(): Iterable<PartyClass> {

@@ -38,8 +38,9 @@ export class Subjects {
     egress: new WeakMap(),
     ingress: new WeakMap(),
   };
-  /** Whoever came last has the address. */
   readonly #owners = new Map<IP, readonly string[]>();
+  /** Of addresses whose owners are asked differently. */
+  readonly #closed = new Map<IP, OwnSets>();
 
   constructor(book: ContentBook, sets: PolicySets, onNarrow: () => void) {
     this.#book = book;
@@ -80,14 +81,14 @@ export class Subjects {
       if (!subject.ips.includes(ip)) this.#disown(key, ip);
     }
     for (const ip of subject.ips) this.#render(ip);
-    this.#detach(key, before, sets);
+    this.#detach(key, before?.sets ?? {}, sets);
   }
 
   remove(key: string): void {
     const before = this.#known.get(key);
     this.#known.delete(key);
     for (const ip of before?.subject.ips ?? []) this.#disown(key, ip);
-    this.#detach(key, before, {});
+    this.#detach(key, before?.sets ?? {}, {});
   }
 
   #obtain(direction: Direction, { party }: Subject, selection: Selection): PolicySet | undefined {
@@ -104,9 +105,9 @@ export class Subjects {
     return known;
   }
 
-  #detach(key: string, before: Known | undefined, now: OwnSets): void {
+  #detach(key: string, before: OwnSets, now: OwnSets): void {
     for (const direction of DIRECTIONS) {
-      const set = before?.sets[direction];
+      const set = before[direction];
       if (set !== undefined && set !== now[direction]) this.#sets.detach(set, key);
     }
   }
@@ -124,8 +125,7 @@ export class Subjects {
   }
 
   #render(ip: IP): void {
-    const owner = this.#owners.get(ip)?.at(-1);
-    const sets = owner === undefined ? {} : (this.#known.get(owner)?.sets ?? {});
+    const sets = this.#setsAt(ip);
     const { subjects, selves } = SETS[ipFamily(ip)];
     const key = ipBytes(ip);
     for (const direction of DIRECTIONS) {
@@ -136,5 +136,20 @@ export class Subjects {
     }
     if (Object.keys(sets).length === 0) this.#book.remove(selves.name, key + key);
     else this.#book.put(selves.name, { key: key + key });
+  }
+
+  /** Nobody can tell which of several pods with one address sent a packet: where one is isolated, it talks to nobody. */
+  #setsAt(ip: IP): OwnSets {
+    const all = (this.#owners.get(ip) ?? []).map((owner) => this.#known.get(owner)?.sets ?? {});
+    const [first = {}] = all;
+    const closed = DIRECTIONS.filter((each) => all.some((sets) => sets[each] !== first[each]));
+    const before = this.#closed.get(ip) ?? {};
+    const own: { -readonly [D in Direction]?: PolicySet } = {};
+    for (const direction of closed) own[direction] = this.#sets.obtain(direction, [], []);
+    for (const set of Object.values(own)) this.#sets.attach(set, `address ${ip}`);
+    this.#closed.set(ip, own);
+    if (closed.length === 0) this.#closed.delete(ip);
+    this.#detach(`address ${ip}`, before, own);
+    return closed.length === 0 ? first : { ...first, ...own };
   }
 }

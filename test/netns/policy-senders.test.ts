@@ -1,6 +1,6 @@
 /** Pods with a raw socket that send as somebody else: none of it enters the bridge where policies are enforced. */
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { hostVethName, vethMacs } from '../../src/cni/attachment.ts';
 import { linkLocalOf } from '../../src/net/mac.ts';
 import { WeftError } from '../../src/util/errors.ts';
@@ -18,6 +18,7 @@ import type { TestNetns } from '../support/netns.ts';
 import {
   localPodOf,
   namespaceChange,
+  type OpenedEnforcer,
   openEnforcer,
   podChange,
   policyChange,
@@ -345,44 +346,72 @@ test('nobody takes the traffic of another pod of the node', () => {
   expect([reaches(4), reaches(6)]).toEqual([0, 0]);
 });
 
-test('a policy that lets one pod in lets nobody in who says to be that one', async () => {
-  const { enforcer, close } = openEnforcer(lab.host, 'n1');
-  enforcer.apply(namespaceChange('x', {}));
-  for (const [name, { ips }] of Object.entries({ a, b, c })) {
-    const key = `x/${name}`;
-    enforcer.apply(podChange(key, { ips: Object.values(ips), node: 'n1', labels: { name } }));
-    enforcer.apply(localPodOf(key, Object.values(ips)));
-  }
-  enforcer.apply(
-    policyChange(`{kind: NetworkPolicy, metadata: {namespace: x, name: only-c}, spec: {
-      podSelector: {matchLabels: {name: b}}, policyTypes: [Ingress],
-      ingress: [{from: [{podSelector: {matchLabels: {name: c}}}]}]}}`),
-  );
-  enforcer.setSynced();
-  enforcer.commit();
-  b.netns.run(
-    'nft',
-    'add table inet seen; add chain inet seen c { type filter hook prerouting priority 0; }; add rule inet seen c udp dport 80 counter',
-  );
+describe('policies', () => {
+  let opened: OpenedEnforcer;
+  beforeAll(() => {
+    lab.host.attempt('nft', ['delete', 'table', 'inet', 'weft-policy']);
+    const counts = 'type filter hook prerouting priority 0; udp dport 80 counter';
+    b.netns.run('nft', `table inet seen { chain c { ${counts}\n } \n}`);
+  });
+  afterEach(async () => {
+    await opened.close();
+    lab.host.run('nft', 'delete', 'table', 'inet', 'weft-policy');
+  });
+
+  /** Pods by their names, those that come later attached later, under policies. */
+  const enforce = (pods: readonly (readonly [string, Pod])[], ...policies: readonly string[]) => {
+    opened = openEnforcer(lab.host, 'n1');
+    const { enforcer } = opened;
+    enforcer.apply(namespaceChange('x', {}));
+    for (const [name, { ips }] of pods) {
+      const key = `x/${name}`;
+      enforcer.apply(podChange(key, { ips: Object.values(ips), node: 'n1', labels: { name } }));
+      enforcer.apply(localPodOf(key, Object.values(ips)));
+    }
+    for (const policy of policies) enforcer.apply(policyChange(policy));
+    enforcer.setSynced();
+    enforcer.commit();
+  };
   const arrived = () =>
     Number(/packets (\d+)/.exec(b.netns.run('nft', 'list', 'table', 'inet', 'seen'))?.[1]);
-  const forge = (pod: Pod) => {
+  /** One datagram of each family to pod b, from this port under these addresses. */
+  const send = (pod: Pod, { ips } = pod) => {
     for (const family of [4, 6] as const) {
-      const addresses = { source: c.ips[family], destination: b.ips[family] };
+      const addresses = { source: ips[family], destination: b.ips[family] };
       sendFrames(pod.netns, [udpFrame({ from: pod.mac, to: bridge }, addresses, 80)]);
     }
   };
-  try {
-    forge(c);
-    await expect.poll(arrived).toBe(2);
-    forge(a);
+  const ONLY_C = `{kind: NetworkPolicy, metadata: {namespace: x, name: only-c}, spec: {
+    podSelector: {matchLabels: {name: b}}, policyTypes: [Ingress],
+    ingress: [{from: [{podSelector: {matchLabels: {name: c}}}]}]}}`;
+  const NOTHING_OUT = `{kind: NetworkPolicy, metadata: {namespace: x, name: d}, spec: {
+    podSelector: {matchLabels: {name: d}}, policyTypes: [Egress]}}`;
+
+  test('that let one pod in let nobody in who says to be that one', async () => {
+    const pods = Object.entries({ a, b, c });
+    enforce(pods, ONLY_C);
+    const before = arrived();
+    send(c);
+    await expect.poll(arrived).toBe(before + 2);
+    send(a, c);
     // Behind them, by the same way.
-    forge(c);
-    await expect.poll(arrived).toBe(4);
-  } finally {
-    await close();
-    lab.host.run('nft', 'delete', 'table', 'inet', 'weft-policy');
-  }
+    send(c);
+    await expect.poll(arrived).toBe(before + 4);
+  });
+
+  test.each([
+    ['one that is let in', ['c', 'd'], [ONLY_C]],
+    ['one that may send', ['d', 'c'], [NOTHING_OUT]],
+  ])('take no pod for %s which has its address', async (_name, names, policies) => {
+    const alike = names.map((name) => [name, c] as const);
+    enforce([...Object.entries({ a, b }), ...alike], ...policies);
+    const before = arrived();
+    send(c);
+    opened.enforcer.apply(localPodOf('x/d', []));
+    opened.enforcer.commit();
+    send(c);
+    await expect.poll(arrived).toBe(before + 2);
+  });
 });
 
 describe('pods of other networks send under what they were given', () => {

@@ -25,6 +25,8 @@ export interface AdmittingPolicies extends Pick<Enforcement, 'commit' | 'concern
   readonly obstacle: () => string | undefined;
   /** Of this key, as it is on record. */
   readonly localPod: (key: string) => LocalPod | undefined;
+  /** Another pod of this node that has one of these addresses. */
+  readonly rivalOf: (key: string, addresses: readonly IP[]) => string | undefined;
   /** Told of each pod that had to wait: for so long, and whether in vain. */
   readonly onWaited: (seconds: number, isInTime: boolean) => void;
 }
@@ -80,6 +82,11 @@ export class PolicyAdmission implements PodPolicies {
     if (key === undefined || addresses.length === 0) return;
     const missing = this.#missing(key, pod.podUid) ?? this.#obstacleOf(key);
     if (missing !== undefined) throw later(`pod ${key} has to wait for its policies: ${missing}`);
+    const rival = this.#policies?.rivalOf(key, addresses);
+    if (rival !== undefined) {
+      const text = 'which policies could not tell from it: give their networks other ranges';
+      throw later(`pod ${key} was given an address of pod ${rival} of this node, ${text}`);
+    }
     try {
       this.#policies?.commit();
     } catch (thrown) {

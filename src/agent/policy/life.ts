@@ -6,6 +6,7 @@
 import { type BootGatePlace, markReady, noteAwaited, openBootGate } from '../../cni/boot-gate.ts';
 import type { Bypass } from '../../cni/upkeep/same-node.ts';
 import type { ObjectSource } from '../../kube/source.ts';
+import type { IP } from '../../net/ip.ts';
 import type { Clock } from '../../util/clock.ts';
 import { Reminder, summarized } from '../../util/complaints.ts';
 import type { Logger } from '../../util/log.ts';
@@ -78,6 +79,7 @@ export class PolicyLife {
       concerns: (namespace) => enforcement.concerns(namespace),
       knows: (pod) => enforcement.knows(pod),
       localPod: (key) => localPods.get(key),
+      rivalOf: (key, addresses) => this.#rivalOf(key, addresses),
       commit: () => enforcement.commit(),
       onWaited: options.onPodWaited,
     });
@@ -161,7 +163,28 @@ export class PolicyLife {
   #bypassed(): readonly string[] {
     const bypasses = this.#options.bypasses();
     if (bypasses === undefined) return [NOT_LOOKED];
-    return summarized(bypasses.map(({ what, cure }) => `${what}: ${cure}`));
+    const shared = this.#sharedAddresses().map(({ address, pods }) => {
+      const what = `pods ${pods.join(' and ')} have one address, ${address}, and policies cannot tell them apart`;
+      return { what, cure: 'give their networks other ranges, and delete one of them' };
+    });
+    return summarized([...bypasses, ...shared].map(({ what, cure }) => `${what}: ${cure}`));
+  }
+
+  /** What another process has detached since the last look is nobody's. */
+  #rivalOf(key: string, addresses: readonly IP[]): string | undefined {
+    const { localPods } = this.#options;
+    if (!this.#hasPolicies || localPods.rivalOf(key, addresses) === undefined) return undefined;
+    localPods.read();
+    return localPods.rivalOf(key, addresses);
+  }
+
+  #sharedAddresses(): ReturnType<LocalPods['shared']> {
+    return this.#hasPolicies ? this.#options.localPods.shared() : [];
+  }
+
+  get #hasPolicies(): boolean {
+    const { network, cluster } = this.#feed.policies;
+    return network + cluster > 0;
   }
 
   #awaited(): string | undefined {

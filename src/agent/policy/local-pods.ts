@@ -34,6 +34,9 @@ export class LocalPods {
   /** By attachment, the latest last. */
   readonly #parts = new Map<string, Part>();
   readonly #pods = new Map<string, LocalPod>();
+  readonly #owners = new Map<IP, Set<string>>();
+  /** Addresses of more than one pod. */
+  readonly #shared = new Set<IP>();
   #listener: LocalPodListener = () => {};
 
   constructor(options: LocalPodsOptions) {
@@ -46,6 +49,21 @@ export class LocalPods {
 
   get(key: string): LocalPod | undefined {
     return this.#pods.get(key);
+  }
+
+  /** Another pod that has one of these addresses. */
+  rivalOf(key: string, addresses: readonly IP[]): string | undefined {
+    for (const address of addresses) {
+      for (const owner of this.#owners.get(address) ?? []) if (owner !== key) return owner;
+    }
+    return undefined;
+  }
+
+  /** Addresses of more than one pod, each with its pods. */
+  shared(): readonly { readonly address: IP; readonly pods: readonly string[] }[] {
+    return [...this.#shared].map((address) => {
+      return { address, pods: [...(this.#owners.get(address) ?? [])].sort() };
+    });
   }
 
   /** Tells at once of those that there are. */
@@ -110,6 +128,7 @@ export class LocalPods {
     const parts = [...this.#parts.values()].filter((part) => part.podKey === podKey);
     const uid = parts.at(-1)?.uid;
     const ips = [...new Set(parts.flatMap(({ addresses }) => addresses))];
+    this.#own(podKey, ips);
     if (ips.length === 0) {
       if (this.#pods.delete(podKey)) this.#listener(podKey);
       return;
@@ -117,6 +136,23 @@ export class LocalPods {
     const pod: LocalPod = { key: podKey, uid, ips };
     this.#pods.set(podKey, pod);
     this.#listener(podKey, pod);
+  }
+
+  #own(podKey: string, ips: readonly IP[]): void {
+    const before = this.#pods.get(podKey)?.ips ?? [];
+    for (const ip of before.filter((each) => !ips.includes(each))) {
+      const owners = this.#owners.get(ip);
+      owners?.delete(podKey);
+      if (owners?.size === 0) this.#owners.delete(ip);
+    }
+    for (const ip of ips) {
+      const owners = this.#owners.get(ip) ?? new Set();
+      this.#owners.set(ip, owners.add(podKey));
+    }
+    for (const ip of [...before, ...ips]) {
+      if ((this.#owners.get(ip)?.size ?? 0) > 1) this.#shared.add(ip);
+      else this.#shared.delete(ip);
+    }
   }
 }
 

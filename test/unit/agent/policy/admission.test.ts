@@ -19,6 +19,7 @@ let state: {
   isKnown: boolean;
   commits: number;
   failure: Error | undefined;
+  rival: string | undefined;
   asked: LocalPod[];
 };
 
@@ -27,7 +28,7 @@ beforeEach(() => {
   waited = [];
   state = {
     ...{ awaited: undefined, obstacle: undefined, isConcerned: true, isKnown: true },
-    ...{ commits: 0, failure: undefined, asked: [] },
+    ...{ commits: 0, failure: undefined, asked: [], rival: undefined },
   };
   admission = new PolicyAdmission({
     clock,
@@ -46,6 +47,7 @@ function serve(change: Partial<typeof state> = {}): void {
       return state.isKnown;
     },
     onWaited: (...what) => waited.push(what),
+    rivalOf: () => state.rival,
     localPod: (key) => ({ key, uid: 'u1', ips: ADDRESSES }),
     commit: () => {
       state.commits++;
@@ -101,6 +103,13 @@ describe('an ADD', () => {
     expect(admit).toThrow('proxy mode ipvs');
     state.isConcerned = false;
     expect(admit).not.toThrow();
+  });
+
+  test('is refused with 11 while another pod of the node has its address', () => {
+    serve({ rival: 'shop/other' });
+    expect(admit).toThrow(/shop\/other/);
+    expect(admit).toThrow(expect.objectContaining({ cniCode: 11 }));
+    expect(state.commits).toBe(0);
   });
 
   test('of what is no pod is not looked at', () => {

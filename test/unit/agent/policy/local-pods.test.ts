@@ -85,3 +85,19 @@ test('who follows later is told of those that there are', () => {
 function take(): void {
   told.splice(0);
 }
+
+test('addresses of several pods are told with them, as long as they are', () => {
+  const { pods, observed } = lab();
+  const address = parseIP('10.0.0.1');
+  observed.write(entry('a', 'u1', address));
+  // Another sandbox by the same name is the same pod.
+  observed.write(entry('b', 'u2', address));
+  expect([pods.shared(), pods.rivalOf('shop/web', [address])]).toEqual([[], undefined]);
+  observed.write(entry('c', 'u3', address, 'db'));
+  expect(pods.shared()).toEqual([{ address, pods: ['shop/db', 'shop/web'] }]);
+  expect(pods.rivalOf('shop/db', [parseIP('10.0.0.9'), address])).toBe('shop/web');
+  observed.remove(entry('a', 'u1', address).attachment);
+  expect(pods.shared()).toHaveLength(1);
+  observed.remove(entry('b', 'u2', address).attachment);
+  expect([pods.shared(), pods.rivalOf('shop/db', [address])]).toEqual([[], undefined]);
+});
