@@ -45,6 +45,7 @@ export class PolicyFeed {
   readonly #needing = new Set<string>();
   readonly #counts = { networkPolicy: new Set<string>(), clusterNetworkPolicy: new Set<string>() };
   readonly #parked = new Map<string, { readonly kind: PolicyKind; readonly policy: Policy }>();
+  readonly #ownPods: Subscription<Pod>;
   readonly #first: readonly Subscription<KubernetesObject>[];
   #others: Subscription<Pod> | undefined;
   #hasOthers = false;
@@ -62,8 +63,9 @@ export class PolicyFeed {
       resource: Resource<T>,
       put: (key: string, now?: T) => void,
     ): Subscription<T> => source.watch(resource, handlersFor(put));
+    this.#ownPods = follow(podsOfNode(nodeName), (key, now) => this.#putOwn(key, now));
     this.#first = [
-      follow(podsOfNode(nodeName), (key, now) => this.#putOwn(key, now)),
+      this.#ownPods,
       follow(namespaces, (key, now) => apply({ kind: 'namespace', key, ...(now && { now }) })),
       follow(nodes(), (key, now) => apply({ kind: 'node', key, ...(now && { now }) })),
       follow(networkPolicies, (key, now) => this.#putPolicy('networkPolicy', key, now)),
@@ -102,6 +104,11 @@ export class PolicyFeed {
   get policies(): { readonly network: number; readonly cluster: number } {
     const { networkPolicy, clusterNetworkPolicy } = this.#counts;
     return { network: networkPolicy.size, cluster: clusterNetworkPolicy.size };
+  }
+
+  /** Those of this node, as the API has them. */
+  ownPods(): readonly Pod[] {
+    return this.#ownPods.objects();
   }
 
   get readsAllPods(): boolean {

@@ -15,6 +15,7 @@ import type { PolicyAdmission } from './admission.ts';
 import type { Enforcement } from './enforcement.ts';
 import { PolicyFeed } from './feed.ts';
 import type { LocalPods } from './local-pods.ts';
+import { Unrecorded } from './unrecorded.ts';
 
 export interface PolicyLifeOptions {
   readonly source: ObjectSource;
@@ -48,6 +49,7 @@ export class PolicyLife {
   readonly #feed: PolicyFeed;
   readonly #records: BoundedFrequencyRunner;
   readonly #beginning: BoundedFrequencyRunner;
+  readonly #unrecorded: Unrecorded;
   readonly #said: Reminder;
   /** Nothing of this boot is in the kernel: what the last boot knew can only close. */
   readonly #isFirstOfBoot: boolean;
@@ -83,7 +85,12 @@ export class PolicyLife {
       commit: () => enforcement.commit(),
       onWaited: options.onPodWaited,
     });
-    this.#records = new BoundedFrequencyRunner(async () => localPods.read(), {
+    this.#unrecorded = new Unrecorded({
+      pods: () => this.#feed.ownPods(),
+      isRecorded: (key) => localPods.get(key) !== undefined,
+      clock,
+    });
+    this.#records = new BoundedFrequencyRunner(async () => this.#readRecords(), {
       ...RECORDS_INTERVALS,
       clock,
       onError: ({ message }) => log.warn({ reason: message }, 'records of pods not read'),
@@ -132,6 +139,11 @@ export class PolicyLife {
     this.#options.admission.wake();
   }
 
+  #readRecords(): void {
+    this.#options.localPods.read();
+    this.#unrecorded.look();
+  }
+
   /** What was last known may lack what the kernel has since: nothing is replaced by that. */
   #mayBegin(): boolean {
     return this.#isFirstOfBoot ? this.#feed.isRead : this.#feed.isConfirmed;
@@ -167,7 +179,12 @@ export class PolicyLife {
       const what = `pods ${pods.join(' and ')} have one address, ${address}, and policies cannot tell them apart`;
       return { what, cure: 'give their networks other ranges, and delete one of them' };
     });
-    return summarized([...bypasses, ...shared].map(({ what, cure }) => `${what}: ${cure}`));
+    const unrecorded = this.#unrecorded.names.map((pod) => {
+      const what = `${pod}: it runs on this node, and the CNI has no record of it`;
+      return { what, cure: 'attach its network by type weft or bridge, and delete the pod' };
+    });
+    const all = [...bypasses, ...shared, ...unrecorded];
+    return summarized(all.map(({ what, cure }) => `${what}: ${cure}`));
   }
 
   /** What another process has detached since the last look is nobody's. */

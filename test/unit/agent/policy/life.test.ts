@@ -8,9 +8,11 @@ import { LocalPods } from '../../../../src/agent/policy/local-pods.ts';
 import { type BootGatePlace, markReady, openBootGate } from '../../../../src/cni/boot-gate.ts';
 import { openRecords } from '../../../../src/cni/upkeep/records.ts';
 import { decodeNetworkPolicy } from '../../../../src/kube/policy/decode-network-policy.ts';
+import { decodePod } from '../../../../src/kube/policy/decode-pods.ts';
 import { parseIP } from '../../../../src/net/ip.ts';
 import { FakeClock } from '../../../support/fake-clock.ts';
 import { recordingLog } from '../../../support/kube.ts';
+import { podObject } from '../../../support/policy-objects.ts';
 import { FakeSource } from './fake-source.ts';
 
 let runDirectory: string;
@@ -195,3 +197,61 @@ test.each([
     expect(awaited()).toBeUndefined();
   },
 );
+
+describe('what policies cannot hold for', () => {
+  const own = 'pods spec.nodeName=n1';
+  const pod = (name: string, change: Parameters<typeof podObject>[1] = {}) =>
+    decodePod(podObject(`shop/${name}`, { node: 'n1', ips: ['10.0.0.7'], ...change }), 'strict');
+  const begun = async () => {
+    const { life, admit } = start();
+    await source.syncAll();
+    clock.advance(0);
+    await settled();
+    return { life, admit };
+  };
+  const pass = async (ms: number) => {
+    for (let passed = 0; passed < ms; passed += 2_000) {
+      clock.advance(2_000);
+      await settled();
+    }
+  };
+
+  test('a pod of this node that is on no record for a minute, until it is on one', async () => {
+    attach('recorded', '10.0.0.1');
+    const { life } = await begun();
+    source.put(own, pod('recorded'));
+    source.put(own, pod('other'));
+    source.put(own, pod('hosts', { hostNetwork: true }));
+    source.put(own, pod('ended', { phase: 'Succeeded' }));
+    source.put(own, pod('starting', { ips: [] }));
+    await pass(40_000);
+    expect(life.whyNotReady()).toBe('');
+    await pass(40_000);
+    expect(life.problems()).toEqual([
+      expect.stringMatching(
+        /^shop\/other: it runs on this node, and the CNI has no record of it: /,
+      ),
+    ]);
+    attach('other', '10.0.0.2');
+    await pass(2_000);
+    expect(life.problems()).toEqual([]);
+  });
+
+  test('pods with one address, where there are policies, and no other gets it', async () => {
+    attach('one', '10.0.0.9');
+    const { life, admit } = await begun();
+    expect(admit).not.toThrow();
+    source.put('networkpolicies ', policy);
+    expect(admit).toThrow('shop/one');
+    attach('two', '10.0.0.9');
+    await pass(2_000);
+    expect(life.problems()).toEqual([
+      expect.stringContaining('pods shop/one and shop/two have one address, 10.0.0.9'),
+    ]);
+    for (const containerId of ['one', 'two']) {
+      records().remove({ network: 'net', containerId, ifName: 'eth0' });
+    }
+    // Not told of yet, and looked for.
+    expect(admit).not.toThrow();
+  });
+});
