@@ -1,4 +1,5 @@
 /** Packets that no honest sender makes: what looks like neighbour discovery, or like the node's own. */
+import { once } from 'node:events';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { netnses } from '../../src/kernel/netns.ts';
 import { openRtnl } from '../../src/kernel/rtnl.ts';
@@ -79,6 +80,62 @@ test.each(cases)('$name passes no policy', async ({ rule, frame }) => {
   await new Promise((resolve) => setTimeout(resolve, 200));
   await close();
   expect(seen()).toBe(TIMES);
+});
+
+const FTP = 2_121;
+const HELPER = `table inet helped {
+  ct helper ftp { type "ftp" protocol tcp
+  }
+  chain c { type filter hook prerouting priority -100; tcp dport 21 ct helper set "ftp"
+  }
+}`;
+/** Says that it waits at another port, and does. */
+const SERVER = `
+const net = require('node:net');
+const [address] = process.argv.slice(1);
+const where = [...address.split('.'), ${FTP >> 8}, ${FTP & 0xff}].join();
+net.createServer((socket) => {
+  socket.on('error', () => {});
+  socket.write('220 ready\\r\\n');
+  socket.once('data', () => socket.write('227 Entering Passive Mode (' + where + ')\\r\\n'));
+}).listen(21, () => net.createServer(() => {}).listen(${FTP}, () => console.log('ready')));`;
+const CLIENT = `
+const net = require('node:net');
+const [address] = process.argv.slice(1);
+const control = net.connect(21, address);
+control.on('data', (data) => {
+  if (data.toString().startsWith('220')) return void control.write('PASV\\r\\n');
+  const other = net.connect(${FTP}, address);
+  const end = (what) => { console.log(what); process.exit(); };
+  other.on('connect', () => end('connected')).on('error', ({ code }) => end(code));
+});`;
+
+test('a connection that another one announces is judged by itself', async () => {
+  const node = lab.nodes[0];
+  if (node === undefined) throw new Error('no node');
+  node.netns.run('nft', HELPER);
+  const server = receiver.netns.start(process.execPath, ['-e', SERVER, receiver.ips[4]]);
+  await once(server.stdout!, 'data');
+  const { enforcer, close } = openEnforcer(node.netns, node.nodeName);
+  try {
+    for (const change of labFacts(lab, 0)) enforcer.apply(change);
+    const allowing = (...ports: readonly number[]) =>
+      policyChange(`{kind: NetworkPolicy, metadata: {namespace: x, name: ports}, spec: {
+        podSelector: {}, policyTypes: [Ingress],
+        ingress: [{ports: [${ports.map((port) => `{port: ${port}}`).join()}]}]}}`);
+    enforcer.apply(allowing(21));
+    enforcer.setSynced();
+    enforcer.commit();
+    const ask = () =>
+      sender.netns.attempt(process.execPath, ['-e', CLIENT, receiver.ips[4]], 10_000).stdout.trim();
+    expect(ask()).toBe('ECONNREFUSED');
+    enforcer.apply(allowing(21, FTP));
+    enforcer.commit();
+    expect(ask()).toBe('connected');
+  } finally {
+    await close();
+    server.kill('SIGKILL');
+  }
 });
 
 function send(frame: Buffer): void {

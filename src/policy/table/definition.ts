@@ -162,6 +162,8 @@ function forwardChain(): Chain {
         'of the current generation',
         loadMasked(ct.mark, GENERATION_MASK, SLOT.address),
         lookupRegisters(GENERATIONS.name, { keySlot: SLOT.address }),
+        // What a helper expects begins with the mark of another connection (init_conntrack).
+        matchBits(ct.state, CT_STATE.related, '==', 0),
         accept,
       ),
       rule(isOfFamily(4), goTo('judge-ip')),
