@@ -80,7 +80,7 @@ function observePolicy(metrics: AgentMetrics): void {
   metrics.observePolicy(() => ({
     ...{ reason: '', policies: { network: 0, cluster: 0 }, localPods: 0, subjects: 0 },
     ...{ readsAllPods: false, elements: 0, generation: 0, lastCommitMs: 0, repairs: 0 },
-    ...{ waiting: 0, problems: [] },
+    ...{ waiting: 0, overBudget: 0, problems: [] },
   }));
   metrics.observePolicyCounts({
     totals: () => Promise.resolve([]),

@@ -2,6 +2,7 @@
 import { type Cidr, cidrFamily, lastAddress } from '../net/cidr.ts';
 import type { IPFamily } from '../net/ip.ts';
 import { ipBytes, networkBytes, nextKey, previousKey } from '../nftables/bytes.ts';
+import type { BlockPart } from './peers.ts';
 
 /** Both ends are inside. */
 export interface AddressRange {
@@ -20,6 +21,27 @@ export function rangesOf(cidrs: readonly Cidr[], family: IPFamily): readonly Add
       .filter((cidr) => cidrFamily(cidr) === family)
       .map((cidr) => ({ first: networkBytes(cidr), last: ipBytes(lastAddress(cidr)) })),
   );
+}
+
+type Ranges = { readonly [F in IPFamily]?: readonly AddressRange[] };
+
+const rangesOfBlocks = new WeakMap<readonly BlockPart[], Ranges>();
+
+/** Addresses that are in some part; computed once. */
+export function blockRanges(
+  parts: readonly BlockPart[],
+  family: IPFamily,
+): readonly AddressRange[] {
+  const known = rangesOfBlocks.get(parts) ?? {};
+  const ranges =
+    known[family] ??
+    joined(
+      parts.flatMap(({ inside, outside }) =>
+        without(rangesOf(inside, family), rangesOf(outside, family)),
+      ),
+    );
+  rangesOfBlocks.set(parts, { ...known, [family]: ranges });
+  return ranges;
 }
 
 /** In order, without overlaps, and what touches is one. */
@@ -54,11 +76,53 @@ export function without(
   });
 }
 
-/** Cuts overlapping ranges into disjoint ones, in order; neighbours with the same owners are one. */
-export function arrange<T>(
-  owned: Iterable<{ readonly owner: T; readonly ranges: readonly AddressRange[] }>,
-): readonly ArrangedRange<T>[] {
-  const begins: { readonly at: string; readonly owner: T; readonly isBegin: boolean }[] = [];
+/** Owners of ranges, as far as they are laid over each other. */
+interface Boundary<T> {
+  readonly at: string;
+  readonly owner: T;
+  readonly isBegin: boolean;
+}
+
+/**
+ * Cuts overlapping ranges into disjoint ones, in order; neighbours with the same owners are one. Two
+ * ranges with the same owners have the same value for them.
+ */
+export function arrange<T extends object>(owned: Iterable<Owned<T>>): readonly ArrangedRange<T>[] {
+  const arranged: ArrangedRange<T>[] = [];
+  const known = new Map<string, readonly T[]>();
+  const serials = new Map<T, number>();
+  const serialOf = (owner: T) => {
+    const serial = serials.get(owner) ?? serials.size;
+    serials.set(owner, serial);
+    return serial;
+  };
+  sweep(owned, (range, owners) => {
+    const key = Array.from(owners, serialOf)
+      .sort((a, b) => a - b)
+      .join();
+    const same = known.get(key) ?? [...owners];
+    known.set(key, same);
+    const before = arranged.at(-1);
+    if (before?.owners === same && nextKey(before.last) === range.first) {
+      arranged[arranged.length - 1] = { ...before, last: range.last };
+    } else {
+      arranged.push({ ...range, owners: same });
+    }
+  });
+  return arranged;
+}
+
+export interface Owned<T> {
+  readonly owner: T;
+  readonly ranges: readonly AddressRange[];
+}
+
+/** Goes through the parts between all ends, in order, that are in some range. Stops where `visit` says false. */
+export function sweep<T>(
+  owned: Iterable<Owned<T>>,
+  visit: (range: AddressRange, owners: ReadonlySet<T>) => unknown,
+): void {
+  const begins: Boundary<T>[] = [];
   for (const { owner, ranges } of owned) {
     for (const { first, last } of ranges) {
       begins.push({ at: first, owner, isBegin: true });
@@ -67,17 +131,15 @@ export function arrange<T>(
     }
   }
   begins.sort((a, b) => compare(a.at, b.at));
-  const arranged: ArrangedRange<T>[] = [];
   const owners = new Set<T>();
-  begins.forEach(({ at, owner, isBegin }, i) => {
+  for (const [i, { at, owner, isBegin }] of begins.entries()) {
     if (isBegin) owners.add(owner);
     else owners.delete(owner);
     const next = begins[i + 1]?.at;
-    if (next === at || owners.size === 0) return;
+    if (next === at || owners.size === 0) continue;
     const last = next === undefined ? '\xff'.repeat(at.length) : previousKey(next);
-    append(arranged, { first: at, last: last ?? at, owners: [...owners] });
-  });
-  return arranged;
+    if (visit({ first: at, last: last ?? at }, owners) === false) return;
+  }
 }
 
 /** The range that an address is in; undefined outside of all. */
@@ -95,17 +157,6 @@ export function rangeAt<R extends AddressRange>(
     else return range;
   }
   return undefined;
-}
-
-function append<T>(arranged: ArrangedRange<T>[], range: ArrangedRange<T>): void {
-  const before = arranged.at(-1);
-  const isSame =
-    before !== undefined &&
-    nextKey(before.last) === range.first &&
-    before.owners.length === range.owners.length &&
-    before.owners.every((owner) => range.owners.includes(owner));
-  if (isSame) arranged[arranged.length - 1] = { ...before, last: range.last };
-  else arranged.push(range);
 }
 
 function compare(a: string, b: string): number {

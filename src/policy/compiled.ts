@@ -1,6 +1,5 @@
 /** Policies with their selectors turned into predicates, in the order in which they decide. */
 import type {
-  ClusterAction,
   ClusterNetworkPolicy,
   ClusterRule,
   Direction,
@@ -8,31 +7,11 @@ import type {
   NetworkPolicyRule,
 } from '../kube/policy/types.ts';
 import { objectKey } from '../kube/resources.ts';
-import type { PodParty } from './parties.ts';
-import { clusterPeers, podSelection, policyPeers, type RulePeers } from './peers.ts';
-import { clusterPorts, policyPorts, type RulePorts } from './ports.ts';
+import { withinBudget } from './budget.ts';
+import type { CompiledPolicy, CompiledRule } from './compiled-policy.ts';
+import { clusterPeers, podSelection, policyPeers } from './peers.ts';
+import { clusterPorts, policyPorts } from './ports.ts';
 import { labelMatcher } from './selectors.ts';
-
-export interface CompiledRule {
-  readonly action: ClusterAction;
-  /** The rule's own name, if it has one. */
-  readonly name: string | undefined;
-  readonly peers: RulePeers;
-  readonly ports: RulePorts;
-}
-
-export interface CompiledPolicy {
-  /** `namespace/name` of a NetworkPolicy, the name of a ClusterNetworkPolicy. */
-  readonly key: string;
-  readonly tier: 'Admin' | 'NetworkPolicy' | 'Baseline';
-  /** As it was written, for those who tell of it. */
-  readonly source: NetworkPolicy | ClusterNetworkPolicy;
-  readonly isSubject: (pod: PodParty) => boolean;
-  /** A direction that is not there is none of the policy's business. */
-  readonly rules: Readonly<Partial<Record<Direction, readonly CompiledRule[]>>>;
-  /** What of it is not known here and therefore fails closed. */
-  readonly problems: readonly string[];
-}
 
 export function compileNetworkPolicy(policy: NetworkPolicy): CompiledPolicy {
   const { namespace } = policy.metadata;
@@ -46,14 +25,15 @@ export function compileNetworkPolicy(policy: NetworkPolicy): CompiledPolicy {
     }));
   const ingress = compile(policy.rules.ingress);
   const egress = compile(policy.rules.egress);
-  return {
+  return withinBudget({
     key: objectKey(policy),
     tier: 'NetworkPolicy',
     source: policy,
     isSubject: (pod) => pod.namespace === namespace && isSelected(pod.labels),
     rules: { ...(ingress && { ingress }), ...(egress && { egress }) },
     problems: [],
-  };
+    isOverBudget: false,
+  });
 }
 
 export function compileClusterPolicy(policy: ClusterNetworkPolicy): CompiledPolicy {
@@ -69,7 +49,7 @@ export function compileClusterPolicy(policy: ClusterNetworkPolicy): CompiledPoli
       return compiled;
     });
   const rules = { ingress: compile('ingress'), egress: compile('egress') };
-  return {
+  return withinBudget({
     key: objectKey(policy),
     tier,
     source: policy,
@@ -77,7 +57,8 @@ export function compileClusterPolicy(policy: ClusterNetworkPolicy): CompiledPoli
     isSubject: subject.kind === 'unknown' ? () => false : podSelection(subject),
     rules,
     problems,
-  };
+    isOverBudget: false,
+  });
 }
 
 /** As the API demands of a rule with a peer or protocol it does not know (ClusterNetworkPolicyIngressPeer). */

@@ -1,6 +1,6 @@
 import type { Direction } from '../kube/policy/types.ts';
 import type { ObservedElement } from '../nftables/model.ts';
-import type { CompiledPolicy } from './compiled.ts';
+import type { CompiledPolicy } from './compiled-policy.ts';
 import type { Outcome } from './role.ts';
 
 /**

@@ -52,6 +52,8 @@ export interface EnforcerReport {
   readonly error: string | undefined;
   /** What of policies is not supported and fails closed. */
   readonly problems: readonly { readonly policy: string; readonly problem: string }[];
+  /** Policies that cost more than there is for them. */
+  readonly overBudget: number;
   /** Changes of others to the table that were undone. */
   readonly repairs: number;
 }
@@ -107,6 +109,7 @@ export class Enforcer {
       elements: book.size,
       generation: this.#table.generation,
       problems: selections.problems(),
+      overBudget: selections.overBudget,
       ...this.#report,
     };
   }

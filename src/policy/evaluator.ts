@@ -1,11 +1,8 @@
 import type { ClusterNetworkPolicy, Direction, NetworkPolicy } from '../kube/policy/types.ts';
 import type { IPFamily } from '../net/ip.ts';
-import {
-  type CompiledPolicy,
-  type CompiledRule,
-  compileNetworkPolicy,
-  inOrder,
-} from './compiled.ts';
+import { policyId, withoutRoom } from './budget.ts';
+import { compileNetworkPolicy, inOrder } from './compiled.ts';
+import type { CompiledPolicy, CompiledRule } from './compiled-policy.ts';
 import type { Party, PodParty } from './parties.ts';
 import { isPeerOf } from './peers.ts';
 import { isPortOf, type Traffic } from './ports.ts';
@@ -48,6 +45,8 @@ export interface Verdict {
 export interface PolicyObjects {
   readonly networkPolicies: Iterable<NetworkPolicy>;
   readonly clusterNetworkPolicies: Iterable<ClusterNetworkPolicy>;
+  /** Those that a node has no room for, by policyId. */
+  readonly closed?: ReadonlySet<string>;
 }
 
 type Selected = Readonly<Record<CompiledPolicy['tier'], readonly CompiledPolicy[]>>;
@@ -67,16 +66,19 @@ export class Evaluator {
   readonly #cluster: readonly CompiledPolicy[];
   readonly #selected = new Map<PodParty, Selected>();
 
-  constructor({ networkPolicies, clusterNetworkPolicies }: PolicyObjects) {
-    this.#byNamespace = Map.groupBy([...networkPolicies].map(compileNetworkPolicy), ({ key }) =>
-      key.slice(0, key.indexOf('/')),
+  constructor({ networkPolicies, clusterNetworkPolicies, closed }: PolicyObjects) {
+    const asEnforced = (policy: CompiledPolicy) =>
+      closed?.has(policyId(policy)) === true ? withoutRoom(policy) : policy;
+    const compiled = Array.from(networkPolicies, (policy) =>
+      asEnforced(compileNetworkPolicy(policy)),
     );
-    this.#cluster = inOrder(clusterNetworkPolicies);
+    this.#byNamespace = Map.groupBy(compiled, ({ key }) => key.slice(0, key.indexOf('/')));
+    this.#cluster = inOrder(clusterNetworkPolicies).map(asEnforced);
   }
 
   /** What of the policies is not supported and fails closed. */
   problems(): readonly { readonly policy: string; readonly problem: string }[] {
-    return this.#cluster.flatMap(({ key, problems }) =>
+    return this.policies().flatMap(({ key, problems }) =>
       problems.map((problem) => ({ policy: key, problem })),
     );
   }

@@ -1,7 +1,7 @@
 /** Identities of addresses and of networks: what policy sets can tell about them, and nothing else. */
 import { type IP, type IPFamily, ipFamily } from '../net/ip.ts';
 import { ipBytes } from '../nftables/bytes.ts';
-import { type ArrangedRange, arrange, rangeAt, rangesOf, without } from './blocks.ts';
+import { type ArrangedRange, arrange, blockRanges, rangeAt } from './blocks.ts';
 import type { Claims, PartyClass } from './claims.ts';
 import type { ContentBook } from './content.ts';
 import { type IdBook, idBytes } from './ids.ts';
@@ -74,9 +74,7 @@ export class Identities {
     for (const family of FAMILIES) {
       const owned = peers.flatMap((owner) => {
         if (owner.peer.kind !== 'block') return [];
-        const { inside, outside } = owner.peer;
-        const ranges = without(rangesOf(inside, family), rangesOf(outside, family));
-        return [{ owner, ranges }];
+        return [{ owner, ranges: blockRanges(owner.peer.parts, family) }];
       });
       this.#ranges[family] = arrange(owned);
       this.#fillBlocks(family);

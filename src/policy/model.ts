@@ -2,6 +2,7 @@
 
 import { type Cidr, hostCidr, parseSloppyCidr } from '../net/cidr.ts';
 import type { IP } from '../net/ip.ts';
+import { policyId, withoutRoomAmong } from './budget.ts';
 import type { PolicyChange } from './change.ts';
 import { Claims, LOCAL, type PartyClass } from './claims.ts';
 import { ContentBook } from './content.ts';
@@ -74,6 +75,7 @@ export class PolicyModel {
     for (const key of touched.nodes) this.#setNode(key);
     this.#setPolicies(touched);
     for (const key of touched.locals) this.#setSubject(key);
+    this.#makeRoom();
     this.#settleSets(this.#sets.takeChanges());
     this.rows.settle();
     this.#inside?.settle();
@@ -95,6 +97,7 @@ export class PolicyModel {
       nodes: nodes.values(),
       networkPolicies: networkPolicies.values(),
       clusterNetworkPolicies: clusterNetworkPolicies.values(),
+      closed: this.selections.closed,
     };
   }
 
@@ -152,6 +155,15 @@ export class PolicyModel {
     const unknown = this.selections.concerns(namespace) ? 'closed' : [];
     const selection = party === undefined ? unknown : this.selections.selecting(party, of ?? party);
     this.subjects.set(key, { namespace, ips: local.ips, party }, selection);
+  }
+
+  /** Closes policies that there is no room for with all others, and opens those that there is room for again. */
+  #makeRoom(): void {
+    if (!this.#sets.isChanged) return;
+    const changed = this.selections.setClosed(withoutRoomAmong(this.#sets));
+    if (changed.size === 0) return;
+    this.#sets.invalidate((policy) => changed.has(policyId(policy)));
+    for (const key of this.facts.locals.keys()) this.#setSubject(key);
   }
 
   #settleSets({ created, dropped, peersCreated, peersDropped }: SetChanges): void {

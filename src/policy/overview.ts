@@ -1,6 +1,6 @@
 /** What policies there are, whom they select, and what they let through: for people. */
 import type { ClusterAction, Direction } from '../kube/policy/types.ts';
-import type { CompiledPolicy } from './compiled.ts';
+import type { CompiledPolicy } from './compiled-policy.ts';
 import type { Evaluator } from './evaluator.ts';
 import type { PodParty } from './parties.ts';
 import { ruleWords } from './rule-text.ts';

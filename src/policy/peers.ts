@@ -1,6 +1,7 @@
 import type { ClusterPeer, NamespacedPods, NetworkPolicyPeer } from '../kube/policy/types.ts';
 import { type Cidr, containsIP, tryParseCidr } from '../net/cidr.ts';
 import { type IP, type IPFamily, ipFamily } from '../net/ip.ts';
+import { digestOf } from './ids.ts';
 import type { Party, PodParty } from './parties.ts';
 import { labelMatcher, selectorKey } from './selectors.ts';
 
@@ -16,10 +17,14 @@ export type RulePeer =
   | {
       readonly kind: 'block';
       readonly key: string;
-      readonly inside: readonly Cidr[];
-      /** Exceptions hold for this block only. */
-      readonly outside: readonly Cidr[];
+      readonly parts: readonly BlockPart[];
     };
+
+export interface BlockPart {
+  readonly inside: readonly Cidr[];
+  /** Exceptions hold for this part only. */
+  readonly outside: readonly Cidr[];
+}
 
 export type RulePeers = 'everybody' | readonly RulePeer[];
 
@@ -89,10 +94,19 @@ export function isPeerOf(peers: RulePeers, party: Party, family: IPFamily): bool
   );
 }
 
-function isInBlock({ inside, outside }: Extract<RulePeer, { kind: 'block' }>, ip: IP): boolean {
-  return (
-    inside.some((cidr) => containsIP(cidr, ip)) && !outside.some((cidr) => containsIP(cidr, ip))
-  );
+function isInBlock({ parts }: Extract<RulePeer, { kind: 'block' }>, ip: IP): boolean {
+  const isIn = (cidrs: readonly Cidr[]) => cidrs.some((cidr) => containsIP(cidr, ip));
+  return parts.some(({ inside, outside }) => isIn(inside) && !isIn(outside));
+}
+
+/** All blocks as one peer. */
+export function joinedBlocks(peers: readonly RulePeer[]): readonly RulePeer[] {
+  const blocks = peers.filter((peer) => peer.kind === 'block');
+  if (blocks.length < 2) return peers;
+  const parts = blocks.flatMap((block) => block.parts);
+  const keys = new Set(blocks.map(({ key }) => key));
+  const key = `blocks ${digestOf([...keys].toSorted().join())}`;
+  return [...peers.filter(({ kind }) => kind !== 'block'), { kind: 'block', key, parts }];
 }
 
 type PodPeer = Extract<ClusterPeer, { kind: 'namespaces' | 'pods' }>;
@@ -121,7 +135,7 @@ function podsPeer(key: string, isMeant: (pod: PodParty) => boolean): RulePeer {
 function blockPeer(cidrs: readonly string[], except: readonly string[]): RulePeer {
   const inside = blocks(cidrs).toSorted();
   const outside = blocks(except).toSorted();
-  return { kind: 'block', key: `block ${inside} except ${outside}`, inside, outside };
+  return { kind: 'block', key: `block ${inside} except ${outside}`, parts: [{ inside, outside }] };
 }
 
 function blocks(texts: readonly string[]): readonly Cidr[] {

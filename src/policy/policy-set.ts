@@ -1,9 +1,8 @@
 /** Policy sets: the policies that select a pod in one direction, as what they say to each peer. */
 import type { Direction, NamedPort } from '../kube/policy/types.ts';
-import type { CompiledPolicy, CompiledRule } from './compiled.ts';
+import type { CompiledPolicy } from './compiled-policy.ts';
 import { digestOf, type IdBook } from './ids.ts';
 import type { RulePeer } from './peers.ts';
-import { portRanges, type RulePorts } from './ports.ts';
 import {
   NO_POLICY,
   type Outcome,
@@ -13,6 +12,7 @@ import {
   type Role,
   RolePainter,
 } from './role.ts';
+import { paintStep, type Step, stepsOf } from './steps.ts';
 
 /** A peer that rules of policy sets in use name. */
 export interface ActivePeer {
@@ -39,10 +39,9 @@ export interface Identity {
   readonly sets: Set<PolicySet>;
 }
 
-interface Step {
-  readonly action: CompiledRule['action'];
+interface ActiveStep {
   readonly peers: 'everybody' | readonly ActivePeer[];
-  readonly ports: RulePorts;
+  readonly step: Step;
   readonly outcome: Outcome;
 }
 
@@ -67,7 +66,7 @@ export class PolicySet {
   readonly subjects = new Set<string>();
   readonly names: ReadonlySet<string>;
   readonly peers: ReadonlySet<ActivePeer>;
-  readonly #tiers: Readonly<Record<CompiledPolicy['tier'], readonly Step[]>>;
+  readonly #tiers: Readonly<Record<CompiledPolicy['tier'], readonly ActiveStep[]>>;
   /** Those that isolate the subject. */
   readonly #isolating: readonly string[];
   readonly #roles = new Map<string, Role>();
@@ -135,10 +134,10 @@ export class PolicySet {
   #decide(peers: ReadonlySet<ActivePeer>, ports: readonly NamedPort[]): Role {
     const painter = new RolePainter();
     if (this.policies.length === 0) return painter.finish(CLOSED);
-    const apply = (steps: readonly Step[]) => {
-      for (const step of steps) {
-        const isMeant = step.peers === 'everybody' || step.peers.some((peer) => peers.has(peer));
-        if (isMeant) paintStep(painter, step, ports);
+    const apply = (steps: readonly ActiveStep[]) => {
+      for (const { peers: own, step, outcome } of steps) {
+        const isMeant = own === 'everybody' || own.some((peer) => peers.has(peer));
+        if (isMeant) paintStep(painter, step, outcome, ports);
       }
       painter.endTier();
     };
@@ -242,29 +241,17 @@ export function makeIdentity(
 }
 
 function stepsOfPolicy(
-  { key, tier, rules }: CompiledPolicy,
+  policy: CompiledPolicy,
   direction: Direction,
   activate: (peer: RulePeer) => ActivePeer,
-): readonly Step[] {
-  return (rules[direction] ?? []).map(({ action, peers, ports }) => ({
-    action,
-    peers: peers === 'everybody' ? peers : peers.map(activate),
-    ports,
+): readonly ActiveStep[] {
+  const { key, tier } = policy;
+  return stepsOf(policy, direction).map((step) => ({
+    peers: step.peers === 'everybody' ? step.peers : step.peers.map(activate),
+    step,
     outcome:
-      action === 'Pass'
+      step.action === 'Pass'
         ? PASSED
-        : outcomeOf(direction, action === 'Accept', { tier, policies: [key] }),
+        : outcomeOf(direction, step.action === 'Accept', { tier, policies: [key] }),
   }));
-}
-
-function paintStep(painter: RolePainter, step: Step, named: readonly NamedPort[]): void {
-  if (step.ports === 'everything') {
-    painter.paintAll(step.outcome);
-    return;
-  }
-  for (const port of step.ports) {
-    for (const { protocol, first, last } of portRanges(port, named)) {
-      if (first <= last) painter.paint(protocol, first, last, step.outcome);
-    }
-  }
 }

@@ -1,6 +1,6 @@
 /** The policy sets in use, and the peers that their rules name. */
 import type { Direction, NamedPort } from '../kube/policy/types.ts';
-import type { CompiledPolicy } from './compiled.ts';
+import type { CompiledPolicy } from './compiled-policy.ts';
 import type { IdBook } from './ids.ts';
 import type { RulePeer } from './peers.ts';
 import {
@@ -110,6 +110,11 @@ export class PolicySets {
       peer.users.delete(set);
       if (peer.users.size === 0) this.#deactivate(peer);
     }
+  }
+
+  /** Whether some set has come or gone since they were taken. */
+  get isChanged(): boolean {
+    return this.#created.size + this.#dropped.size > 0;
   }
 
   takeChanges(): SetChanges {

@@ -1,7 +1,7 @@
 /** Roles: what a policy set says to one kind of peer, for every protocol and port. */
 import type { Direction } from '../kube/policy/types.ts';
 import type { Protocol } from '../kube/types.ts';
-import type { CompiledPolicy } from './compiled.ts';
+import type { CompiledPolicy } from './compiled-policy.ts';
 import { PORT_PROTOCOLS, type PortProtocol, type PortRange } from './port-classes.ts';
 
 /** A verdict and who gives it. */
@@ -46,7 +46,8 @@ export const PASSED = outcomeOf('egress', false, { policies: ['pass'] });
 
 const LAST_PORT = 0xffff;
 const OTHERS = 3;
-const PROTOCOLS: Readonly<Record<Protocol, number>> = { TCP: 0, UDP: 1, SCTP: 2 };
+/** Indices of their segments. */
+export const PROTOCOLS: Readonly<Record<Protocol, number>> = { TCP: 0, UDP: 1, SCTP: 2 };
 type Draft = { readonly last: number; readonly outcome: Outcome | undefined };
 
 /** Makes a role: whoever decides first about a port has decided. */
@@ -55,15 +56,17 @@ export class RolePainter {
     { last: LAST_PORT, outcome: undefined },
   ]);
 
-  paint(protocol: Protocol, first: number, last: number, outcome: Outcome): void {
-    const at = PROTOCOLS[protocol];
+  /** Ranges of one protocol, by its index, in order and without overlaps. */
+  paint(at: number, ranges: readonly PortRange[], outcome: Outcome): void {
     this.#drafts = this.#drafts.map((draft, i) =>
-      i === at ? painted(draft, first, last, outcome) : draft,
+      i === at ? painted(draft, ranges, outcome) : draft,
     );
   }
 
   paintAll(outcome: Outcome): void {
-    this.#drafts = this.#drafts.map((draft) => painted(draft, 0, LAST_PORT, outcome));
+    this.#drafts = this.#drafts.map((draft) =>
+      draft.map((part) => (part.outcome === undefined ? { last: part.last, outcome } : part)),
+    );
   }
 
   /** What was left to the next tier is open again. */
@@ -148,21 +151,28 @@ function widest(exceptions: readonly Exception[]): Outcome {
   return found;
 }
 
+/** Where nobody has decided yet. */
 function painted(
   draft: readonly Draft[],
-  first: number,
-  last: number,
+  ranges: readonly PortRange[],
   outcome: Outcome,
 ): readonly Draft[] {
   const result: Draft[] = [];
+  let next = 0;
   let at = 0;
   for (const part of draft) {
-    if (part.outcome !== undefined || part.last < first || at > last) {
+    while ((ranges[next]?.last ?? LAST_PORT) < at) next++;
+    if (part.outcome !== undefined) {
       result.push(part);
     } else {
-      if (at < first) result.push({ last: first - 1, outcome: undefined });
-      result.push({ last: Math.min(part.last, last), outcome });
-      if (part.last > last) result.push(part);
+      for (let range = ranges[next]; range !== undefined && range.first <= part.last; ) {
+        if (at < range.first) result.push({ last: range.first - 1, outcome: undefined });
+        const last = Math.min(part.last, range.last);
+        result.push({ last, outcome });
+        at = last + 1;
+        range = range.last > part.last ? undefined : ranges[++next];
+      }
+      if (at <= part.last) result.push(part);
     }
     at = part.last + 1;
   }

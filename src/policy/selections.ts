@@ -1,6 +1,8 @@
 /** Compiled policies, and which of them select a pod. */
 import type { ClusterNetworkPolicy, NetworkPolicy } from '../kube/policy/types.ts';
-import { type CompiledPolicy, compileNetworkPolicy, inOrder } from './compiled.ts';
+import { policyId, withoutRoom } from './budget.ts';
+import { compileNetworkPolicy, inOrder } from './compiled.ts';
+import type { CompiledPolicy } from './compiled-policy.ts';
 import { namespaceOf } from './facts.ts';
 import type { PodParty } from './parties.ts';
 import { namesIn } from './policy-set.ts';
@@ -11,6 +13,23 @@ export class Selections {
   /** By what has the same labels, until a policy changes. */
   #selected = new WeakMap<object, readonly CompiledPolicy[]>();
   #needsAllPods: boolean | undefined;
+  /** Policies that there is no room for, by policyId. */
+  #closed: ReadonlySet<string> = new Set();
+
+  get closed(): ReadonlySet<string> {
+    return this.#closed;
+  }
+
+  /** Gives those that are another value from now on, by policyId. */
+  setClosed(closed: ReadonlySet<string>): ReadonlySet<string> {
+    const before = this.#closed;
+    const changed = new Set(
+      [...closed, ...before].filter((id) => closed.has(id) !== before.has(id)),
+    );
+    this.#closed = closed;
+    if (changed.size > 0) this.#forget();
+    return changed;
+  }
 
   get count(): number {
     let count = this.#cluster.length;
@@ -19,13 +38,21 @@ export class Selections {
   }
 
   *all(): Generator<CompiledPolicy> {
-    for (const policies of this.#byNamespace.values()) yield* policies.values();
-    yield* this.#cluster;
+    for (const policies of this.#byNamespace.values()) {
+      for (const policy of policies.values()) yield this.#asEnforced(policy);
+    }
+    for (const policy of this.#cluster) yield this.#asEnforced(policy);
+  }
+
+  get overBudget(): number {
+    let count = 0;
+    for (const { isOverBudget } of this.all()) count += Number(isOverBudget);
+    return count;
   }
 
   /** What of the policies is not supported and fails closed. */
   problems(): readonly { readonly policy: string; readonly problem: string }[] {
-    return this.#cluster.flatMap(({ key, problems }) =>
+    return [...this.all()].flatMap(({ key, problems }) =>
       problems.map((problem) => ({ policy: key, problem })),
     );
   }
@@ -55,6 +82,11 @@ export class Selections {
     return known;
   }
 
+  #asEnforced(policy: CompiledPolicy): CompiledPolicy {
+    if (this.#closed.size === 0) return policy;
+    return this.#closed.has(policyId(policy)) ? withoutRoom(policy) : policy;
+  }
+
   #forget(): void {
     this.#selected = new WeakMap();
     this.#needsAllPods = undefined;
@@ -62,7 +94,9 @@ export class Selections {
 
   #select(pod: PodParty): readonly CompiledPolicy[] {
     const own = [...(this.#byNamespace.get(pod.namespace)?.values() ?? [])];
-    const selecting = [...this.#cluster, ...own].filter((policy) => policy.isSubject(pod));
+    const selecting = [...this.#cluster, ...own]
+      .filter((policy) => policy.isSubject(pod))
+      .map((policy) => this.#asEnforced(policy));
     const ofTier = (tier: CompiledPolicy['tier']) =>
       selecting.filter((policy) => policy.tier === tier);
     const byName = (a: CompiledPolicy, b: CompiledPolicy) => (a.key < b.key ? -1 : 1);

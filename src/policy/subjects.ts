@@ -2,7 +2,7 @@
 import type { Direction } from '../kube/policy/types.ts';
 import { type IP, ipFamily } from '../net/ip.ts';
 import { ipBytes } from '../nftables/bytes.ts';
-import type { CompiledPolicy } from './compiled.ts';
+import type { CompiledPolicy } from './compiled-policy.ts';
 import type { ContentBook } from './content.ts';
 import { idData } from './ids.ts';
 import type { PodParty } from './parties.ts';

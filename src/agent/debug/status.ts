@@ -92,6 +92,8 @@ export interface PolicyStatus {
   readonly repairs: number;
   /** Pods that wait for what decides about them. */
   readonly waiting: number;
+  /** Policies that fail closed because they cost more than there is for them. */
+  readonly overBudget: number;
   readonly problems: readonly string[];
 }
 

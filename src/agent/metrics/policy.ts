@@ -28,6 +28,11 @@ const GAUGES: readonly (readonly [name: string, help: string, value: Value])[] =
     ({ lastCommitMs = 0 }) => lastCommitMs / 1_000,
   ],
   [
+    'weft_policy_over_budget',
+    'Policies that fail closed because they cost more than there is for them',
+    ({ overBudget }) => overBudget,
+  ],
+  [
     'weft_policy_problems',
     'What is wrong with policies; weft status says it in words',
     ({ problems }) => problems.length,

@@ -83,6 +83,7 @@ export function startPolicy(
       lastCommitMs: report.lastCommit?.ms,
       repairs: report.repairs,
       waiting: node.admission.waiting,
+      overBudget: report.overBudget,
       problems: [...life.problems(), ...problemsOf(report)],
     };
   };

@@ -253,7 +253,13 @@ describe('policies', () => {
   const policy: PolicyStatus = {
     ...{ isReady: false, reason: 'proxy mode ipvs', policies: { network: 2, cluster: 1 } },
     ...{ localPods: 3, subjects: 4, readsAllPods: true, elements: 120, generation: 7 },
-    ...{ lastCommitMs: 2, repairs: 1, waiting: 1, problems: ['Admin x: domainNames'] },
+    ...{
+      lastCommitMs: 2,
+      repairs: 1,
+      waiting: 1,
+      overBudget: 0,
+      problems: ['Admin x: domainNames'],
+    },
   };
 
   test('that do not hold are a problem, once', () => {

@@ -1,0 +1,153 @@
+/** Policies that cost too much fail closed and are named; others hold as if they were not there. */
+import { expect, test } from 'vitest';
+import { decodeNetworkPolicy } from '../../../src/kube/policy/decode-network-policy.ts';
+import { parseIP } from '../../../src/net/ip.ts';
+import type { PolicyChange } from '../../../src/policy/change.ts';
+import { PolicyModel } from '../../../src/policy/model.ts';
+import { policyWorld } from '../../../src/policy/world.ts';
+import { namespaceChange, podChange } from '../../support/policy-enforcer.ts';
+import { ContentInterpreter } from '../../support/policy-interpreter.ts';
+
+const POD = '10.244.0.2';
+const OTHER = '10.244.0.3';
+const MIB = 1 << 20;
+/** Of content that a policy makes, generously. */
+const MOST_ELEMENTS = 30_000;
+const MOST_HEAP_MIB = 80;
+const MOST_MS = 20_000;
+
+function newModel(): PolicyModel {
+  const model = new PolicyModel({ nodeName: 'n0', inside: [] });
+  model.apply(namespaceChange('x', { name: 'x' }));
+  for (const [name, ip] of [
+    ['x/a', POD],
+    ['x/b', OTHER],
+  ] as const) {
+    model.apply(podChange(name, { ips: [ip], node: 'n0' }));
+    model.apply({
+      kind: 'localPod',
+      key: name,
+      now: { key: name, uid: undefined, ips: [parseIP(ip)] },
+    });
+  }
+  return model;
+}
+
+function policy(name: string, pod: string, ingress: readonly unknown[]): PolicyChange {
+  const spec = { podSelector: { matchLabels: { pod } }, policyTypes: ['Ingress'], ingress };
+  const now = decodeNetworkPolicy({ metadata: { namespace: 'x', name }, spec }, 'strict');
+  return { kind: 'networkPolicy', key: `x/${name}`, now };
+}
+
+const LITTLE = policy('little', 'b', [
+  { from: [{ ipBlock: { cidr: '192.0.2.0/24' } }], ports: [{ port: 80 }] },
+]);
+
+/** What becomes of a policy of pod a, beside a little one of pod b. */
+function enforce(ingress: readonly unknown[]) {
+  const model = newModel();
+  model.apply(LITTLE);
+  model.settle();
+  const [size, heap, began] = [model.book.size, process.memoryUsage().heapUsed, performance.now()];
+  model.apply(policy('big', 'a', ingress));
+  model.settle();
+  expect(performance.now() - began).toBeLessThan(MOST_MS);
+  expect((process.memoryUsage().heapUsed - heap) / MIB).toBeLessThan(MOST_HEAP_MIB);
+  expect(model.book.size - size).toBeLessThan(MOST_ELEMENTS);
+  const interpreter = new ContentInterpreter(model.book.content());
+  const allows = (from: string, to: string, port: number) => {
+    const traffic = { protocol: 'TCP', port } as const;
+    const isAllowed = interpreter.allows(parseIP(from), parseIP(to), traffic);
+    const { parties, evaluator } = policyWorld(model.objects());
+    const [source, destination] = [parties.resolve(from), parties.resolve(to)];
+    if (!('kind' in source && 'kind' in destination)) throw new Error(`${from} or ${to}`);
+    const verdict = evaluator.verdict({ from: source, to: destination, family: 4, ...traffic });
+    expect(verdict.isAllowed, `${from} to ${to} ${port}`).toBe(isAllowed);
+    return isAllowed;
+  };
+  expect(allows('192.0.2.7', OTHER, 80)).toBe(true);
+  expect(allows('192.0.2.7', OTHER, 81)).toBe(false);
+  return { allows, problems: model.selections.problems(), overBudget: model.selections.overBudget };
+}
+
+const many = <T>(count: number, make: (i: number) => T) =>
+  Array.from({ length: count }, (_, i) => make(i));
+const overlapping = (i: number) => ({
+  ipBlock: {
+    cidr: `10.${i % 250}.0.0/${8 + (i % 9)}`,
+    except: [`10.${i % 250}.${(i * 13) % 256}.0/27`],
+  },
+});
+const small = (i: number) => ({ ipBlock: { cidr: `172.16.${i >> 8}.${i & 255}/32` } });
+const PORTS = many(1_000, (i) => ({ port: 1_000 + 2 * i }));
+const CLOSED = [
+  {
+    policy: 'x/big',
+    problem:
+      'ingress: more blocks, selectors and ports than weft enforces for one policy, it fails closed',
+  },
+];
+
+test('5,000 overlapping blocks with exceptions in a rule are one peer, and hold', () => {
+  const { allows, problems } = enforce([{ from: many(5_000, overlapping) }]);
+  expect(problems).toEqual([]);
+  expect(allows('10.3.255.1', POD, 80)).toBe(true);
+  expect(allows('192.0.2.7', POD, 80)).toBe(false);
+});
+
+test('5,000 overlapping blocks with ports of their own: closed, and named', () => {
+  const rules = many(5_000, (i) => ({ from: [overlapping(i)], ports: [{ port: 1 + i }] }));
+  const { allows, problems, overBudget } = enforce(rules);
+  expect(problems).toEqual(CLOSED);
+  expect(overBudget).toBe(1);
+  expect(allows('10.3.255.1', POD, 4)).toBe(false);
+});
+
+test('2,000 blocks with 1,000 ports hold', () => {
+  const { allows, problems } = enforce([{ from: many(2_000, small), ports: PORTS }]);
+  expect(problems).toEqual([]);
+  expect(allows('172.16.7.1', POD, 1_002)).toBe(true);
+  expect(allows('172.16.7.1', POD, 1_003)).toBe(false);
+  expect(allows('172.17.7.1', POD, 1_002)).toBe(false);
+});
+
+test('200 blocks with 1,000 ports each, 5,000 selectors: closed, and named', () => {
+  const ports = many(200, (i) => ({ from: [small(i)], ports: [...PORTS, { port: 5_000 + i }] }));
+  const selectors = many(5_000, (i) => ({ podSelector: { matchLabels: { app: `${i}` } } }));
+  for (const rules of [ports, [{ from: selectors }]]) {
+    const { allows, problems } = enforce(rules);
+    expect(problems).toEqual(CLOSED);
+    expect(allows('172.16.0.1', POD, 1_002)).toBe(false);
+    expect(allows(OTHER, POD, 1_002)).toBe(false);
+  }
+});
+
+test('too much together: the most expensive are closed, and open again when there is room', () => {
+  const model = newModel();
+  model.apply(LITTLE);
+  const rules = (seed: number) =>
+    many(70, (i) => ({
+      from: [
+        { ipBlock: { cidr: `10.${(seed * 31) % 256}.${(i * 37 + seed) % 256}.0/${9 + (i % 16)}` } },
+      ],
+      ports: [{ port: 1 + i }],
+    }));
+  for (const i of many(40, (n) => n)) model.apply(policy(`p${i}`, 'a', rules(i)));
+  model.settle();
+  const { selections } = model;
+  expect(selections.overBudget).toBeGreaterThan(0);
+  expect(selections.overBudget).toBeLessThan(40);
+  expect(selections.problems().map((each) => each.policy)).not.toContain('x/little');
+  expect(selections.problems()[0]?.problem).toContain('on one node, it fails closed');
+  expect(model.book.size).toBeLessThan(4 * MOST_ELEMENTS);
+  for (const i of many(35, (n) => n)) model.apply({ kind: 'networkPolicy', key: `x/p${i}` });
+  model.settle();
+  expect(selections.overBudget).toBe(0);
+  const anew = newModel();
+  anew.apply(LITTLE);
+  for (const i of [35, 36, 37, 38, 39]) anew.apply(policy(`p${i}`, 'a', rules(i)));
+  anew.settle();
+  const texts = (of: PolicyModel) =>
+    [...of.book.content()].map(([set, elements]) => [set, elements.map(({ key }) => key).sort()]);
+  expect(texts(model).toSorted()).toEqual(texts(anew).toSorted());
+});
