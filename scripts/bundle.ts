@@ -1,11 +1,14 @@
 /**
  * bundle.ts DIR: the two programs as single files, with the addon left outside beside them.
  * `weft.mjs` is the command line and the agent. `weft-cni.cjs` is the standalone CNI executable: a
- * loader for `weft-cni.bin`, which holds its code and V8's cache of it. `page/` is what `weft ui` shows.
+ * loader for `weft-cni.bin`, which holds its code and V8's cache of it. `page/` is what `weft ui` shows, `man/` has a
+ * manual page for each command.
  */
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { type BuildResult, build, type Metafile } from 'esbuild';
+import { WEFT_VERSION } from '../src/agent/version.ts';
+import { manPages } from '../src/cli/man-pages.ts';
 import { BUNDLE_OPTIONS } from './bundle-options.ts';
 import { bundlePage } from './bundle-page.ts';
 import { noticesText } from './third-party-notices.ts';
@@ -35,7 +38,10 @@ const require = (id) => {
 const lazily = (id) => new Proxy({}, { get: (_, name) => load(id)[name] });
 `;
 
-mkdirSync(outdir, { recursive: true });
+mkdirSync(`${outdir}/man`, { recursive: true });
+for (const { file, text } of manPages({ version: WEFT_VERSION, date: editionDate() })) {
+  writeFileSync(`${outdir}/man/${file}`, text);
+}
 const metafiles = [
   await bundleAgent(),
   await bundleStandalone(),
@@ -43,6 +49,12 @@ const metafiles = [
 ];
 const legalComments = ['weft.mjs', 'weft-cni.js'].flatMap(takeLegalComments);
 writeFileSync(`${outdir}/THIRD-PARTY-NOTICES`, noticesText(metafiles, legalComments));
+
+/** Of the commit, so that the same commit gives the same bytes. */
+function editionDate(): string {
+  const seconds = execFileSync('git', ['log', '-1', '--format=%ct'], { encoding: 'utf8' });
+  return new Date(Number(seconds) * 1000).toISOString().slice(0, 10);
+}
 
 async function bundleAgent(): Promise<Metafile> {
   const result = await build({

@@ -34,6 +34,9 @@ put 0755 scripts/weft-launcher.sh "$root/opt/weft/bin/weft"
 for template in cni-conf/*.conflist cni-conf/*.yaml cni-conf/*.service; do
   put 0644 "$template" "$root/opt/weft/share/$(basename "$template")"
 done
+for page in dist/man/*.8; do
+  put 0644 "$page" "$root/opt/weft/share/man/man8/$(basename "$page")"
+done
 put 0644 LICENSE "$root/opt/weft/LICENSE"
 put 0644 dist/THIRD-PARTY-NOTICES "$root/opt/weft/THIRD-PARTY-NOTICES"
 # Last: a runtime that calls it finds everything it needs.

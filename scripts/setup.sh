@@ -23,6 +23,7 @@ packages=(
   kmod          # loads the modules of user-mode Linux
   ipvsadm       # the oracle of the IPVS tests
   ipset         # the oracle of the set tests
+  mandoc        # the judge of the manual pages
   etcd-server   # the source of objects in tests and demo
   etcd-client   # etcdctl, which writes there
   bird2         # the BGP daemon that is told what to do

@@ -9,6 +9,8 @@ export interface Command {
   readonly describe: string;
   /** A word that it takes besides flags; it is given as a flag of this name. */
   readonly argument?: string;
+  /** The only words that it can be; default: any, or names. */
+  readonly argumentWords?: readonly string[];
   /** Its exit code 1 is an answer; a failure is 2 then. */
   readonly answersWithOne?: boolean;
   readonly declare: (parser: Argv) => Argv;

@@ -3,6 +3,7 @@ import type { Command } from './command.ts';
 import { agentCommand } from './commands/agent.ts';
 import { bgpCommand } from './commands/bgp.ts';
 import { cleanupCommand } from './commands/cleanup.ts';
+import { completionCommand } from './commands/completion.ts';
 import { diffCommand } from './commands/diff.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { endpointsCommand } from './commands/endpoints.ts';
@@ -43,6 +44,7 @@ export const COMMANDS: readonly Command[] = [
   bgpCommand,
   cleanupCommand,
   installCommand,
+  completionCommand(() => COMMANDS),
   versionCommand,
 ];
 

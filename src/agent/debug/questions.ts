@@ -15,6 +15,7 @@ import {
   serviceQuestion,
   servicesQuestion,
 } from './questions/lists.ts';
+import { namesQuestion } from './questions/names.ts';
 import { pageQuestion } from './questions/page.ts';
 import { policyDeniedQuestion, policyListQuestion, policyPodQuestion } from './questions/policy.ts';
 import { statusQuestion } from './questions/status.ts';
@@ -37,6 +38,7 @@ const QUESTIONS: readonly Question[] = [
   bgpQuestion,
   flowsQuestion,
   moreFlowsQuestion,
+  namesQuestion,
 ];
 
 export interface Asked {

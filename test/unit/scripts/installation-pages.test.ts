@@ -9,14 +9,14 @@ const ROOT = new URL('../../..', import.meta.url).pathname;
 const PAGES = ['install', 'migrate', 'operate'].map((name) => `docs/${name}.md`);
 const MAKEFILE = readFileSync(join(ROOT, 'Makefile'), 'utf8');
 
-/** The commands of a page's blocks, without what is said beside them. */
+/** The commands of a page's blocks, without what is said beside them and where they write. */
 function commandsOf(page: string): readonly string[] {
   const text = readFileSync(join(ROOT, page), 'utf8');
   const blocks = [...text.matchAll(/^```\n([^`]*)^```/gm)].map(([, block = '']) => block);
   return blocks
     .flatMap((block) => block.split('\n').filter(Boolean))
     .map((line) => {
-      return line.replace(/\s+#.*/, '');
+      return line.replace(/\s+[#>].*/, '');
     });
 }
 
