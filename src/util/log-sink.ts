@@ -14,6 +14,8 @@ export interface LogSinkOptions {
 
 const MAX_WAITING_BYTES = 1 << 20;
 const RETRY_MS = 20;
+/** Of the last lines, in UTF-16 units. */
+const MOST_RECENT = 256 * 1024;
 /** How long the last lines of a process may take; its reader may be gone for good. */
 const FLUSH_MS = 200;
 const FLUSH_STEP_MS = 5;
@@ -32,6 +34,8 @@ export class LogSink {
   /** Lines that wait. Of the first one the beginning may be written already. */
   #waiting: Buffer[] = [];
   #waitingBytes = 0;
+  #recent: string[] = [];
+  #recentLength = 0;
   #dropped = 0;
   #untold = 0;
   #cancelRetry: (() => void) | undefined;
@@ -50,8 +54,14 @@ export class LogSink {
     return this.#dropped;
   }
 
+  /** The last lines as they were given, oldest first; some 256 KB of them. */
+  get recent(): readonly string[] {
+    return this.#recent;
+  }
+
   /** Takes one line with its line feed. */
   write(line: string): void {
+    this.#remember(line);
     const bytes = Buffer.from(this.#layOut(line));
     if (this.#waiting.length > 0 && this.#waitingBytes + bytes.length > this.#maxWaitingBytes) {
       this.#drop(1);
@@ -68,6 +78,17 @@ export class LogSink {
       this.#writeWaiting();
       if (this.#waiting.length === 0) return;
       sleep(FLUSH_STEP_MS);
+    }
+  }
+
+  /** Half of them go at once, so that a line costs no move of all others. */
+  #remember(line: string): void {
+    this.#recent.push(line);
+    this.#recentLength += line.length;
+    if (this.#recentLength <= MOST_RECENT) return;
+    while (this.#recentLength > MOST_RECENT / 2 && this.#recent.length > 1) {
+      const gone = this.#recent.splice(0, Math.ceil(this.#recent.length / 2));
+      for (const { length } of gone) this.#recentLength -= length;
     }
   }
 

@@ -134,6 +134,21 @@ for (let index = 0; index < 20_000; index++) log.info({ index, text: 'x'.repeat(
 process.stdout.write('still here');
 `;
 
+test('the last lines are kept, so many that they are some 256 KB', () => {
+  const sink = new LogSink(openSync('/dev/null', 'w'));
+  const line = (i: number) => `${String(i).padStart(9)}${'x'.repeat(90)}\n`;
+  for (let i = 0; i < 10_000; i++) {
+    sink.write(line(i));
+    expect(sink.recent.at(-1)).toBe(line(i));
+  }
+  const { recent } = sink;
+  expect(recent.join('').length).toBeLessThanOrEqual(256 * 1024);
+  expect(recent.length).toBeGreaterThan(600);
+  expect(recent).toEqual(recent.map((_, i) => line(10_000 - recent.length + i)));
+  sink.write('y'.repeat(1 << 20));
+  expect(sink.recent).toHaveLength(1);
+});
+
 describe('a process whose standard error nobody reads', () => {
   /** Runs it to its end; Node makes a socket of `'pipe'`. */
   async function chatter(stderr: number | 'pipe') {
