@@ -83,6 +83,7 @@ export async function runAgent(config: AgentConfig, file: ConfigSource | undefin
     config,
     live,
     log,
+    recentLog: () => sink.recent,
     setLogLevel: setLevel,
     clock: systemClock,
     lifecycle,

@@ -16,6 +16,8 @@ export interface AgentContext {
   readonly config: AgentConfig;
   readonly live: LiveConfig;
   readonly log: Logger;
+  /** Its last lines. */
+  readonly recentLog: () => readonly string[];
   readonly setLogLevel: (level: LogLevel) => void;
   readonly clock: Clock;
   readonly lifecycle: Lifecycle;

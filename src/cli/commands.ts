@@ -20,6 +20,7 @@ import { policyPodCommand } from './commands/policy-pod.ts';
 import { proxyCommand } from './commands/proxy.ts';
 import { servicesCommand } from './commands/services.ts';
 import { statusCommand } from './commands/status.ts';
+import { sysdumpCommand } from './commands/sysdump.ts';
 import { uiCommand } from './commands/ui.ts';
 import { versionCommand } from './commands/version.ts';
 
@@ -42,6 +43,7 @@ export const COMMANDS: readonly Command[] = [
   policyPodCommand,
   policyDeniedCommand,
   bgpCommand,
+  sysdumpCommand,
   cleanupCommand,
   installCommand,
   completionCommand(() => COMMANDS),

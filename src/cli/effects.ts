@@ -7,6 +7,8 @@ import type { NodeRecords } from '../agent/debug/lists/on-record.ts';
 import type { DebugRequest } from '../agent/debug/protocol.ts';
 import type { Step } from '../agent/drop-in/plan.ts';
 import type { RemotePageOptions } from '../agent/page/remote.ts';
+import type { PieceOutcome } from '../agent/sysdump/piece.ts';
+import type { SysdumpOptions } from '../agent/sysdump/sysdump.ts';
 import type { Manifests, ReadableKind } from '../kube/manifests/read-manifests.ts';
 import type { Clock } from '../util/clock.ts';
 
@@ -45,6 +47,8 @@ export interface CommandEffects {
   readonly servePage: (
     options: RemotePageOptions,
   ) => Promise<{ readonly url: string; readonly ended: Promise<void> }>;
+  /** Writes a support bundle and gives what became of its pieces. */
+  readonly sysdump: (options: SysdumpOptions) => Promise<readonly PieceOutcome[]>;
   readonly readManifests: (directory: string, kinds: readonly ReadableKind[]) => Promise<Manifests>;
   /** A file's text; `-` is standard input. */
   readonly readFile: (path: string) => string;

@@ -13,6 +13,7 @@ import { readDiskStatus } from '../agent/debug/disk-status.ts';
 import { readNodeRecords } from '../agent/debug/lists/on-record.ts';
 import { dropIn } from '../agent/drop-in/drop-in.ts';
 import { servePageOf } from '../agent/page/remote.ts';
+import { sysdump } from '../agent/sysdump/sysdump.ts';
 import { WEFT_VERSION } from '../agent/version.ts';
 import { readNetworkConfigs } from '../cni/network-configs.ts';
 import { configRefusals } from '../cni/refusals.ts';
@@ -51,6 +52,7 @@ const code = await runCommand(() => parseCommandLine(argv.slice(2)), {
     return { url, ended };
   },
   wait: (ms) => setTimeout(ms),
+  sysdump: (options) => sysdump(options),
   readManifests,
   readFile: (path) => readFileSync(path === '-' ? 0 : path, 'utf8'),
   configPaths,

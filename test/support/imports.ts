@@ -18,6 +18,7 @@ export const LAYERS: readonly (readonly string[])[] = [
 /** npm packages and the only places that may import them. */
 export const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   'ip-cidr': ['net/configured-cidr.ts'],
+  nanotar: ['agent/sysdump/'],
   netlink: ['netlink/'],
   pino: ['util/log.ts'],
   'prom-client': ['agent/'],

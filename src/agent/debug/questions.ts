@@ -19,6 +19,7 @@ import { namesQuestion } from './questions/names.ts';
 import { pageQuestion } from './questions/page.ts';
 import { policyDeniedQuestion, policyListQuestion, policyPodQuestion } from './questions/policy.ts';
 import { statusQuestion } from './questions/status.ts';
+import { configurationQuestion, logQuestion } from './questions/support.ts';
 
 const QUESTIONS: readonly Question[] = [
   explainQuestion,
@@ -39,6 +40,8 @@ const QUESTIONS: readonly Question[] = [
   flowsQuestion,
   moreFlowsQuestion,
   namesQuestion,
+  configurationQuestion,
+  logQuestion,
 ];
 
 export interface Asked {

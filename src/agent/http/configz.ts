@@ -23,6 +23,11 @@ export type ShownConfig = Pick<
  * kubeconfig is a path, and a URL of a server has no password.
  */
 export function configzText(config: ShownConfig): string {
+  return JSON.stringify(shownConfig(config));
+}
+
+/** The same as a value. */
+export function shownConfig(config: ShownConfig): object {
   const { kubeProxy, components, nodeName, source, runDir, serviceCIDRs, logLevel } = config;
   const { own, cni, fabric, policy, routing } = config;
   const weft = {
@@ -38,7 +43,7 @@ export function configzText(config: ShownConfig): string {
     policy,
     routing: routingKeys(routing),
   };
-  return JSON.stringify({ 'kubeproxy.config.k8s.io': kubeProxy, weft });
+  return { 'kubeproxy.config.k8s.io': kubeProxy, weft };
 }
 
 /** A password is in a file of its own, whose name is shown. */
