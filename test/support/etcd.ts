@@ -107,12 +107,19 @@ export class TestEtcd {
     this.ctl('put', '--', key, typeof value === 'string' ? value : JSON.stringify(value));
   }
 
+  /** Puts a Service at one member; whether it was taken. */
+  tryPut(endpoint: string, key: string): boolean {
+    const value = JSON.stringify({ spec: { clusterIP: '172.30.0.9', ports: [] } });
+    const words = ['put', key, value, `--endpoints=${endpoint}`, '--command-timeout=2s'];
+    return this.#netns.attempt('etcdctl', words).status === 0;
+  }
+
   /** Writes values to `<start><n>` for n from 0, many in one transaction. */
   fill(start: string, values: readonly string[]): void {
     const encode = (text: string) => Buffer.from(text).toString('base64');
     const file = join(this.directory, 'transaction');
-    for (let first = 0; first < values.length; first += 100) {
-      const success = values.slice(first, first + 100).map((value, i) => ({
+    for (let first = 0; first < values.length; first += 1_000) {
+      const success = values.slice(first, first + 1_000).map((value, i) => ({
         request_put: { key: encode(`${start}${first + i}`), value: encode(value) },
       }));
       writeFileSync(file, JSON.stringify({ success }));
@@ -175,7 +182,7 @@ export class TestEtcd {
         ...['--listen-client-urls', url, '--advertise-client-urls', url],
         ...['--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer],
         ...['--initial-cluster', this.#cluster()],
-        ...this.#options.flags,
+        ...['--max-txn-ops', '1000', ...this.#options.flags],
       ],
       { stdio: 'ignore' },
     );

@@ -1,5 +1,5 @@
 /** How a node whose podCIDRs are subnet leases comes to them, and what of the fabric they decide. */
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { readBootId } from '../../cni/machine.ts';
 import { openRecords } from '../../cni/upkeep/records.ts';
 import { parseSubnetKey, type Subnets, subnetKey } from '../../fabric/subnets/lease.ts';
@@ -7,7 +7,9 @@ import type { NetworkConfig } from '../../fabric/subnets/network-config.ts';
 import type { NodeRtnl } from '../../kernel/types.ts';
 import { cidrFamily, containsIP, prefixLength } from '../../net/cidr.ts';
 import { type IP, type IPFamily, ipFamily, tryParseIP } from '../../net/ip.ts';
-import { readIfReadable, replaceFile } from '../../util/files.ts';
+import { toError } from '../../util/errors.ts';
+import { readIfReadable, replaceFile, writingInto } from '../../util/files.ts';
+import type { Logger } from '../../util/log.ts';
 import type { FabricSettings } from '../config/fabric-settings.ts';
 import type { ClusterContext } from '../context.ts';
 import { SubnetKeeper } from './subnet-keeper.ts';
@@ -42,7 +44,7 @@ export function openSubnets(
   const keeper = new SubnetKeeper({
     store: subnets.store,
     own: () => ({ nodeName, addresses: nodeAddresses(rtnl, subnets.nodeAddresses) }),
-    former: formerSubnets(join(own.stateDir, 'subnet')),
+    former: formerSubnets(join(own.stateDir, 'subnet'), context.log),
     hasPodsIn: podsIn(runDir, () => clock.now()),
     ...{ onChange, clock, random: Math.random, signal: lifecycle.signal },
     log: context.log.child({ component: 'fabric' }),
@@ -100,14 +102,23 @@ function defaultAddress(
 }
 
 /** In a file, as its key: a node that was away for longer than a lease lives asks for the same again. */
-function formerSubnets(path: string) {
+function formerSubnets(path: string, log: Logger) {
   let known = parseSubnetKey(readIfReadable(path)?.trim() ?? '');
   return {
     read: () => known,
     write: (subnets: Subnets) => {
       if (known !== undefined && subnetKey(known) === subnetKey(subnets)) return;
       known = subnets;
-      replaceFile(path, `${subnetKey(subnets)}\n`, { isDurable: true });
+      try {
+        writingInto(dirname(path), () => {
+          replaceFile(path, `${subnetKey(subnets)}\n`, { isDurable: true });
+        });
+      } catch (thrown) {
+        log.warn(
+          { file: path, reason: toError(thrown).message },
+          'leased subnet not noted for later',
+        );
+      }
     },
   };
 }

@@ -1,4 +1,3 @@
-import { readFile, stat } from 'node:fs/promises';
 import { leaseLayout, subnetLeases } from '../../fabric/subnets/lease.ts';
 import type { ClusterAccess } from '../../kube/access/access.ts';
 import { CombinedCredentials } from '../../kube/access/credentials.ts';
@@ -7,7 +6,7 @@ import { EtcdSource } from '../../kube/etcd/etcd-source.ts';
 import { EtcdGateway, type EtcdUser } from '../../kube/etcd/gateway.ts';
 import { nodes } from '../../kube/resources.ts';
 import { SharedObjects } from '../../kube/shared-objects.ts';
-import { ConfigError, IoError, toError } from '../../util/errors.ts';
+import { ConfigError, toError } from '../../util/errors.ts';
 import type { EtcdSettings } from '../config/etcd-settings.ts';
 import type { AgentContext } from '../context.ts';
 import { SubnetStore } from '../fabric/subnet-store.ts';
@@ -16,11 +15,9 @@ import { spread } from './api-servers.ts';
 import { NO_EVENTS } from './events.ts';
 import { LeasedNodes } from './leased-nodes.ts';
 import type { OpenedSource } from './opened-source.ts';
+import { readPassword } from './password-file.ts';
 import { serverProblems } from './server-problems.ts';
 import { stateDirectoryOf } from './state-directory.ts';
-
-const OPEN_TO_OTHERS = 0o077;
-const MOST_PASSWORD_CHARACTERS = 4_096;
 
 /** Objects of etcd, not started yet. Throws ConfigError when what proves who we are cannot be used. */
 export async function openEtcd(
@@ -115,21 +112,4 @@ async function userOf(name: string, passwordFile: string): Promise<EtcdUser> {
     throw new ConfigError('etcd.passwordFile', words, { cause: thrown });
   }
   return { name, password };
-}
-
-/** Its first line. Throws IoError, also where others may read it. */
-async function readPassword(path: string): Promise<string> {
-  try {
-    const { mode } = await stat(path);
-    if ((mode & OPEN_TO_OTHERS) !== 0) {
-      const shown = (mode & 0o777).toString(8);
-      throw new IoError(`${path} has mode ${shown}, which lets others read it: chmod 600 ${path}`);
-    }
-    const [line = ''] = (await readFile(path, 'utf8')).split(/\r?\n/, 1);
-    if (line !== '' && line.length <= MOST_PASSWORD_CHARACTERS) return line;
-  } catch (thrown) {
-    if (thrown instanceof IoError) throw thrown;
-    throw new IoError(`read ${path}: ${toError(thrown).message}`, { cause: thrown });
-  }
-  throw new IoError(`read ${path}: its first line is empty or too long`);
 }

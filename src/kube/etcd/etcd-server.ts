@@ -5,6 +5,7 @@ import { parseJson } from '../../util/json.ts';
 import { Turn } from '../../util/turns.ts';
 import { ApiError } from '../api/api-error.ts';
 import { readBody } from '../api/body.ts';
+import type { Answer } from '../api/connection.ts';
 import { LineSplitter } from '../api/lines.ts';
 import type {
   ConvertedList,
@@ -19,6 +20,7 @@ import { Entry, type EntryLayout, type KeyValue } from './entries.ts';
 import { EntryBook } from './entry-book.ts';
 import type { EtcdGateway } from './gateway.ts';
 import { History, isOlder } from './history.ts';
+import { Pulse } from './pulse.ts';
 import {
   encodeText,
   type Header,
@@ -59,7 +61,7 @@ const MOST_BEGINNINGS = 3;
 const WATCH_MS = { min: 3_600_000, max: 7_200_000 };
 /**
  * etcd tells every ten minutes how far a quiet watch is (`--experimental-watch-progress-notify-interval`).
- * A dead connection is found sooner, by keep-alive.
+ * A dead connection is found sooner, by keep-alive, and a member that hangs by the pulse.
  */
 const WATCH_IDLE_MS = 1_500_000;
 
@@ -67,11 +69,13 @@ const WATCH_IDLE_MS = 1_500_000;
 export class EtcdServer implements ObjectServer {
   readonly #options: EtcdServerOptions;
   readonly history = new History();
+  readonly #pulse: Pulse;
   /** Of the last list of each kind. */
   readonly #epochs = new WeakMap<ResourceKind, number>();
 
   constructor(options: EtcdServerOptions) {
     this.#options = options;
+    this.#pulse = new Pulse({ ...options, history: this.history });
   }
 
   /** Page by page at one revision. */
@@ -107,29 +111,60 @@ export class EtcdServer implements ObjectServer {
     return names;
   }
 
-  async watch({ resource, resourceVersion, onOpen, onEvent, signal }: WatchRequest): Promise<void> {
-    const { gateway, random, clock } = this.#options;
-    const kind = this.#options.kindOf(resource);
-    const { prefix } = kind.layout;
-    const path = '/v3/watch';
+  async watch(request: WatchRequest): Promise<void> {
+    const { gateway } = this.#options;
+    const { prefix } = this.#options.kindOf(request.resource).layout;
     const create_request = {
       key: encodeText(prefix),
       range_end: prefixEnd(prefix),
-      start_revision: String(Number(resourceVersion) + 1),
+      start_revision: String(Number(request.resourceVersion) + 1),
       progress_notify: true,
     };
     const before = this.history.last;
-    const answer = await gateway.open({ path, body: { create_request }, isRead: true, signal });
+    const { signal } = request;
+    this.#refuseOther(request.resource);
+    const body = { create_request };
+    const answer = await gateway.open({ path: '/v3/watch', body, isRead: true, signal });
+    const { moved } = gateway;
+    const leave = () => answer.body.destroy(new IoError('its endpoint was left for another one'));
+    moved.addEventListener('abort', leave, { once: true });
+    const release = this.#pulse.hold();
+    try {
+      await this.#follow(answer, request, before);
+    } finally {
+      release();
+      moved.removeEventListener('abort', leave);
+    }
+  }
+
+  /** Whoever noticed first that etcd was restored, no kind's watch goes on from where it was before. */
+  #refuseOther(resource: ResourceKind): void {
+    const { last, epoch } = this.history;
+    if (last === undefined || this.#epochs.get(resource) === epoch) return;
+    throw wentBack(`watch ${this.#options.kindOf(resource).layout.prefix}`, last);
+  }
+
+  /** Until its time is over, or the signal. */
+  async #follow(
+    answer: Answer,
+    { resource, resourceVersion, onOpen, onEvent, signal }: WatchRequest,
+    before: Header | undefined,
+  ): Promise<void> {
+    const { random, clock } = this.#options;
+    const kind = this.#options.kindOf(resource);
+    const what = `watch ${kind.layout.prefix}`;
     const totalMs = WATCH_MS.min + random() * (WATCH_MS.max - WATCH_MS.min);
     const endsAt = clock.elapsed() + totalMs;
-    const limits = { path, idleMs: WATCH_IDLE_MS, totalMs: totalMs + WATCH_IDLE_MS };
+    const limits = { path: what, idleMs: WATCH_IDLE_MS, totalMs: totalMs + WATCH_IDLE_MS };
     const lines = new LineSplitter(MOST_ITEM_BYTES);
     const turn = new Turn();
     for await (const chunk of readBody(answer, limits, clock)) {
       for (const line of lines.push(chunk)) {
-        const said = this.#parse(line, prefix);
+        const said = this.#parse(line, what);
         if (said.isCreated) {
-          if (isOlder(said.header, before)) throw wentBack(`watch ${prefix}`, said.header);
+          this.#refuseOther(resource);
+          const isAhead = said.header.revision < Number(resourceVersion);
+          if (isAhead || isOlder(said.header, before)) throw wentBack(what, said.header);
           onOpen?.();
         } else {
           this.history.noteSeen(said.header);
@@ -140,7 +175,7 @@ export class EtcdServer implements ObjectServer {
       }
       if (clock.elapsed() >= endsAt) return;
     }
-    throw new IoError(`watch ${prefix}: the connection was closed`);
+    throw new IoError(`${what}: the connection was closed`);
   }
 
   async clusterIdentity(): Promise<string> {
@@ -156,9 +191,9 @@ export class EtcdServer implements ObjectServer {
     this.#options.gateway.close();
   }
 
-  #parse(line: string, prefix: string): WatchAnswer {
+  #parse(line: string, what: string): WatchAnswer {
     try {
-      return parseWatchLine(line, `watch ${prefix}`);
+      return parseWatchLine(line, what);
     } catch (thrown) {
       if (thrown instanceof ApiError && thrown.status === 401) this.#options.gateway.forgetToken();
       throw thrown;

@@ -35,6 +35,8 @@ export interface Question {
   /** Nothing changes by it: another endpoint may be asked the same. */
   readonly isRead: boolean;
   readonly signal: AbortSignal;
+  /** Until the head of the answer has arrived, where it is not the usual time. */
+  readonly timeoutMs?: number;
 }
 
 /** A member that has lost the others answers within 7 s that it did not hear from them. */
@@ -52,18 +54,32 @@ const REQUIRE_LEADER = { 'grpc-metadata-hasleader': 'true' };
 export class EtcdGateway {
   readonly #options: GatewayOptions;
   readonly #endpoints: Failover;
+  /** Until another endpoint is chosen. */
+  #moving = new AbortController();
   /** Of the user; empty where etcd does not ask who we are. */
   #token: Promise<string> | undefined;
 
   constructor(options: GatewayOptions) {
     this.#options = options;
-    const { accesses, clock, version, onChosen } = options;
-    this.#endpoints = new Failover({ accesses, clock, userAgent: `weft/${version}`, onChosen });
+    const { accesses, clock, version } = options;
+    this.#endpoints = new Failover({
+      ...{ accesses, clock, userAgent: `weft/${version}` },
+      onChosen: (access) => {
+        this.#moving.abort();
+        this.#moving = new AbortController();
+        options.onChosen?.(access);
+      },
+    });
   }
 
   /** The endpoint that has answered last. */
   get access(): ClusterAccess {
     return this.#endpoints.access;
+  }
+
+  /** Aborted when another endpoint answers than the one in use now. */
+  get moved(): AbortSignal {
+    return this.#moving.signal;
   }
 
   get accesses(): readonly ClusterAccess[] {
@@ -127,9 +143,12 @@ export class EtcdGateway {
     throw new DecodeError(`${path}: an answer without token`);
   }
 
-  async #checked({ path, body, isRead, signal }: Question, token: string): Promise<Answer> {
+  async #checked(
+    { path, body, isRead, signal, timeoutMs }: Question,
+    token: string,
+  ): Promise<Answer> {
     const request: ApiRequest = {
-      ...{ path, signal, isRead, headTimeoutMs: this.#timeoutMs },
+      ...{ path, signal, isRead, headTimeoutMs: timeoutMs ?? this.#timeoutMs },
       write: { method: 'POST', contentType: 'application/json', body: JSON.stringify(body) },
       headers: token === '' ? REQUIRE_LEADER : { ...REQUIRE_LEADER, authorization: token },
     };
