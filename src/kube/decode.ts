@@ -74,6 +74,17 @@ function decodeServiceSpec(spec: ObjectReader): ServiceSpec {
     internalTrafficPolicy: spec.optionalChoice('internalTrafficPolicy', ['Cluster', 'Local']),
     externalTrafficPolicy: spec.optionalChoice('externalTrafficPolicy', ['Cluster', 'Local']),
     healthCheckNodePort: spec.optionalInteger('healthCheckNodePort', 0, MAX_PORT),
+    ...loadBalancerFields(spec),
+  };
+}
+
+/** Most Services have neither, and need no room for them. */
+function loadBalancerFields(spec: ObjectReader) {
+  const loadBalancerClass = interned(spec.optionalString('loadBalancerClass'));
+  const loadBalancerIP = spec.optionalString('loadBalancerIP');
+  return {
+    ...(loadBalancerClass === undefined ? {} : { loadBalancerClass }),
+    ...(loadBalancerIP === undefined || loadBalancerIP === '' ? {} : { loadBalancerIP }),
   };
 }
 

@@ -1,4 +1,9 @@
 import { endpointSliceDecoder, nodeDecoder, serviceCIDRDecoder, serviceDecoder } from './decode.ts';
+import {
+  type AddressPoolObject,
+  decodeAddressPool,
+  decodeMetalLBPool,
+} from './decode-address-pool.ts';
 import { endpointsDecoder } from './decode-endpoints.ts';
 import type { DecodeMode } from './fields.ts';
 import type {
@@ -29,6 +34,25 @@ const BALANCING_ANNOTATIONS: readonly string[] = [
   WEIGHTS_ANNOTATION,
   IPVS_SCHEDULER_ANNOTATION,
 ];
+
+/** Annotations by which a Service asks for addresses: ours, and MetalLB's that Services have already. */
+export const ADDRESS_ANNOTATIONS = {
+  wanted: [
+    'weft.dev/load-balancer-ips',
+    'metallb.io/loadBalancerIPs',
+    'metallb.universe.tf/loadBalancerIPs',
+  ],
+  pool: ['weft.dev/address-pool', 'metallb.io/address-pool', 'metallb.universe.tf/address-pool'],
+  sharing: [
+    'weft.dev/share-address',
+    'metallb.io/allow-shared-ip',
+    'metallb.universe.tf/allow-shared-ip',
+  ],
+} as const;
+const SERVICE_ANNOTATIONS = new Set<string>([
+  ...BALANCING_ANNOTATIONS,
+  ...Object.values(ADDRESS_ANNOTATIONS).flat(),
+]);
 
 /** Annotations of Nodes that are ours. */
 const OWN_PREFIX = 'weft.dev/';
@@ -98,7 +122,7 @@ export const services: Resource<Service> = {
     metadata.labels?.[SERVICE_PROXY_NAME_LABEL] === undefined && spec.clusterIP !== 'None',
   decode: serviceDecoder({
     isLabelKept: (key) => key === SERVICE_PROXY_NAME_LABEL,
-    isAnnotationKept: (key) => BALANCING_ANNOTATIONS.includes(key),
+    isAnnotationKept: (key) => SERVICE_ANNOTATIONS.has(key),
   }),
   weigh: () => 1,
   whyUnused: ({ spec }) =>
@@ -152,6 +176,31 @@ export const serviceCIDRs: Resource<ServiceCIDR> = {
   isSelected: () => true,
   decode: serviceCIDRDecoder({ isLabelKept: () => false, isAnnotationKept: () => false }),
   isOptional: true,
+};
+
+/** Addresses for Services of type LoadBalancer; the CRD is one of ours. */
+export const addressPools: Resource<AddressPoolObject> = {
+  group: 'weft.dev',
+  version: 'v1alpha1',
+  plural: 'addresspools',
+  kind: 'AddressPool',
+  isNamespaced: false,
+  isSelected: () => true,
+  decode: decodeAddressPool,
+  weigh: () => 1,
+  isOptional: true,
+  isRequiredWhereServed: true,
+};
+
+/** Pools that MetalLB was given. */
+export const metalLBPools: Resource<AddressPoolObject> = {
+  ...addressPools,
+  group: 'metallb.io',
+  version: 'v1beta1',
+  plural: 'ipaddresspools',
+  kind: 'IPAddressPool',
+  isNamespaced: true,
+  decode: decodeMetalLBPool,
 };
 
 const allNodes: Resource<Node> = {

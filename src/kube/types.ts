@@ -54,6 +54,10 @@ export interface ServiceSpec {
   readonly internalTrafficPolicy?: TrafficPolicy | undefined;
   readonly externalTrafficPolicy?: TrafficPolicy | undefined;
   readonly healthCheckNodePort?: number | undefined;
+  /** Who gives it an address; absent: whoever does for Services without. */
+  readonly loadBalancerClass?: string | undefined;
+  /** The address that it wants (deprecated, and still what most use). */
+  readonly loadBalancerIP?: string | undefined;
 }
 
 export interface LoadBalancerIngress {

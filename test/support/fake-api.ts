@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { type ApiObject, ApiObjects } from './fake-api-objects.ts';
-import { mergeConditions } from './fake-api-patch.ts';
+import { type ApiObject, ApiObjects, keyOf } from './fake-api-objects.ts';
+import { isOfVersion, mergeConditions, mergeObject } from './fake-api-patch.ts';
 import { parseSelectors } from './fake-api-selectors.ts';
 import { FakeApiWatches } from './fake-api-watches.ts';
 import {
@@ -30,6 +30,19 @@ export interface FakeApiOptions {
 interface PlannedFailure {
   readonly matches: (request: LoggedRequest) => boolean;
   readonly respond: (response: ServerResponse) => void;
+}
+
+interface ObjectPath {
+  readonly plural: string;
+  /** `namespace/name` */
+  readonly key: string;
+}
+
+/** Of one object of a namespace, or of its status. */
+function parseObjectPath(path: string): ObjectPath | undefined {
+  const [, namespace, plural, name] =
+    /\/namespaces\/([^/]+)\/([a-z]+)\/([^/]+)(?:\/status)?$/.exec(path) ?? [];
+  return plural === undefined ? undefined : { plural, key: `${namespace}/${name}` };
 }
 
 /**
@@ -134,6 +147,11 @@ export class FakeApi {
       void this.#answerNode(logged, node, request, response);
       return;
     }
+    const one = parseObjectPath(logged.path);
+    if (one !== undefined && this.#isAuthorized(logged)) {
+      void this.#answerObject(logged, one, request, response);
+      return;
+    }
     const plural = /^\/apis?\/.*\/([a-z]+)$/.exec(logged.path)?.[1];
     const hasFieldSelector = logged.query.has('fieldSelector');
     if (!this.#isAuthorized(logged)) writeStatus(response, 401, 'Unauthorized');
@@ -176,6 +194,28 @@ export class FakeApi {
     writeJson(response, 200, this.objects.get('nodes', name));
   }
 
+  /** GET and PATCH of one object, which a version that is not the last one is refused. */
+  async #answerObject(
+    { method, path }: LoggedRequest,
+    { plural, key }: ObjectPath,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<void> {
+    const change = method === 'PATCH' ? await readJson(request) : undefined;
+    const object = this.objects.get(plural, key);
+    if (object === undefined) {
+      writeStatus(response, 404, 'NotFound');
+    } else if (change !== undefined && !isOfVersion(object, change)) {
+      writeStatus(response, 409, 'Conflict');
+    } else {
+      if (change !== undefined) {
+        this.patched.push({ path, change });
+        this.put(plural, mergeObject(object, change));
+      }
+      writeJson(response, 200, this.objects.get(plural, key));
+    }
+  }
+
   async #create(
     { path }: LoggedRequest,
     plural: string,
@@ -184,6 +224,10 @@ export class FakeApi {
   ): Promise<void> {
     // Tests send objects only.
     const object = (await readJson(request)) as ApiObject;
+    if (plural === 'leases' && this.objects.get(plural, keyOf(object)) !== undefined) {
+      writeStatus(response, 409, 'AlreadyExists');
+      return;
+    }
     this.created.push({ path, object });
     this.put(plural, object);
     writeJson(response, 201, object);

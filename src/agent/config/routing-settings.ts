@@ -2,6 +2,7 @@ import { cidrFamily, prefixLength } from '../../net/cidr.ts';
 import { parseConfiguredCidrs } from '../../net/configured-cidr.ts';
 import { addressBits, parseIP } from '../../net/ip.ts';
 import { EVERY_NODE, type NodeSelector, parseNodeSelector } from '../../routing/node-selector.ts';
+import { type AddressPool, parseRange } from '../../routing/pools/pool.ts';
 import type {
   Advertised,
   BgpSettings,
@@ -32,6 +33,8 @@ const ADVERTISED: readonly Advertised[] = [
 ];
 const MOST_ASN = 4_294_967_295;
 const MOST_SHORT = 65_535;
+/** Pools without a priority come after those with one. */
+const LAST = 2_147_483_647;
 /** IPv4's time to live, which counts the routers. */
 const MOST_HOPS = 255;
 
@@ -52,6 +55,20 @@ const PEER_SCHEMA = {
     bfd: { type: 'boolean' },
     import: TEXTS_SCHEMA,
     communities: TEXTS_SCHEMA,
+  },
+};
+
+const POOL_SCHEMA = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['name', 'addresses'],
+  properties: {
+    name: { type: 'string', minLength: 1, maxLength: 253 },
+    addresses: { ...TEXTS_SCHEMA, minItems: 1 },
+    autoAssign: { type: 'boolean' },
+    avoidBuggyIPs: { type: 'boolean' },
+    namespaces: TEXTS_SCHEMA,
+    priority: { type: 'integer', minimum: 0, maximum: 2_147_483_647 },
   },
 };
 
@@ -109,6 +126,21 @@ export const ROUTING_SETTINGS = {
     'Routers that nodes talk to: name, address, asn; nodes (labels), localASN, passwordFile, multihop, bfd, import (networks, "10.0.0.0/8 le 24"), communities',
     { isLive: true, shown: 'none', schema: { type: 'array', items: PEER_SCHEMA, maxItems: 64 } },
   ),
+  loadBalancers: boolean(
+    false,
+    'Give Services of type LoadBalancer addresses of pools: of objects AddressPool, and of routing.pools',
+  ),
+  loadBalancerClass: text(
+    '',
+    'The loadBalancerClass of Services that are given addresses; empty for those without',
+  ),
+  pools: optional<readonly PoolEntry[]>(
+    'other',
+    'Addresses to give, beside objects AddressPool: name, addresses ("192.0.2.0/28", "192.0.2.10-192.0.2.20"), autoAssign, avoidBuggyIPs, namespaces, priority',
+    { shown: 'none', schema: { type: 'array', items: POOL_SCHEMA, maxItems: 256 } },
+  ),
+  readMetalLB: boolean(false, "Give addresses of MetalLB's IPAddressPools too"),
+  leaseNamespace: text('weft', 'Where the Lease is by which one agent is chosen to give them'),
   directory: text(
     '/run/weft/bird',
     "Where BIRD's configuration is written and its socket is: bird.conf, bird.ctl",
@@ -116,11 +148,26 @@ export const ROUTING_SETTINGS = {
   ),
 } as const;
 
+/** A pool as the file has it. */
+interface PoolEntry {
+  readonly name: string;
+  readonly addresses: readonly string[];
+  readonly autoAssign?: boolean;
+  readonly avoidBuggyIPs?: boolean;
+  readonly namespaces?: readonly string[];
+  readonly priority?: number;
+}
+
 type RoutingValues = ValuesOf<typeof ROUTING_SETTINGS>;
 
 /** The section with its texts parsed. */
 export interface RoutingSettings extends BgpSettings {
   readonly directory: string;
+  readonly loadBalancers: boolean;
+  readonly loadBalancerClass: string;
+  readonly pools: readonly AddressPool[];
+  readonly readMetalLB: boolean;
+  readonly leaseNamespace: string;
 }
 
 /** Checks a section whose types are right. Throws one ConfigError that lists every wrong field. */
@@ -132,15 +179,16 @@ export function resolveRoutingSettings(
   const values = fillTable(ROUTING_SETTINGS, file) as RoutingValues;
   const reader = new RoutingReader((path: KeyPath) => origin(['routing', ...path]));
   reader.limits(ROUTING_SETTINGS, values);
-  const { asn, topology, bfd, directory, peers = [] } = values;
+  const { peers = [], pools = [], ...others } = values;
   const settings = {
-    ...{ asn, topology, bfd, directory },
+    ...others,
     reflectors: reader.selector(['reflectors'], values.reflectors),
     advertise: new Set(
       values.advertise.flatMap((name) => reader.oneOf(['advertise'], name, ADVERTISED) ?? []),
     ),
     communities: reader.communities(['communities'], values.communities),
     peers: peers.map((peer, i) => reader.peer(['peers', String(i)], peer)),
+    pools: pools.map((pool, i) => reader.pool(['pools', String(i)], pool)),
   };
   const repeated = peers.find(({ name }, i) => peers.findIndex((peer) => peer.name === name) < i);
   if (repeated !== undefined) reader.problem(['peers'], `two are called ${repeated.name}`);
@@ -179,6 +227,23 @@ class RoutingReader extends SettingsReader {
       imports: (entry.import ?? []).flatMap((text) => this.#imported([...path, 'import'], text)),
       communities: this.communities([...path, 'communities'], entry.communities ?? []),
     };
+  }
+
+  pool(
+    path: KeyPath,
+    { name, addresses, namespaces = [], priority, ...more }: PoolEntry,
+  ): AddressPool {
+    const ranges = addresses.flatMap((text) => {
+      const range = parseRange(text);
+      if (range !== undefined) return [range];
+      this.problem(
+        [...path, 'addresses'],
+        `expected 192.0.2.0/28 or 192.0.2.10-192.0.2.20, found "${text}"`,
+      );
+      return [];
+    });
+    const { autoAssign: isAutomatic = true, avoidBuggyIPs: avoidsEdges = false } = more;
+    return { name, ranges, namespaces, isAutomatic, avoidsEdges, priority: priority || LAST };
   }
 
   #imported(path: KeyPath, text: string): readonly ImportedNetwork[] {

@@ -3,7 +3,14 @@ import { tableLines, wrapped } from '../../util/text-layout.ts';
 import type { RoutingStatus } from '../routing/status.ts';
 
 /** Sessions, routes of this node, and what is wrong. */
-export function bgpText({ asn, topology, sessions, routes, problems }: RoutingStatus): string {
+export function bgpText({
+  asn,
+  topology,
+  sessions,
+  routes,
+  pools,
+  problems,
+}: RoutingStatus): string {
   const isMesh = topology === 'none' ? 'nodes do not talk to each other' : `topology ${topology}`;
   return `${[
     `AS ${asn}, ${isMesh}`,
@@ -11,6 +18,7 @@ export function bgpText({ asn, topology, sessions, routes, problems }: RoutingSt
     ...sessionLines(sessions),
     '',
     ...routeLines(routes),
+    ...(pools === undefined ? [] : ['', ...poolLines(pools)]),
     ...(problems.length === 0 ? [] : ['']),
     ...problems.flatMap((problem) => wrapped(problem, { first: '! ', next: '  ' })),
   ].join('\n')}\n`;
@@ -31,6 +39,22 @@ function sessionLines(sessions: RoutingStatus['sessions']): readonly string[] {
     ...[name, kind, address, String(asn), state, String(imported), String(exported)],
   ]);
   return tableLines(columns, rows);
+}
+
+function poolLines({ isAllocator, pools }: NonNullable<RoutingStatus['pools']>): readonly string[] {
+  const who = isAllocator ? 'this agent gives them' : 'another agent gives them';
+  if (pools.length === 0) return [`no address pool: make an AddressPool (${who})`];
+  const columns = [
+    { title: 'POOL' },
+    { title: 'USED', isNumber: true },
+    { title: 'OF', isNumber: true },
+    { title: 'HELD BY' },
+  ];
+  const rows = pools.map(({ name, used, size, holders }) => {
+    const more = holders.length < used ? ', …' : '';
+    return [name, String(used), size, `${holders.join(', ')}${more}`];
+  });
+  return [...tableLines(columns, rows), `addresses of Services: ${who}`];
 }
 
 function routeLines(routes: RoutingStatus['routes']): readonly string[] {

@@ -52,11 +52,22 @@ function etcdKeys({ kind: _, ...settings }: Extract<AgentConfig['source'], { kin
 }
 
 /** As the file has them; of a password only where it is. */
-function routingKeys({ advertise, reflectors, peers, ...others }: AgentConfig['routing']): object {
+function routingKeys({
+  advertise,
+  reflectors,
+  peers,
+  pools,
+  ...others
+}: AgentConfig['routing']): object {
   return {
     ...others,
     advertise: [...advertise],
     reflectors: reflectors.text,
+    pools: pools.map(({ ranges, isAutomatic, avoidsEdges, ...pool }) => ({
+      ...pool,
+      ...{ autoAssign: isAutomatic, avoidBuggyIPs: avoidsEdges },
+      addresses: ranges.map(({ first, last }) => `${first}-${last}`),
+    })),
     peers: peers.map(({ imports, nodes, ...peer }) => ({
       ...{ ...peer, nodes: nodes.text },
       import: imports.map(({ network, longest }) => `${network} le ${longest}`),

@@ -11,10 +11,11 @@ import { Speaker } from '../../routing/speaker.ts';
 import type { ClusterContext } from '../context.ts';
 import { watchServiceCIDRs } from '../objects/service-cidrs.ts';
 import { openConfigFiles } from './config-files.ts';
+import { startLoadBalancers } from './load-balancers.ts';
 import { RoutedNodes } from './nodes.ts';
 import { Passwords } from './passwords.ts';
 import { ServiceAddresses } from './service-addresses.ts';
-import { type RoutingStatus, routingStatus } from './status.ts';
+import { type RoutingStatus, routingStatus, withPools } from './status.ts';
 
 /** What others ask of BGP. */
 export interface RoutingComponent {
@@ -75,13 +76,19 @@ export function startRouting(
     rtnl.close();
   });
   speaker.trigger();
+  const balancers = config.routing.loadBalancers
+    ? startLoadBalancers(context, () => follower.networks())
+    : undefined;
   const problemsOf = (plan: BirdPlan | undefined) => [
     ...(speaker.report.problem === '' ? [] : [withCure(speaker.report.problem, directory)]),
     ...(plan?.problems ?? []),
     ...passwords.problems(),
   ];
   const problems = () => problemsOf(speaker.report.plan);
-  const status = () => routingStatus(live.current.routing, speaker.report, problems());
+  const status = () => {
+    const told = routingStatus(live.current.routing, speaker.report, problems());
+    return balancers === undefined ? told : withPools(told, balancers.status());
+  };
   context.metrics.observeRouting(status);
   return {
     ...{ status, problems },
@@ -100,6 +107,8 @@ function withCure(problem: string, directory: string): string {
 }
 
 interface NodesFollowed {
+  /** Networks of pods and of Services. */
+  networks(): readonly { readonly cidr: Cidr; readonly what: string }[];
   list(): ReturnType<RoutedNodes['list']>;
   isSynced(): boolean;
   /** What is known is what the source itself holds, and whatever it lacks is gone. */
@@ -128,11 +137,18 @@ function followNodes(
   });
   void Promise.all([synced, networksRead]).then(() => told(() => (isSynced = true)));
   void Promise.all([confirmed, networksRead]).then(() => told(() => (isConfirmed = true)));
+  const ofServices = () => serviceNetworks.map((cidr) => ({ cidr, what: 'a network of Services' }));
   return {
+    networks: () => [
+      ...ofServices(),
+      ...[...live.current.fabric.clusterCIDRs, ...known.podCIDRs()].map((cidr) => {
+        return { cidr, what: 'a network of pods' };
+      }),
+    ],
     list: () =>
       known.list({
         clusterCIDRs: live.current.fabric.clusterCIDRs,
-        taken: serviceNetworks.map((cidr) => ({ cidr, what: 'a network of Services' })),
+        taken: ofServices(),
       }),
     isSynced: () => isSynced,
     isConfirmed: () => isConfirmed,

@@ -1,6 +1,7 @@
 import { claimPodCIDRs, type Reserved } from '../../fabric/claims.ts';
 import { type FabricNode, readFabricNode } from '../../fabric/nodes.ts';
 import type { Node } from '../../kube/types.ts';
+import type { Cidr } from '../../net/cidr.ts';
 import type { RoutedNode } from '../../routing/facts.ts';
 import type { Labels } from '../../routing/node-selector.ts';
 
@@ -26,6 +27,11 @@ export class RoutedNodes {
 
   delete(name: string): void {
     this.#nodes.delete(name);
+  }
+
+  /** What Nodes say, whoever is right. */
+  podCIDRs(): readonly Cidr[] {
+    return [...this.#nodes.values()].flatMap(({ node }) => node.podCIDRs);
   }
 
   list(reserved: Reserved): readonly RoutedNode[] {

@@ -3,6 +3,7 @@ import type { Session } from '../../routing/sessions.ts';
 import type { BgpSettings } from '../../routing/settings.ts';
 import type { SpeakerReport } from '../../routing/speaker.ts';
 import { summarized } from '../../util/complaints.ts';
+import type { PoolsStatus } from './load-balancers.ts';
 
 /** What `weft bgp` and `weft status` tell. */
 export interface RoutingStatus {
@@ -12,7 +13,14 @@ export interface RoutingStatus {
   readonly routes: readonly RouteStatus[];
   /** How often BIRD was given another configuration. */
   readonly reloads: number;
+  /** Where Services are given addresses. */
+  readonly pools?: PoolsStatus;
   readonly problems: readonly string[];
+}
+
+/** With pools, and what is wrong with them. */
+export function withPools(status: RoutingStatus, pools: PoolsStatus): RoutingStatus {
+  return { ...status, pools, problems: [...status.problems, ...pools.problems] };
 }
 
 export interface SessionStatus {

@@ -1,0 +1,219 @@
+/**
+ * Addresses of pools for Services of type LoadBalancer: one agent of the cluster writes them into the
+ * status of Services, which is the only record of who has which.
+ */
+import { ApiError } from '../../kube/api/api-error.ts';
+import type { ApiClient } from '../../kube/api/client.ts';
+import type { AddressPoolObject } from '../../kube/decode-address-pool.ts';
+import { addressPools, metalLBPools, objectKey, services } from '../../kube/resources.ts';
+import type { Service } from '../../kube/types.ts';
+import type { Cidr } from '../../net/cidr.ts';
+import type { IP } from '../../net/ip.ts';
+import { type Allocation, allocate } from '../../routing/pools/allocate.ts';
+import { type AddressPool, checkPools, holds, parseRange } from '../../routing/pools/pool.ts';
+import { addressRequest, heldBy } from '../../routing/pools/request.ts';
+import { summarized } from '../../util/complaints.ts';
+import { joinErrors, toError } from '../../util/errors.ts';
+import { BoundedFrequencyRunner } from '../../util/runner.ts';
+import type { ClusterContext } from '../context.ts';
+import { Election, USUAL_TIMINGS } from './election.ts';
+
+/** What `weft bgp` and others tell of pools. */
+export interface PoolsStatus {
+  /** This agent writes addresses into Services. */
+  readonly isAllocator: boolean;
+  readonly pools: readonly {
+    readonly name: string;
+    readonly size: string;
+    readonly used: number;
+    readonly holders: readonly string[];
+  }[];
+  readonly problems: readonly string[];
+}
+
+export interface LoadBalancers {
+  readonly status: () => PoolsStatus;
+  /** The networks that pools must not have may be others now. */
+  readonly trigger: () => void;
+}
+
+const LEAST_INTERVAL_MS = 100;
+const RETRY_MS = 5_000;
+const LOOK_EVERY_MS = 300_000;
+/** Writes at once: thousands of Services are given addresses in seconds without flooding the server. */
+const MOST_WRITES = 8;
+const LEASE = 'weft-load-balancers';
+const NOBODY: Allocation = { addresses: new Map(), problems: new Map(), usage: [] };
+
+/** Networks of pods and of Services, of which a pool may hold nothing. */
+export type TakenNetworks = () => readonly { readonly cidr: Cidr; readonly what: string }[];
+
+/** Starts to give addresses, where there is an API server to write them to. */
+export function startLoadBalancers(context: ClusterContext, taken: TakenNetworks): LoadBalancers {
+  const { config, clock, lifecycle, objects } = context;
+  const log = context.log.child({ component: 'load balancers' });
+  const { client, events } = objects;
+  if (client === undefined) {
+    const problem =
+      'addresses of pools are written to an API server, and there is none: set status.loadBalancer of Services yourself, or routing.loadBalancers: false';
+    return { status: () => ({ isAllocator: false, pools: [], problems: [problem] }), trigger() {} };
+  }
+  const follower = follow(context, () => runner.trigger());
+  let allocation = NOBODY;
+  let problems: readonly string[] = [];
+  const runner = new BoundedFrequencyRunner(
+    async () => {
+      if (!follower.isConfirmed()) return;
+      const checked = checkPools(follower.pools(), taken());
+      const all = follower.services();
+      const ownClass = config.routing.loadBalancerClass;
+      const requests = all.flatMap((service) => addressRequest(service, ownClass) ?? []);
+      allocation = allocate(checked.pools, requests);
+      problems = [...follower.problems(), ...checked.problems];
+      if (!election.isLeader) return;
+      await write(all, allocation, checked.pools, { client, log, signal: lifecycle.signal });
+      for (const [service, note] of allocation.problems) {
+        const [namespace = '', name = ''] = service.split('/');
+        events.send({
+          ...{ about: { kind: 'Service', namespace, name }, type: 'Warning', note },
+          ...{ reason: 'AddressNotAssigned', controller: 'weft', action: 'AssignAddress' },
+        });
+      }
+    },
+    {
+      ...{ minIntervalMs: LEAST_INTERVAL_MS, retryIntervalMs: RETRY_MS },
+      ...{ maxIntervalMs: LOOK_EVERY_MS, clock },
+      onError: (error) => log.warn({ reason: error.message }, 'addresses not written'),
+    },
+  );
+  const election = new Election({
+    ...{ client, clock, log, name: LEASE, namespace: config.routing.leaseNamespace },
+    ...{ identity: config.nodeName, timings: USUAL_TIMINGS, signal: lifecycle.signal },
+    onChange: () => runner.trigger(),
+  });
+  election.start();
+  lifecycle.onShutdown('load balancers', () => runner.stop());
+  return {
+    trigger: () => runner.trigger(),
+    status: () => ({
+      isAllocator: election.isLeader,
+      pools: allocation.usage.map(({ pool: name, size, used, holders }) => {
+        return { name, size: String(size), used, holders };
+      }),
+      problems: summarized([
+        ...problems,
+        ...(election.problem === '' ? [] : [`no lease for load balancers: ${election.problem}`]),
+        ...Array.from(allocation.problems, ([service, problem]) => `${service}: ${problem}`),
+      ]),
+    }),
+  };
+}
+
+interface Followed {
+  services(): readonly Service[];
+  pools(): readonly AddressPool[];
+  problems(): readonly string[];
+  isConfirmed(): boolean;
+}
+
+function follow({ config, objects }: ClusterContext, changed: () => void): Followed {
+  const told = { onAdd: changed, onUpdate: changed, onDelete: changed };
+  const ofServices = objects.source.watch(services, told);
+  const ofPools = [addressPools, ...(config.routing.readMetalLB ? [metalLBPools] : [])].map(
+    (kind) => objects.source.watch(kind, told),
+  );
+  let isConfirmed = false;
+  void Promise.all([ofServices, ...ofPools].map(({ confirmed }) => confirmed)).then(() => {
+    isConfirmed = true;
+    changed();
+  });
+  const poolObjects = () => ofPools.flatMap((subscription) => subscription.objects());
+  return {
+    services: () => ofServices.objects(),
+    pools: () => [
+      ...config.routing.pools,
+      ...poolObjects().flatMap((object) => poolOf(object).pool ?? []),
+    ],
+    problems: () => poolObjects().flatMap((object) => poolOf(object).problems),
+    isConfirmed: () => isConfirmed,
+  };
+}
+
+/** A pool of the cluster; none where something of it cannot be done. */
+export function poolOf(object: AddressPoolObject): {
+  readonly pool?: AddressPool;
+  readonly problems: readonly string[];
+} {
+  const { metadata, addresses, namespaces, autoAssign, avoidBuggyIPs, priority } = object;
+  const { name } = metadata;
+  const wrong = addresses.find((text) => parseRange(text) === undefined);
+  const reasons = [
+    ...object.unsupported,
+    ...(wrong === undefined ? [] : [`${wrong} is no network and no range of addresses`]),
+  ];
+  if (reasons.length > 0) {
+    return { problems: reasons.map((reason) => `address pool ${name} is not used: ${reason}`) };
+  }
+  const ranges = addresses.flatMap((text) => parseRange(text) ?? []);
+  const words = { isAutomatic: autoAssign, avoidsEdges: avoidBuggyIPs, namespaces, priority };
+  return { pool: { name, ranges, ...words }, problems: [] };
+}
+
+interface Writer {
+  readonly client: Pick<ApiClient, 'patch'>;
+  readonly log: ClusterContext['log'];
+  readonly signal: AbortSignal;
+}
+
+/** Writes what differs. Throws when something could not be written that nobody else has changed. */
+async function write(
+  all: readonly Service[],
+  { addresses }: Allocation,
+  pools: readonly AddressPool[],
+  writer: Writer,
+): Promise<void> {
+  const due = all.flatMap((service) => {
+    const wanted = addresses.get(objectKey(service)) ?? leftover(service, pools);
+    return wanted === undefined || isSame(heldBy(service), wanted) ? [] : [{ service, wanted }];
+  });
+  const failures: unknown[] = [];
+  for (let at = 0; at < due.length; at += MOST_WRITES) {
+    const part = due.slice(at, at + MOST_WRITES);
+    const results = await Promise.allSettled(part.map((each) => writeOne(each, writer)));
+    failures.push(
+      ...results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : [])),
+    );
+  }
+  const error = joinErrors(failures, 'write addresses of Services');
+  if (error !== undefined) throw error;
+}
+
+/** What a Service of another type should have: nothing of our pools. */
+function leftover(service: Service, pools: readonly AddressPool[]): readonly IP[] | undefined {
+  if (service.spec.type === 'LoadBalancer') return undefined;
+  const held = heldBy(service);
+  const kept = held.filter((ip) => !pools.some((pool) => holds(pool, ip)));
+  return kept.length === held.length ? undefined : kept;
+}
+
+function isSame(one: readonly IP[], other: readonly IP[]): boolean {
+  return one.length === other.length && one.every((ip, i) => ip === other[i]);
+}
+
+async function writeOne(
+  { service, wanted }: { readonly service: Service; readonly wanted: readonly IP[] },
+  { client, log, signal }: Writer,
+): Promise<void> {
+  const { namespace, name, resourceVersion } = service.metadata;
+  const [of, called] = [namespace, name].map(encodeURIComponent);
+  const ingress = wanted.map((ip) => ({ ip, ipMode: 'VIP' }));
+  const change = { metadata: { resourceVersion }, status: { loadBalancer: { ingress } } };
+  try {
+    await client.patch(`/api/v1/namespaces/${of}/services/${called}/status`, change, signal);
+    log.info({ service: objectKey(service), addresses: wanted }, 'addresses assigned');
+  } catch (thrown) {
+    // It is another one by now, of which there will be an event, or none any more.
+    if (thrown instanceof ApiError && [404, 409].includes(thrown.status)) return;
+    throw toError(thrown);
+  }
+}
