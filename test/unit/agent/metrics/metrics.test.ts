@@ -53,6 +53,8 @@ test('names and types of a fresh registry', async () => {
     'weft_cni_requests_total counter',
     'weft_cni_suspected_reservations gauge',
     'weft_config_reload_total counter',
+    'weft_flow_events_lost_total counter',
+    'weft_flow_events_total counter',
     'weft_kube_errors_total counter',
     'weft_kube_lists_total counter',
     'weft_kube_restored gauge',
