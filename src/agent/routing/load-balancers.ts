@@ -17,19 +17,7 @@ import { joinErrors, toError } from '../../util/errors.ts';
 import { BoundedFrequencyRunner } from '../../util/runner.ts';
 import type { ClusterContext } from '../context.ts';
 import { Election, USUAL_TIMINGS } from './election.ts';
-
-/** What `weft bgp` and others tell of pools. */
-export interface PoolsStatus {
-  /** This agent writes addresses into Services. */
-  readonly isAllocator: boolean;
-  readonly pools: readonly {
-    readonly name: string;
-    readonly size: string;
-    readonly used: number;
-    readonly holders: readonly string[];
-  }[];
-  readonly problems: readonly string[];
-}
+import type { PoolsStatus } from './status.ts';
 
 export interface LoadBalancers {
   readonly status: () => PoolsStatus;

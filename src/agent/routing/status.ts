@@ -3,7 +3,6 @@ import type { Session } from '../../routing/sessions.ts';
 import type { BgpSettings } from '../../routing/settings.ts';
 import type { SpeakerReport } from '../../routing/speaker.ts';
 import { summarized } from '../../util/complaints.ts';
-import type { PoolsStatus } from './load-balancers.ts';
 
 /** What `weft bgp` and `weft status` tell. */
 export interface RoutingStatus {
@@ -15,6 +14,19 @@ export interface RoutingStatus {
   readonly reloads: number;
   /** Where Services are given addresses. */
   readonly pools?: PoolsStatus;
+  readonly problems: readonly string[];
+}
+
+/** What `weft bgp` and others tell of pools. */
+export interface PoolsStatus {
+  /** This agent writes addresses into Services. */
+  readonly isAllocator: boolean;
+  readonly pools: readonly {
+    readonly name: string;
+    readonly size: string;
+    readonly used: number;
+    readonly holders: readonly string[];
+  }[];
   readonly problems: readonly string[];
 }
 
