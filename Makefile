@@ -112,8 +112,9 @@ verify: build ## format, lint, types, import rules, native warnings as errors
 format: build ## rewrite sources in the project's format
 	@$(BIOME) check --write
 
-reference-pages: settings-page ## rewrite docs/commands.md and docs/metrics.md too, from what the code says of itself
-	@UPDATE_GOLDEN=1 $(BIN)/vitest run --project unit --update=true test/unit/scripts/reference-pages.test.ts
+reference-pages: settings-page ## rewrite docs/commands.md, docs/metrics.md, alerts and dashboard too, from what the code says of itself
+	@UPDATE_GOLDEN=1 $(BIN)/vitest run --project unit --update=true test/unit/scripts/reference-pages.test.ts \
+	  test/unit/scripts/observability.test.ts
 
 settings-page: build ## rewrite docs/settings.md and the ConfigMap from the tables of settings
 	@UPDATE_GOLDEN=1 $(BIN)/vitest run --project unit --update=true test/unit/agent/config/settings-page.test.ts \

@@ -31,7 +31,7 @@ for file in dist/page/*; do
   put 0644 "$file" "$root/opt/weft/lib/page/$(basename "$file")"
 done
 put 0755 scripts/weft-launcher.sh "$root/opt/weft/bin/weft"
-for template in cni-conf/*.conflist cni-conf/*.yaml cni-conf/*.service; do
+for template in cni-conf/*.conflist cni-conf/*.yaml cni-conf/*.json cni-conf/*.service; do
   put 0644 "$template" "$root/opt/weft/share/$(basename "$template")"
 done
 for page in dist/man/*.8; do

@@ -14,6 +14,33 @@ all. Process and Node.js metrics (\`process_*\`, \`nodejs_*\`) are served beside
 
 "of" says which agents have it: every one, those with the proxy (in all modes, or in some), with the fabric, policies or
 routing, or with \`--manifests\`.
+
+## Alerts and a dashboard
+
+| file of \`cni-conf/\`, installed as \`/opt/weft/share\` | for |
+| --- | --- |
+| \`alerts.yaml\` | \`rule_files\` of a Prometheus |
+| \`prometheus-rule.yaml\` | the same for the Prometheus operator: \`kubectl apply -f\` |
+| \`grafana.json\` | Grafana 10 or later: Dashboards, Import |
+
+The scrape job is to be called \`weft\`, its \`instance\` the node. Each alert says where to look next: most often
+\`weft doctor\`, \`weft status\` or \`weft services\` on that node.
+
+## How many series
+
+Labels have few values: components, modes, verbs, codes, checks, reasons. Three kinds grow with the cluster, and each is
+bounded:
+
+| metrics | series of a node |
+| --- | --- |
+| \`weft_service_connections_total\`, \`weft_service_refused_packets_total\` | one for each address and port of a Service that was used or refused; 10,000 Services of which 500 are used on the node are 500 to 2,000 |
+| \`weft_endpoint_connections_total\` | one for each endpoint that was used; off unless \`endpointMetrics\` is on |
+| \`weft_policy_connections_total\` | 1,000 pairs of policy and direction, two verdicts each; policies beyond share the name \`""\` |
+
+No series has a pod or the address of one, but for \`weft_endpoint_connections_total\`. Without weft's own by Service a node has
+fewer than 1,000, most of them buckets of histograms.
+
+## All of them
 `;
 
 /** A row for each name: type, of which agents it is, help. */

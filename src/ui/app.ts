@@ -1,6 +1,5 @@
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { UiSnapshot } from '../agent/page/snapshot.ts';
-import type { History } from './app-types.ts';
 import { Details } from './details.ts';
 import { type Ends, ExplainBox } from './explain-box.ts';
 import { Findings } from './findings.ts';
@@ -9,25 +8,23 @@ import { html } from './html.ts';
 import { NodeMap } from './node-map.ts';
 import type { Selection } from './search.ts';
 import { SignIn } from './sign-in.ts';
-import { withSample } from './spark.ts';
-import { Stream, type Told } from './stream.ts';
+import { NOTHING_TOLD, Stream, type Told } from './stream.ts';
 import { Tables } from './tables.ts';
 
 /** A denied connection lights up for so long. */
 const LIT_MS = 15_000;
 
 export function App() {
-  const [told, setTold] = useState<Told>({ link: { kind: 'connecting' }, snapshot: undefined });
+  const [told, setTold] = useState<Told>(NOTHING_TOLD);
   const [selected, setSelected] = useState<Selection>();
   const [query, setQuery] = useState('');
   const [ends, setEnds] = useState<Ends>({ from: '', to: '' });
   const stream = useMemo(() => new Stream(setTold), []);
   useEffect(() => stream.start(), [stream]);
   useUpdateMeasure(told);
-  const history = useHistory(told.snapshot);
   const lit = useLit(told.snapshot);
   const select = useCallback((next: Selection | undefined) => setSelected(next), []);
-  const { link, snapshot } = told;
+  const { link, snapshot, history } = told;
   if (link.kind === 'locked')
     return html`<${SignIn} unlock=${(token: string) => stream.unlock(token)} />`;
   if (snapshot === undefined) {
@@ -60,20 +57,6 @@ function useUpdateMeasure(told: Told): void {
     performance.measure('weft-update', 'weft-told');
     performance.clearMarks('weft-told');
   }, [told]);
-}
-
-/** Rates of the last minutes by Service, of this page only. */
-function useHistory(snapshot: UiSnapshot | undefined): History {
-  const known = useRef<Map<string, readonly number[]>>(new Map());
-  return useMemo(() => {
-    const next = new Map<string, readonly number[]>();
-    for (const { key, perSecond } of snapshot?.services ?? []) {
-      if (perSecond === undefined) continue;
-      next.set(key, withSample(known.current.get(key) ?? [], perSecond));
-    }
-    known.current = next;
-    return next;
-  }, [snapshot]);
 }
 
 /** Keys of the denials that were told a moment ago; those that were there before the page are not. */

@@ -59,7 +59,7 @@ function Legend() {
         <li><svg viewBox="0 0 34 12" width="34" height="12" aria-hidden="true"><path class="edge direct well" d="M1 6H33" /></svg>same link</li>
         <li><svg viewBox="0 0 34 12" width="34" height="12" aria-hidden="true"><path class="edge tunnel well" d="M1 6H33" /></svg>VXLAN</li>
         <li><svg viewBox="0 0 34 12" width="34" height="12" aria-hidden="true"><circle class="dot here" cx="17" cy="6" r="4" /></svg>endpoint here</li>
-        <li><svg viewBox="0 0 34 12" width="34" height="12" aria-hidden="true"><circle class="dot there" cx="17" cy="6" r="4" /></svg>on others</li>
+        <li><svg viewBox="0 0 34 12" width="34" height="12" aria-hidden="true"><circle class="dot there" cx="17" cy="6" r="4" /></svg>elsewhere</li>
         <li><svg viewBox="0 0 34 12" width="34" height="12" aria-hidden="true"><path class="edge denied bad strong" d="M1 6H33" /></svg>denied now</li>
       </ul>
       <p>Select a pod, a Service or a node to see more.</p>

@@ -1,12 +1,12 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { UiSnapshot } from '../agent/page/snapshot.ts';
-import type { History } from './app-types.ts';
 import type { Box } from './box.ts';
 import { edgesOf } from './edges.ts';
 import { html } from './html.ts';
 import { layoutMap, type MapLayout } from './layout.ts';
 import { PeerNode, PodNode, ServiceNode } from './map-nodes.ts';
 import type { Selection } from './search.ts';
+import type { History } from './spark.ts';
 import { directionOf, nextBox } from './walk.ts';
 import { counted } from './words.ts';
 
@@ -155,11 +155,8 @@ function Ground({ layout, snapshot }: GroundProps) {
   const turn = isNarrow ? '' : `rotate(-90 ${x} ${y})`;
   const hidden = node.counts.pods - pods.length + podArea.more;
   const title = counted(node.counts.pods, 'pod');
-  // Where both have room beside the title.
-  const facts = [
-    ...node.podCIDRs.slice(0, 1),
-    ...(node.mtu === undefined ? [] : [`MTU ${node.mtu}`]),
-  ];
+  const mtu = node.mtu === undefined || isNarrow ? [] : [`MTU ${node.mtu}`];
+  const facts = [...node.podCIDRs.slice(0, 1), ...mtu];
   const textX = isNarrow ? frame.x + 16 : bridge.x;
   const textY = isNarrow ? bridge.y - 12 : frame.y + 26;
   return html`

@@ -2,6 +2,7 @@
 import type { UiChange } from '../agent/page/change.ts';
 import type { UiSnapshot } from '../agent/page/snapshot.ts';
 import { applyChange } from './apply.ts';
+import { type History, withRates } from './spark.ts';
 
 export type Link =
   | { readonly kind: 'connecting' }
@@ -15,14 +16,22 @@ export type Link =
 export interface Told {
   readonly link: Link;
   readonly snapshot: UiSnapshot | undefined;
+  readonly history: History;
 }
+
+/** What is told before anything is. */
+export const NOTHING_TOLD: Told = {
+  link: { kind: 'connecting' },
+  snapshot: undefined,
+  history: new Map(),
+};
 
 const AGAIN_MS = 3_000;
 
 /** Tells `listener` of every change from now on. */
 export class Stream {
   readonly #listener: (told: Told) => void;
-  #told: Told = { link: { kind: 'connecting' }, snapshot: undefined };
+  #told = NOTHING_TOLD;
   #source: EventSource | undefined;
 
   constructor(listener: (told: Told) => void) {
@@ -35,14 +44,14 @@ export class Stream {
     source.addEventListener('snapshot', ({ data }: MessageEvent<string>) => {
       performance.mark('weft-told');
       // The agent of this page writes exactly this shape; so for the events below.
-      this.#tell({ link: { kind: 'live' }, snapshot: JSON.parse(data) as UiSnapshot });
+      this.#show(JSON.parse(data) as UiSnapshot);
     });
     source.addEventListener('change', ({ data }: MessageEvent<string>) => {
       const { snapshot } = this.#told;
       if (snapshot === undefined) return;
       performance.mark('weft-told');
       const change = JSON.parse(data) as UiChange;
-      this.#tell({ link: { kind: 'live' }, snapshot: applyChange(snapshot, change) });
+      this.#show(applyChange(snapshot, change));
     });
     source.addEventListener('trouble', ({ data }: MessageEvent<string>) => {
       const { words } = JSON.parse(data) as { readonly words: string };
@@ -66,6 +75,11 @@ export class Stream {
     const status = await statusOfEvents();
     if (status === 401) this.#tell({ ...this.#told, link: { kind: 'locked', words: '' } });
     else setTimeout(() => this.#again(), AGAIN_MS);
+  }
+
+  #show(snapshot: UiSnapshot): void {
+    const history = withRates(this.#told.history, snapshot.services);
+    this.#tell({ link: { kind: 'live' }, snapshot, history });
   }
 
   #again(): void {

@@ -1,11 +1,10 @@
 import { useState } from 'preact/hooks';
 import type { UiSnapshot } from '../agent/page/snapshot.ts';
-import type { History } from './app-types.ts';
 import { html } from './html.ts';
 import { Mark } from './marks.ts';
 import { type Row, rowsOf, TABLES, type TableName } from './rows.ts';
 import type { Selection } from './search.ts';
-import { sparkPath } from './spark.ts';
+import { type History, sparkPath } from './spark.ts';
 
 interface TablesProps {
   readonly snapshot: UiSnapshot;

@@ -14,7 +14,7 @@ import {
 } from '../support/page/browser.ts';
 import { pictureDifference } from '../support/page/pictures.ts';
 import { type ServedPage, type ServedPageOptions, servePage } from '../support/page/served-page.ts';
-import { denial, largeNode, smallNode } from '../support/page/snapshots.ts';
+import { denial, largeNode, pastOf, smallNode } from '../support/page/snapshots.ts';
 import { until } from '../support/until.ts';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
@@ -23,10 +23,13 @@ const EXPLANATION = {
   text: 'A new connection from 10.244.1.5 to 10.96.12.99 port 80 (tcp)\n\n 1. From a pod: 10.244.1.5 is in 10.244.1.0/24.\n 2. No endpoint is ready.\n\nVerdict: refused at once.\nNext: look at the pods.\n',
 } as const;
 
-/** Ten times as fast as the agent's: nobody has to wait for its looks. */
+/** Before a picture is taken. */
+const LOOKS = 30;
+
+/** Much faster than the agent's: nobody has to wait for its looks. */
 const hastyClock: Clock = {
   ...systemClock,
-  schedule: (delayMs, callback) => systemClock.schedule(delayMs / 10, callback),
+  schedule: (delayMs, callback) => systemClock.schedule(delayMs / 40, callback),
 };
 
 let browser: Browser;
@@ -66,8 +69,13 @@ const SIGHTS = (['desktop', 'phone'] as const).flatMap((screen) =>
 
 describe('what people see', () => {
   test.each(SIGHTS)('$screen, $theme', async ({ screen, theme }) => {
-    const { page, errors } = await open(await serve(), screen, theme);
+    const before = pastOf(smallNode(), LOOKS);
+    const { page, errors } = await open(await serve({ before }), screen, theme);
     await untilDrawn(page);
+    await until('the last look is drawn', async () => {
+      const path = await page.$eval('.spark', (spark) => spark.getAttribute('d'));
+      return path?.match(/[ML]/g)?.length === LOOKS + 1;
+    });
     const picture = await page.screenshot({ fullPage: screen === 'phone' });
     expect(pictureDifference(`${screen}-${theme}`, picture)).toBeUndefined();
     expect(errors).toEqual([]);

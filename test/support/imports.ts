@@ -49,6 +49,7 @@ export function findImportViolations(files: readonly SourceFile[]): string[] {
       const problem = violation(file.path, target);
       return problem === undefined ? [] : [`${file.path} imports ${target}: ${problem}`];
     }),
+    ...pageViolations(file),
     ...(/(^|\/)index\.ts$/.test(file.path) ? [`${file.path}: barrel files are not used`] : []),
   ]);
 }
@@ -76,6 +77,15 @@ export function findCycles(files: readonly SourceFile[]): string[] {
   };
   for (const path of edges.keys()) visit(path, []);
   return cycles;
+}
+
+/** The page runs in a browser: of the agent it knows types. */
+function pageViolations({ path, text }: SourceFile): readonly string[] {
+  if (folderOf(path) !== 'ui') return [];
+  const code = text.replace(/^import type\b[^;]*;/gm, '');
+  const values = importsOf(code).filter((target) => target.startsWith('.'));
+  const folders = values.map((target) => folderOf(resolveFrom(path, target)));
+  return folders.some((folder) => folder !== 'ui') ? [`${path}: imports more than types`] : [];
 }
 
 function importsOf(text: string): string[] {

@@ -45,6 +45,15 @@ describe('the rules themselves fire', () => {
     expect(findImportViolations([{ path: 'net/ip.ts', text }])).toHaveLength(3);
   });
 
+  test.each([
+    ["import { x } from '../agent/a.ts';", 1],
+    ["import { type T, x } from '../agent/a.ts';", 1],
+    ["import type { T } from '../agent/a.ts';", 0],
+    ["import { x } from './x.ts';", 0],
+  ])('the page: %s', (text, count) => {
+    expect(findImportViolations([{ path: 'ui/a.ts', text }])).toHaveLength(count);
+  });
+
   test('barrel files are reported', () => {
     expect(findImportViolations([{ path: 'net/index.ts', text: '' }])).toHaveLength(1);
   });

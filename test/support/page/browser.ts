@@ -14,9 +14,11 @@ export const SCREENS = {
 export type Theme = 'light' | 'dark';
 
 /** Drawn the same on every machine, as far as that can be asked for. */
-export function openBrowser(): Promise<Browser> {
+export function openBrowser(executablePath = '/usr/bin/chromium'): Promise<Browser> {
   return launch({
-    executablePath: '/usr/bin/chromium',
+    executablePath,
+    // It may be in another network namespace, which sockets do not lead into.
+    pipe: true,
     args: [
       ...['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--hide-scrollbars'],
       ...['--force-color-profile=srgb', '--font-render-hinting=none', '--disable-lcd-text'],

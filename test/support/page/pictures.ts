@@ -5,6 +5,8 @@ import pixelmatch from 'pixelmatch';
 import { PNG } from 'pngjs';
 
 const GOLDEN = new URL('../../golden/ui', import.meta.url).pathname;
+/** That one is in the documents too. */
+const SHOWN = new URL('../../../docs/ui.png', import.meta.url).pathname;
 /** Where a picture that differs is put, to be looked at. */
 const FOUND = new URL('../../../dist/ui-pictures', import.meta.url).pathname;
 /** How different a pixel is that counts as another one: edges of letters are not drawn the same everywhere. */
@@ -14,7 +16,7 @@ const MOST_DIFFERENT = 0.004;
 
 /** Undefined, or what differs. With UPDATE_GOLDEN=1 the picture is put on file instead. */
 export function pictureDifference(name: string, picture: Uint8Array): string | undefined {
-  const path = join(GOLDEN, `${name}.png`);
+  const path = name === 'desktop-light' ? SHOWN : join(GOLDEN, `${name}.png`);
   if (process.env['UPDATE_GOLDEN'] === '1') {
     mkdirSync(GOLDEN, { recursive: true });
     writeFileSync(path, picture);

@@ -23,13 +23,16 @@ export interface ServedPageOptions {
   readonly token?: string;
   readonly clock?: Clock;
   readonly explanation?: UiExplanation;
+  /** What the looks before that find, one after the other. */
+  readonly before?: readonly UiSnapshot[];
 }
 
 export async function servePage(options: ServedPageOptions): Promise<ServedPage> {
   const { token, clock = systemClock } = options;
+  const before = [...(options.before ?? [])];
   const explanation = options.explanation ?? { outcome: 'allowed', text: '' };
   const source: PageSource = {
-    snapshot: async () => page.snapshot,
+    snapshot: async () => before.shift() ?? page.snapshot,
     explain: async () => explanation,
   };
   const readers = new Readers({ clock, snapshot: source.snapshot });

@@ -135,6 +135,19 @@ export function smallNode(): UiSnapshot {
   };
 }
 
+/** The node before it was as it is: its Services were busier, or less so. */
+export function pastOf(snapshot: UiSnapshot, looks: number): readonly UiSnapshot[] {
+  return Array.from({ length: looks }, (_, look) => {
+    const services = snapshot.services.map((each, i) => {
+      if (each.perSecond === undefined) return each;
+      const wave =
+        1 + 0.5 * Math.sin(look / (2 + (i % 3)) + i) + 0.2 * Math.sin(2.3 * look + 2 * i);
+      return { ...each, perSecond: Math.round(10 * each.perSecond * wave) / 10 };
+    });
+    return { ...snapshot, services };
+  });
+}
+
 /** As many as a large node and cluster have. */
 export function largeNode(podCount = 500, serviceCount = 1_000): UiSnapshot {
   const address = (i: number) => `10.244.${1 + Math.floor(i / 250)}.${2 + (i % 250)}`;

@@ -1,2 +1,0 @@
-/** Rates of the last minutes by Service. */
-export type History = ReadonlyMap<string, readonly number[]>;
