@@ -16,20 +16,25 @@ export interface TestAuthority {
   issue(commonName: string, names?: readonly string[]): KeyPair;
 }
 
-const KEY_OPTIONS = [
-  '-newkey',
-  'ec',
-  '-pkeyopt',
-  'ec_paramgen_curve:P-256',
-  '-nodes',
-  '-days',
-  '2',
-];
+/** A certificate of nobody else that expired a day ago. */
+export function expiredPair(commonName: string): KeyPair {
+  return withDirectory((path) => {
+    const [request, key] = [path('request.pem'), path('key.pem')];
+    const subject = ['-subj', `/CN=${commonName}`];
+    openssl(['req', ...KEY_OPTIONS, ...subject, '-out', request, '-keyout', key]);
+    const signed = ['-req', '-in', request, '-signkey', key, '-days', '-1'];
+    openssl(['x509', ...signed, '-out', path('crt.pem')]);
+    return readPair(path);
+  });
+}
+
+const KEY_OPTIONS = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
+const DAYS = ['-days', '2'];
 
 /** Makes a new authority with the openssl command; node:crypto can read certificates, not make them. */
 export function createAuthority(): TestAuthority {
   const authority = withDirectory((path) => {
-    openssl(['req', '-x509', ...KEY_OPTIONS, '-subj', '/CN=test-ca', ...outputs(path)]);
+    openssl(['req', '-x509', ...KEY_OPTIONS, ...DAYS, '-subj', '/CN=test-ca', ...outputs(path)]);
     return readPair(path);
   });
   return {
@@ -38,7 +43,8 @@ export function createAuthority(): TestAuthority {
       withDirectory((path) => {
         const alternatives = names.length === 0 ? 'DNS:unused' : names.join(',');
         openssl([
-          ...['req', '-x509', ...KEY_OPTIONS, '-subj', `/CN=${commonName}`, ...outputs(path)],
+          ...['req', '-x509', ...KEY_OPTIONS, ...DAYS, '-subj', `/CN=${commonName}`],
+          ...outputs(path),
           ...['-CA', write(path, 'ca.crt', authority.certificate)],
           ...['-CAkey', write(path, 'ca.key', authority.key)],
           ...['-addext', `subjectAltName=${alternatives}`, '-addext', 'basicConstraints=CA:FALSE'],

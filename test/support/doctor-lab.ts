@@ -2,11 +2,14 @@
  * A node with an agent, an API server, two pods, another node and a client, as namespaces: for what
  * `weft doctor` finds when one of them is broken.
  */
-import type { ChildProcess } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { type ChildProcess, execFileSync } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Finding, Findings } from '../../src/agent/checks/finding.ts';
+import { askAgent } from '../../src/agent/debug/client.ts';
+import { expiredPair } from './certificates.ts';
 import { CniTestNode } from './cni-node.ts';
 import { connect, createNetns, type TestNetns } from './netns.ts';
 import { service, slice } from './proxy-objects.ts';
@@ -24,7 +27,9 @@ export class DoctorLab {
   readonly client = createNetns('dr-client');
   readonly directory = mkdtempSync(join(tmpdir(), 'weft-doctor-'));
   readonly runDir = join(this.directory, 'run');
+  /** A disk of its own. */
   readonly stateDir = join(this.directory, 'state');
+  readonly stateBytes = 24 * 1024 * 1024;
   readonly kubeconfig = join(this.directory, 'kubeconfig');
   readonly pods: readonly TestNetns[] = [this.#cni.pod(), this.#cni.pod()];
   #api: ChildProcess | undefined;
@@ -47,6 +52,8 @@ export class DoctorLab {
     node.run('ip', 'route', 'add', 'default', 'via', ADDRESSES.peer);
     node.run('ip', 'route', 'add', '10.244.1.0/24', 'via', ADDRESSES.peer);
     mkdirSync(this.stateDir, { mode: 0o700 });
+    const size = `size=${this.stateBytes}`;
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `${size},mode=700`, 'weft-doctor', this.stateDir]);
     await this.#startApi();
     await this.startAgent();
   }
@@ -80,6 +87,11 @@ export class DoctorLab {
     await until('the agent serves', () => this.#log.includes('services and endpoints read'));
   }
 
+  async restartAgent(more: object): Promise<void> {
+    await this.stopAgent();
+    await this.startAgent(more);
+  }
+
   async stopAgent(): Promise<void> {
     const agent = this.#agent;
     this.#agent = undefined;
@@ -93,17 +105,17 @@ export class DoctorLab {
     return this.#log;
   }
 
-  /** `weft doctor --output json`, asked of the agent. */
-  doctor(): Findings & { readonly status: number; readonly isAsked: boolean } {
-    const { status, stdout, stderr } = this.weft('doctor', '--output', 'json');
-    if (stdout === '') throw new Error(stderr);
-    return { ...JSON.parse(stdout), status };
+  /** What `weft doctor` asks the agent for. */
+  async doctor(): Promise<Findings> {
+    // The agent of this tree answers with this shape.
+    return (await askAgent(this.runDir, { command: 'doctor' })) as Findings;
   }
 
   /** Asks until a check says this; a look that was just taken is not taken again. */
   async finding(check: string, level: Finding['level']): Promise<Finding> {
-    return until(`${check} is ${level}`, () => {
-      const found = this.doctor().findings.find((each) => each.check === check);
+    return until(`${check} is ${level}`, async () => {
+      const { findings } = await this.doctor();
+      const found = findings.find((each) => each.check === check);
       return found?.level === level ? found : undefined;
     });
   }
@@ -116,6 +128,29 @@ export class DoctorLab {
   /** The command where no agent answers. */
   doctorWithoutAgent(...flags: readonly string[]): readonly string[] {
     return [WEFT, 'doctor', '--run-dir', join(this.directory, 'nobody'), ...flags];
+  }
+
+  /** As many connections as there is room for, none of them answered. */
+  fillConntrack(): void {
+    const most = this.node.run('sysctl', '-n', 'net.netfilter.nf_conntrack_max').trim();
+    this.node.run('ip', 'route', 'add', '198.18.0.0/15', 'dev', 'lo', 'src', '198.51.100.1');
+    const script =
+      'use Socket; socket(S, AF_INET, SOCK_DGRAM, 0); for $n (0 .. $ARGV[0]) { send(S, "x", 0, ' +
+      'pack_sockaddr_in(1 + $n % 64, pack("N", 0xc6120000 + ($n >> 6)))) }';
+    this.node.run('perl', '-e', script, most);
+  }
+
+  /** The agent's next start takes it from the kubeconfig; gives when it expired. */
+  useExpiredCertificate(): string {
+    const { certificate, key } = expiredPair('weft');
+    const files = { 'client-certificate': 'client.crt', 'client-key': 'client.key' };
+    writeFileSync(join(this.directory, files['client-certificate']), certificate);
+    writeFileSync(join(this.directory, files['client-key']), key);
+    const config = JSON.parse(readFileSync(this.kubeconfig, 'utf8'));
+    config.users[0].user = files;
+    writeFileSync(this.kubeconfig, JSON.stringify(config));
+    const until = new X509Certificate(certificate).validTo;
+    return new Date(until).toISOString().slice(0, 16).replace('T', ' ');
   }
 
   metrics(): string {
@@ -139,6 +174,7 @@ export class DoctorLab {
     await this.stopAgent();
     for (const netns of [this.peer, this.client]) netns.remove();
     this.#cni.remove();
+    execFileSync('umount', [this.stateDir]);
     rmSync(this.directory, { recursive: true, force: true });
   }
 

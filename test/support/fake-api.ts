@@ -66,6 +66,10 @@ export class FakeApi {
   slowness: { readonly pieces: number; readonly everyMs: number } | undefined;
   /** Lists leave out what this does not let through. */
   isListed: (object: ApiObject) => boolean = () => true;
+  /** Added to the time of day that answers tell. */
+  skewMs = 0;
+  /** Plurals that nobody may read. */
+  forbidden: ReadonlySet<string> = new Set();
   /** Plurals this server does not know. */
   readonly missingKinds = new Set<string>();
   readonly #options: FakeApiOptions;
@@ -135,6 +139,9 @@ export class FakeApi {
   answer(request: IncomingMessage, response: ServerResponse): void {
     const logged = describeRequest(request);
     this.requests.push(logged);
+    if (this.skewMs !== 0) {
+      response.setHeader('date', new Date(Date.now() + this.skewMs).toUTCString());
+    }
     if (this.isSilent) return;
     const failure = this.#failures.find(({ matches }) => matches(logged));
     if (failure !== undefined) {
@@ -155,6 +162,7 @@ export class FakeApi {
     const plural = /^\/apis?\/.*\/([a-z]+)$/.exec(logged.path)?.[1];
     const hasFieldSelector = logged.query.has('fieldSelector');
     if (!this.#isAuthorized(logged)) writeStatus(response, 401, 'Unauthorized');
+    else if (this.forbidden.has(plural ?? '')) writeStatus(response, 403, 'Forbidden');
     else if (plural === undefined || this.missingKinds.has(plural)) {
       writeStatus(response, 404, 'NotFound');
     } else if (hasFieldSelector && this.#options.refusesFieldSelectors === true) {

@@ -13,7 +13,8 @@ export interface ConntrackFacts {
 export interface ConntrackHolder {
   /** An address, or the name of its pod. */
   readonly from: string;
-  readonly count: number;
+  /** Of all connections. */
+  readonly percent: number;
 }
 
 /** From which share of the table on it is told. */
@@ -39,11 +40,11 @@ const table: Check<ConntrackFacts> = {
     // Where there is room, what was dropped was dropped for another reason.
     if (!isNearlyFull(filling)) return { level: 'ok', seen: filled };
     const isDropping = isSinceLast && count > 0;
-    const who = facts.holders.map(({ from, count: own }) => `${own} from ${from}`).join(', ');
+    const who = facts.holders.map(({ from, percent: own }) => `${own} % from ${from}`).join(', ');
     const dropped = isDropping ? `; ${count} packets were dropped since the last look` : '';
     return {
       level: isDropping || used >= most * FULL ? 'failing' : 'warning',
-      seen: `${filled}${dropped}${who === '' ? '' : `; most of them: ${who}`}`,
+      seen: `${filled}${dropped}${who === '' ? '' : `; ${who}`}`,
       cure:
         `raise proxy.conntrack.min (sysctl -w net.netfilter.nf_conntrack_max=${2 * most} helps at once), ` +
         'and look at who fills it',

@@ -29,7 +29,7 @@ export interface NodeChecksOptions {
 }
 
 /** Whoever asks again within this time is told the same. */
-const SAME_MS = 500;
+const SAME_MS = 250;
 /** Whoever puts something right wants to see it soon. */
 const RECENT_MS = 10_000;
 /** What components set up at their start is in place by then. */

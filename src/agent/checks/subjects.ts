@@ -11,6 +11,7 @@ import { readConntrackFacts } from './facts/conntrack.ts';
 import { readDiskFacts } from './facts/disks.ts';
 import { readForeignFacts } from './facts/foreign-rules.ts';
 import { readLimitFacts } from './facts/limits.ts';
+import { readNeighbourFacts } from './facts/neighbours.ts';
 import { readNetworkFacts } from './facts/networks.ts';
 import { readSysctlFacts } from './facts/node-sysctls.ts';
 import { readPortFacts } from './facts/ports.ts';
@@ -19,6 +20,7 @@ import { readRuntimeFacts } from './facts/runtime-config.ts';
 import { readWayFacts } from './facts/ways.ts';
 import { FOREIGN_CHECKS } from './foreign-rules.ts';
 import { LIMIT_CHECKS } from './limits.ts';
+import { NEIGHBOUR_CHECKS } from './neighbours.ts';
 import { NETWORK_CHECKS } from './networks.ts';
 import { SYSCTL_CHECKS } from './node-sysctls.ts';
 import { PORT_CHECKS } from './ports.ts';
@@ -33,6 +35,7 @@ export function openSubjects(): readonly Subject[] {
     subjectOf(SYSCTL_CHECKS, readSysctlFacts),
     subjectOf(FOREIGN_CHECKS, (node) => readForeignFacts(node, readFilterTables)),
     subjectOf(CONNTRACK_CHECKS, (node) => readConntrackFacts(node, deltas)),
+    subjectOf(NEIGHBOUR_CHECKS, () => readNeighbourFacts(deltas)),
     subjectOf(LIMIT_CHECKS, readLimitFacts),
     subjectOf(WAY_CHECKS, (node) => readWayFacts(node, deltas)),
     subjectOf(NETWORK_CHECKS, readNetworkFacts),

@@ -2,7 +2,8 @@
  * api-server.ts KUBECONFIG: a fake API server inside whatever namespace this runs in. Writes a
  * kubeconfig for it, prints `ready`, then obeys one JSON command per line of stdin:
  * {"put":[plural, object]}, {"delete":[plural, "namespace/name"]}, {"reset":true}; {"created":true}
- * prints what clients have created, {"show":[plural, "namespace/name"]} one object.
+ * prints what clients have created, {"show":[plural, "namespace/name"]} one object; {"forbid":[plural]}
+ * answers 403 to those, {"stop":true} to nobody until {"start":true}; {"skewMs":1000} is another clock.
  */
 import { createInterface } from 'node:readline';
 import { FakeApiServer } from '../fake-api-server.ts';
@@ -17,6 +18,13 @@ for await (const line of createInterface({ input: process.stdin })) {
   if (command.put) server.put(command.put[0], command.put[1]);
   if (command.delete) server.delete(command.delete[0], command.delete[1]);
   if (command.reset) server.resetConnections();
+  if (command.forbid) {
+    server.forbidden = new Set(command.forbid);
+    server.resetConnections();
+  }
+  if (command.skewMs) server.skewMs = command.skewMs;
+  if (command.stop) await server.stop();
+  if (command.start) await server.start();
   if (command.created) process.stdout.write(`${JSON.stringify(server.created)}\n`);
   if (command.show) {
     process.stdout.write(

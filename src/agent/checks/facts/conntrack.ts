@@ -16,6 +16,7 @@ import type { CounterDeltas } from '../counter-deltas.ts';
 /** Of a full table a part tells who fills it. */
 const MOST_FLOWS = 20_000;
 const MOST_HOLDERS = 3;
+const LEAST_PERCENT = 5;
 const RECEIVE_BUFFER_BYTES = 1 << 20;
 
 export async function readConntrackFacts(
@@ -75,7 +76,10 @@ async function readHolders(pods: readonly CheckedPod[]): Promise<readonly Conntr
   return [...counts]
     .toSorted(([, left], [, right]) => right - left)
     .slice(0, MOST_HOLDERS)
-    .map(([address, count]) => ({ from: nameOf(address, pods), count }));
+    .map(([address, count]) => {
+      return { from: nameOf(address, pods), percent: Math.round((100 * count) / seen) };
+    })
+    .filter(({ percent }) => percent >= LEAST_PERCENT);
 }
 
 function nameOf(address: IP, pods: readonly CheckedPod[]): string {

@@ -2,7 +2,7 @@ import { openRtnl } from '../../../kernel/rtnl.ts';
 import { linkSysctl, sysctls } from '../../../kernel/sysctls.ts';
 import type { Link, LinkAddress, Route, RouteLookup, Rtnl } from '../../../kernel/types.ts';
 import { nthAddress, prefixLength } from '../../../net/cidr.ts';
-import { type IP, ipFamily } from '../../../net/ip.ts';
+import type { IP } from '../../../net/ip.ts';
 import { specialKind } from '../../../net/special.ts';
 import { IoError } from '../../../util/errors.ts';
 import { readIfThere } from '../../../util/files.ts';
@@ -13,6 +13,8 @@ import type { LostPeer, LostPod, Uplink, WayFacts } from '../ways.ts';
 
 /** More nodes than that are not asked for: it is one question to the kernel each. */
 const MOST_PEERS = 64;
+/** Of this node; the same. */
+const MOST_POD_ADDRESSES = 512;
 /** An address of a podCIDR that a pod may have. */
 const POD_NUMBER = 2;
 
@@ -121,16 +123,11 @@ function isLost(rtnl: RouteLookup, address: IP): boolean {
   return rtnl.routeTo(address) === undefined;
 }
 
-/** One of each bridge and family: the others share the route. */
+/** With their addresses; a route may be of one alone. */
 function soughtPods(pods: readonly CheckedPod[]) {
-  const sample = new Map<string, { readonly pod: CheckedPod; readonly address: IP }>();
-  for (const pod of pods) {
-    for (const address of pod.addresses) {
-      const key = `${pod.bridge} ${ipFamily(address)}`;
-      if (!sample.has(key)) sample.set(key, { pod, address });
-    }
-  }
-  return [...sample.values()];
+  return pods
+    .flatMap((pod) => pod.addresses.map((address) => ({ pod, address })))
+    .slice(0, MOST_POD_ADDRESSES);
 }
 
 function lostPods(

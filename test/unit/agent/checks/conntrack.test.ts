@@ -30,10 +30,10 @@ test.each<[string, Partial<ConntrackFacts>, string]>([
     {
       table: { used: 100, most: 100 },
       refused: { count: 7, isSinceLast: true },
-      holders: [{ from: 'pod default/scanner (10.244.1.7)', count: 90 }],
+      holders: [{ from: 'pod default/scanner (10.244.1.7)', percent: 90 }],
     },
     'failing: 100 of 100 connections are tracked, 100 %; 7 packets were dropped since the last look; ' +
-      `most of them: 90 from pod default/scanner (10.244.1.7) | ${CURE}`,
+      `90 % from pod default/scanner (10.244.1.7) | ${CURE}`,
   ],
   ['unreadable', { table: UNREADABLE }, UNKNOWN],
   ['unreadable counters', { refused: UNREADABLE }, UNKNOWN],

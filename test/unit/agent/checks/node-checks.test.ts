@@ -71,7 +71,7 @@ test('what turns bad is told once, again when it was good in between, and when i
   expect(await told('failing')).toBe(1);
 });
 
-test('who asks within half a second is told the same, and status takes what is ten seconds old', async () => {
+test('who asks again at once is told the same, and status takes what is ten seconds old', async () => {
   const thing = new OneThing();
   await Promise.all([thing.runner.run(), thing.runner.run(), thing.runner.recent()]);
   await thing.runner.run();
