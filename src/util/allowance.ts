@@ -31,3 +31,23 @@ export class Allowance {
     return true;
   }
 }
+
+/** One for each of many who ask. */
+export class Allowances {
+  readonly #options: AllowanceOptions & { readonly most: number };
+  readonly #byKey = new Map<string, Allowance>();
+
+  /** Of more than `most` keys the one that asked longest ago begins anew. */
+  constructor(options: AllowanceOptions & { readonly most: number }) {
+    this.#options = options;
+  }
+
+  take(key: string): boolean {
+    const own = this.#byKey.get(key) ?? new Allowance(this.#options);
+    this.#byKey.delete(key);
+    this.#byKey.set(key, own);
+    const [oldest] = this.#byKey.keys();
+    if (this.#byKey.size > this.#options.most && oldest !== undefined) this.#byKey.delete(oldest);
+    return own.take();
+  }
+}

@@ -9,6 +9,7 @@ import type { PolicyChange } from '../../src/policy/change.ts';
 import { DENIED_LOG_GROUP } from '../../src/policy/log-group.ts';
 import { systemClock } from '../../src/util/clock.ts';
 import { createLogger } from '../../src/util/log.ts';
+import { sendFrames, udpFrame } from '../support/forged-frames.ts';
 import {
   labFacts,
   type OpenedEnforcer,
@@ -18,6 +19,7 @@ import {
 import { createPolicyLab, type PolicyLab } from '../support/policy-lab.ts';
 
 const PATIENCE_MS = 200;
+const ROUTER = '02:ee:00:00:00:01';
 
 interface Seeing {
   readonly enforced: OpenedEnforcer;
@@ -182,4 +184,22 @@ test('a flood is bounded in the kernel, and what was not handed over is counted 
   const counted = await enforced?.enforcer.counters();
   expect(counted).toMatchObject([{ policy: 'y/web', direction: 'ingress', allowed: 0 }]);
   expect(counted?.[0]?.denied).toBeGreaterThanOrEqual(500);
+});
+
+test('a pod that makes noise does not drown another one', async () => {
+  tell(WEB);
+  const [source, destination] = [lab.party('x/a').ips[4], lab.party('y/a').ips[4]];
+  const noise = Array.from({ length: 3_000 }, (_, i) =>
+    udpFrame({ from: '02:00:00:00:00:99', to: ROUTER }, { source, destination }, 1_000 + i),
+  );
+  sendFrames(lab.party('x/a').netns, noise);
+  await connect({ from: 'x/b', protocol: 'TCP', port: 81 });
+  const { denials } = seeing[1] ?? {};
+  await expect
+    .poll(() => denials?.recent().filter(({ from }) => from === 'x/b').length, { timeout: 5_000 })
+    .toBeGreaterThan(0);
+  // One that is told as well, as far as its share goes.
+  const noisy = denials?.recent().filter(({ from }) => from === 'x/a').length;
+  expect(noisy).toBeGreaterThan(0);
+  expect(noisy).toBeLessThan(20);
 });

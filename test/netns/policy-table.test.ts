@@ -1,7 +1,7 @@
 /** Table `inet weft-policy` in the kernel: its listing, its life, and what it does to packets. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { PolicyChange } from '../../src/policy/change.ts';
 import { createNetns } from '../support/netns.ts';
@@ -135,9 +135,22 @@ describe('in the kernel', () => {
     const node = openEnforcer(netns, 'n1', { logGroup: 9_338 });
     node.enforcer.setSynced();
     node.enforcer.commit();
-    const listed = netns.run('nft', 'list', 'chain', 'inet', 'weft-policy', 'denied-egress');
-    expect(listed).toContain('limit rate 20/second burst 50 packets');
-    expect(listed).toContain('log prefix "weft-policy egress" group 9338 snaplen 128');
+    const listed = netns.run('nft', 'list', 'table', 'inet', 'weft-policy');
+    for (const direction of ['egress', 'ingress']) {
+      // Each sender of a family has two of sixteen.
+      const limited = 'limit rate 2/second burst 8 packets';
+      const told = `log prefix "weft-policy ${direction}" group 9338 snaplen 128 return`;
+      const rules = listed.split('\n').filter((line) => line.endsWith(`${limited} ${told}`));
+      expect(rules).toHaveLength(2 * 16);
+      expect(rules.filter((line) => /jhash \S+ mod 8 seed 0x\w+ 0 /.test(line))).toHaveLength(
+        2 * 2,
+      );
+    }
+    // What is listed can be loaded.
+    const file = join(mkdtempSync(join(tmpdir(), 'wt-nft-')), 'table.nft');
+    writeFileSync(file, listed);
+    netns.run('nft', '--check', '--file', file);
+    rmSync(dirname(file), { recursive: true });
     await node.close();
     netns.remove();
   });

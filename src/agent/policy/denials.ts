@@ -2,7 +2,7 @@ import type { Flow, PortTuple } from '../../kernel/types.ts';
 import type { LoggedPacket } from '../../netlink/nflog/logged-packet.ts';
 import type { PacketHeaders } from '../../netlink/packet-headers.ts';
 import type { PolicyWorld } from '../../policy/world.ts';
-import { Allowance } from '../../util/allowance.ts';
+import { Allowance, Allowances } from '../../util/allowance.ts';
 import type { Clock } from '../../util/clock.ts';
 import type { Logger } from '../../util/log.ts';
 import { type Attempt, attemptOf, type Denial, denialOf } from './denial.ts';
@@ -50,6 +50,11 @@ const WORLD_MS = 1_000;
 /** Lines of the log: at most five a second for long. */
 const BURST = 50;
 const REFILL_MS = 200;
+/** Addresses that are remembered; the one that asked longest ago begins anew. */
+const MOST_ADDRESSES = 2_000;
+/** Of the lines those from one address, and those to one, so that a single sender does not use up those. */
+const FROM_ONE = { burst: 10, refillMs: 2_000, most: MOST_ADDRESSES } as const;
+const TO_ONE = { burst: 30, refillMs: 500, most: MOST_ADDRESSES } as const;
 
 interface Kind {
   readonly toldAt: number;
@@ -58,11 +63,12 @@ interface Kind {
 
 /**
  * Makes a log of denied packets that nobody drowns in: one line for each pair, protocol and port a
- * minute, at most five lines a second, the rest counted. Memory is bounded whatever comes.
+ * minute, at most five lines a second, of them one in two seconds from one address and two a second to one, the rest counted. Memory is bounded whatever comes.
  */
 export class Denials {
   readonly #options: DenialsOptions;
   readonly #allowance: Allowance;
+  readonly #shares: { readonly source: Allowances; readonly destination: Allowances };
   readonly #kinds = new Map<string, Kind>();
   #world: PolicyWorld | undefined;
   readonly #kept: ToldDenial[] = [];
@@ -75,6 +81,10 @@ export class Denials {
     this.#options = options;
     const { clock } = options;
     this.#allowance = new Allowance({ clock, burst: BURST, refillMs: REFILL_MS });
+    this.#shares = {
+      source: new Allowances({ ...FROM_ONE, clock }),
+      destination: new Allowances({ ...TO_ONE, clock }),
+    };
   }
 
   get counts(): DenialCounts {
@@ -85,13 +95,19 @@ export class Denials {
     for (const { headers, prefix } of packets) {
       // Without an IP header there is nothing that policies are about.
       if (headers === undefined || this.#isRepeated(headers)) continue;
-      if (!this.#allowance.take()) {
+      if (!this.#mayTell(headers)) {
         this.#suppressed++;
         this.#suppressedSince++;
         continue;
       }
       this.#tell(headers, prefix, this.#currentWorld());
     }
+  }
+
+  /** No pod uses up what others need, as the one that is denied nor as the one that denies. */
+  #mayTell({ source, destination }: PacketHeaders): boolean {
+    const { source: bySource, destination: byDestination } = this.#shares;
+    return bySource.take(source) && byDestination.take(destination) && this.#allowance.take();
   }
 
   /** Those with a number above `after`, oldest first, as far as they are kept. */

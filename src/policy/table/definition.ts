@@ -51,6 +51,7 @@ import {
   type DefinitionOptions,
   denyingChain,
   refusingChain,
+  tellingChains,
   unreadableChain,
 } from './refusals.ts';
 import { CT_STATE, commented, rule, SLOT } from './rule-parts.ts';
@@ -116,7 +117,10 @@ export function tableDefinition(options: DefinitionOptions): TableDefinition {
     ],
     chains: [
       refusingChain(),
-      ...DIRECTIONS.map((direction) => denyingChain(direction, options)),
+      ...DIRECTIONS.flatMap((direction) => [
+        ...tellingChains(direction, options),
+        denyingChain(direction, options),
+      ]),
       unreadableChain(),
       ...FAMILIES.flatMap((family) => [
         ...DIRECTIONS.flatMap((direction) => directionChains(family, direction)),

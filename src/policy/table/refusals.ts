@@ -1,25 +1,34 @@
 /** Chains of table `inet weft-policy` in which connections end. */
 import type { Direction } from '../../kube/policy/types.ts';
-import { protocolBytes } from '../../nftables/bytes.ts';
+import type { IPFamily } from '../../net/ip.ts';
+import { protocolBytes, u32Bytes } from '../../nftables/bytes.ts';
 import { isOfFamily } from '../../nftables/family-match.ts';
-import type { Chain, NamedSet } from '../../nftables/model.ts';
+import type { Chain, NamedSet, Rule } from '../../nftables/model.ts';
 import { loadRegisters, lookupRegisters } from '../../nftables/register-statements.ts';
-import { ct, meta, type Selector, tcp } from '../../nftables/selectors.ts';
+import { ct, jhash, meta, type Selector, tcp } from '../../nftables/selectors.ts';
 import {
   drop,
   goTo,
+  jump,
   limit,
   log,
   lookup,
   match,
   matchBits,
   reject,
+  returnVerdict,
 } from '../../nftables/statements.ts';
 import { CT_STATE, commented, rule, SLOT } from './rule-parts.ts';
-import { FAMILIES, HEADER, SETS } from './sets.ts';
+import { FAMILIES, HEADER, SETS, SUFFIX } from './sets.ts';
 
 const LOGGED_BYTES = 128;
-const LOGGED = { perSecond: 20, burst: 50 };
+/**
+ * Senders share so many limits by their addresses, twice, each time cut otherwise: of those who share one with a
+ * sender that is noisy one in eight shares the other one with it too.
+ */
+const SHARES = 8;
+const SEEDS = [0x77656674, 0x6c697374];
+const LOGGED = { perSecond: 2, burst: 8 };
 const SYN = 2;
 
 export interface DefinitionOptions {
@@ -28,16 +37,37 @@ export interface DefinitionOptions {
 }
 
 export function denyingChain(direction: Direction, { logGroup }: DefinitionOptions): Chain {
-  const told =
-    logGroup === undefined
-      ? []
-      : [
-          rule(
-            limit(LOGGED),
-            log(logGroup, { prefix: `weft-policy ${direction}`, snapLength: LOGGED_BYTES }),
-          ),
-        ];
+  const told = logGroup === undefined ? [] : tellingRules(direction);
   return { name: `denied-${direction}`, rules: [...told, rule(goTo('refuse'))] };
+}
+
+function tellingRules(direction: Direction): readonly Rule[] {
+  return FAMILIES.map((family) => rule(isOfFamily(family), jump(tellingName(direction, family))));
+}
+
+/** None where nobody is told. */
+export function tellingChains(
+  direction: Direction,
+  { logGroup }: DefinitionOptions,
+): readonly Chain[] {
+  if (logGroup === undefined) return [];
+  return FAMILIES.map((family) => {
+    const rules = SEEDS.flatMap((seed) =>
+      Array.from({ length: SHARES }, (_, i) =>
+        rule(
+          match(jhash([HEADER[family].saddr], SHARES, { seed }), '==', u32Bytes(i)),
+          limit(LOGGED),
+          log(logGroup, { prefix: `weft-policy ${direction}`, snapLength: LOGGED_BYTES }),
+          returnVerdict,
+        ),
+      ),
+    );
+    return { name: tellingName(direction, family), rules };
+  });
+}
+
+function tellingName(direction: Direction, family: IPFamily): string {
+  return `told-${direction}-${SUFFIX[family]}`;
 }
 
 /**

@@ -166,7 +166,29 @@ describe('a denied connection', () => {
   });
 });
 
+/** Addresses that nobody else has. */
+const between = (i: number) => ({
+  from: parseIP(`203.1.${i >> 8}.${i & 255}`),
+  to: parseIP(`203.2.${i >> 8}.${i & 255}`),
+});
+
 describe('many', () => {
+  test('of one pod leave others theirs, to the same pod too', () => {
+    const ports = Array.from({ length: 1_000 }, (_, port) => packet({ port }));
+    denials.add([...ports, packet({ from: OUTSIDE })]);
+    expect(told.map(({ from }) => from)).toEqual([
+      ...Array.from({ length: 10 }, () => 'shop/cart'),
+      OUTSIDE,
+    ]);
+    const senders = Array.from({ length: 1_000 }, (_, i) => packet({ from: between(i).from }));
+    denials.add([...senders, packet({ from: DB, to: CART, port: 80 })]);
+    expect(told).toHaveLength(31);
+    expect(told.at(-1)).toMatchObject({ from: 'shop/db', to: 'shop/cart' });
+    clock.advance(2_000);
+    denials.add([packet({ port: 5_000 })]);
+    expect(told).toHaveLength(32);
+  });
+
   test('of one kind are one line a minute, with how many there were', () => {
     denials.add([packet(), packet({ sourcePort: 40_001 }), packet({ sourcePort: 40_002 })]);
     clock.advance(59_000);
@@ -182,7 +204,7 @@ describe('many', () => {
 
   test('of many kinds are at most fifty lines at once, and five more a second', () => {
     const burst = (first: number) =>
-      denials.add(Array.from({ length: 1_000 }, (_, i) => packet({ port: first + i })));
+      denials.add(Array.from({ length: 1_000 }, (_, i) => packet(between(first + i))));
     burst(1);
     expect(lines).toHaveLength(50);
     // Asked for once a second, not for each.
@@ -198,7 +220,7 @@ describe('many', () => {
 
   test('are kept to the last 500', () => {
     for (let port = 1; port <= 600; port++) {
-      denials.add([packet({ port })]);
+      denials.add([packet({ ...between(port), port })]);
       clock.advance(200);
     }
     const kept = denials.recent();
