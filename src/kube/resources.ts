@@ -86,6 +86,10 @@ export interface Resource<T extends KubernetesObject> extends ResourceKind {
   readonly unguardedLoss?: number;
   /** No object stands for another: each that a list lacks is lost, and half of all is held back. */
   readonly isEachGuarded?: boolean;
+  /** What the last run knew counts as held when the first list comes: what that lacks would open something. */
+  readonly isHeldFromLastRun?: boolean;
+  /** What stands for an object that cannot be read; absent or undefined: what was known of it. */
+  readonly whenUnreadable?: (raw: unknown, reason: string, known: T | undefined) => T | undefined;
   /** A wider choice of the same kind: who reads that has these objects too. */
   readonly within?: Resource<T>;
   /** Older API servers do not serve the kind: it then counts as empty. */

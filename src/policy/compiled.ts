@@ -31,19 +31,19 @@ export function compileNetworkPolicy(policy: NetworkPolicy): CompiledPolicy {
     source: policy,
     isSubject: (pod) => pod.namespace === namespace && isSelected(pod.labels),
     rules: { ...(ingress && { ingress }), ...(egress && { egress }) },
-    problems: [],
+    problems: unreadableProblems(policy),
     isOverBudget: false,
   });
 }
 
 export function compileClusterPolicy(policy: ClusterNetworkPolicy): CompiledPolicy {
   const { tier, subject } = policy;
-  const problems: string[] = [];
+  const problems: string[] = [...unreadableProblems(policy)];
   if (subject.kind === 'unknown') problems.push(`subject: ${subject.what} is not known`);
   const compile = (direction: Direction) =>
     policy.rules[direction].map((rule, index) => {
       const compiled = compileClusterRule(rule);
-      for (const what of unknowns(rule)) {
+      for (const what of policy.unreadable?.isClosed === true ? [] : unknowns(rule)) {
         problems.push(`${direction}[${index}]: ${what} is not supported, the rule fails closed`);
       }
       return compiled;
@@ -59,6 +59,10 @@ export function compileClusterPolicy(policy: ClusterNetworkPolicy): CompiledPoli
     problems,
     isOverBudget: false,
   });
+}
+
+function unreadableProblems({ unreadable }: NetworkPolicy | ClusterNetworkPolicy): string[] {
+  return unreadable === undefined ? [] : [unreadable.problem];
 }
 
 /** As the API demands of a rule with a peer or protocol it does not know (ClusterNetworkPolicyIngressPeer). */

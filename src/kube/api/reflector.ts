@@ -11,7 +11,7 @@ import { Backoff, type BackoffLimits, REFLECTOR_BACKOFF } from './backoff.ts';
 import { type FailureReason, failureReason, isListNeeded } from './failure.ts';
 import { type Asked, type FailureWords, failureWords } from './failure-words.ts';
 import type { ObjectServer } from './object-server.ts';
-import { Replica } from './replica.ts';
+import { Replica, type ReplicaOptions } from './replica.ts';
 
 /** Counted since the start. */
 export interface ReflectorCounts {
@@ -48,6 +48,8 @@ export interface ReflectorOptions<T extends KubernetesObject> {
   readonly backoff?: BackoffLimits;
   /** See Replica; 0 holds nothing back. */
   readonly holdMs?: number;
+  /** See Replica. */
+  readonly lastKnown?: ReplicaOptions<T>['lastKnown'];
 }
 
 /** The same failure is told of again after this. */

@@ -20,6 +20,8 @@ export interface ReplicaOptions<T extends KubernetesObject> {
   /** How long losses of a list stay held back that takes away more than half; 0 holds nothing. */
   readonly holdMs: number;
   readonly onUnreadable: () => void;
+  /** What the last run knew, as it was decoded then; absent where nobody keeps it. */
+  readonly lastKnown?: (() => Promise<readonly unknown[] | undefined>) | undefined;
 }
 
 export interface ObjectList<T> {
@@ -95,7 +97,7 @@ export class Replica<T extends KubernetesObject> {
     return this.#exclusively(async () => {
       const next = this.#selected(objects);
       const isRewound = this.#noteList(resourceVersion) || isOtherHistory;
-      this.#guard(next);
+      this.#guard(next, await this.#held());
       // A version is proof of equal contents only within one history, read by one version of us.
       const isSame = isRewound || this.#isRestored ? isSameValue : isSameVersion;
       await this.#store.replace(next, isSame);
@@ -152,7 +154,8 @@ export class Replica<T extends KubernetesObject> {
       const { name, namespace } = asRecord(asRecord(raw)['metadata']);
       log.warn({ kind: resource.kind, name, namespace, err: toError(thrown) }, 'object unreadable');
       const key = keyOf(raw);
-      return key === undefined ? undefined : this.#store.get(key);
+      const known = key === undefined ? undefined : this.#store.get(key);
+      return resource.whenUnreadable?.(raw, toError(thrown).message, known) ?? known;
     }
   }
 
@@ -198,15 +201,24 @@ export class Replica<T extends KubernetesObject> {
     return true;
   }
 
+  /** What a list may take away. */
+  async #held(): Promise<ReadonlyMap<string, T>> {
+    const { resource, holdMs, lastKnown } = this.#options;
+    if (resource.weigh === undefined || holdMs === 0) return new Map();
+    if (this.#hasSynced || !resource.isHeldFromLastRun) return new Map(this.#store.entries());
+    const values = (await lastKnown?.()) ?? [];
+    return this.#selected(values.map((value) => this.decode(value)));
+  }
+
   /** Puts back into `next` what is to be withheld. */
-  #guard(next: Map<string, T>): void {
+  #guard(next: Map<string, T>, held: ReadonlyMap<string, T>): void {
     const { resource, clock, holdMs, log } = this.#options;
-    if (resource.weigh === undefined || holdMs === 0 || this.#store.size === 0) return;
+    if (resource.weigh === undefined || held.size === 0) return;
     const { weigh, kind, unguardedLoss, isEachGuarded } = resource;
     const weights = (entries: Iterable<[string, T]>) =>
       new Map([...entries].map(([key, object]) => [key, weigh(object)]));
     const verdict = judgeRelist({
-      held: weights(this.#store.entries()),
+      held: weights(held),
       listed: weights(next),
       withheldSince: this.#withheldSince,
       now: clock.elapsed(),
@@ -216,8 +228,8 @@ export class Replica<T extends KubernetesObject> {
     });
     this.#withheldSince = new Map(verdict.withheldSince);
     for (const key of verdict.withheldSince.keys()) {
-      const held = this.#store.get(key);
-      if (held !== undefined) next.set(key, held);
+      const object = held.get(key);
+      if (object !== undefined) next.set(key, object);
     }
     const { heldWeight, listedWeight, withheldSince } = verdict;
     if (withheldSince.size === 0) return;

@@ -47,6 +47,7 @@ interface Registration {
   readonly plural: string;
   /** Tells the lists of a state file apart. */
   readonly list: string;
+  readonly isHeld: boolean;
   /** The list of a wider choice, which has the same objects and others. */
   readonly wider: string | undefined;
   readonly reflector: AnyReflector;
@@ -70,6 +71,7 @@ export class ServerSource implements ObjectSource {
       directory,
       clusterIdentity: () => client.clusterIdentity(),
       snapshot: () => this.#snapshot(),
+      isHeld: (list) => this.#registrations.some((each) => each.isHeld && each.list === list),
     });
   }
 
@@ -79,11 +81,14 @@ export class ServerSource implements ObjectSource {
   ): Subscription<T> {
     const { allowMassDeletion, massDeletionHoldMs = MASS_DELETION_HOLD_MS } = this.#options;
     const holdMs = allowMassDeletion === true ? 0 : massDeletionHoldMs;
-    const reflector = new Reflector({ ...this.#options, resource, handlers, holdMs });
-    const { plural, within } = resource;
+    const list = listOf(resource);
+    const lastKnown =
+      resource.isHeldFromLastRun === true ? async () => this.#lastKnown?.readHeld(list) : undefined;
+    const reflector = new Reflector({ ...this.#options, resource, handlers, holdMs, lastKnown });
+    const { plural, within, isHeldFromLastRun: isHeld = false } = resource;
     const wider = within && listOf(within);
     const ending = new AbortController();
-    const registration = { plural, list: listOf(resource), wider, reflector, ending };
+    const registration = { plural, list, isHeld, wider, reflector, ending };
     this.#registrations = [...this.#registrations, registration];
     if (this.#signal !== undefined) this.#run(registration, this.#signal);
     const { replica } = reflector;

@@ -27,7 +27,7 @@ export function decodeClusterNetworkPolicy(value: unknown, mode: DecodeMode): Cl
     metadata,
     tier: spec.choice('tier', ['Admin', 'Baseline']),
     priority: spec.integer('priority', 0, MAX_PRIORITY),
-    subject: podPeer(spec.object('subject')),
+    subject: clusterSubject(spec),
     rules: {
       ingress: decodeRules(spec, 'ingress', 'from', podPeer),
       egress: decodeRules(spec, 'egress', 'to', egressPeer),
@@ -55,6 +55,10 @@ function decodeRules(
 }
 
 type PodPeer = ClusterNetworkPolicy['subject'];
+
+export function clusterSubject(spec: ObjectReader): PodPeer {
+  return podPeer(spec.object('subject'));
+}
 
 function podPeer(peer: ObjectReader): PodPeer {
   const namespaces = optionalSelector(peer, 'namespaces');

@@ -34,7 +34,7 @@ export function decodeNetworkPolicy(value: unknown, mode: DecodeMode): NetworkPo
 }
 
 /** The API's default: Ingress always, Egress where there are rules for it. */
-function directionsOf(spec: ObjectReader, hasEgress: boolean): readonly Direction[] {
+export function directionsOf(spec: ObjectReader, hasEgress: boolean): readonly Direction[] {
   const types = spec.optionalStrings('policyTypes');
   if (types === undefined || types.length === 0)
     return hasEgress ? ['ingress', 'egress'] : ['ingress'];

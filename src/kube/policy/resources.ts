@@ -3,6 +3,7 @@ import { decodeClusterNetworkPolicy } from './decode-cluster-network-policy.ts';
 import { decodeNetworkPolicy } from './decode-network-policy.ts';
 import { decodeNamespace, decodePod, decodeWatchedPod } from './decode-pods.ts';
 import type { ClusterNetworkPolicy, Namespace, NetworkPolicy, Pod } from './types.ts';
+import { unreadableClusterNetworkPolicy, unreadableNetworkPolicy } from './unreadable.ts';
 
 const everything = () => true;
 
@@ -51,6 +52,7 @@ export const namespaces: Resource<Namespace> = {
   isSelected: everything,
   decode: decodeNamespace,
   ...CLOSED_BY_LOSS,
+  isHeldFromLastRun: true,
 };
 
 export const networkPolicies: Resource<NetworkPolicy> = {
@@ -61,7 +63,9 @@ export const networkPolicies: Resource<NetworkPolicy> = {
   isNamespaced: true,
   isSelected: everything,
   decode: decodeNetworkPolicy,
+  whenUnreadable: unreadableNetworkPolicy,
   ...CLOSED_BY_LOSS,
+  isHeldFromLastRun: true,
 };
 
 /** As of network-policy-api v0.2.0; clusters need not serve it. */
@@ -73,7 +77,9 @@ export const clusterNetworkPolicies: Resource<ClusterNetworkPolicy> = {
   isNamespaced: false,
   isSelected: everything,
   decode: decodeClusterNetworkPolicy,
+  whenUnreadable: unreadableClusterNetworkPolicy,
   ...CLOSED_BY_LOSS,
+  isHeldFromLastRun: true,
   isOptional: true,
   isRequiredWhereServed: true,
 };

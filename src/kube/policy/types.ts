@@ -71,6 +71,15 @@ export interface NetworkPolicy extends KubernetesObject {
   readonly podSelector: LabelSelector;
   /** The rules of each direction that the policy isolates. */
   readonly rules: Readonly<Partial<Record<Direction, readonly NetworkPolicyRule[]>>>;
+  readonly unreadable?: Unreadable;
+}
+
+/** Of a policy that cannot be read as it is: what stands in its place. */
+export interface Unreadable {
+  /** In words. */
+  readonly problem: string;
+  /** Else what it said when it could be read. */
+  readonly isClosed: boolean;
 }
 
 export interface NamespacedPods {
@@ -113,4 +122,5 @@ export interface ClusterNetworkPolicy extends KubernetesObject {
   readonly priority: number;
   readonly subject: Extract<ClusterPeer, { kind: 'namespaces' | 'pods' | 'unknown' }>;
   readonly rules: Readonly<Record<Direction, readonly ClusterRule[]>>;
+  readonly unreadable?: Unreadable;
 }

@@ -15,6 +15,8 @@ export interface LastKnownOptions {
   /** What to write; undefined while there is nothing worth it. */
   readonly snapshot: () => Snapshot | undefined;
   readonly saveEveryMs?: number;
+  /** Whether a list is asked for at each start, whoever answers. */
+  readonly isHeld?: (list: string) => boolean;
 }
 
 export interface Snapshot {
@@ -33,6 +35,8 @@ export class LastKnownObjects {
   readonly #options: LastKnownOptions;
   readonly #path: string;
   #loaded: Promise<ObjectLists> | undefined;
+  /** Lists that are asked for at each start; the others are not parsed for them. */
+  #held: Promise<ObjectLists> | undefined;
   #savedRevision: string | undefined;
   #saving: Promise<void> = Promise.resolve();
   #problem: string | undefined;
@@ -51,6 +55,12 @@ export class LastKnownObjects {
   async read(list: string): Promise<readonly unknown[] | undefined> {
     this.#loaded ??= this.#load();
     return (await this.#loaded).get(list);
+  }
+
+  /** The same for a list that is `isHeld`, for less memory and time. */
+  async readHeld(list: string): Promise<readonly unknown[] | undefined> {
+    this.#held ??= this.#loaded ?? this.#load(this.#options.isHeld);
+    return (await this.#held).get(list);
   }
 
   /** Writes from time to time what changed, until the signal. */
@@ -84,6 +94,7 @@ export class LastKnownObjects {
     if (taken === undefined || taken.revision === this.#savedRevision) return;
     // What was read before is outdated, and its memory is needed elsewhere.
     this.#loaded = undefined;
+    this.#held = undefined;
     try {
       await writeObjects(this.#path, await clusterIdentity(), taken.lists);
       this.#savedRevision = taken.revision;
@@ -103,10 +114,10 @@ export class LastKnownObjects {
     }
   }
 
-  async #load(): Promise<ObjectLists> {
+  async #load(isWanted?: (list: string) => boolean): Promise<ObjectLists> {
     const { log, clusterIdentity } = this.#options;
     try {
-      return await readObjects(this.#path, await clusterIdentity());
+      return await readObjects(this.#path, await clusterIdentity(), isWanted);
     } catch (thrown) {
       const note = 'no last known objects to start from';
       if (isMissing(thrown)) log.info({ file: this.#path }, note);

@@ -75,9 +75,14 @@ async function* pieces(values: Iterable<unknown>): AsyncGenerator<Buffer> {
 
 /**
  * The lists of a file that `writeObjects` wrote for this cluster. Throws DecodeError when it is
- * damaged, of another version or of another cluster, and what the file system throws.
+ * damaged, of another version or of another cluster, and what the file system throws. Only lists that
+ * are wanted are parsed.
  */
-export async function readObjects(path: string, cluster: string): Promise<ObjectLists> {
+export async function readObjects(
+  path: string,
+  cluster: string,
+  isWanted: (list: string) => boolean = () => true,
+): Promise<ObjectLists> {
   const bytes = await readPlain(path);
   const bodyEnd = bytes.lastIndexOf(LINE_END, -2) + 1;
   const { sha256 } = parseLine(bytes.subarray(bodyEnd), path);
@@ -86,7 +91,7 @@ export async function readObjects(path: string, cluster: string): Promise<Object
   }
   const reading = splitLines(bytes.subarray(0, bodyEnd));
   checkHead(parseLine(reading.next().value ?? Buffer.alloc(0), path), path, cluster);
-  return readLists(reading, path);
+  return readLists(reading, path, isWanted);
 }
 
 async function readPlain(path: string): Promise<Buffer> {
@@ -105,21 +110,24 @@ function checkHead(head: Record<string, unknown>, path: string, cluster: string)
   if (head['cluster'] !== cluster) throw new DecodeError(`read ${path}: of another cluster`);
 }
 
-async function readLists(reading: Iterable<Buffer>, path: string): Promise<ObjectLists> {
+async function readLists(
+  reading: Iterable<Buffer>,
+  path: string,
+  isWanted: (list: string) => boolean,
+): Promise<ObjectLists> {
   const lists = new Map<string, unknown[]>();
-  let current: unknown[] = [];
+  let current: unknown[] | undefined;
   let left = 0;
   const turn = new Turn();
   for (const line of reading) {
-    const value = parseLine(line, path);
     if (left > 0) {
-      current.push(value);
+      current?.push(parseLine(line, path));
       left--;
     } else {
-      const { list, count } = value;
-      current = [];
+      const { list, count } = parseLine(line, path);
+      current = isWanted(String(list)) ? [] : undefined;
       left = Number(count);
-      lists.set(String(list), current);
+      if (current !== undefined) lists.set(String(list), current);
     }
     if (turn.isOver) await turn.next();
   }
