@@ -26,6 +26,7 @@ packages=(
   libc6 libstdc++6 libatomic1 # Node, the last for arm64
   iptables         # both variants, for the modes and plugins that need them
   kmod             # modules that are not loaded yet
+  bird2            # BGP, in a pod of its own
   busybox-static   # a shell, for the launcher and for people
 )
 if [ ! -e "$work/debian/packages.tsv" ] || [ scripts/image.sh -nt "$work/debian/packages.tsv" ]; then
