@@ -74,11 +74,12 @@ function icmpv6Checksum(source: IP, destination: IP, message: Buffer): number {
   return checksum([ipToBytes(source), ipToBytes(destination), trailer, message]);
 }
 
-/** The Internet checksum (RFC 1071) of parts with an even number of bytes each. */
+/** The Internet checksum (RFC 1071) of parts with an even number of bytes each but the last. */
 export function checksum(parts: readonly Uint8Array[]): number {
   const summed = Buffer.concat(parts);
   let sum = 0;
-  for (let at = 0; at < summed.length; at += 2) sum += summed.readUInt16BE(at);
+  for (let at = 0; at + 1 < summed.length; at += 2) sum += summed.readUInt16BE(at);
+  if (summed.length % 2 === 1) sum += (summed.at(-1) ?? 0) << 8;
   while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
   return ~sum & 0xffff;
 }

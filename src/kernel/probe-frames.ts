@@ -1,4 +1,4 @@
-/** One packet that begins a connection, as an Ethernet frame: a SYN, or a datagram without content. */
+/** One packet that begins a connection, as an Ethernet frame: a SYN, or a datagram. */
 import { type IP, ipFamily, ipToBytes } from '../net/ip.ts';
 import { type Mac, macToBytes } from '../net/mac.ts';
 import { checksum } from './frames.ts';
@@ -11,6 +11,8 @@ export interface FirstPacket {
   readonly destinationPort: number;
   /** Of TCP. */
   readonly sequence: number;
+  /** Of UDP. */
+  readonly payload?: Buffer;
 }
 
 const ETHERTYPE = { 4: 0x0800, 6: 0x86dd } as const;
@@ -54,11 +56,11 @@ function synOf({ sourcePort, destinationPort, sequence }: FirstPacket): Buffer {
   return tcp;
 }
 
-function datagramOf({ sourcePort, destinationPort }: FirstPacket): Buffer {
-  const udp = Buffer.alloc(UDP_BYTES);
+function datagramOf({ sourcePort, destinationPort, payload }: FirstPacket): Buffer {
+  const udp = Buffer.concat([Buffer.alloc(UDP_BYTES), payload ?? Buffer.alloc(0)]);
   udp.writeUInt16BE(sourcePort, 0);
   udp.writeUInt16BE(destinationPort, 2);
-  udp.writeUInt16BE(UDP_BYTES, 4);
+  udp.writeUInt16BE(udp.length, 4);
   return udp;
 }
 

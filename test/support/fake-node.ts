@@ -6,7 +6,6 @@ import type { HostPortRecord } from '../../src/cni/host-ports.ts';
 import type { Link, RouteAnswer, RouteQuestion } from '../../src/kernel/types.ts';
 import { containsIP, parseCidr, prefixLength } from '../../src/net/cidr.ts';
 import { type IP, parseIP } from '../../src/net/ip.ts';
-import { parseMac } from '../../src/net/mac.ts';
 
 export interface FakeNodeOptions {
   readonly addresses?: readonly string[];
@@ -76,7 +75,6 @@ export function fakePod(name: string, ips: readonly string[], change: Partial<Lo
     networks: [parseCidr('10.1.0.0/24')],
     mtu: undefined,
     netnsPath: '/run/netns/x',
-    mac: parseMac('02:00:00:00:00:02'),
     ...change,
   } satisfies LocalPod;
 }

@@ -12,6 +12,7 @@ import type { Cause } from './explain/cause.ts';
 import { endpointCauses, originCauses } from './explain/cluster-causes.ts';
 import type { LiveModel, LiveOptions } from './explain/live/live.ts';
 import type { LiveAnswer } from './explain/live/live-outcome.ts';
+import type { Content } from './explain/live/send.ts';
 import type { OpenNode } from './explain/open-node.ts';
 import { liveOutcome, modelOutcome, type Outcome } from './explain/outcome.ts';
 import { type MetHostPort, placesOf } from './explain/places.ts';
@@ -48,8 +49,8 @@ export interface ExplainedPacket {
   readonly packet: Packet | NamedPacket;
   /** Wait for such a packet, and tell where it went. */
   readonly liveTimeoutMs: number | undefined;
-  /** Send it instead. */
-  readonly isSent?: boolean;
+  /** Send it, with this content, instead of waiting. */
+  readonly content?: Content | undefined;
 }
 
 export interface ExplainSources {
@@ -65,22 +66,22 @@ export interface ExplainSources {
   readonly explainLive: (
     model: LiveModel,
     node: OpenNode,
-    options: Pick<LiveOptions, 'timeoutMs' | 'isSent' | 'signal'>,
+    options: Pick<LiveOptions, 'timeoutMs' | 'content' | 'signal'>,
   ) => Promise<LiveAnswer | undefined>;
 }
 
 /** Answers what becomes of a connection, by the model and, if asked, by a real packet. */
 export async function explain(
-  { packet: asked, liveTimeoutMs, isSent = false }: ExplainedPacket,
+  { packet: asked, liveTimeoutMs, content }: ExplainedPacket,
   sources: ExplainSources,
   signal: AbortSignal,
 ): Promise<ExplainAnswer> {
   const node = sources.openNode();
   try {
     const model = explainByModel(asked, sources, node);
-    const sendsNothing = isSent && model.causes.some(({ id }) => id === 'pod-route');
+    const sendsNothing = content !== undefined && model.causes.some(({ id }) => id === 'pod-route');
     if (liveTimeoutMs === undefined || sendsNothing) return model;
-    const options = { timeoutMs: liveTimeoutMs, isSent, signal };
+    const options = { timeoutMs: liveTimeoutMs, content, signal };
     const live = (await sources.explainLive(model, node, options)) ?? null;
     return { ...model, live, outcome: live === null ? model.outcome : liveOutcome(model, live) };
   } finally {

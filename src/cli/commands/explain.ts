@@ -99,7 +99,7 @@ export function explainRequest(flags: FlagValues): ExplainRequest {
     command: 'explain',
     packet: inInterface === undefined ? packet : { ...packet, inInterface },
     liveTimeoutMs: liveTimeout(flags),
-    isSent: flags['send'] === true,
+    ...(flags['send'] === true ? { content: 'empty' } : {}),
   };
 }
 

@@ -9,6 +9,7 @@ export type CauseId =
   | 'source-refused'
   | 'conntrack-full'
   | 'bridge-nf-call'
+  | 'untranslated'
   | 'mtu'
   | 'pod-not-local'
   | 'no-endpoints'

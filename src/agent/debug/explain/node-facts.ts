@@ -4,7 +4,6 @@ import type { PathFinding } from '../../../fabric/probe/path.ts';
 import type { Link, RouteAnswer, RouteQuestion } from '../../../kernel/types.ts';
 import type { Cidr } from '../../../net/cidr.ts';
 import type { IP } from '../../../net/ip.ts';
-import type { Mac } from '../../../net/mac.ts';
 
 /** A pod of this node, by the CNI's records. */
 export interface LocalPod {
@@ -22,8 +21,6 @@ export interface LocalPod {
   /** Bytes; undefined: that of the bridge. */
   readonly mtu: number | undefined;
   readonly netnsPath: string;
-  /** Hardware address of its end. */
-  readonly mac: Mac;
 }
 
 export interface NodeFacts {

@@ -1,4 +1,3 @@
-import { vethMacs } from '../../../cni/attachment.ts';
 import type { AttachmentRecord } from '../../../cni/attachment-records.ts';
 import type { HostPortRecord } from '../../../cni/host-ports.ts';
 import { netnses } from '../../../kernel/netns.ts';
@@ -63,7 +62,6 @@ export function localPod({
     networks: (inside?.addresses ?? []).map(networkOf),
     mtu: inside?.mtu,
     netnsPath: netns.path,
-    mac: vethMacs(attachment).pod,
   };
 }
 

@@ -75,7 +75,8 @@ function nodeOutcome({ outcome, reply }: LiveAnswer): Outcome {
       return isRefusal(reply) ? 'refused' : 'dropped';
     case 'sent':
     case 'delivered': {
-      const isBack = reply?.outcome.kind === 'sent' || reply?.outcome.kind === 'delivered';
+      const isOnItsWay = reply?.outcome.kind === 'sent' || reply?.outcome.kind === 'delivered';
+      const isBack = isOnItsWay && reply.isUntranslated !== true;
       return reply === null || reply === undefined || isBack ? 'allowed' : 'dropped';
     }
   }

@@ -26,16 +26,16 @@ export function wayLines(ways: readonly Way[]): readonly string[] {
 }
 
 /** Each cause once, those that stop packets first. */
-export function causeLines(causes: readonly Cause[]): readonly string[] {
+export function causeLines(causes: readonly Cause[], indent = ''): readonly string[] {
   const told = new Map(causes.map((cause) => [cause.seen, cause]));
   const isStop = ({ effect }: Cause) => effect === 'drops' || effect === 'refuses';
   const inOrder = [...told.values()].toSorted((a, b) => Number(isStop(b)) - Number(isStop(a)));
   return inOrder.flatMap(({ effect, direction, seen, cure }) => [
     ...wrapped(`${TITLES[effect]}${direction === 'reply' ? ' (reply)' : ''}: ${seen}.`, {
-      first: '',
-      next: '    ',
+      first: indent,
+      next: `${indent}    `,
     }),
-    ...wrapped(cure, { first: '    Cure: ', next: '          ' }),
+    ...wrapped(cure, { first: `${indent}    Cure: `, next: `${indent}          ` }),
   ]);
 }
 

@@ -6,6 +6,7 @@ import type { ModeName } from '../../../proxy/modes/names.ts';
 import type { Packet } from '../../../proxy/verdict/explanation.ts';
 import { WeftError } from '../../../util/errors.ts';
 import { explainLive } from '../explain/live/live.ts';
+import { CONTENTS, type Content } from '../explain/live/send.ts';
 import { partyNamed } from '../explain/named-parties.ts';
 import { openNode } from '../explain/open-node.ts';
 import { type ExplainAnswer, type ExplainedPacket, explain } from '../explain.ts';
@@ -27,7 +28,7 @@ import { type DebugSubjects, requireProxy } from '../subjects.ts';
 export interface ExplainRequest extends DebugRequest, ExplainedPacket {
   readonly command: 'explain';
   readonly liveTimeoutMs: number | undefined;
-  readonly isSent: boolean;
+  readonly content?: Content | undefined;
 }
 
 /** Answered with an ExplainAnswer. */
@@ -37,7 +38,7 @@ export const explainQuestion: Question<ExplainRequest> = {
     command: 'explain',
     packet: parseAnyPacket(asObject(fields['packet'], 'packet')),
     liveTimeoutMs: parseLiveTimeout(fields['liveTimeoutMs']),
-    isSent: fields['isSent'] === true,
+    ...parseContent(fields['content']),
   }),
   answer: answerExplain,
 };
@@ -71,6 +72,13 @@ function parsePacket(fields: Fields): Packet {
   const inInterface = parseInterface(fields['inInterface']);
   const packet = { source, destination, protocol, port };
   return inInterface === undefined ? packet : { ...packet, inInterface };
+}
+
+function parseContent(value: unknown): { readonly content?: Content } {
+  if (value === undefined) return {};
+  const content = CONTENTS.find((each) => each === value);
+  if (content !== undefined) return { content };
+  throw new DebugRequestError(`content: expected one of ${CONTENTS.join(', ')}`);
 }
 
 function parseLiveTimeout(value: unknown): number | undefined {

@@ -37,6 +37,7 @@ export function liveCauses(answer: Seen, traced: Traced, facts: LiveFacts): read
   if (own.length > 0) return own;
   if (reply === undefined) return [];
   if (reply === null) return silenceCauses(answer);
+  if (reply.isUntranslated === true) return [untranslatedCause(reply.outcome)];
   return [...causesOfLeg(reply.outcome, traced.reply, 'reply', facts), ...refusalCauses(answer)];
 }
 
@@ -79,6 +80,15 @@ function ruleCause(
     ...base,
     seen: `a rule of table ${table}, chain ${chain}, drops it: handle ${rule}${words}`,
     cure: `nft -a list chain ${table} ${chain} shows it; its owner has to let this through, or nft delete rule ${table} ${chain} handle ${rule}`,
+  };
+}
+
+function untranslatedCause(outcome: LiveOutcome): Cause {
+  const from = 'source' in outcome ? outcome.source : 'the endpoint';
+  return {
+    ...{ id: 'untranslated', effect: 'drops', direction: 'reply' },
+    seen: `the answer goes to the client from ${from}, which it has not asked: nothing has translated it back`,
+    cure: 'bridge-nf-call-iptables and -ip6tables have to be 1 where both are on one bridge; elsewhere look for rules with notrack',
   };
 }
 
@@ -184,7 +194,7 @@ function silenceCauses({ outcome, probed }: Seen): readonly Cause[] {
         },
       ];
     case 'refuses':
-      return [notListening(outcome.destination, outcome.port)];
+      return [notListening(outcome.destination, outcome.port, REFUSALS[probed.protocol])];
     case 'unreachable':
       return [
         {
@@ -216,12 +226,14 @@ function refusalCauses({ outcome, reply }: Seen): readonly Cause[] {
     notListening(
       outcome.destination,
       outcome.port,
-      reply.kind === 'refused' ? 'RST' : 'an ICMP error',
+      reply.kind === 'refused' ? REFUSALS.tcp : REFUSALS.udp,
     ),
   ];
 }
 
-function notListening(ip: IP, port: number, how = 'RST'): Cause {
+const REFUSALS = { tcp: 'RST', udp: 'an ICMP error' } as const;
+
+function notListening(ip: IP, port: number, how: string): Cause {
   return {
     ...{ id: 'not-listening', effect: 'refuses', direction: 'reply' },
     seen: `${endText(ip, port)} answers ${how}: nothing listens there`,

@@ -3,12 +3,12 @@ import type { IP } from '../../../../net/ip.ts';
 import type { TraceEvent } from '../../../../nftables/trace.ts';
 import type { TracedPacket } from '../../../../nftables/traced-packet.ts';
 import { CHAIN } from '../../../../proxy/modes/nftables/chain-names.ts';
-import type { Explanation } from '../../../../proxy/verdict/explanation.ts';
+import type { Explanation, Packet } from '../../../../proxy/verdict/explanation.ts';
 import type { PolicyOutcome } from '../../policy-outcome.ts';
 import type { Cause } from '../cause.ts';
 import type { Probed } from './probe.ts';
 import {
-  isEndOfTrace,
+  endOfTrace,
   isTraceChain,
   NEW_CHAIN,
   TRACE_TABLE_PREFIX,
@@ -52,12 +52,14 @@ export type LiveOutcome =
     }
   | { readonly kind: 'unknown'; readonly stage: Stage };
 
-/** What came back: an answer, a refusal (RST, ICMP), or something else of the connection. */
-export type ReplyKind = 'answered' | 'refused' | 'unreachable';
+/** What came back: an answer, a reset, an ICMP error, or that a link on the way passes only less. */
+export type ReplyKind = 'answered' | 'refused' | 'unreachable' | 'tooBig';
 
 export interface LiveReply {
   readonly kind: ReplyKind;
   readonly outcome: LiveOutcome;
+  /** It comes from another address than the client has asked. */
+  readonly isUntranslated?: true;
   readonly steps: readonly string[];
 }
 
@@ -92,7 +94,7 @@ export function readTrace(
   const isNew = request.some(({ verdict }) => verdict === `jump ${NEW_CHAIN}`);
   // Of one that did not get as far as that nobody knows.
   const isNewConnection = isNew || !isTracked;
-  const answered = replyOf(reply);
+  const answered = replyOf(reply, explanation.packet);
   const awaits = outcome.kind === 'sent' || outcome.kind === 'delivered';
   return {
     outcome,
@@ -111,21 +113,35 @@ export function passedChains(events: readonly TraceEvent[]): readonly TraceChain
     .filter(isTraceChain);
 }
 
-function replyOf(events: readonly TraceEvent[]): LiveReply | undefined {
+function replyOf(events: readonly TraceEvent[], asked: Packet): LiveReply | undefined {
   const packet = events.find((event) => event.packet !== undefined)?.packet;
   if (packet === undefined) return undefined;
-  return { kind: replyKind(packet), outcome: outcomeOf(events), steps: stepsOf(events) };
+  const kind = replyKind(packet);
+  const outcome = outcomeOf(events);
+  // An ICMP error comes from whoever has found it.
+  const isOfServer = kind === 'answered' || kind === 'refused';
+  const isOther = 'source' in outcome && outcome.source !== asked.destination;
+  return {
+    ...{ kind, outcome, steps: stepsOf(events) },
+    ...(isOfServer && isOther ? { isUntranslated: true } : {}),
+  };
 }
 
 const RST = 4;
+const ICMP = 1;
 
-function replyKind({ tcpFlags = 0, icmp }: TracedPacket): ReplyKind {
-  if (icmp !== undefined) return 'unreachable';
+function replyKind({ protocol, tcpFlags = 0, icmp }: TracedPacket): ReplyKind {
+  if (icmp !== undefined) return isTooBig(protocol, icmp) ? 'tooBig' : 'unreachable';
   return (tcpFlags & RST) === 0 ? 'answered' : 'refused';
 }
 
+/** Fragmentation needed (RFC 792), packet too big (RFC 4443). */
+function isTooBig(protocol: number, { type, code }: NonNullable<TracedPacket['icmp']>): boolean {
+  return protocol === ICMP ? type === 3 && code === 4 : type === 2;
+}
+
 function outcomeOf(events: readonly TraceEvent[]): LiveOutcome {
-  const last = events.find(isEndOfTrace);
+  const last = endOfTrace(events);
   if (last === undefined) return { kind: 'unknown', stage: stageOf(passedChains(events)) };
   if (last.verdict === 'drop') {
     return {

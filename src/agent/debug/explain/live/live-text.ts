@@ -35,6 +35,7 @@ const REPLIES = {
   answered: 'an answer',
   refused: 'a TCP reset',
   unreachable: 'an ICMP error',
+  tooBig: 'an ICMP error: a link on the way passes only smaller packets',
 } as const;
 
 function probedLines({ probed }: LiveAnswer): readonly string[] {

@@ -1,10 +1,12 @@
+import { isWithoutNftables } from '../../../../nftables/absence.ts';
 import { NftablesConnection } from '../../../../nftables/connection.ts';
 import { watchTraces } from '../../../../nftables/trace.ts';
+import type { Transaction } from '../../../../nftables/transaction.ts';
 import type { Packet } from '../../../../proxy/verdict/explanation.ts';
 import type { Clock } from '../../../../util/clock.ts';
 import type { Sender } from './send.ts';
 import { TraceFollower } from './trace-follower.ts';
-import { TRACE_TABLE_PREFIX, type Traced, type TracedPlace, traceTable } from './trace-table.ts';
+import { TRACE_TABLE_PREFIX, type Traced, type TracedPlace, traceTables } from './trace-table.ts';
 
 export interface LiveTraceOptions {
   readonly clock: Clock;
@@ -56,7 +58,7 @@ export async function tracePacket(packet: Packet, options: LiveTraceOptions): Pr
   const connection = NftablesConnection.open();
   try {
     const name = `${TRACE_TABLE_PREFIX}${process.pid}-${++tablesMade}`;
-    connection.commit(traceTable(packet, places, name));
+    for (const table of traceTables(packet, places, name)) commitTable(connection, table);
     sender?.send();
     await promise;
   } finally {
@@ -66,6 +68,15 @@ export async function tracePacket(packet: Packet, options: LiveTraceOptions): Pr
     for (const cancel of timers) cancel();
   }
   return follower;
+}
+
+/** A kernel without rules for bridges shows the others. */
+function commitTable(connection: NftablesConnection, table: Transaction): void {
+  try {
+    connection.commit(table);
+  } catch (thrown) {
+    if (table.table.family !== 'bridge' || !isWithoutNftables(thrown)) throw thrown;
+  }
 }
 
 function wasDropped({ request }: Traced): boolean {

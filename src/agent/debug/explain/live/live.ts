@@ -13,7 +13,7 @@ import { liveCauses } from './live-causes.ts';
 import { type LiveAnswer, readTrace } from './live-outcome.ts';
 import { tracePacket } from './live-trace.ts';
 import { type Probed, probe } from './probe.ts';
-import { openSender } from './send.ts';
+import { type Content, openSender } from './send.ts';
 
 export interface LiveModel {
   readonly explanation: Explanation;
@@ -23,7 +23,8 @@ export interface LiveModel {
 
 export interface LiveOptions {
   readonly timeoutMs: number;
-  readonly isSent: boolean;
+  /** Absent: a packet is waited for. */
+  readonly content?: Content | undefined;
   readonly clock: Clock;
   readonly signal: AbortSignal;
 }
@@ -35,13 +36,13 @@ export async function explainLive(
   options: LiveOptions,
 ): Promise<LiveAnswer | undefined> {
   const { packet } = explanation;
-  const { timeoutMs, isSent, clock, signal } = options;
+  const { timeoutMs, content, clock, signal } = options;
   const family = ipFamily(packet.source);
   const before = await readLegacy(family);
   const traced = await tracePacket(packet, {
     ...{ clock, timeoutMs, signal },
     places: ways.map(({ place }) => place),
-    sender: isSent ? openSender(packet, node) : undefined,
+    sender: content === undefined ? undefined : openSender(packet, node, content),
   });
   const seen = readTrace(traced, explanation, policies);
   if (seen === undefined) return undefined;
@@ -54,7 +55,7 @@ export async function explainLive(
       ...{ node, client: packet.source, places: ways.map(({ place }) => place.ip) },
       ...{ legacy: { before, after }, commentOf },
     }),
-    unseen: unseenOf(after, isSent && node.podAt(packet.source) !== undefined),
+    unseen: unseenOf(after, content !== undefined && node.podAt(packet.source) !== undefined),
   };
 }
 

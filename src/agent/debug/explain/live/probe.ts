@@ -8,6 +8,7 @@ import { errorCode } from '../../../../util/errors.ts';
 export interface Probed {
   readonly ip: IP;
   readonly port: number;
+  readonly protocol: 'tcp' | 'udp';
   /** `silent` of UDP is no bad sign: who answers a datagram without content? */
   readonly answer: 'answers' | 'refuses' | 'silent' | 'unreachable';
 }
@@ -35,7 +36,7 @@ export async function probe(
   cancel();
   signal.removeEventListener('abort', stop);
   close();
-  return { ip, port, answer };
+  return { ip, port, protocol, answer };
 }
 
 type Resolve = (answer: Probed['answer']) => void;

@@ -1,7 +1,7 @@
 import type { TraceEvent } from '../../../../nftables/trace.ts';
 import type { TracedPacket } from '../../../../nftables/traced-packet.ts';
 import type { Packet } from '../../../../proxy/verdict/explanation.ts';
-import { isEndOfTrace, type Traced } from './trace-table.ts';
+import { endOfTrace, type Traced } from './trace-table.ts';
 
 const ICMP: readonly number[] = [1, 58];
 
@@ -96,6 +96,5 @@ function isRedirect({ protocol, icmp }: TracedPacket): boolean {
 }
 
 function isComplete(events: readonly TraceEvent[]): boolean {
-  const last = events.at(-1);
-  return last !== undefined && isEndOfTrace(last);
+  return endOfTrace(events) !== undefined;
 }

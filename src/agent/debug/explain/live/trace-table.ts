@@ -43,6 +43,9 @@ export type TraceChain = keyof typeof TRACE_CHAINS;
 /** Where a jump says that the packet begins a connection. */
 export const NEW_CHAIN = 'weft-trace-new';
 
+/** Of the table of family bridge. */
+export type BridgeChain = 'weft-trace-bridge-in' | 'weft-trace-bridge-sent';
+
 export function isTraceChain(name: string): name is TraceChain {
   return name in TRACE_CHAINS;
 }
@@ -53,11 +56,20 @@ export interface Traced {
   readonly reply: readonly TraceEvent[];
 }
 
-/** Whether nothing more of the packet is to be expected. */
-export function isEndOfTrace({ table, chain, verdict }: TraceEvent): boolean {
-  if (verdict === 'drop') return true;
-  const isOurs = table.startsWith(TRACE_TABLE_PREFIX);
-  return isOurs && (chain === 'weft-trace-delivered' || chain === 'weft-trace-sent');
+/** Where nothing more of the packet is to be expected; undefined while something is. */
+export function endOfTrace(events: readonly TraceEvent[]): TraceEvent | undefined {
+  // What br_netfilter shows to the rules of IP leaves the bridge behind them.
+  const isShown = events.some(({ chain, table }) => isOurs(table) && isTraceChain(chain));
+  return events.find(({ table, chain, verdict }) => {
+    if (verdict === 'drop') return true;
+    if (!isOurs(table)) return false;
+    const isOfBridge = chain === 'weft-trace-bridge-sent' && !isShown;
+    return isOfBridge || chain === 'weft-trace-delivered' || chain === 'weft-trace-sent';
+  });
+}
+
+function isOurs(table: string): boolean {
+  return table.startsWith(TRACE_TABLE_PREFIX);
 }
 
 /** Answers whose way in front of connection tracking can be told: those that no one translates. */
@@ -67,20 +79,42 @@ export interface TracedPlace {
   readonly isMasqueraded: boolean;
 }
 
-export function traceTable(
+export function traceTables(
   packet: Packet,
   places: readonly TracedPlace[],
   name: string,
-): Transaction {
+): readonly Transaction[] {
   const family = ipFamily(packet.source) === 4 ? 'ip' : 'ip6';
-  const table: Table = { family, name, isOwned: true };
+  return [
+    tableOf({ family, name, isOwned: true }, traceChains(packet, places)),
+    tableOf({ family: 'bridge', name, isOwned: true }, bridgeChains(packet, places)),
+  ];
+}
+
+function tableOf(table: Table, chains: readonly Chain[]): Transaction {
   const transaction = new Transaction(table).addTable({ isExclusive: true });
-  for (const chain of traceChains(packet, places)) transaction.addChain(chain);
+  for (const chain of chains) transaction.addChain(chain);
   return transaction;
 }
 
+/** From port to port of a bridge nothing else need see a packet. */
+function bridgeChains(packet: Packet, places: readonly TracedPlace[]): readonly Chain[] {
+  const chain = (name: BridgeChain, hook: BaseChain['hook'], rules: readonly Rule[]): Chain => {
+    const priority = rules.length > 0 ? FIRST : LAST;
+    return { name, base: { type: 'filter', hook, priority }, rules };
+  };
+  return [
+    chain('weft-trace-bridge-in', 'prerouting', markingRules(packet, places)),
+    chain('weft-trace-bridge-sent', 'postrouting', []),
+  ];
+}
+
+function markingRules(packet: Packet, places: readonly TracedPlace[]): readonly Rule[] {
+  return [requestRule(packet), ...places.flatMap((place) => replyRule(packet, place))];
+}
+
 function traceChains(packet: Packet, places: readonly TracedPlace[]): readonly Chain[] {
-  const marking = [requestRule(packet), ...places.flatMap((place) => replyRule(packet, place))];
+  const marking = markingRules(packet, places);
   const news: Rule = { statements: [matchBits(ct.state, STATE_NEW, '!=', 0), jump(NEW_CHAIN)] };
   const tracked = [trackedReplyRule(packet), news];
   const rules: Readonly<Partial<Record<string, readonly Rule[]>>> = {

@@ -114,7 +114,10 @@ const CASES: readonly Case[] = [
 ];
 
 test.each(CASES)('$name', ({ answer, probed, node, after = NO_LEGACY, want }) => {
-  const asked = probed === undefined ? {} : { probed: { ip: SERVER, port: 8080, answer: probed } };
+  const asked =
+    probed === undefined
+      ? {}
+      : { probed: { ip: SERVER, port: 8080, protocol: 'tcp', answer: probed } as const };
   const causes = liveCauses(
     { ...answer, ...asked },
     { request: [], reply: [] },
