@@ -4,6 +4,7 @@ import { agentCommand } from './commands/agent.ts';
 import { bgpCommand } from './commands/bgp.ts';
 import { cleanupCommand } from './commands/cleanup.ts';
 import { completionCommand } from './commands/completion.ts';
+import { connectivityTestCommand } from './commands/connectivity-test.ts';
 import { diffCommand } from './commands/diff.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { endpointsCommand } from './commands/endpoints.ts';
@@ -35,6 +36,7 @@ export const COMMANDS: readonly Command[] = [
   nodesCommand,
   ipsCommand,
   explainCommand,
+  connectivityTestCommand,
   diffCommand,
   flowsCommand,
   uiCommand,

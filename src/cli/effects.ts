@@ -11,6 +11,7 @@ import type { PieceOutcome } from '../agent/sysdump/piece.ts';
 import type { SysdumpOptions } from '../agent/sysdump/sysdump.ts';
 import type { Manifests, ReadableKind } from '../kube/manifests/read-manifests.ts';
 import type { Clock } from '../util/clock.ts';
+import type { ClusterApi } from './connectivity/cluster.ts';
 
 export interface DropInFlags {
   readonly cniBin: string;
@@ -56,6 +57,10 @@ export interface CommandEffects {
   readonly configPaths: (path: string) => readonly string[];
   readonly writeFile: (path: string, text: string) => void;
   readonly clock: Pick<Clock, 'now' | 'elapsed'>;
+  /** The API server of a kubeconfig, for who may write there. Throws ConfigError. */
+  readonly openApi: (kubeconfig: string) => Promise<ClusterApi>;
+  /** Calls back once when somebody interrupts; what it gives forgets that. A second time ends the process. */
+  readonly onInterrupt: (listener: () => void) => () => void;
   readonly wait: (ms: number) => Promise<void>;
   readonly print: (text: string) => void;
   readonly printError: (text: string) => void;

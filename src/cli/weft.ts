@@ -19,6 +19,8 @@ import { readNetworkConfigs } from '../cni/network-configs.ts';
 import { configRefusals } from '../cni/refusals.ts';
 import { PLUGIN_NAMES } from '../cni/registry.ts';
 import { DEFAULT_RUN_DIRECTORY } from '../cni/run-directory.ts';
+import { readKubeconfig } from '../kube/access/kubeconfig.ts';
+import { ApiClient } from '../kube/api/client.ts';
 import { readManifests } from '../kube/manifests/read-manifests.ts';
 import { systemClock } from '../util/clock.ts';
 import { parseCommandLine } from './command-line.ts';
@@ -50,6 +52,18 @@ const code = await runCommand(() => parseCommandLine(argv.slice(2)), {
     const { url, close } = await servePageOf(options);
     const ended = once(process, 'SIGINT').then(close);
     return { url, ended };
+  },
+  openApi: async (kubeconfig) => {
+    const access = await readKubeconfig(kubeconfig, { clock: systemClock, environment: env });
+    const { random } = Math;
+    return new ApiClient({ access, version: WEFT_VERSION, clock: systemClock, random });
+  },
+  onInterrupt: (listener) => {
+    const signals = ['SIGINT', 'SIGTERM'] as const;
+    for (const signal of signals) process.once(signal, listener);
+    return () => {
+      for (const signal of signals) process.off(signal, listener);
+    };
   },
   wait: (ms) => setTimeout(ms),
   sysdump: (options) => sysdump(options),

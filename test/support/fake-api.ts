@@ -42,7 +42,9 @@ interface ObjectPath {
 function parseObjectPath(path: string): ObjectPath | undefined {
   const [, namespace, plural, name] =
     /\/namespaces\/([^/]+)\/([a-z]+)\/([^/]+)(?:\/status)?$/.exec(path) ?? [];
-  return plural === undefined ? undefined : { plural, key: `${namespace}/${name}` };
+  if (plural !== undefined) return { plural, key: `${namespace}/${name}` };
+  const [, own] = /^\/api\/v1\/namespaces\/([^/]+)$/.exec(path) ?? [];
+  return own === undefined ? undefined : { plural: 'namespaces', key: own };
 }
 
 /**
@@ -56,6 +58,8 @@ export class FakeApi {
   readonly watches = new FakeApiWatches();
   /** Objects that clients created. */
   readonly created: { readonly path: string; readonly object: ApiObject }[] = [];
+  /** Paths of what clients deleted. */
+  readonly deleted: string[] = [];
   /** What clients asked to merge into Nodes. */
   readonly patched: { readonly path: string; readonly change: unknown }[] = [];
   /** Change it to rotate the token: the old one is refused from then on. */
@@ -202,7 +206,7 @@ export class FakeApi {
     writeJson(response, 200, this.objects.get('nodes', name));
   }
 
-  /** GET and PATCH of one object, which a version that is not the last one is refused. */
+  /** GET, DELETE and PATCH of one object, which a version that is not the last one is refused. */
   async #answerObject(
     { method, path }: LoggedRequest,
     { plural, key }: ObjectPath,
@@ -215,6 +219,10 @@ export class FakeApi {
       writeStatus(response, 404, 'NotFound');
     } else if (change !== undefined && !isOfVersion(object, change)) {
       writeStatus(response, 409, 'Conflict');
+    } else if (method === 'DELETE') {
+      this.delete(plural, key);
+      this.deleted.push(path);
+      writeJson(response, 200, object);
     } else {
       if (change !== undefined) {
         this.patched.push({ path, change });

@@ -176,6 +176,13 @@ export class ApiClient implements ObjectServer {
     await this.#write(path, { method: 'PATCH', contentType, body }, signal);
   }
 
+  /** Deletes one object (`path`); what depends on it goes behind it. */
+  async delete(path: string, signal: AbortSignal): Promise<void> {
+    const options = { apiVersion: 'v1', kind: 'DeleteOptions', propagationPolicy: 'Background' };
+    const body = JSON.stringify(options);
+    await this.#write(path, { method: 'DELETE', contentType: 'application/json', body }, signal);
+  }
+
   /** To the server in use. */
   get access(): ClusterAccess {
     return this.#servers.access;

@@ -17,7 +17,7 @@ export interface ApiRequest {
 }
 
 export interface WriteBody {
-  readonly method: 'POST' | 'PATCH';
+  readonly method: 'POST' | 'PATCH' | 'DELETE';
   readonly contentType: string;
   readonly body: string;
 }
@@ -60,7 +60,9 @@ export interface Connection {
 /** A connection kept from earlier turned out to be closed: the request never reached the server. */
 export class StaleConnectionError extends IoError {}
 
-const VERBS: Readonly<Record<Method, string>> = { GET: 'get', POST: 'create', PATCH: 'patch' };
+const VERBS: Readonly<Record<Method, string>> = {
+  ...{ GET: 'get', POST: 'create', PATCH: 'patch', DELETE: 'delete' },
+};
 
 export function describeRequest(request: ApiRequest): string {
   return `${VERBS[methodOf(request)]} ${request.path}`;

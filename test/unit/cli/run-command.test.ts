@@ -44,6 +44,8 @@ async function run(line: string, overrides: Partial<CommandEffects> = {}): Promi
     clock: new FakeClock(),
     isScreen: false,
     isTerminal: false,
+    openApi: () => Promise.reject(new Error('no API server')),
+    onInterrupt: () => () => {},
     wait: () => Promise.reject(new Error('nobody waits')),
     dropIn: (flags) => [{ name: JSON.stringify(flags), action: 'none' }],
     servePage: () => Promise.reject(new Error('not asked for')),
