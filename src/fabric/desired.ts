@@ -1,5 +1,6 @@
 import { type Cidr, parseCidr } from '../net/cidr.ts';
 import type { IP, IPFamily } from '../net/ip.ts';
+import type { Mac } from '../net/mac.ts';
 import { withLastResult } from '../util/last-result.ts';
 import type { Steps } from '../util/turns.ts';
 import { ClaimKeeper } from './claim-keeper.ts';
@@ -60,11 +61,15 @@ export function neighbourhoodReader(): ReadNeighbourhood {
     const ownAddresses = new Set(Object.values(own?.addresses ?? NO_ADDRESSES));
     const peers: Peer[] = [];
     const problems: string[] = [];
+    const macs = new Map<Mac, string>();
     for (const node of nodes.values()) {
       const { name } = node;
       for (const problem of [...node.problems, ...(refused.get(name) ?? [])]) {
         problems.push(`node ${name}: ${problem}`);
       }
+      const other = macs.get(node.tunnelMac);
+      if (other === undefined) macs.set(node.tunnelMac, name);
+      else problems.push(`node ${name}: ${sameMac(node, other)}`);
       if (node !== own) {
         const addresses = without(node.addresses, ownAddresses, misplaced.get(name) ?? NO_STRAYS);
         peers.push({ node, podCIDRs: owned.get(name) ?? [], addresses });
@@ -73,6 +78,11 @@ export function neighbourhoodReader(): ReadNeighbourhood {
     }
     return { underlay, own, podCIDRs: owned.get(nodeName) ?? [], peers, problems };
   };
+}
+
+/** One forwarding entry cannot lead to both. */
+function sameMac({ tunnelMac }: FabricNode, other: string): string {
+  return `the MAC of its tunnel, ${tunnelMac}, is that of node ${other} too: have one of them make another device`;
 }
 
 /** The same value where all are used, which nearly always is the case. */

@@ -2,10 +2,13 @@
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { namespaces, networkPolicies, podsOfNode } from '../../src/kube/policy/resources.ts';
+import type { Resource } from '../../src/kube/resources.ts';
+import type { KubernetesObject } from '../../src/kube/types.ts';
 import { createAuthority } from '../support/certificates.ts';
 import { hostPlace, TestEtcd } from '../support/etcd.ts';
 import { follow, putService, startEtcd } from '../support/etcd-source.ts';
-import { serviceObject } from '../support/kube.ts';
+import { RecordingHandlers, serviceObject } from '../support/kube.ts';
 import { until } from '../support/until.ts';
 
 /** Writes many at once, as etcdctl takes one transaction a line. */
@@ -86,6 +89,32 @@ test('an etcd that was killed, compacted, or restored to older data is read agai
   expect(performance.now() - startedAt).toBeLessThan(20_000);
   putService(etcd, 'f');
   await until('it goes on from there', () => handlers.objects.has('default/f'));
+});
+
+test('policies, namespaces and pods are read as from an API server, or from files', async () => {
+  const etcd = await startEtcd();
+  etcd.put('/weft/namespaces/shop', { metadata: { labels: { team: 'a' } } });
+  etcd.put('/weft/networkpolicies/shop/deny', { spec: { podSelector: {} } });
+  etcd.put('/weft/networkpolicies/shop/wrong', { spec: { podSelector: { matchLabels: 7 } } });
+  etcd.put('/weft/pods/shop/cart', {
+    spec: { nodeName: 'node-a' },
+    status: { podIP: '10.244.1.7', podIPs: [{ ip: '10.244.1.7' }] },
+  });
+  const { source } = follow(etcd.endpoints);
+  const told = <T extends KubernetesObject>(resource: Resource<T>) => {
+    const handlers = new RecordingHandlers<T>();
+    source.watch(resource, handlers);
+    return () => [...handlers.objects.keys()].join();
+  };
+  const [spaces, policies, here, there] = [
+    told(namespaces),
+    told(networkPolicies),
+    told(podsOfNode('node-a')),
+    told(podsOfNode('node-b')),
+  ];
+  await until('all is read', () => source.hasSynced());
+  expect([spaces(), policies(), here(), there()]).toEqual(['shop', 'shop/deny', 'shop/cart', '']);
+  expect(source.passedOver).toMatchObject([{ kind: 'NetworkPolicy', keys: ['shop/wrong'] }]);
 });
 
 test('10,000 objects, page by page at one revision', async () => {

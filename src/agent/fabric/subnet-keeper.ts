@@ -1,9 +1,10 @@
 import { type Choice, chooseSubnets } from '../../fabric/subnets/choose.ts';
 import { leaseValue, type OwnNode, type Subnets } from '../../fabric/subnets/lease.ts';
 import { type NetworkConfig, parseNetworkConfig } from '../../fabric/subnets/network-config.ts';
+import { etcdFailureWords } from '../../kube/etcd/failure-words.ts';
 import type { Clock } from '../../util/clock.ts';
 import { Reminder } from '../../util/complaints.ts';
-import { BusyError, DecodeError, toError } from '../../util/errors.ts';
+import { BusyError, DecodeError, IoError, toError } from '../../util/errors.ts';
 import type { Logger } from '../../util/log.ts';
 import { BoundedFrequencyRunner } from '../../util/runner.ts';
 import { SUBNET_TTL_SECONDS, type SubnetStore } from './subnet-store.ts';
@@ -169,8 +170,13 @@ export class SubnetKeeper {
   }
 
   #note(error: Error): void {
-    // A server that does not answer takes no lease away; others say that it does not.
-    this.#tell(`subnet lease: ${error.message}`, this.#barred);
+    const isSilent = error instanceof IoError || error instanceof BusyError;
+    // A server that does not answer takes no lease away, and others say that it does not.
+    if (isSilent && this.#aliveId !== undefined) return;
+    const asked = { verb: 'get', resource: 'subnet leases' } as const;
+    const words =
+      error instanceof DecodeError ? error.message : etcdFailureWords(error, asked).words;
+    this.#tell(`subnet lease: ${words}`, this.#barred);
   }
 
   #tell(problem: string | undefined, barred: string | undefined): void {

@@ -258,9 +258,9 @@ export class EtcdServer implements ObjectServer {
     for await (const chunk of readBody(answer, limits, clock)) {
       for (const step of inSteps(chunk)) {
         for (const { bytes } of list.push(step)) {
-          const pair = parsePair(parseJson(bytes.toString('utf8')));
-          last = pair.key;
-          onPair(pair);
+          const item = parseJson(bytes.toString('utf8'));
+          onPair(parsePair(item));
+          last = String(asRecord(item)['key']);
         }
         if (turn.isOver) await turn.next();
       }

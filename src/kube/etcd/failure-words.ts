@@ -37,7 +37,7 @@ function statusWords(
   const said = message.replace(/^[^:]*: \d+ \S*: /, '').slice(0, MOST_CHARACTERS);
   if (reason === NO_GATEWAY) {
     return {
-      words: "etcd's JSON gateway is switched off (404)",
+      words: "etcd's JSON gateway is switched off, or etcd is older than 3.4 (404)",
       cure: 'start etcd with --enable-grpc-gateway=true',
     };
   }

@@ -71,9 +71,9 @@ export function prefixEnd(prefix: string): string {
   return bytes.toString('base64');
 }
 
-/** The first key behind this one. */
+/** The first key behind this one, both base64: a key need not be text. */
 export function keyAfter(key: string): string {
-  return Buffer.from(`${key}\0`, 'utf8').toString('base64');
+  return Buffer.concat([Buffer.from(key, 'base64'), Buffer.of(0)]).toString('base64');
 }
 
 /** Throws DecodeError. */
