@@ -29,6 +29,8 @@ import { runCommand } from './run-command.ts';
 // Where an installed tree has it, seen from the bundle in opt/weft/lib.
 const shim = join(import.meta.dirname, '../../cni/bin/weft');
 const { argv, env, exit, stderr, stdout } = process;
+// Whoever reads has had enough, as `head` has.
+stdout.on('error', () => exit(1));
 const runDir = env['WEFT_RUN_DIR'] || DEFAULT_RUN_DIRECTORY;
 
 const code = await runCommand(() => parseCommandLine(argv.slice(2)), {
@@ -74,4 +76,6 @@ const code = await runCommand(() => parseCommandLine(argv.slice(2)), {
   print: (text) => void stdout.write(text),
   printError: (text) => void stderr.write(text),
 });
+// What a pipe has not taken yet would be lost.
+await new Promise<void>((resolve) => stdout.write('', () => resolve()));
 exit(code);

@@ -34,3 +34,27 @@ test('an ordinary error is told as it is', () => {
     err: { type: 'Error', message: 'outer', cause: { message: 'inner', code: 'ENOENT' } },
   });
 });
+
+test('the stack of one errno is told once in a while, a fault of ours always', () => {
+  const lines: string[] = [];
+  const log = createLogger('info', { write: (text) => void lines.push(text) });
+  const refused = () => Object.assign(new Error('refused'), { code: 'ECONNREFUSED' });
+  const wrapped = new Error('server', { cause: refused() });
+  const errors = [
+    refused(),
+    refused(),
+    wrapped,
+    Object.assign(new Error('full'), { code: 'ENOSPC' }),
+  ];
+  for (const err of [...errors, new TypeError('ours'), new TypeError('ours')])
+    log.warn({ err }, 'm');
+  const told = lines.map((line) => JSON.parse(line).err);
+  expect(told.map(({ message, stack }) => [message, stack !== undefined])).toEqual([
+    ['refused', true],
+    ['refused', false],
+    ['server', false],
+    ['full', true],
+    ['ours', true],
+    ['ours', true],
+  ]);
+});

@@ -36,7 +36,11 @@ export async function servicesOf(
 ): Promise<Listing<ListedService>> {
   const facts = await serviceFacts('services', subjects);
   const itemsOf = (key: string) => listedService(key, facts) ?? [];
-  return page(keysOf(facts.snapshots, wanted), request, (key) => [itemsOf(key)].flat());
+  return page(
+    () => keysOf(facts.snapshots, wanted),
+    request,
+    (key) => [itemsOf(key)].flat(),
+  );
 }
 
 /** One Service in full. Throws ENOENT for none, and for several of that name. */
@@ -54,10 +58,14 @@ export async function endpointsOf(
   request: PageRequest,
 ): Promise<Listing<ListedEndpoint>> {
   const facts = await serviceFacts('endpoints', subjects);
-  return page(keysOf(facts.snapshots, wanted), request, (key) => {
-    const all = listedEndpoints(key, facts);
-    return wanted.isLeftOutOnly ? all.filter(({ usedBy }) => usedBy !== 'everybody') : all;
-  });
+  return page(
+    () => keysOf(facts.snapshots, wanted),
+    request,
+    (key) => {
+      const all = listedEndpoints(key, facts);
+      return wanted.isLeftOutOnly ? all.filter(({ usedBy }) => usedBy !== 'everybody') : all;
+    },
+  );
 }
 
 /** Nodes and the ways to them. Throws ENOTSUP without the fabric. */
@@ -82,7 +90,11 @@ export async function addressesOf(
   cni?.settleAddresses();
   const facts = await takeInTurns(nodeRecordsSteps({ runDir, ...directories }));
   const all = listAddresses(facts, wanted);
-  return page(all.keys(), request, (key) => [all.get(key) ?? []].flat());
+  return page(
+    () => all.keys(),
+    request,
+    (key) => [all.get(key) ?? []].flat(),
+  );
 }
 
 async function serviceFacts(command: string, subjects: Subjects): Promise<ServiceFacts> {

@@ -12,12 +12,15 @@ export interface PageRequest {
 export const DEFAULT_LIMIT = 500;
 export const MOST_LIMIT = 1_000;
 
+/** Keys are sorted so many at a time: all of 10,000 at once would hold up others. */
+const MOST_SORTED = 500;
+
 /**
  * The items of the keys that come after `after`, in the order of their keys, until there are `limit`. A key may
- * have no item, or several; what it has is never split.
+ * have no item, or several; what it has is never split. `keys` are gone through several times.
  */
 export function page<T>(
-  keys: Iterable<string>,
+  keys: () => Iterable<string>,
   request: PageRequest,
   itemsOf: (key: string) => readonly T[],
 ): Promise<Listing<T>> {
@@ -25,24 +28,55 @@ export function page<T>(
 }
 
 function* pageSteps<T>(
-  keys: Iterable<string>,
+  keys: () => Iterable<string>,
   { after = '', limit }: PageRequest,
   itemsOf: (key: string) => readonly T[],
 ): Steps<Listing<T>> {
-  const following: string[] = [];
+  const items: T[] = [];
+  for (let last = after; ; ) {
+    const { total, nearest, isAll } = yield* nearestSteps(keys(), last);
+    for (const [at, key] of nearest.entries()) {
+      items.push(...itemsOf(key));
+      const isEnd = isAll && at === nearest.length - 1;
+      if (items.length >= limit && !isEnd) return { items, total, next: key };
+      yield;
+    }
+    last = nearest.at(-1) ?? last;
+    if (isAll) return { items, total };
+  }
+}
+
+interface Nearest {
+  readonly total: number;
+  /** The first ones behind `after`, sorted. */
+  readonly nearest: readonly string[];
+  /** Nothing follows them. */
+  readonly isAll: boolean;
+}
+
+function* nearestSteps(keys: Iterable<string>, after: string): Steps<Nearest> {
+  const nearest: string[] = [];
   let total = 0;
+  let following = 0;
   for (const key of keys) {
     total++;
-    if (key > after) following.push(key);
     yield;
+    if (key <= after) continue;
+    following++;
+    const isFull = nearest.length === MOST_SORTED;
+    if (isFull && key > (nearest.at(-1) ?? '')) continue;
+    if (isFull) nearest.pop();
+    nearest.splice(placeOf(key, nearest), 0, key);
   }
-  following.sort();
-  const items: T[] = [];
-  for (const [at, key] of following.entries()) {
-    items.push(...itemsOf(key));
-    const isLast = at === following.length - 1;
-    if (items.length >= limit && !isLast) return { items, total, next: key };
-    yield;
+  return { total, nearest, isAll: following === nearest.length };
+}
+
+function placeOf(key: string, sorted: readonly string[]): number {
+  let [from, to] = [0, sorted.length];
+  while (from < to) {
+    const middle = (from + to) >> 1;
+    if ((sorted[middle] ?? '') < key) from = middle + 1;
+    else to = middle;
   }
-  return { items, total };
+  return from;
 }

@@ -16,7 +16,7 @@ const NARROW: readonly Column[] = [
   { title: 'PORT' },
   { title: 'CLUSTER IP' },
   { title: 'USED', isNumber: true },
-  { title: 'CONNECTIONS', isNumber: true },
+  { title: 'CONNS', isNumber: true },
   { title: 'REFUSED', isNumber: true },
 ];
 const WIDE: readonly Column[] = [

@@ -146,7 +146,7 @@ describe('a Service', () => {
 });
 
 describe('a long list', () => {
-  const keys = ['d', 'a', 'c', 'e', 'b'];
+  const keys = () => ['d', 'a', 'c', 'e', 'b'];
 
   test('comes in parts, in the order of its keys', async () => {
     const once = (key: string) => [key];
@@ -155,6 +155,26 @@ describe('a long list', () => {
     const last = await page(keys, { after: 'c', limit: 2 }, once);
     expect(last).toEqual({ items: ['d', 'e'], total: 5 });
     expect(await page(keys, { after: 'e', limit: 2 }, once)).toEqual({ items: [], total: 5 });
+  });
+
+  test('of any length is whole when all parts are had', async () => {
+    const many = Array.from({ length: 2_000 }, (_, i) => `key ${(i * 7919) % 2_000}`);
+    const found: string[] = [];
+    for (let after: string | undefined; ; ) {
+      const part = await page(
+        () => many,
+        { after, limit: 700 },
+        (key) => [key],
+      );
+      found.push(...part.items);
+      after = part.next;
+      if (after === undefined) break;
+    }
+    expect(found).toEqual(many.toSorted());
+    const rare = (key: string) => (key === 'key 999' ? [key] : []);
+    expect((await page(() => many, { after: undefined, limit: 1 }, rare)).items).toEqual([
+      'key 999',
+    ]);
   });
 
   test('never splits what a key has, and passes over keys without anything', async () => {
