@@ -45,8 +45,8 @@ export function App() {
           <${Details} snapshot=${snapshot} selected=${selected} onSelect=${select} ends=${ends} onEnds=${setEnds} />
           <${ExplainBox} snapshot=${snapshot} ends=${ends} onEnds=${setEnds} />
         </aside>
+        <${Tables} snapshot=${snapshot} query=${query} selected=${selected} history=${history} onSelect=${select} />
       </div>
-      <${Tables} snapshot=${snapshot} query=${query} selected=${selected} history=${history} onSelect=${select} />
     </main>`;
 }
 

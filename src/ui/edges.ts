@@ -99,7 +99,7 @@ function denialEdges(layout: MapLayout, denials: readonly UiDenial[]): readonly 
   for (const { from, to } of denials) {
     const [source, target] = [placeOf(layout, from), placeOf(layout, to)];
     if (source === undefined || target === undefined || source === target) continue;
-    const path = arc(source, target, layout.isNarrow);
+    const path = denialPath(source, target, layout.isNarrow);
     edges.set(`${from} ${to}`, {
       ...{ key: `denied ${from} ${to}`, path, kind: 'denied', tone: 'bad', isStrong: true },
     });
@@ -139,6 +139,14 @@ function intoGutter(card: Box, to: Point): string {
 function vertical(from: Point, to: Point): string {
   const middle = round((from.y + to.y) / 2);
   return `M${round(from.x)} ${round(from.y)}C${round(from.x)} ${middle} ${round(to.x)} ${middle} ${round(to.x)} ${round(to.y)}`;
+}
+
+/** From another node straight to the pod; between pods beside them. */
+function denialPath(source: Box, target: Box, isNarrow: boolean): string {
+  const isBetweenPods = Math.abs(source.x - target.x) < 1 || isNarrow;
+  if (isBetweenPods) return arc(source, target, isNarrow);
+  const [left, right] = source.x < target.x ? [source, target] : [target, source];
+  return horizontal(rightOf(left), leftOf(right));
 }
 
 /** Beside the pods, so that it does not run through their names. */

@@ -5,6 +5,8 @@ export type History = ReadonlyMap<string, readonly number[]>;
 
 /** Of each Service, so that memory is bounded. */
 export const MOST_SAMPLES = 48;
+/** Less than a line. */
+const FEWEST_SAMPLES = 4;
 
 /** The samples with one more, the oldest given up. */
 export function withSample(samples: readonly number[], sample: number): readonly number[] {
@@ -21,9 +23,9 @@ export function withRates(history: History, services: readonly UiService[]): His
   );
 }
 
-/** A line through the samples as an SVG path, the newest at the right edge; empty for fewer than two. */
+/** A line through the samples as an SVG path, the newest at the right edge; empty for few. */
 export function sparkPath(samples: readonly number[], width: number, height: number): string {
-  if (samples.length < 2) return '';
+  if (samples.length < FEWEST_SAMPLES) return '';
   const top = Math.max(...samples, 1e-9);
   const step = width / (MOST_SAMPLES - 1);
   const first = width - step * (samples.length - 1);

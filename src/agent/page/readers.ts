@@ -13,8 +13,10 @@ export interface ReadersOptions {
 export const MOST_READERS = 8;
 /** From the end of one look to the begin of the next. */
 const LOOK_EVERY_MS = 2_000;
-/** And so many times as long as a look took: what readers cost is at most a twentieth of one CPU. */
+/** And so many times as long as a look took, so that readers cost little where there is much to look at, */
 const REST_FACTOR = 20;
+/** but no longer: a connection on which nothing comes is closed. */
+const MOST_REST_MS = 10_000;
 /** What may wait for a reader that is slow; then it is let go and comes back for a whole snapshot. */
 const MOST_WAITING_BYTES = 8 * 1024 * 1024;
 /** How soon a browser comes back. */
@@ -93,7 +95,7 @@ export class Readers {
     try {
       const now = await snapshot();
       const tookMs = clock.elapsed() - startedAt;
-      delayMs = Math.max(LOOK_EVERY_MS, REST_FACTOR * tookMs);
+      delayMs = Math.min(MOST_REST_MS, Math.max(LOOK_EVERY_MS, REST_FACTOR * tookMs));
       this.#tell(now);
     } catch (thrown) {
       this.#send(this.#readers, event('trouble', { words: toError(thrown).message }));

@@ -1,10 +1,11 @@
 /** `weft ui`: a page about this node, served by its agent or, on loopback, by this command. */
 import type { Argv } from 'yargs';
 import { lastText } from '../../agent/config/flag-text.ts';
-import { formatHostPort } from '../../agent/config/host-port.ts';
+import { formatHostPort, type HostPort } from '../../agent/config/host-port.ts';
 import type { FlagValues } from '../../agent/config/kube-proxy-flags.ts';
 import { parsePageAddress } from '../../agent/config/page-address.ts';
 import type { PageAnswer } from '../../agent/debug/questions/page.ts';
+import { parseIP } from '../../net/ip.ts';
 import type { Command } from '../command.ts';
 import type { CommandEffects } from '../effects.ts';
 import {
@@ -34,6 +35,10 @@ Examples:
   weft ui --port 8474`;
 
 const MOST_PORT = 65_535;
+const EVERYWHERE = new Map([
+  [parseIP('0.0.0.0'), parseIP('127.0.0.1')],
+  [parseIP('::'), parseIP('::1')],
+]);
 
 export const uiCommand: Command = {
   name: 'ui',
@@ -55,7 +60,7 @@ export async function runUi(flags: FlagValues, effects: UiEffects): Promise<numb
   const { address } = (await ask(flags, { command: 'page' }, effects)) as PageAnswer;
   const served = parsePageAddress(address);
   if (served !== undefined) {
-    effects.print(plain(`http://${formatHostPort(served)}/\n`));
+    effects.print(plain(`http://${formatHostPort(reachable(served))}/\n`));
     return 0;
   }
   const runDir = runDirOf(flags, effects);
@@ -66,6 +71,11 @@ export async function runUi(flags: FlagValues, effects: UiEffects): Promise<numb
   effects.print(`${page.url}\n\nOnly this node can open it, until Ctrl-C here.\n`);
   await page.ended;
   return 0;
+}
+
+/** An agent that listens everywhere is reached on loopback. */
+function reachable({ host, port }: HostPort): HostPort {
+  return { host: EVERYWHERE.get(host) ?? host, port };
 }
 
 function portOf(flags: FlagValues): number {

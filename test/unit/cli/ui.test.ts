@@ -29,6 +29,7 @@ async function run(line: string, address: string) {
 test.each([
   ['ui', '8474', { out: 'http://127.0.0.1:8474/\n', ports: [], ended: 0 }],
   ['ui', '[2001:db8::7]:80', { out: 'http://[2001:db8::7]:80/\n', ports: [], ended: 0 }],
+  ['ui', '0.0.0.0:80', { out: 'http://127.0.0.1:80/\n', ports: [], ended: 0 }],
   ['ui', '', { out: expect.stringContaining('/#token=x\n'), ports: [0], ended: 0 }],
   ['ui --port 8474', '', { out: expect.anything(), ports: [8474], ended: 0 }],
   [

@@ -108,12 +108,12 @@ describe('lists', () => {
   });
 });
 
-test('samples are bounded, and a line needs two', () => {
+test('samples are bounded, and a line needs some', () => {
   let samples: readonly number[] = [];
   for (let i = 0; i < 200; i++) samples = withSample(samples, i);
   expect([samples.length, samples.at(-1)]).toEqual([MOST_SAMPLES, 199]);
-  expect(sparkPath([1], 50, 10)).toBe('');
-  expect(sparkPath([0, 10], 47, 10)).toBe('M46.0 10.0L47.0 0.0');
+  expect(sparkPath([1, 2, 3], 50, 10)).toBe('');
+  expect(sparkPath([0, 10, 5, 10], 47, 10)).toBe('M44.0 10.0L45.0 0.0L46.0 5.0L47.0 0.0');
 });
 
 test('what explain says, line by line', () => {
