@@ -7,9 +7,11 @@ import { decide } from '../../proxy/verdict/decide.ts';
 import type { Explanation, Packet } from '../../proxy/verdict/explanation.ts';
 import { MODE_TRAITS } from '../../proxy/verdict/mode-traits.ts';
 import { worldOfPacket } from '../../proxy/verdict/world-of-packet.ts';
-import { WeftError } from '../../util/errors.ts';
+import { toError, WeftError } from '../../util/errors.ts';
+import type { FilterTable } from '../foreign/drops.ts';
 import type { Cause } from './explain/cause.ts';
 import { endpointCauses, originCauses } from './explain/cluster-causes.ts';
+import { foreignCauses } from './explain/foreign-causes.ts';
 import type { LiveModel, LiveOptions } from './explain/live/live.ts';
 import type { LiveAnswer } from './explain/live/live-outcome.ts';
 import type { Content } from './explain/live/send.ts';
@@ -62,6 +64,8 @@ export interface ExplainSources {
   readonly mode: ModeName;
   /** Pods of this node that the CNI plugins masquerade, as records tell. */
   readonly podMasquerades: () => ReadonlyMap<IP, readonly Cidr[]>;
+  /** Of others, that may drop packets. Throws what cannot be read. */
+  readonly filterTables: () => Promise<readonly FilterTable[]>;
   /** Undefined when no packet came in time. */
   readonly explainLive: (
     model: LiveModel,
@@ -78,7 +82,7 @@ export async function explain(
 ): Promise<ExplainAnswer> {
   const node = sources.openNode();
   try {
-    const model = explainByModel(asked, sources, node);
+    const model = await withForeignRules(explainByModel(asked, sources, node), sources);
     const sendsNothing = content !== undefined && model.causes.some(({ id }) => id === 'pod-route');
     if (liveTimeoutMs === undefined || sendsNothing) return model;
     const options = { timeoutMs: liveTimeoutMs, content, signal };
@@ -90,6 +94,27 @@ export async function explain(
 }
 
 type ModelAnswer = Omit<ExplainAnswer, 'live'>;
+
+/** What cannot be read makes the answer doubtful. */
+async function withForeignRules(
+  model: ModelAnswer,
+  { filterTables }: ExplainSources,
+): Promise<ModelAnswer> {
+  try {
+    const tables = await filterTables();
+    const { explanation, policies } = model;
+    const met = model.ways.map((way) => foreignCauses(tables, explanation.packet, way));
+    const ways = model.ways.map((way, at) => ({
+      ...way,
+      causes: [...way.causes, ...(met[at] ?? [])],
+    }));
+    const outcome = modelOutcome({ explanation, policies, ways });
+    return { ...model, ways, causes: [...model.causes, ...met.flat()], outcome };
+  } catch (thrown) {
+    const doubt = `rules of others are not known: ${toError(thrown).message}`;
+    return { ...model, doubts: [...(model.doubts ?? []), doubt] };
+  }
+}
 
 function explainByModel(
   asked: ExplainedPacket['packet'],

@@ -85,7 +85,13 @@ function classesOf({ families }: FilterTable, pods: readonly PodPlace[]) {
   );
 }
 
-type Drop = Pick<ForeignDrop, 'chain' | 'what' | 'isWhole' | 'cure'>;
+/** What drops some packets, or all of them, in one table; none where it is for another family. */
+export function dropsOfPackets(table: FilterTable, packets: PacketClass): readonly Drop[] {
+  if (!table.families.includes(packets.family)) return [];
+  return table.bases.flatMap((base) => dropsOf(table, base, packets));
+}
+
+export type Drop = Pick<ForeignDrop, 'chain' | 'what' | 'isWhole' | 'cure'>;
 
 function dropsOf({ chains }: FilterTable, base: FilterBase, packets: PacketClass): readonly Drop[] {
   const seen = base.isBeforeRouting ? { ...packets, outputs: [] } : packets;

@@ -5,6 +5,7 @@ import { wire } from '../../../netlink/wire.ts';
 import type { ModeName } from '../../../proxy/modes/names.ts';
 import type { Packet } from '../../../proxy/verdict/explanation.ts';
 import { WeftError } from '../../../util/errors.ts';
+import { readFilterTables } from '../../foreign/read-filter-tables.ts';
 import { explainLive } from '../explain/live/live.ts';
 import { CONTENTS, type Content } from '../explain/live/send.ts';
 import { partyNamed } from '../explain/named-parties.ts';
@@ -126,11 +127,12 @@ async function answerExplain(
         return partyNamed(name, { parties, nodeName, localAddresses, pods: pods(), peers });
       },
       podMasquerades: () => podMasqueradesOf(records.list(), podMasquerade),
+      filterTables: () => readFilterTables(),
       explainLive: (model, node, options) => explainLive(model, node, { clock, ...options }),
     },
     signal,
   );
   const whyNot = subjects.policy?.whyNotReady() ?? '';
   const unenforced = whyNot === '' ? [] : [`policies do not hold on this node: ${whyNot}`];
-  return { ...answer, doubts: [...proxy.problems(), ...unenforced] };
+  return { ...answer, doubts: [...(answer.doubts ?? []), ...proxy.problems(), ...unenforced] };
 }

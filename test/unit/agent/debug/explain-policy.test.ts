@@ -63,6 +63,7 @@ function start({ hasPolicies = true, policies = [WEB] } = {}): ExplainSources {
       return { ips: party.ips, ports: party.kind === 'pod' ? party.ports : [] };
     },
     podMasquerades: () => new Map(),
+    filterTables: () => Promise.resolve([]),
     explainLive: () => Promise.resolve(undefined),
   };
 }

@@ -4,6 +4,7 @@ import {
   type FabricMasquerade,
   podMasqueradesOf,
 } from '../../../../src/agent/debug/pod-masquerades.ts';
+import type { FilterTable } from '../../../../src/agent/foreign/drops.ts';
 import { parseCidr } from '../../../../src/net/cidr.ts';
 import { parseIP } from '../../../../src/net/ip.ts';
 import type { LocalDetection } from '../../../../src/proxy/node-addresses.ts';
@@ -40,6 +41,7 @@ function start(localDetection: LocalDetection | undefined, isSynced = true): Exp
     policyWorld: undefined,
     partyOf: () => undefined,
     podMasquerades: () => new Map(),
+    filterTables: () => Promise.resolve([]),
     explainLive: () => Promise.resolve(undefined),
   };
 }
@@ -149,6 +151,34 @@ test('a pod that clusterCIDR leaves out', async () => {
         ),
       },
     ],
+  });
+});
+
+describe('rules of others', () => {
+  const table = (policy: 'accept' | 'drop'): FilterTable => ({
+    ...{ name: 'table ip filter', families: [4], chains: new Map() },
+    bases: [{ chain: 'FORWARD', policy, policyCure: 'set it', isBeforeRouting: false }],
+  });
+
+  test.each([
+    { name: 'a policy that drops', tables: [table('drop')], outcome: 'dropped' },
+    { name: 'one that does not', tables: [table('accept')], outcome: 'allowed' },
+  ])('$name', async ({ tables, outcome }) => {
+    const sources = { ...start(undefined), filterTables: () => Promise.resolve(tables) };
+    const answer = await ask(sources, '10.1.0.2');
+    expect(answer.outcome).toBe(outcome);
+    const [cause] = answer.causes;
+    expect(cause?.seen).toBe(
+      outcome === 'dropped'
+        ? 'table ip filter, chain FORWARD: the policy drop drops it'
+        : undefined,
+    );
+  });
+
+  test('that cannot be read make it doubtful', async () => {
+    const filterTables = () => Promise.reject(new Error('no program'));
+    const { doubts } = await ask({ ...start(undefined), filterTables }, '10.1.0.2');
+    expect(doubts).toEqual(['rules of others are not known: no program']);
   });
 });
 

@@ -7,6 +7,7 @@ import type { Clock } from '../../../../util/clock.ts';
 import { toError } from '../../../../util/errors.ts';
 import type { PolicyOutcome } from '../../policy-outcome.ts';
 import type { NodeFacts } from '../node-facts.ts';
+import { wayOutcome } from '../outcome.ts';
 import type { Way } from '../way.ts';
 import { type LegacyView, readLegacy } from './legacy.ts';
 import { liveCauses } from './live-causes.ts';
@@ -44,8 +45,12 @@ export async function explainLive(
     places: ways.map(({ place }) => place),
     sender: content === undefined ? undefined : openSender(packet, node, content),
   });
-  const seen = readTrace(traced, explanation, policies);
-  if (seen === undefined) return undefined;
+  const read = readTrace(traced, explanation, policies);
+  if (read === undefined) return undefined;
+  // What the model says of Services is not all that it says.
+  const isSaid =
+    ways.some((way) => wayOutcome(way) === 'dropped') && read.outcome.kind === 'dropped';
+  const seen = isSaid ? { ...read, agreesWithModel: true } : read;
   const after = before.tables.length === 0 ? before : await readLegacy(family);
   const probed = await probeAnswer(seen, packet.protocol, options);
   const answer = probed === undefined ? seen : { ...seen, probed };
