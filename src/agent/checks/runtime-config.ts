@@ -16,8 +16,10 @@ export interface RuntimeFacts {
 
 export interface CheckedConfig {
   readonly file: string;
-  /** Of the members of the chain, and of their IPAM. */
+  /** Of the members of the chain. */
   readonly types: readonly string[];
+  /** Of their IPAM, as far as another program has to do it. */
+  readonly foreignIpam: readonly string[];
 }
 
 const configOrder: Check<RuntimeFacts> = {
@@ -57,7 +59,8 @@ const plugins: Check<RuntimeFacts> = {
     const [first] = known(configs) ?? [];
     const names = known(fact);
     if (!hasCni || first === undefined || names === undefined) return undefined;
-    const missing = first.types.filter((type) => !names.includes(type));
+    const wanted = [...first.types, ...first.foreignIpam];
+    const missing = wanted.filter((type) => !names.includes(type));
     if (missing.length === 0) {
       return { level: 'ok', seen: `the plugins of ${first.file} are in ${binDirectory}` };
     }

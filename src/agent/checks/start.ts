@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { AttachmentRecords } from '../../cni/attachment-records.ts';
 import { readBootId } from '../../cni/machine.ts';
@@ -43,12 +44,14 @@ function checkedNode(
   return {
     directories: {
       ...{ run, state: own.stateDir, ipam: cni.ipamDirectory, conf: cni.confDirectory },
-      bin: cni.binDirectory ?? DEFAULT_BIN,
+      bin: cni.binDirectory ?? (existsSync(MOUNTED_BIN) ? MOUNTED_BIN : DEFAULT_BIN),
     },
     pods: checkedPods(records),
     agent: checkedAgent(context, parts),
   };
 }
 
+/** Where the manifests mount that of the host. */
+const MOUNTED_BIN = '/host/opt/cni/bin';
 /** Where runtimes look for plugins unless told otherwise. */
 export const DEFAULT_BIN = '/opt/cni/bin';

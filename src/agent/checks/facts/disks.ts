@@ -10,10 +10,12 @@ export function readDiskFacts({
   directories: { run, ipam, state },
   agent,
 }: CheckedNode): DiskFacts {
-  const hasSource = agent === undefined || agent.source !== undefined;
+  // Without an agent nobody knows what is needed, and the node may lack a directory for that reason.
+  const hasSource = agent?.source !== undefined;
+  const hasCni = agent?.components.has('cni') ?? false;
   const directories = [
     { path: run, holds: 'records of pods', isNeededByPods: true },
-    { path: ipam, holds: 'addresses of pods', isNeededByPods: true },
+    ...(hasCni ? [{ path: ipam, holds: 'addresses of pods', isNeededByPods: true }] : []),
     ...(hasSource ? [{ path: state, holds: 'last known objects', isNeededByPods: false }] : []),
   ];
   return {

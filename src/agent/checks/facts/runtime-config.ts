@@ -3,6 +3,7 @@ import { type NetworkConfig, readNetworkConfigs } from '../../../cni/network-con
 import { isJsonObject, memberOf } from '../../../cni/protocol/json.ts';
 import { PLUGIN_NAMES } from '../../../cni/registry.ts';
 import { ifThere } from '../../../util/files.ts';
+import { isText } from '../../../util/json.ts';
 import { factOf } from '../check.ts';
 import type { CheckedNode } from '../checked-node.ts';
 import type { CheckedConfig, RuntimeFacts } from '../runtime-config.ts';
@@ -23,9 +24,15 @@ export function readRuntimeFacts({ directories, agent }: CheckedNode): RuntimeFa
 }
 
 function checked({ file, plugins }: NetworkConfig): CheckedConfig {
-  const types = plugins.flatMap((plugin) => [
-    memberOf(plugin, 'type'),
-    isJsonObject(plugin['ipam']) ? memberOf(plugin['ipam'], 'type') : undefined,
-  ]);
-  return { file, types: types.filter((type) => typeof type === 'string') };
+  const ipam = plugins.map((plugin) => memberOf(plugin, 'ipam')).filter(isJsonObject);
+  return {
+    file,
+    types: typesOf(plugins),
+    // weft does without the program what it can do itself.
+    foreignIpam: typesOf(ipam).filter((type) => !PLUGIN_NAMES.includes(type)),
+  };
+}
+
+function typesOf(members: readonly Readonly<Record<string, unknown>>[]): readonly string[] {
+  return members.map((member) => memberOf(member, 'type')).filter(isText);
 }

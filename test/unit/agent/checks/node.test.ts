@@ -141,14 +141,14 @@ test.each<[string, DiskFacts, string]>([
   expect(judge(DISK_CHECKS, 'disk', facts)).toBe(want);
 });
 
-const OURS = { file: '10-weft.conflist', types: ['weft', 'host-local'] };
-const OTHER = { file: '05-cilium.conflist', types: ['cilium-cni'] };
+const OURS = { file: '10-weft.conflist', types: ['weft', 'portmap'], foreignIpam: ['dhcp'] };
+const OTHER = { file: '05-cilium.conflist', types: ['cilium-cni'], foreignIpam: [] };
 const RUNTIME: RuntimeFacts = {
   hasCni: true,
   confDirectory: '/etc/cni/net.d',
   configs: [OURS, { ...OTHER, file: '90-cilium.conflist' }],
   binDirectory: '/opt/cni/bin',
-  plugins: ['weft', 'host-local'],
+  plugins: ['weft', 'portmap', 'dhcp'],
   ownNames: ['weft', 'bridge', 'host-local'],
 };
 
@@ -182,8 +182,8 @@ test.each<[string, string, Partial<RuntimeFacts>, string | undefined]>([
   [
     'cni-plugins',
     'bad',
-    { plugins: ['host-local'] },
-    'failing: 10-weft.conflist wants weft, which is not in /opt/cni/bin | install the plugins there ' +
+    { plugins: ['portmap'] },
+    'failing: 10-weft.conflist wants weft, dhcp, which are not in /opt/cni/bin | install the plugins there ' +
       '(weft install --drop-in --cni-bin /opt/cni/bin answers for the reference ones)',
   ],
   ['cni-plugins', 'no directory', { plugins: undefined }, undefined],
