@@ -6,6 +6,7 @@ import { dumpInParts } from '../netlink/dump-in-parts.ts';
 import type { NetlinkReply } from '../netlink/message.ts';
 import { NETLINK_NETFILTER } from '../netlink/numbers.ts';
 import { NetlinkSocket } from '../netlink/socket.ts';
+import { systemClock } from '../util/clock.ts';
 import { readIfReadable } from '../util/files.ts';
 import type { FlowFilter, Netns } from './types.ts';
 
@@ -33,6 +34,7 @@ export interface ConnectionWatchOptions {
 const EVENT_BUFFER_BYTES = 4 << 20;
 /** One event each: decoded in a few milliseconds. */
 const MOST_AT_ONCE = 256;
+const PACE = { mostAtOnce: MOST_AT_ONCE, rest: { ms: 20, clock: systemClock } };
 const LISTING_BUFFER_BYTES = 1 << 20;
 
 /**
@@ -59,7 +61,7 @@ export function watchConnections(
     const events = messages.flatMap((message) => decodeEvent(message) ?? []);
     const lost = messages.length < MOST_AT_ONCE ? drops.emptied() : 0;
     if (events.length > 0 || lost > 0) listener({ events, lost });
-  }, MOST_AT_ONCE);
+  }, PACE);
   return socket;
 }
 

@@ -1,4 +1,5 @@
 import { closeSync } from 'node:fs';
+import type { Clock } from '../util/clock.ts';
 import { WeftError } from '../util/errors.ts';
 import { errnoName } from './errno.ts';
 import {
@@ -47,6 +48,14 @@ export class NetlinkError extends WeftError {
 /** Events of a multicast socket; `overflow` means some were lost and state must be read again. */
 export type EventListener = (event: readonly NetlinkReply[] | 'overflow') => void;
 
+/** How events are read where there may be very many; without it each as soon as it comes. */
+export interface EventPace {
+  /** Datagrams that one turn of the event loop takes; 0: all that are there. */
+  readonly mostAtOnce?: number;
+  /** After some events no more are looked for until then: to wake up for each of them costs more than they do. */
+  readonly rest?: { readonly ms: number; readonly clock: Pick<Clock, 'schedule'> };
+}
+
 export interface SocketOptions {
   /** Absent: the namespace of this process. The socket stays in its namespace for life. */
   readonly netns?: { readonly fd: number };
@@ -63,6 +72,7 @@ export class NetlinkSocket {
   readonly #fd: number;
   #sequence = 1;
   #watch: WatchHandle | undefined;
+  #cancelRest: (() => void) | undefined;
   #isClosed = false;
 
   private constructor(fd: number, portId: number) {
@@ -139,18 +149,22 @@ export class NetlinkSocket {
     wire.joinNetlinkGroup(this.#fd, group);
   }
 
-  /**
-   * Calls `listener` with every event until the socket closes, of at most so many datagrams at once.
-   * Once per socket.
-   */
-  subscribe(listener: EventListener, mostAtOnce = 0): void {
-    this.#watch = new wire.Watch(this.#fd, () => this.#deliver(listener, mostAtOnce));
+  /** Calls `listener` with every event until the socket closes. Once per socket. */
+  subscribe(listener: EventListener, pace: EventPace = {}): void {
+    const watch = () => {
+      this.#watch = new wire.Watch(this.#fd, () => {
+        const count = this.#deliver(listener, pace.mostAtOnce ?? 0);
+        if (count > 0 && pace.rest !== undefined) this.#restThenDeliver(listener, pace, watch);
+      });
+    };
+    watch();
   }
 
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#watch?.close();
+    this.#cancelRest?.();
     closeSync(this.#fd);
   }
 
@@ -171,13 +185,32 @@ export class NetlinkSocket {
     throw new WeftError('EPROTO', `${what}: the kernel ended the listing early`);
   }
 
-  #deliver(listener: EventListener, mostAtOnce: number): void {
+  /** Watches again once nothing was there for as long as the rest. */
+  #restThenDeliver(listener: EventListener, pace: EventPace, watch: () => void): void {
+    const { mostAtOnce = 0, rest } = pace;
+    if (this.#isClosed || rest === undefined) return;
+    this.#watch?.close();
+    this.#watch = undefined;
+    const wait = (ms: number) => {
+      this.#cancelRest = rest.clock.schedule(ms, () => {
+        const count = this.#deliver(listener, mostAtOnce);
+        if (this.#isClosed) return;
+        if (count === 0) watch();
+        else wait(count === mostAtOnce ? 0 : rest.ms);
+      });
+    };
+    wait(rest.ms);
+  }
+
+  /** Gives how many datagrams there were. */
+  #deliver(listener: EventListener, mostAtOnce: number): number {
     let messages: NetlinkReply[] = [];
     const tell = () => {
       if (messages.length > 0 && !this.#isClosed) listener(messages);
       messages = [];
     };
-    for (const datagram of wire.drainNetlink(this.#fd, mostAtOnce)) {
+    const datagrams = wire.drainNetlink(this.#fd, mostAtOnce);
+    for (const datagram of datagrams) {
       if (datagram !== null) {
         for (const message of parseMessages(datagram)) messages.push(message);
         continue;
@@ -186,5 +219,6 @@ export class NetlinkSocket {
       if (!this.#isClosed) listener('overflow');
     }
     tell();
+    return datagrams.length;
   }
 }
