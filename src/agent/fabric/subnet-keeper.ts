@@ -10,7 +10,10 @@ import { BoundedFrequencyRunner } from '../../util/runner.ts';
 import { SUBNET_TTL_SECONDS, type SubnetStore } from './subnet-store.ts';
 
 export interface SubnetKeeperOptions {
-  readonly store: SubnetStore;
+  readonly store: Pick<
+    SubnetStore,
+    'configKey' | 'read' | 'grant' | 'keepAlive' | 'revoke' | 'claim' | 'update'
+  >;
   readonly own: () => OwnNode;
   /** What the node had last. */
   readonly former: {

@@ -176,6 +176,18 @@ test('a source with problems, and what it passes over', () => {
   ]);
 });
 
+test('etcd, with its endpoints and how far it is', () => {
+  const { foundBy: _, ...ofServer } = SOURCE;
+  const etcd = { endpoints: ['10.0.0.8:2379', '10.0.0.9:2379'], revision: 41 };
+  const source: SourceStatus = { ...ofServer, kind: 'etcd', location: '10.0.0.9:2379', etcd };
+  const lines = statusText({ ...STATUS, source }, { hasColors: false }).split('\n');
+  const start = lines.findIndex((line) => line.startsWith('source'));
+  expect(lines.slice(start, start + 2)).toEqual([
+    'source  etcd 10.0.0.9:2379: all read, last event 1 min ago',
+    '        revision 41; 2 endpoints: 10.0.0.8:2379, 10.0.0.9:2379',
+  ]);
+});
+
 describe('problems', () => {
   const { lastSyncAt: _, ...unsynced } = FAMILY;
   const of = (family: FamilyStatus) => ({ proxy: { ...PROXY, families: [family] } });
