@@ -5,7 +5,8 @@ import { suggestion } from '../agent/config/nearest.ts';
 import type { Command } from './command.ts';
 import { versionCommand } from './commands/version.ts';
 import { COMMAND_NAMES, COMMANDS } from './commands.ts';
-import { HELP_WIDTH, paragraphs, withoutTextMarks } from './help-layout.ts';
+import { described } from './described.ts';
+import { commandHelp, groupHelp } from './help.ts';
 import { ROOT_EPILOGUE } from './help-text.ts';
 import { UsageError } from './usage.ts';
 
@@ -22,7 +23,7 @@ export function parseCommandLine(args: readonly string[]): Invocation {
   const [word] = args;
   if (word === '--version') return { command: versionCommand, flags: {} };
   if (word === undefined || word === '--help' || word === '-h') {
-    return { help: helpOf(rootParser()) };
+    return { help: groupHelp('weft <command>', COMMANDS, ROOT_EPILOGUE) };
   }
   if (word === 'help') return parseCommandLine([...args.slice(1), '--help']);
   const command = COMMANDS.find(({ name }) => wordsOf(name).every((part, at) => part === args[at]));
@@ -30,7 +31,7 @@ export function parseCommandLine(args: readonly string[]): Invocation {
     const group = COMMANDS.filter(({ name }) => name.startsWith(`${word} `));
     const [next = '--help'] = args.slice(1);
     if (group.length > 0 && ['--help', '-h'].includes(next)) {
-      return { help: helpOf(commandsParser(`weft ${word} <command>`, group)) };
+      return { help: groupHelp(`weft ${word} <command>`, group) };
     }
     const what = word.startsWith('-') ? 'flag before a command' : 'command';
     const hint = suggestion(word, COMMAND_NAMES) || `: use ${COMMAND_NAMES.join(', ')}`;
@@ -45,14 +46,13 @@ function wordsOf(name: string): readonly string[] {
 }
 
 function parseCommand(command: Command, args: readonly string[]): Invocation {
-  const parser = command.declare(plainParser());
   if (args.includes('--help') || args.includes('-h')) {
-    return { help: helpOf(parser) };
+    return { help: commandHelp(described(command)) };
   }
   if (command.name === 'proxy' && args.some(isVersionFlag)) {
     return { command: versionCommand, flags: {} };
   }
-  return { command, flags: parseFlags(command, parser, args) };
+  return { command, flags: parseFlags(command, command.declare(plainParser()), args) };
 }
 
 function parseFlags(
@@ -117,26 +117,7 @@ function plainParser(): Argv {
     .version(false)
     .help(false)
     .exitProcess(false)
-    .locale('en')
-    .wrap(HELP_WIDTH);
-}
-
-function rootParser(): Argv {
-  return commandsParser('weft <command>', COMMANDS).epilogue(ROOT_EPILOGUE);
-}
-
-function commandsParser(usage: string, commands: readonly Command[]): Argv {
-  const parser = plainParser().usage(`${usage} [flags]`);
-  for (const { name, describe } of commands) parser.command(name, describe);
-  return parser;
-}
-
-function helpOf(parser: Argv): string {
-  let text = '';
-  parser.help(false).showHelp((help) => {
-    text = paragraphs(withoutTextMarks(help));
-  });
-  return text;
+    .locale('en');
 }
 
 /** `--bind_address=x` to `--bind-address=x`; values stay as they are. */

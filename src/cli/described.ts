@@ -25,6 +25,8 @@ interface FlagOptions {
   readonly type?: string;
   readonly describe?: string;
   readonly hidden?: boolean;
+  /** What to use instead. */
+  readonly deprecated?: string | boolean;
 }
 
 /** What commands call of a parser when they declare themselves. */
@@ -43,9 +45,10 @@ class Recorder {
     return this;
   }
 
-  option(name: string, { type, describe = '', hidden = false }: FlagOptions): this {
-    const words = wordsIn(describe);
-    if (!hidden) this.flags.push({ name, describe, isSwitch: type === 'boolean', words });
+  option(name: string, { type, describe: text = '', hidden, deprecated }: FlagOptions): this {
+    const describe = typeof deprecated === 'string' ? `${text} [deprecated: ${deprecated}]` : text;
+    const words = wordsIn(text);
+    if (hidden !== true) this.flags.push({ name, describe, isSwitch: type === 'boolean', words });
     return this;
   }
 }

@@ -1,5 +1,4 @@
-/** Terminals are at least this wide. */
-export const HELP_WIDTH = 80;
+import { TEXT_WIDTH, wrapped } from '../util/text-layout.ts';
 
 /**
  * Lays out lines that begin in the first column as paragraphs of at most 80 columns; what is
@@ -31,16 +30,26 @@ function filled(words: readonly string[]): readonly string[] {
   for (const word of words) {
     const last = lines.at(-1);
     const joined = `${last} ${word}`;
-    if (last === undefined || joined.length > HELP_WIDTH) lines.push(word);
+    if (last === undefined || joined.length > TEXT_WIDTH) lines.push(word);
     else lines[lines.length - 1] = joined;
   }
   return lines;
 }
 
-/** Nearly every flag takes a text, so only switches are worth a mark. */
-export function withoutTextMarks(help: string): string {
-  return help
-    .replaceAll(/\n +\[string\](?=\n)/g, '')
-    .replaceAll(/ *\[string\]$/gm, '')
-    .replaceAll(/(?<=\S)\[boolean\]$/gm, ' [boolean]');
+/** The widest left column; what is wider has a line of its own. */
+const MOST_LEFT = 26;
+const GAP = 2;
+
+/** A table of two columns of at most 80: no word of either is broken. */
+export function entryLines(
+  entries: readonly { readonly left: string; readonly right: string }[],
+): readonly string[] {
+  const widest = Math.max(0, ...entries.map(({ left }) => left.length));
+  const width = Math.min(widest, MOST_LEFT);
+  const next = ' '.repeat(GAP + width + GAP);
+  return entries.flatMap(({ left, right }) => {
+    const head = `${' '.repeat(GAP)}${left}`;
+    if (left.length > width) return [head, ...wrapped(right, { first: next, next })];
+    return wrapped(right, { first: head.padEnd(next.length), next });
+  });
 }

@@ -13,6 +13,7 @@ Examples:
   weft install --drop-in                         existing CNI configurations
   weft status                                    how the agent is
   weft doctor                                    what is wrong, and its cure
+  weft services shop/web                         frontends, endpoints, counts
   weft explain --from 10.1.0.2 --to 10.96.0.1:80 what becomes of it, why
   weft policy check --manifests DIR              who may talk to whom
   weft policy pod shop/db                        what policies say of a pod

@@ -73,8 +73,9 @@ export async function allParts<T>(
     const part = await ask({ ...(after === undefined ? {} : { after }), ...limit });
     items.push(...part.items);
     after = part.next;
-    const { total } = part;
-    if (after === undefined) return { items, total };
+    const { total, isOnRecord } = part;
+    const origin = isOnRecord === undefined ? {} : { isOnRecord };
+    if (after === undefined) return { items, total, ...origin };
     if (items.length >= (most ?? MOST_ITEMS)) return { items, total, next: after };
   }
 }

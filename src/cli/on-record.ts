@@ -1,5 +1,6 @@
 import type { FlagValues } from '../agent/config/kube-proxy-flags.ts';
 import type { NodeRecords } from '../agent/debug/lists/on-record.ts';
+import type { Listing } from '../agent/debug/lists/values.ts';
 import type { DebugRequest } from '../agent/debug/protocol.ts';
 import { IoError } from '../util/errors.ts';
 import type { CommandEffects } from './effects.ts';
@@ -16,11 +17,11 @@ export async function askOrRead<T>(
   flags: FlagValues,
   request: DebugRequest,
   effects: RecordEffects,
-  read: (records: NodeRecords) => T,
-): Promise<T> {
+  read: (records: NodeRecords) => Listing<T>,
+): Promise<Listing<T>> {
   try {
     // The agent answers a request of this command with this shape.
-    return (await ask(flags, request, effects)) as T;
+    return (await ask(flags, request, effects)) as Listing<T>;
   } catch (thrown) {
     if (!(thrown instanceof IoError)) throw thrown;
     let records: NodeRecords;
@@ -29,6 +30,11 @@ export async function askOrRead<T>(
     } catch {
       throw thrown;
     }
-    return read(records);
+    return { ...read(records), isOnRecord: true };
   }
+}
+
+/** What stands below a list that no agent has given. */
+export function recordNote({ isOnRecord }: Listing<unknown>): string {
+  return isOnRecord ? 'no agent answers: this is what its records say\n' : '';
 }

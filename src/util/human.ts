@@ -15,7 +15,8 @@ export function spanText(seconds: number): string {
   return hours % 24 === 0 ? `${days} d` : `${days} d ${hours % 24} h`;
 }
 
-/** How long something has been; RFC 3339, and milliseconds since the epoch. */
-export function ageText(since: string, nowMs: number): string {
+/** How long something has been; RFC 3339, or milliseconds since the epoch. */
+export function ageText(since: string, now: string | number): string {
+  const nowMs = typeof now === 'number' ? now : Date.parse(now);
   return spanText(Math.max(0, Math.round((nowMs - Date.parse(since)) / 1000)));
 }

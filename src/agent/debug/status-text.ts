@@ -1,6 +1,7 @@
 /** What `weft status` prints for people. */
 
 import type { PassedOverKind } from '../../kube/manifests/manifest-set.ts';
+import { ageText, counted } from '../../util/human.ts';
 import { wrapped } from '../../util/text-layout.ts';
 import { type Finding, type Findings, isBad } from '../checks/finding.ts';
 import { countsText } from '../checks/findings-text.ts';
@@ -254,20 +255,6 @@ function part(name: string, lines: readonly string[]): readonly string[] {
 
 function joined(lines: readonly string[]): string {
   return `${lines.join('\n')}\n`;
-}
-
-function counted(count: number, one: string, many = `${one}s`): string {
-  return `${count} ${count === 1 ? one : many}`;
-}
-
-/** `41 s`, `7 min`, `3 h 20 min`, `5 d 2 h` */
-function ageText(since: string, now: string): string {
-  const seconds = Math.max(0, Math.round((Date.parse(now) - Date.parse(since)) / 1000));
-  const [minutes, hours] = [Math.floor(seconds / 60), Math.floor(seconds / 3600)];
-  if (minutes === 0) return `${seconds} s`;
-  if (hours === 0) return `${minutes} min`;
-  if (hours < 24) return `${hours} h ${minutes % 60} min`;
-  return `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
 
 /** Names come from objects and files that anybody may have written. */

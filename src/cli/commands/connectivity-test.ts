@@ -60,7 +60,8 @@ The exit code is 0 when all is as it should be, 1 when something is not, 2 when 
 Examples:
   weft connectivity-test
   weft connectivity-test --kubeconfig /etc/kubernetes/admin.conf
-  weft connectivity-test --kubeconfig admin.conf --image my/busybox:1 --outside 1.1.1.1:443`;
+  weft connectivity-test --kubeconfig admin.conf --outside 1.1.1.1:443
+  weft connectivity-test --kubeconfig admin.conf --image my/busybox:1`;
 
 const DEFAULT_IMAGE = 'busybox:1.36';
 const DEFAULT_COMMAND = 'httpd -f -p 8080';

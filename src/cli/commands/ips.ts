@@ -6,7 +6,7 @@ import type { ListedAddress, Listing } from '../../agent/debug/lists/values.ts';
 import type { AddressesRequest } from '../../agent/debug/questions/lists.ts';
 import type { Command } from '../command.ts';
 import { allParts, declareListFlags, printList, wantedOf } from '../list.ts';
-import { askOrRead, type RecordEffects } from '../on-record.ts';
+import { askOrRead, type RecordEffects, recordNote } from '../on-record.ts';
 
 const EPILOGUE = `Lists the addresses of this node's pods: who has one now, and who had it before and when, as far as the
 log in the run directory goes back (about 1,000 pods, to the last boot of the node). Times are UTC; a ~
@@ -35,11 +35,13 @@ export async function runIps(flags: FlagValues, effects: RecordEffects): Promise
   const look = () =>
     allParts(flags, (part) => {
       const request: AddressesRequest = { command: 'ips', ...wanted, ...part };
-      return askOrRead<Listing<ListedAddress>>(flags, request, effects, (records) =>
+      return askOrRead<ListedAddress>(flags, request, effects, (records) =>
         allAddresses(records, wanted),
       );
     });
-  return printList(flags, effects, look, ({ items }, options) => addressesText(items, options));
+  return printList(flags, effects, look, (listing, options) => {
+    return addressesText(listing.items, options) + recordNote(listing);
+  });
 }
 
 function allAddresses(

@@ -2,11 +2,11 @@
 import type { FlagValues } from '../../agent/config/kube-proxy-flags.ts';
 import { listPods } from '../../agent/debug/lists/pods.ts';
 import { podsText } from '../../agent/debug/lists/text.ts';
-import type { ListedPod, Listing } from '../../agent/debug/lists/values.ts';
+import type { ListedPod } from '../../agent/debug/lists/values.ts';
 import type { PodsRequest } from '../../agent/debug/questions/lists.ts';
 import type { Command } from '../command.ts';
 import { declareListFlags, printList, wantedOf } from '../list.ts';
-import { askOrRead, type RecordEffects } from '../on-record.ts';
+import { askOrRead, type RecordEffects, recordNote } from '../on-record.ts';
 
 const EPILOGUE = `Lists the pods of this node that weft has made interfaces for, with their addresses. It works
 without an agent too, from the records in the run directory. NAME is a pod, or NAMESPACE/NAME.
@@ -32,6 +32,11 @@ export async function runPods(flags: FlagValues, effects: RecordEffects): Promis
   const wanted = wantedOf(flags);
   const request: PodsRequest = { command: 'pods', ...wanted };
   const look = () =>
-    askOrRead<Listing<ListedPod>>(flags, request, effects, (records) => listPods(records, wanted));
-  return printList(flags, effects, look, ({ items }, options) => podsText(items, options));
+    askOrRead<ListedPod>(flags, request, effects, (records) => listPods(records, wanted));
+  return printList(
+    flags,
+    effects,
+    look,
+    (listing, options) => podsText(listing.items, options) + recordNote(listing),
+  );
 }

@@ -34,7 +34,7 @@ export function serviceAddress(environment: AccessOptions['environment']): URL {
     const key = host ? 'KUBERNETES_SERVICE_PORT' : 'KUBERNETES_SERVICE_HOST';
     throw new ConfigError(
       key,
-      `use in-cluster access: ${key} is not set and no kubeconfig is given`,
+      `use in-cluster access: ${key} is not set; give --kubeconfig FILE, or run in a pod`,
     );
   }
   const url = `https://${host.includes(':') ? `[${host}]` : host}:${port}`;

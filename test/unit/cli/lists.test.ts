@@ -144,7 +144,9 @@ describe('without an agent', () => {
   test.each(['pods', 'ips'])('%s are those on record', async (command) => {
     const { printed, ended } = await run(command, [nobody], { readNodeRecords: () => records });
     expect(ended).toBe(0);
-    expect(printed.join('')).toMatch(/shop\/web/);
+    expect(printed.join('')).toMatch(
+      /shop\/web[^\n]*\nno agent answers: this is what its records say\n$/,
+    );
     expect((await run(command, [nobody])).ended).toBe('nobody answers');
   });
 

@@ -15,6 +15,8 @@ export interface Listing<T> {
   readonly total: number;
   /** What to ask for next: whatever comes after it. Absent: nothing follows. */
   readonly next?: string;
+  /** No agent was asked: this is what records on disk say. */
+  readonly isOnRecord?: true;
 }
 
 /** A pod of this node, as the CNI has it on record. */
