@@ -1,4 +1,5 @@
 import type { UiPeer, UiPod, UiService, UiSnapshot } from '../agent/page/snapshot.ts';
+import { Connections } from './connections.ts';
 import type { Ends } from './explain-box.ts';
 import { html } from './html.ts';
 import { Mark } from './marks.ts';
@@ -48,7 +49,13 @@ export function Details({ snapshot, selected, ends, onSelect, onEnds }: DetailsP
         ${asSource !== undefined && html`<button type="button" onClick=${() => onEnds({ ...ends, from: asSource })}>From here</button>`}
         ${asTarget !== undefined && html`<button type="button" onClick=${() => onEnds({ ...ends, to: asTarget })}>To here</button>`}
       </div>
+      ${isFollowed(selected) && html`<${Connections} key=${selected.key} kind=${selected.kind} name=${selected.key} />`}
     </section>`;
+}
+
+/** Flows are told of pods by name, and of Services. */
+function isFollowed({ kind, key }: Selection): boolean {
+  return kind === 'service' || (kind === 'pod' && !key.startsWith('container/'));
 }
 
 function Legend() {

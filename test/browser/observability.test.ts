@@ -141,6 +141,8 @@ describe('the page of the agent', () => {
     expect(await page.evaluate('document.querySelector(".outcome").textContent')).toBe(
       'It is refused',
     );
+    await page.click('[id="map-service-default/web"]');
+    await page.waitForSelector('.connections h3');
     expect(errors).toEqual([]);
   });
 

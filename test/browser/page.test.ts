@@ -24,7 +24,7 @@ const EXPLANATION = {
 } as const;
 
 /** Before a picture is taken. */
-const LOOKS = 30;
+const LOOKS = 14;
 
 /** Much faster than the agent's: nobody has to wait for its looks. */
 const hastyClock: Clock = {
@@ -124,6 +124,27 @@ describe('for everybody', () => {
     await page.waitForSelector('.outcome');
     expect(await textOf(page, '.outcome')).toBe('It is refused');
     expect(await textOf(page, '.answer .verdict')).toBe('Verdict: refused at once.');
+  });
+
+  test('connections of what is selected', async () => {
+    const from = 'shop/cart-7c9f4:41000';
+    const connections = Array.from({ length: 12 }, () => {
+      return {
+        from,
+        to: 'shop/web:http',
+        endpoint: 'shop/web-1:8080',
+        protocol: 'TCP',
+        verdict: 'established',
+      };
+    });
+    const { page } = await open(await serve({ connections }));
+    await untilDrawn(page);
+    await page.click('[id="map-service-shop/web"]');
+    await page.waitForSelector('.connections li');
+    expect(await textOf(page, '.connections li span')).toBe(
+      'shop/cart-7c9f4:41000 → shop/web:http → shop/web-1:8080',
+    );
+    expect(await textOf(page, '.connections p')).toBe('4 more; weft flows tells all');
   });
 
   test('a click on both ends fills what is asked', async () => {

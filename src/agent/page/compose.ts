@@ -7,6 +7,7 @@ import type { ServiceDetail } from '../debug/lists/values.ts';
 import { explainQuestion } from '../debug/questions/explain.ts';
 import type { DebugSubjects } from '../debug/subjects.ts';
 import { byName } from './by-name.ts';
+import { connectionsOf } from './connections.ts';
 import { denialsOf } from './denials.ts';
 import { findingsOf } from './findings.ts';
 import { nodeOf } from './node.ts';
@@ -42,6 +43,10 @@ function openSource(subjects: DebugSubjects): PageSource {
       // The question of this command is answered with this shape.
       const answer = (await explainQuestion.answer(request, subjects, signal)) as ExplainAnswer;
       return { outcome: answer.outcome, text: explainText(answer) };
+    },
+    connections: async (query) => {
+      const { events } = await subjects.flows.readers.open({ query, isFollowed: false });
+      return connectionsOf(events);
     },
   };
 }

@@ -7,8 +7,10 @@ import type { ExplainAnswer } from '../debug/explain.ts';
 import { explainText } from '../debug/explain-text.ts';
 import type { DebugRequest } from '../debug/protocol.ts';
 import type { PageAnswer } from '../debug/questions/page.ts';
+import type { FlowAnswer } from '../flows/flow-reader.ts';
 import { serveHttp } from '../http/http.ts';
 import { Access } from './access.ts';
+import { connectionsOf } from './connections.ts';
 import { packetOf } from './question.ts';
 import { Readers } from './readers.ts';
 import { pageRoutes } from './routes.ts';
@@ -68,6 +70,10 @@ function remoteSource(ask: RemotePageOptions['ask']): PageSource {
       const request = { command: 'explain', packet: packetOf(question) };
       const answer = (await ask(request)) as ExplainAnswer;
       return { outcome: answer.outcome, text: explainText(answer) };
+    },
+    connections: async (query) => {
+      const request = { command: 'flows', query, isFollowed: false };
+      return connectionsOf(((await ask(request)) as FlowAnswer).events);
     },
   };
 }

@@ -2,6 +2,7 @@ import { errorCode, toError } from '../../util/errors.ts';
 import type { HttpAnswer, HttpReply, HttpRoutes, Respond } from '../http/http.ts';
 import type { Access } from './access.ts';
 import { ASSET_PATHS, openAssets, PAGE_HEADERS } from './assets.ts';
+import { parseConnectionsQuery } from './connections.ts';
 import { parseQuestion } from './question.ts';
 import type { Readers } from './readers.ts';
 import type { PageSource } from './source.ts';
@@ -13,8 +14,8 @@ export interface PageRoutesOptions {
   readonly asset?: (path: string) => HttpReply;
 }
 
-/** Explanations at once: each reads the node's routes and addresses. */
-const MOST_EXPLAINED_AT_ONCE = 4;
+/** Explanations and lists of connections at once: each reads tables of the kernel. */
+const MOST_ANSWERED_AT_ONCE = 4;
 
 /**
  * Routes of the page. Its files are anybody's, who has them in the release; its data are read-only and
@@ -26,8 +27,12 @@ export function pageRoutes(options: PageRoutesOptions): HttpRoutes {
     (respond: Respond): Respond =>
     (question) =>
       access.refuseHost(question.headers) ?? access.refuse(question.headers) ?? respond(question);
+  const inFew = atMost(MOST_ANSWERED_AT_ONCE);
   const explain = inFew(async ({ query }) => {
     return json(200, await source.explain(parseQuestion(query)));
+  });
+  const connections = inFew(async ({ query }) => {
+    return json(200, await source.connections(parseConnectionsQuery(query)));
   });
   return new Map<string, Respond>([
     ...ASSET_PATHS.map((path): readonly [string, Respond] => [
@@ -41,23 +46,25 @@ export function pageRoutes(options: PageRoutesOptions): HttpRoutes {
     ['/api/snapshot', guarded(async () => json(200, await source.snapshot()))],
     ['/api/events', guarded(() => readers.answer())],
     ['/api/explain', guarded(explain)],
+    ['/api/connections', guarded(connections)],
   ]);
 }
 
-function inFew(respond: Respond): Respond {
+function atMost(most: number): (respond: Respond) => Respond {
   let underWay = 0;
-  return async (question): Promise<HttpAnswer> => {
-    if (underWay >= MOST_EXPLAINED_AT_ONCE) return problem(503, 'busy; ask again in a moment');
-    underWay++;
-    try {
-      return await respond(question);
-    } catch (thrown) {
-      if (errorCode(thrown) === undefined) throw thrown;
-      return problem(400, toError(thrown).message);
-    } finally {
-      underWay--;
-    }
-  };
+  return (respond) =>
+    async (question): Promise<HttpAnswer> => {
+      if (underWay >= most) return problem(503, 'busy; ask again in a moment');
+      underWay++;
+      try {
+        return await respond(question);
+      } catch (thrown) {
+        if (errorCode(thrown) === undefined) throw thrown;
+        return problem(400, toError(thrown).message);
+      } finally {
+        underWay--;
+      }
+    };
 }
 
 function problem(status: number, words: string): HttpReply {

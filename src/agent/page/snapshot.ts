@@ -130,6 +130,7 @@ export const MOST_SERVICES = 4_000;
 export const MOST_PEERS = 2_000;
 export const MOST_ENDPOINTS = 24;
 export const MOST_DENIALS = 60;
+export const MOST_CONNECTIONS = 50;
 
 /** The answer of `weft explain`, as far as the page shows it. */
 export interface UiExplanation {
@@ -137,4 +138,16 @@ export interface UiExplanation {
   readonly outcome: 'allowed' | 'refused' | 'dropped' | 'differs';
   /** What `weft explain` prints. */
   readonly text: string;
+}
+
+/** A connection that the kernel tracks, of the pod or Service that was asked for. */
+export interface UiConnection {
+  /** A name or an address, with the port where there is one. */
+  readonly from: string;
+  readonly to: string;
+  /** Where it was sent on to, of one to a Service. */
+  readonly endpoint?: string;
+  readonly protocol: string;
+  /** `established`, `unanswered`, … */
+  readonly verdict: string;
 }

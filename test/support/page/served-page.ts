@@ -4,7 +4,7 @@ import { serveHttp } from '../../../src/agent/http/http.ts';
 import { Access } from '../../../src/agent/page/access.ts';
 import { Readers } from '../../../src/agent/page/readers.ts';
 import { pageRoutes } from '../../../src/agent/page/routes.ts';
-import type { UiExplanation, UiSnapshot } from '../../../src/agent/page/snapshot.ts';
+import type { UiConnection, UiExplanation, UiSnapshot } from '../../../src/agent/page/snapshot.ts';
 import type { PageSource } from '../../../src/agent/page/source.ts';
 import { parseIP } from '../../../src/net/ip.ts';
 import { type Clock, systemClock } from '../../../src/util/clock.ts';
@@ -23,6 +23,7 @@ export interface ServedPageOptions {
   readonly token?: string;
   readonly clock?: Clock;
   readonly explanation?: UiExplanation;
+  readonly connections?: readonly UiConnection[];
   /** What the looks before that find, one after the other. */
   readonly before?: readonly UiSnapshot[];
 }
@@ -34,6 +35,7 @@ export async function servePage(options: ServedPageOptions): Promise<ServedPage>
   const source: PageSource = {
     snapshot: async () => before.shift() ?? page.snapshot,
     explain: async () => explanation,
+    connections: async () => options.connections ?? [],
   };
   const readers = new Readers({ clock, snapshot: source.snapshot });
   const access = new Access({

@@ -5,6 +5,8 @@ import type {
   ListedPod,
   ServiceDetail,
 } from '../../../../src/agent/debug/lists/values.ts';
+import type { FlowEvent } from '../../../../src/agent/flows/flow-event.ts';
+import { connectionsOf, parseConnectionsQuery } from '../../../../src/agent/page/connections.ts';
 import { denialsOf } from '../../../../src/agent/page/denials.ts';
 import { findingsOf } from '../../../../src/agent/page/findings.ts';
 import { peersOf } from '../../../../src/agent/page/peers.ts';
@@ -173,4 +175,40 @@ test('the last denials, the newest first', () => {
   }));
   const keys = denialsOf(told).map(({ key }) => key);
   expect([keys.length, keys[0], keys.at(-1)]).toEqual([MOST_DENIALS, '65', '6']);
+});
+
+describe('connections', () => {
+  const event = (more: Partial<FlowEvent> = {}): FlowEvent => ({
+    ...{ kind: 'live', at: '', protocol: 'TCP', verdict: 'established' },
+    from: { ip: parseIP('10.244.1.5'), port: 41_000, pod: 'shop/cart' },
+    to: { ip: parseIP('10.96.0.1'), port: 80, service: 'shop/web:http' },
+    endpoint: { ip: parseIP('10.244.2.9'), port: 8080 },
+    ...more,
+  });
+
+  test('by the name that tells most', () => {
+    expect(connectionsOf([event(), event({ kind: 'denied' })])).toEqual([
+      {
+        ...{ from: 'shop/cart:41000', to: 'shop/web:http', endpoint: '10.244.2.9:8080' },
+        ...{ protocol: 'TCP', verdict: 'established' },
+      },
+    ]);
+  });
+
+  test('a few of many', () => {
+    expect(connectionsOf(Array.from({ length: 200 }, () => event()))).toHaveLength(50);
+  });
+
+  test.each([
+    ['pod=shop/web-1', { pod: 'shop/web-1' }],
+    ['service=shop/web', { service: 'shop/web' }],
+  ])('%s is asked for', (query, want) => {
+    expect(parseConnectionsQuery(new URLSearchParams(query))).toEqual(want);
+  });
+
+  test.each(['', 'pod=', 'pod=web', 'pod=a/b/c', 'node=a/b'])('%s is refused', (query) => {
+    expect(() => parseConnectionsQuery(new URLSearchParams(query))).toThrow(
+      'expected pod or service',
+    );
+  });
 });
