@@ -158,7 +158,18 @@ async function startComponents(context: AgentContext): Promise<void> {
   const checks = startChecks(context, parts);
   const status = () => agentStatus(context, { ...parts, checks });
   const flows = openFlows(context, { proxy, policy: policy?.view, objects });
-  const asked = { proxy, policy: policy?.view, fabric, cni, routing, flows, status, checks };
+  const client = objects?.client;
+  const asked = {
+    proxy,
+    policy: policy?.view,
+    fabric,
+    cni,
+    routing,
+    flows,
+    client,
+    status,
+    checks,
+  };
   const subjects = debugSubjects(context, asked);
   startDebug(subjects);
   startPage(subjects);

@@ -101,12 +101,14 @@ function longest(
   link: (name: string) => Link | undefined,
 ): RouteAnswer {
   const [found] = routes
-    .map((text) => /^(\S+)(?: via (\S+))? dev (\S+)(?: mtu (\d+))?$/.exec(text) ?? [])
+    .map(
+      (text) => /^(\S+)(?: via (\S+))? dev (\S+)(?: mtu (\d+))?(?: src (\S+))?$/.exec(text) ?? [],
+    )
     .filter(([, cidr = '']) => cidr.includes(':') === destination.includes(':'))
     .filter(([, cidr = '']) => containsIP(parseCidr(cidr), destination))
     .toSorted(([, a = ''], [, b = '']) => prefixLength(parseCidr(b)) - prefixLength(parseCidr(a)));
   if (found === undefined) return { kind: 'refused', code: 'ENETUNREACH' };
-  const [, cidr = '', via, dev = '', mtu] = found;
+  const [, cidr = '', via, dev = '', mtu, src] = found;
   const index = link(dev)?.index;
   return {
     kind: 'sent',
@@ -115,6 +117,7 @@ function longest(
       ...(via === undefined ? {} : { gateway: parseIP(via) }),
       ...(index === undefined ? {} : { link: index }),
       ...(mtu === undefined ? {} : { mtu: Number(mtu) }),
+      ...(src === undefined ? {} : { source: parseIP(src) }),
     },
   };
 }

@@ -7,6 +7,7 @@ import type { FabricComponent } from '../fabric/component.ts';
 import type { FlowComponent } from '../flows/component.ts';
 import type { ProxyComponent } from '../proxy/component.ts';
 import type { RoutingComponent } from '../routing/component.ts';
+import type { ObjectReader } from './explain/api-lookup.ts';
 import type { PolicyView } from './policy.ts';
 import type { AgentStatus } from './status.ts';
 
@@ -26,6 +27,8 @@ export interface DebugSubjects {
   /** Undefined: the agent runs without the routing component. */
   readonly routing: RoutingComponent | undefined;
   readonly flows: FlowComponent;
+  /** Undefined: there is no API server. */
+  readonly client: ObjectReader | undefined;
   readonly status: () => AgentStatus;
   /** Checks of this node. */
   readonly checks: NodeChecks;

@@ -1,8 +1,8 @@
 /** Makes the objects of a connectivity test, waits for them, and removes them whatever happens. */
 import { ApiError } from '../../kube/api/api-error.ts';
+import { listAt, textAt, valueAt } from '../../kube/json-fields.ts';
 import { type IP, tryParseIP } from '../../net/ip.ts';
 import { BusyError, toError, WeftError } from '../../util/errors.ts';
-import { listAt, textAt, valueAt } from './fields.ts';
 import {
   type MadeObjects,
   type Role,

@@ -40,7 +40,10 @@ export function placesOf({ packet, verdict }: Explanation, facts: PlaceFacts): P
         .toSorted((a, b) => b.probability - a.probability);
       const places = used.slice(0, MOST_PLACES);
       return {
-        places: places.map(({ ip, port, isMasqueraded }) => ({ ip, port, isMasqueraded })),
+        places: places.map(({ ip, port, isMasqueraded, because }) => ({
+          ...{ ip, port, isMasqueraded },
+          ...(because === 'forwarded' ? { isForwarded: true } : {}),
+        })),
         more: used.length - places.length,
       };
     }

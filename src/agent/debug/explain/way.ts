@@ -17,6 +17,8 @@ export interface Place {
   readonly port: number;
   /** The endpoint sees the node's address. */
   readonly isMasqueraded: boolean;
+  /** A process of this node makes the connection to it. */
+  readonly isForwarded?: true;
 }
 
 /** Packets of one direction, from the node's point of view. */
@@ -51,12 +53,12 @@ export function wayTo(packet: Packet, place: Place, facts: NodeFacts): Way {
   const server = facts.podAt(place.ip);
   const isNat = packet.destination !== place.ip || place.isMasqueraded;
   if (!isNat && isOneLink(client, server)) return bridgedWay(packet, place, client);
-  const inLink = linkOfSource(packet, facts);
+  const inLink = place.isForwarded ? undefined : linkOfSource(packet, facts);
   const request = legOf({ source: packet.source, destination: place.ip, inLink }, facts);
   const back = request.answer.kind === 'sent' ? request.answer.route.link : undefined;
   const backLink = back === undefined ? undefined : facts.linkByIndex(back);
   const reply = legOf(
-    { source: place.ip, destination: packet.source, inLink: backLink },
+    { source: place.ip, destination: clientSeen(packet, place, request.answer), inLink: backLink },
     facts,
     request.answer.kind === 'delivered' ? 'own' : undefined,
   );
@@ -81,6 +83,12 @@ export function wayTo(packet: Packet, place: Place, facts: NodeFacts): Way {
     reply: isStopped ? { ...reply.leg, outcome: 'unknown' } : reply.leg,
     causes: [...requestCauses, ...replyCauses],
   };
+}
+
+/** Whom the answer is for once it is translated back. */
+function clientSeen({ source }: Packet, { isForwarded }: Place, answer: RouteAnswer): IP {
+  const own = answer.kind === 'sent' ? answer.route.source : undefined;
+  return isForwarded && own !== undefined ? own : source;
 }
 
 interface AskedLeg {

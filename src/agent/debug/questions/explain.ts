@@ -4,13 +4,26 @@ import { ipFamily } from '../../../net/ip.ts';
 import { wire } from '../../../netlink/wire.ts';
 import type { ModeName } from '../../../proxy/modes/names.ts';
 import type { Packet } from '../../../proxy/verdict/explanation.ts';
-import { WeftError } from '../../../util/errors.ts';
+import { errorCode, WeftError } from '../../../util/errors.ts';
 import { readFilterTables } from '../../foreign/read-filter-tables.ts';
+import type { ProxyComponent } from '../../proxy/component.ts';
+import { lookUpPod, lookUpSelection } from '../explain/api-lookup.ts';
+import {
+  hasCause,
+  serviceWithoutPods,
+  withFindings,
+  withSelection,
+} from '../explain/better-causes.ts';
 import { explainLive } from '../explain/live/live.ts';
 import { CONTENTS, type Content } from '../explain/live/send.ts';
 import { partyNamed } from '../explain/named-parties.ts';
 import { openNode } from '../explain/open-node.ts';
-import { type ExplainAnswer, type ExplainedPacket, explain } from '../explain.ts';
+import {
+  type ExplainAnswer,
+  type ExplainedPacket,
+  type ExplainSources,
+  explain,
+} from '../explain.ts';
 import {
   asObject,
   DebugRequestError,
@@ -20,7 +33,7 @@ import {
   parseName,
   parseProtocol,
 } from '../fields.ts';
-import type { NamedPacket } from '../named-packet.ts';
+import type { NamedPacket, NamedParty } from '../named-packet.ts';
 import { podMasqueradesOf } from '../pod-masquerades.ts';
 import { type DebugRequest, MOST_LIVE_MS } from '../protocol.ts';
 import type { Question } from '../question.ts';
@@ -105,34 +118,77 @@ async function answerExplain(
   subjects: DebugSubjects,
   signal: AbortSignal,
 ): Promise<ExplainAnswer> {
-  const { records, fabric } = subjects;
-  const { clock, podMasquerade, config } = subjects.context;
   const proxy = requireProxy('explain', subjects);
   if (request.liveTimeoutMs !== undefined) requireTraces(proxy.choice.mode);
+  const answer = await explainNamed(request, subjects, proxy, signal);
+  const whyNot = subjects.policy?.whyNotReady() ?? '';
+  const unenforced = whyNot === '' ? [] : [`policies do not hold on this node: ${whyNot}`];
+  const doubts = [...(answer.doubts ?? []), ...proxy.problems(), ...unenforced];
+  return improved({ ...answer, doubts }, subjects, signal);
+}
+
+/** Pods that the agent does not follow are asked of the API server, once. */
+async function explainNamed(
+  request: ExplainRequest,
+  subjects: DebugSubjects,
+  proxy: ProxyComponent,
+  signal: AbortSignal,
+): Promise<ExplainAnswer> {
+  const found = new Map<string, NamedParty>();
+  const sources = sourcesOf(subjects, proxy, (name) => found.get(name));
+  try {
+    return await explain(request, sources, signal);
+  } catch (thrown) {
+    const { packet } = request;
+    const { client } = subjects;
+    if (errorCode(thrown) !== 'ENOENT' || !('from' in packet) || client === undefined) throw thrown;
+    for (const name of [packet.from, packet.to]) {
+      const party = await lookUpPod(name, client, signal);
+      if (party !== undefined) found.set(name, party);
+    }
+    if (found.size === 0) throw thrown;
+    return await explain(request, sources, signal);
+  }
+}
+
+function sourcesOf(
+  { records, fabric, policy, context }: DebugSubjects,
+  proxy: ProxyComponent,
+  lookedUp: (name: string) => NamedParty | undefined,
+): ExplainSources {
+  const { clock, podMasquerade, config } = context;
   const hostPorts = openHostPortStore(join(config.runDir, 'hostports'), {
     ...{ flock: wire.flock, timeoutMs: 0 },
   });
-  const answer = await explain(
-    request,
-    {
-      snapshots: proxy.snapshots,
-      openNode: () => {
-        return openNode({ records: () => records.list(), hostPorts: hostPorts.records, fabric });
-      },
-      mode: proxy.choice.mode,
-      policyWorld: subjects.policy?.world,
-      partyOf: (name, { localAddresses, pods, peers }) => {
-        const { nodeName } = config;
-        const parties = subjects.policy?.world().parties;
-        return partyNamed(name, { parties, nodeName, localAddresses, pods: pods(), peers });
-      },
-      podMasquerades: () => podMasqueradesOf(records.list(), podMasquerade),
-      filterTables: () => readFilterTables(),
-      explainLive: (model, node, options) => explainLive(model, node, { clock, ...options }),
+  return {
+    snapshots: proxy.snapshots,
+    openNode: () => {
+      return openNode({ records: () => records.list(), hostPorts: hostPorts.records, fabric });
     },
-    signal,
-  );
-  const whyNot = subjects.policy?.whyNotReady() ?? '';
-  const unenforced = whyNot === '' ? [] : [`policies do not hold on this node: ${whyNot}`];
-  return { ...answer, doubts: [...(answer.doubts ?? []), ...proxy.problems(), ...unenforced] };
+    mode: proxy.choice.mode,
+    policyWorld: policy?.world,
+    partyOf: (name, { localAddresses, pods, peers }) => {
+      const { nodeName } = config;
+      const parties = policy?.world().parties;
+      const known = { parties, nodeName, localAddresses, pods: pods(), peers };
+      return partyNamed(name, known) ?? lookedUp(name);
+    },
+    podMasquerades: () => podMasqueradesOf(records.list(), podMasquerade),
+    filterTables: () => readFilterTables(),
+    explainLive: (model, node, options) => explainLive(model, node, { clock, ...options }),
+  };
+}
+
+async function improved(
+  answer: ExplainAnswer,
+  { client, checks }: DebugSubjects,
+  signal: AbortSignal,
+): Promise<ExplainAnswer> {
+  const service = serviceWithoutPods(answer);
+  if (service !== undefined && client !== undefined) {
+    const selection = await lookUpSelection(service, client, signal);
+    return selection === undefined ? answer : withSelection(answer, selection);
+  }
+  if (!hasCause(answer, 'conntrack-full')) return answer;
+  return withFindings(answer, (await checks.recent()).findings);
 }

@@ -66,6 +66,15 @@ describe('the way to an endpoint', () => {
       ],
     },
     {
+      name: 'that a process of this node connects to',
+      to: { ...place('10.1.0.3', true), isForwarded: true } as const,
+      node: { routes: ['10.1.0.0/24 dev br0 src 10.1.0.1'] },
+      lines: [
+        'request  from this node, out by br0, up to 1500 bytes',
+        'reply    in by br0, to this node itself',
+      ],
+    },
+    {
       name: 'a pod of the same bridge, without a Service',
       node: { pods: [CLIENT, WEB] },
       asked: '10.1.0.3',
