@@ -139,6 +139,11 @@ export class Prober {
       const tried = noteSize(search, Math.min(size, search.most), took !== undefined);
       search = noteLimit(tried, knownMtu(path.target));
     }
+    // A peer that came up meanwhile lost the first ones, whatever their size.
+    const isDoubtful = search.passed > 0 && search.passed < search.most && !this.#isStopped;
+    if (isDoubtful && (await this.#try(path, search.most, roundTripMs)) !== undefined) {
+      search = noteSize(search, search.most, true);
+    }
     return { path, wanted, mtu: foundSize(search), roundTripMs, atMs: clock.now() };
   }
 

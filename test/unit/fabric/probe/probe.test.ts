@@ -79,6 +79,14 @@ describe('what a path carries', () => {
     expect(finding?.mtu).toBeGreaterThan(mtu - 9);
   });
 
+  test('a peer that comes up while it is asked lost packets of every size', async () => {
+    const { clock, path, found } = probing(0, unknown);
+    for (let i = 0; i < 4_000 && path.sizes.length < 4; i += 1) await clock.advance(20);
+    expect(path.sizes).toEqual([1450, 1450, 1450, 576]);
+    path.mtu = 1450;
+    expect(await found()).toMatchObject({ mtu: 1450, wanted: 1450 });
+  });
+
   test('what a router says is believed, also when larger packets arrive in fragments', async () => {
     const { path, found } = probing(1450, (sizes) => (sizes.length === 0 ? undefined : 1400));
     expect(await found()).toMatchObject({ mtu: 1400 });
