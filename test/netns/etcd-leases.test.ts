@@ -11,7 +11,7 @@ import { readBootId } from '../../src/cni/machine.ts';
 import { openRecords } from '../../src/cni/upkeep/records.ts';
 import { tunnelMac } from '../../src/fabric/names.ts';
 import { parseSubnetKey, type Subnets, subnetKey } from '../../src/fabric/subnets/lease.ts';
-import { EtcdGateway } from '../../src/kube/etcd/gateway.ts';
+import { EtcdGateway, type EtcdUser } from '../../src/kube/etcd/gateway.ts';
 import { ipv4FromNumber, parseIP } from '../../src/net/ip.ts';
 import { systemClock } from '../../src/util/clock.ts';
 import { freePorts, hostPlace, TestEtcd } from '../support/etcd.ts';
@@ -31,7 +31,7 @@ async function startEtcd(): Promise<TestEtcd> {
   return etcd;
 }
 
-function storeOf(etcd: TestEtcd): SubnetStore {
+function storeOf(etcd: TestEtcd, user?: EtcdUser): SubnetStore {
   const credentials = {
     ...{ current: async () => ({}), certificates: async () => [] },
     ...{ authority: async () => undefined, invalidate: () => {} },
@@ -41,7 +41,7 @@ function storeOf(etcd: TestEtcd): SubnetStore {
       ...{ server: new URL(url), isTlsVerified: true },
       credentials,
     })),
-    ...{ version: '0', clock: systemClock },
+    ...{ version: '0', clock: systemClock, user },
   });
   onTestFinished(() => gateway.close());
   return new SubnetStore(gateway, NETWORK);
@@ -74,6 +74,8 @@ test('1,000 races for a subnet have one winner each', async () => {
 test('forty nodes that start at once have a subnet each; what changed meanwhile is read again', async () => {
   const etcd = await startEtcd();
   etcd.put(`${NETWORK}/config`, CONFIG);
+  etcd.enableUser('weft', 's3cret', [['readwrite', `${NETWORK}/`]]);
+  const store = storeOf(etcd, { name: 'weft', password: async () => 's3cret' });
   const abort = new AbortController();
   onTestFinished(() => abort.abort());
   const { log } = recordingLog();
@@ -83,7 +85,7 @@ test('forty nodes that start at once have a subnet each; what changed meanwhile 
       former = subnets;
     };
     const keeper = new SubnetKeeper({
-      ...{ store: storeOf(etcd), clock: systemClock, random: Math.random, log },
+      ...{ store, clock: systemClock, random: Math.random, log },
       own: () => ({ nodeName: `n${n}`, addresses: { 4: parseIP(`192.0.2.${n + 1}`) } }),
       former: { read: () => former, write },
       ...{ hasPodsIn: () => false, onChange: () => {}, signal: abort.signal },
@@ -94,14 +96,14 @@ test('forty nodes that start at once have a subnet each; what changed meanwhile 
   });
   await until('all have one', () => formers.every(({ former }) => former() !== undefined));
   expect(new Set(formers.map(({ former }) => former())).size).toBe(40);
-  const { leases } = await storeOf(etcd).read(abort.signal);
+  const { leases } = await store.read(abort.signal);
   expect(leases.map(({ value }) => value?.nodeName).sort()).toEqual(
     formers.map((_, n) => `n${n}`).sort(),
   );
   // A lease of the same node that says something else is put right, unless it changes once more.
   const [lease] = leases;
   if (lease === undefined) throw new Error('no lease');
-  const store = storeOf(etcd);
+  expect(await store.keepAlive(lease.leaseId, abort.signal)).toBe(true);
   expect(await store.update(lease, lease.text, lease.leaseId, abort.signal)).toBe(true);
   expect(await store.update(lease, lease.text, lease.leaseId, abort.signal)).toBe(false);
 });

@@ -148,17 +148,7 @@ test('a list that takes away more than half is not believed at once', async () =
 test('tokens are renewed, and a wrong password is said', async () => {
   const etcd = await startEtcd({ flags: ['--auth-token-ttl', '1'] });
   putService(etcd, 'a');
-  for (const words of [
-    ['user', 'add', 'root:top'],
-    ['user', 'grant-role', 'root', 'root'],
-    ['role', 'add', 'reader'],
-    ['role', 'grant-permission', 'reader', 'read', '--prefix', '/weft/'],
-    ['user', 'add', 'weft:s3cret'],
-    ['user', 'grant-role', 'weft', 'reader'],
-    ['auth', 'enable'],
-  ]) {
-    etcd.ctl(...words);
-  }
+  etcd.enableUser('weft', 's3cret', [['read', '/weft/']]);
   const well = follow(etcd.endpoints, { user: { name: 'weft', password: async () => 's3cret' } });
   await well.synced;
   const asked = await well.gateway.ask(tokenQuestion());

@@ -127,6 +127,27 @@ export class TestEtcd {
     }
   }
 
+  /** From now on only root and this user may do anything, the latter below these prefixes. */
+  enableUser(
+    name: string,
+    password: string,
+    permissions: readonly (readonly [string, string])[],
+  ): void {
+    for (const words of [
+      ['user', 'add', 'root:top'],
+      ['user', 'grant-role', 'root', 'root'],
+      ['role', 'add', 'role'],
+      ...permissions.map(([what, prefix]) => {
+        return ['role', 'grant-permission', 'role', what, '--prefix', prefix];
+      }),
+      ['user', 'add', `${name}:${password}`],
+      ['user', 'grant-role', name, 'role'],
+      ['auth', 'enable'],
+    ]) {
+      this.ctl(...words);
+    }
+  }
+
   revision(): number {
     // The shape is etcdctl's; another one fails the test.
     const { header } = JSON.parse(this.ctl('get', 'x', '-w', 'json')) as {
