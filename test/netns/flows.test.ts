@@ -240,6 +240,7 @@ describe('somebody follows', () => {
     const text = flows('--service', 'shop/web', '--pod', 'shop/client');
     expect(text).toMatch(/live {5}shop\/client:\d+ -> shop\/web:dns/);
     expect(text.split('\n').filter((line) => line.length > 80)).toEqual([]);
+    expect(flows('--service', 'shop/web')).toMatch(/shop\/client:\d+ -> shop\/web:dns/);
     expect(flows('--pod', 'shop/nobody')).toBe('');
     expect(flows('--namespace', 'shop', '--last', '1').match(/live/g)).toHaveLength(1);
   });

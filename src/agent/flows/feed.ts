@@ -1,5 +1,6 @@
 import type { Connection, ConnectionBatch } from '../../kernel/connections.ts';
 import type { FlowFilter } from '../../kernel/types.ts';
+import { matchesFlow } from '../../netlink/ctnetlink/request.ts';
 import type { Clock } from '../../util/clock.ts';
 import { BusyError, toError } from '../../util/errors.ts';
 import type { Logger } from '../../util/log.ts';
@@ -105,18 +106,20 @@ export class ConnectionFeed implements FlowFeed {
     const { sources, names, clock, counted } = this.#options;
     const current = await names.ready();
     let isComplete = true;
+    const asked: FlowFilter[] = [];
     for (const filter of listingFilters(query, current)) {
       const isWhole = await sources.listConnections(filter, async (connections) => {
         signal?.throwIfAborted();
         const nowMs = clock.now();
         const events = connections
-          .filter((connection) => isFirstSight(filter, connection))
+          .filter(({ flow }) => !asked.some((before) => matchesFlow(before, flow)))
           .map((connection) => connectionEvent('live', connection, current, nowMs))
           .filter((event) => matchesQuery(query, event, current.nodeName));
         counted('live', events.length);
         if (events.length > 0) await onPart(events);
       });
       isComplete &&= isWhole;
+      asked.push(filter);
     }
     return isComplete;
   }
@@ -214,11 +217,6 @@ export class ConnectionFeed implements FlowFeed {
       if (wanted.length > 0 || lost > 0) listener({ events: wanted, lost });
     }
   }
-}
-
-/** A connection of a pod with itself is listed by its source and by its endpoint. */
-function isFirstSight({ reply }: FlowFilter, { flow }: Connection): boolean {
-  return reply?.source === undefined || flow.original.source !== reply.source;
 }
 
 function partition<T>(items: readonly T[], isFirst: (item: T) => boolean): readonly [T[], T[]] {

@@ -1,7 +1,6 @@
 /** Who has an address: pods, Services and nodes by the addresses of packets. */
 
-import type { IP } from '../../net/ip.ts';
-import { isLoopback } from '../../net/ip.ts';
+import { type IP, isLoopback, parseIP } from '../../net/ip.ts';
 import { frontendsOf } from '../../proxy/claims.ts';
 import type { Protocol, ServicePort } from '../../proxy/service.ts';
 import type { Steps } from '../../util/turns.ts';
@@ -11,6 +10,13 @@ export interface NamedAddresses {
   /** `namespace/name` of a pod, or the name of a node. */
   readonly name: string;
   readonly ips: Iterable<IP>;
+}
+
+/** `protocol` is a number. */
+export interface NamedFrontend {
+  readonly ip?: IP;
+  readonly protocol: number;
+  readonly port: number;
 }
 
 /** What there is now; a pod that is told twice has the name told last. */
@@ -110,6 +116,16 @@ export class FlowNames {
   addressesOf(pod: string): readonly IP[] {
     const named = [...this.#pods, ...this.#local].filter(([, name]) => name === pod);
     return [...new Set(named.map(([ip]) => ip))];
+  }
+
+  /** Where clients reach a Service, `namespace/name`; those of NodePorts are without an address. */
+  *frontendsOf(service: string): Generator<NamedFrontend> {
+    for (const [key, name] of this.#services) {
+      if (name !== service && !name.startsWith(`${service}:`)) continue;
+      const [port, protocol, ip] = key.split(' ').toReversed();
+      const frontend = { protocol: Number(protocol), port: Number(port) };
+      yield ip === undefined ? frontend : { ...frontend, ip: parseIP(ip) };
+    }
   }
 
   #addService(port: ServicePort): void {

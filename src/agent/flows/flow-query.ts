@@ -1,8 +1,8 @@
 /** Which flows somebody wants: pure. */
 import type { FlowFilter } from '../../kernel/types.ts';
-import { type IPFamily, ipFamily } from '../../net/ip.ts';
+import { type IP, type IPFamily, ipFamily } from '../../net/ip.ts';
 import type { FlowEvent, FlowParty, FlowQuery } from './flow-event.ts';
-import type { FlowNames } from './flow-names.ts';
+import type { FlowNames, NamedFrontend } from './flow-names.ts';
 
 const FAMILIES: readonly IPFamily[] = [4, 6];
 
@@ -47,16 +47,30 @@ function isIn({ pod, service }: FlowParty, namespace: string): boolean {
 }
 
 /**
- * What the kernel is asked for. For a pod it compares addresses, so that a large table is searched and
- * not copied; more may come than is wanted, and a connection of a pod with itself twice.
+ * What the kernel is asked for: of a pod or a Service it compares addresses and ports, so that a large
+ * table is searched and not copied. More may come than is wanted, and one connection by several of them.
  */
-export function listingFilters({ pod }: FlowQuery, names: FlowNames): readonly FlowFilter[] {
-  if (pod === undefined) return FAMILIES.map((family) => ({ family }));
-  return names.addressesOf(pod).flatMap((ip) => {
-    const family = ipFamily(ip);
-    return [
-      { family, original: { source: ip } },
-      { family, reply: { source: ip } },
-    ];
-  });
+export function listingFilters(
+  { pod, service }: FlowQuery,
+  names: FlowNames,
+): readonly FlowFilter[] {
+  if (pod !== undefined) return names.addressesOf(pod).flatMap(filtersOfPod);
+  if (service !== undefined) return [...names.frontendsOf(service)].flatMap(filtersOfFrontend);
+  return FAMILIES.map((family) => ({ family }));
+}
+
+function filtersOfPod(ip: IP): readonly FlowFilter[] {
+  const family = ipFamily(ip);
+  return [
+    { family, original: { source: ip } },
+    { family, reply: { source: ip } },
+  ];
+}
+
+function filtersOfFrontend({ ip, protocol, port }: NamedFrontend): readonly FlowFilter[] {
+  if (ip === undefined) {
+    return FAMILIES.map((family) => ({ family, protocol, original: { destinationPort: port } }));
+  }
+  const original = { destination: ip, destinationPort: port };
+  return [{ family: ipFamily(ip), protocol, original }];
 }

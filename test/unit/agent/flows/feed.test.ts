@@ -6,6 +6,7 @@ import { NameBook } from '../../../../src/agent/flows/name-book.ts';
 import type { Refusal } from '../../../../src/agent/flows/refusal.ts';
 import type { ToldDenial } from '../../../../src/agent/policy/denials.ts';
 import type { Connection, ConnectionBatch } from '../../../../src/kernel/connections.ts';
+import { matchesFlow } from '../../../../src/netlink/ctnetlink/request.ts';
 import { createLogger } from '../../../../src/util/log.ts';
 import { FakeClock } from '../../../support/fake-clock.ts';
 import { until } from '../../../support/until.ts';
@@ -67,8 +68,11 @@ class Lab {
       },
       pastDenials: () => [denial(1)],
       holdAccounting: () => opened('accounting'),
-      listConnections: async ({ family }, onPart) => {
-        if (family === 4) for (const part of this.table) await onPart(part);
+      listConnections: async (filter, onPart) => {
+        if (filter.family === 6) return true;
+        for (const part of this.table) {
+          await onPart(part.filter(({ flow }) => matchesFlow(filter, flow)));
+        }
         return true;
       },
       notices: () => ['bytes are not counted'],
@@ -164,6 +168,15 @@ describe('a reader that asks again and again', () => {
     expect(ports(others)).toEqual([1, 2, 3, 4, 5]);
     await expect(lab.readers.next(answer.reader)).rejects.toThrow(/forgotten/);
     expect(lab.open.size).toBe(0);
+  });
+
+  test('a connection that the kernel gives by two filters is told once', async () => {
+    lab.table = [
+      [connection('10.1.0.2 1', '10.1.0.2 80'), connection('10.1.0.9 2', '10.1.0.2 80')],
+    ];
+    const seen: (number | undefined)[] = [];
+    await lab.feed.live({ pod: 'shop/client' }, (events) => void seen.push(...ports(events)));
+    expect(seen.toSorted()).toEqual([1, 2]);
   });
 
   test('a large table is read as fast as it is asked for', async () => {

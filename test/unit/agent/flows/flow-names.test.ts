@@ -31,7 +31,7 @@ test('loopback and addresses of links are this node', () => {
   expect(names.party(ip('192.168.0.2'), undefined).node).toBe('node-b');
 });
 
-test('the kernel is asked for the addresses of a pod, on both sides', () => {
+test('the kernel is asked for the addresses of a pod, on both sides, and the frontends of a Service', () => {
   expect(listingFilters({ pod: 'shop/client' }, labNames())).toEqual([
     { family: 4, original: { source: '10.1.0.2' } },
     { family: 4, reply: { source: '10.1.0.2' } },
@@ -39,5 +39,10 @@ test('the kernel is asked for the addresses of a pod, on both sides', () => {
     { family: 6, reply: { source: 'fd00::2' } },
   ]);
   expect(listingFilters({ pod: 'shop/nobody' }, labNames())).toEqual([]);
+  expect(listingFilters({ service: 'shop/web' }, labNames())).toEqual([
+    { family: 4, protocol: 6, original: { destination: '172.30.0.1', destinationPort: 80 } },
+    ...[4, 6].map((family) => ({ family, protocol: 6, original: { destinationPort: 30080 } })),
+  ]);
+  expect(listingFilters({ service: 'shop/we' }, labNames())).toEqual([]);
   expect(listingFilters({ namespace: 'shop' }, labNames())).toEqual([{ family: 4 }, { family: 6 }]);
 });
