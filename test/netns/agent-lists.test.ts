@@ -102,6 +102,7 @@ test('Services tell frontends, endpoints, connections and refusals', () => {
   const web = json<ServiceDetail>('services', 'web');
   expect(web).toMatchObject({ connections: 1, isPending: false, externalTrafficPolicy: 'Local' });
   expect(web.ports[0]?.frontends.map(({ kind }) => kind)).toEqual(['clusterIP', 'nodePort']);
+  expect(weft('completion', '--names', 'services', '--prefix', 'default/w')).toBe('default/web\n');
   expect(weft('services')).toMatch(/^default\/web +tcp 80\/tcp +172\.30\.0\.10 +2\/2 +1 +0$/m);
 });
 
