@@ -5,6 +5,7 @@ import {
   decodeMetalLBPool,
 } from './decode-address-pool.ts';
 import { endpointsDecoder } from './decode-endpoints.ts';
+import { decodeLease, type Lease } from './decode-lease.ts';
 import type { DecodeMode } from './fields.ts';
 import type {
   EndpointSlice,
@@ -205,6 +206,21 @@ export const metalLBPools: Resource<AddressPoolObject> = {
   kind: 'IPAddressPool',
   isNamespaced: true,
   decode: decodeMetalLBPool,
+};
+
+/** Label of the Leases by which nodes say that they answer for addresses of Services. */
+export const ANNOUNCER_LABEL = 'weft.dev/announcer';
+
+/** Leases of nodes that can answer for addresses. */
+export const announcerLeases: Resource<Lease> = {
+  group: 'coordination.k8s.io',
+  version: 'v1',
+  plural: 'leases',
+  kind: 'Lease',
+  isNamespaced: true,
+  labelSelector: ANNOUNCER_LABEL,
+  isSelected: () => true,
+  decode: decodeLease,
 };
 
 const allNodes: Resource<Node> = {

@@ -55,6 +55,15 @@ export interface Wire {
     ifindexes: readonly number[],
     frames: readonly Uint8Array[],
   ): number[];
+  /**
+   * A socket for frames of an Ethernet type that come in by one link of the namespace and pass the filter,
+   * instructions of classic BPF (struct sock_filter, linux/filter.h).
+   */
+  openPacket(netnsFd: number, ifindex: number, etherType: number, filter: Uint8Array): number;
+  /** Frames to a multicast address come in as long as the socket lives. */
+  joinEthernetGroup(fd: number, ifindex: number, mac: Uint8Array): void;
+  /** The beginnings of frames that wait, at most `most`, without those that this node sent. */
+  receivePackets(fd: number, most: number): Buffer[];
   /** Never blocks; false when another open file description holds the lock. */
   flock(fd: number, operation: 'exclusive' | 'unlock'): boolean;
   /**

@@ -24,6 +24,10 @@ export interface ServiceAddress {
   readonly isServed: boolean;
   /** Only endpoints of this node count. */
   readonly isLocal: boolean;
+  /** Some endpoint of any node serves it. */
+  readonly isServedSomewhere: boolean;
+  /** Under a Local policy the nodes with endpoints that are ready; absent: every node can take it. */
+  readonly nodes?: readonly string[];
 }
 
 /** What a configuration of BIRD is made from. */

@@ -77,6 +77,8 @@ export class Speaker {
 
   /** How sessions are at this moment; the last known ones where BIRD does not answer. */
   async sessions(): Promise<readonly BirdSession[]> {
+    // Nobody is to be talked to, so there need be no BIRD.
+    if (this.#report.plan === undefined) return [];
     try {
       await this.#look();
     } catch (thrown) {

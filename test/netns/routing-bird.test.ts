@@ -25,7 +25,7 @@ const nodes = LINKS.map((link, i) =>
 );
 const service = (more: Partial<ServiceAddress> = {}): ServiceAddress => ({
   ...{ ip: parseIP('198.51.100.7'), kind: 'loadBalancerIPs', services: ['shop/web'] },
-  ...{ isServed: true, isLocal: false, ...more },
+  ...{ isServed: true, isLocal: false, isServedSomewhere: true, ...more },
 });
 
 let lab: FabricLab;

@@ -100,7 +100,31 @@ function sendsFrames(): void {
     ENXIO,
   ]);
   assert.throws(() => wire.sendFrames(0x7ffffff, [loopback], frames), { code: 'EBADF' });
+  receivesFrames(fd, loopback);
   closeSync(fd);
+}
+
+/** What goes out by the loopback comes in by it. */
+function receivesFrames(netnsFd: number, link: number): void {
+  // A whole frame is let through; struct sock_filter of 8 bytes.
+  const filter = Buffer.from('0600000000ffff00', 'hex');
+  const type = 0x0806;
+  const packet = wire.openPacket(netnsFd, link, type, filter);
+  wire.joinEthernetGroup(packet, link, Buffer.from('3333ff000001', 'hex'));
+  assert.throws(() => wire.joinEthernetGroup(packet, link, Buffer.alloc(5)), { code: 'EINVAL' });
+  assert.throws(() => wire.openPacket(netnsFd, 4242, type, filter), { code: 'ENODEV' });
+  for (const length of [0, 7, 33 * 8]) {
+    const wrong = Buffer.alloc(length);
+    assert.throws(() => wire.openPacket(netnsFd, link, type, wrong), { code: 'EINVAL' });
+  }
+  const frame = Buffer.alloc(600, 0xff);
+  frame.writeUInt16BE(type, 12);
+  wire.sendFrames(netnsFd, [link, link], [frame, frame.subarray(0, 60)]);
+  const lengths = wire.receivePackets(packet, 64).map((bytes) => bytes.length);
+  assert.deepEqual(lengths, [256, 60]);
+  assert.deepEqual(wire.receivePackets(packet, 64), []);
+  closeSync(packet);
+  assert.throws(() => wire.receivePackets(packet, 1), { code: 'EBADF' });
 }
 
 async function watchesAndOverflows(): Promise<void> {

@@ -140,7 +140,16 @@ export const ROUTING_SETTINGS = {
     { shown: 'none', schema: { type: 'array', items: POOL_SCHEMA, maxItems: 256 } },
   ),
   readMetalLB: boolean(false, "Give addresses of MetalLB's IPAddressPools too"),
-  leaseNamespace: text('weft', 'Where the Lease is by which one agent is chosen to give them'),
+  announceOnLinks: boolean(
+    false,
+    'Answer neighbours of a link for load balancer addresses of Services (ARP, neighbour discovery): one node for each',
+  ),
+  announcers: text(
+    '',
+    'Labels of the Nodes that may answer, as kubectl -l takes them; each writes a Lease twice a second',
+    { shown: 'all', isLive: true },
+  ),
+  leaseNamespace: text('weft', 'Where the Leases are by which agents agree who does what'),
   directory: text(
     '/run/weft/bird',
     "Where BIRD's configuration is written and its socket is: bird.conf, bird.ctl",
@@ -167,6 +176,8 @@ export interface RoutingSettings extends BgpSettings {
   readonly loadBalancerClass: string;
   readonly pools: readonly AddressPool[];
   readonly readMetalLB: boolean;
+  readonly announceOnLinks: boolean;
+  readonly announcers: NodeSelector;
   readonly leaseNamespace: string;
 }
 
@@ -183,6 +194,7 @@ export function resolveRoutingSettings(
   const settings = {
     ...others,
     reflectors: reader.selector(['reflectors'], values.reflectors),
+    announcers: reader.selector(['announcers'], values.announcers),
     advertise: new Set(
       values.advertise.flatMap((name) => reader.oneOf(['advertise'], name, ADVERTISED) ?? []),
     ),

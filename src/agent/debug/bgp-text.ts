@@ -9,6 +9,7 @@ export function bgpText({
   sessions,
   routes,
   pools,
+  announcer,
   problems,
 }: RoutingStatus): string {
   const isMesh = topology === 'none' ? 'nodes do not talk to each other' : `topology ${topology}`;
@@ -19,6 +20,7 @@ export function bgpText({
     '',
     ...routeLines(routes),
     ...(pools === undefined ? [] : ['', ...poolLines(pools)]),
+    ...(announcer === undefined ? [] : ['', ...announcerLines(announcer)]),
     ...(problems.length === 0 ? [] : ['']),
     ...problems.flatMap((problem) => wrapped(problem, { first: '! ', next: '  ' })),
   ].join('\n')}\n`;
@@ -55,6 +57,18 @@ function poolLines({ isAllocator, pools }: NonNullable<RoutingStatus['pools']>):
     return [name, String(used), size, `${holders.join(', ')}${more}`];
   });
   return [...tableLines(columns, rows), `addresses of Services: ${who}`];
+}
+
+function announcerLines({
+  addresses,
+  nodes,
+}: NonNullable<RoutingStatus['announcer']>): readonly string[] {
+  const indents = { first: '', next: '  ' };
+  const own = addresses.length === 0 ? 'no address' : addresses.join(', ');
+  return [
+    ...wrapped(`this node answers on its links for ${own}`, indents),
+    ...wrapped(`nodes that can answer: ${nodes.join(', ') || 'none'}`, indents),
+  ];
 }
 
 function routeLines(routes: RoutingStatus['routes']): readonly string[] {

@@ -55,6 +55,7 @@ function etcdKeys({ kind: _, ...settings }: Extract<AgentConfig['source'], { kin
 function routingKeys({
   advertise,
   reflectors,
+  announcers,
   peers,
   pools,
   ...others
@@ -63,6 +64,7 @@ function routingKeys({
     ...others,
     advertise: [...advertise],
     reflectors: reflectors.text,
+    announcers: announcers.text,
     pools: pools.map(({ ranges, isAutomatic, avoidsEdges, ...pool }) => ({
       ...pool,
       ...{ autoAssign: isAutomatic, avoidBuggyIPs: avoidsEdges },

@@ -10,12 +10,13 @@ import type { RoutingFacts } from '../../routing/facts.ts';
 import { Speaker } from '../../routing/speaker.ts';
 import type { ClusterContext } from '../context.ts';
 import { watchServiceCIDRs } from '../objects/service-cidrs.ts';
+import { startAnnouncer } from './announcer.ts';
 import { openConfigFiles } from './config-files.ts';
 import { startLoadBalancers } from './load-balancers.ts';
 import { RoutedNodes } from './nodes.ts';
 import { Passwords } from './passwords.ts';
 import { ServiceAddresses } from './service-addresses.ts';
-import { type RoutingStatus, routingStatus, withPools } from './status.ts';
+import { type RoutingStatus, routingStatus, withAddresses } from './status.ts';
 
 /** What others ask of BGP. */
 export interface RoutingComponent {
@@ -59,6 +60,10 @@ export function startRouting(
     ...{ files, clock, log },
     askBird: openBirdSocket(join(directory, 'bird.ctl')),
     plan: () => {
+      const { topology, peers } = live.current.routing;
+      const isWanted = topology !== 'none' || peers.length > 0;
+      // Who only answers on links needs no BIRD; one that had sessions is told to end them.
+      if (!isWanted && files.read() === undefined) return undefined;
       const planned = facts();
       const isKnown = planned.families.every((family) => services?.isKnown(family) ?? true);
       const isComplete = follower.isConfirmed() && isKnown;
@@ -76,19 +81,14 @@ export function startRouting(
     rtnl.close();
   });
   speaker.trigger();
-  const balancers = config.routing.loadBalancers
-    ? startLoadBalancers(context, () => follower.networks())
-    : undefined;
+  const addresses = startAddresses(context, { rtnl, services, follower });
   const problemsOf = (plan: BirdPlan | undefined) => [
     ...(speaker.report.problem === '' ? [] : [withCure(speaker.report.problem, directory)]),
     ...(plan?.problems ?? []),
     ...passwords.problems(),
   ];
   const problems = () => problemsOf(speaker.report.plan);
-  const status = () => {
-    const told = routingStatus(live.current.routing, speaker.report, problems());
-    return balancers === undefined ? told : withPools(told, balancers.status());
-  };
+  const status = () => addresses(routingStatus(live.current.routing, speaker.report, problems()));
   context.metrics.observeRouting(status);
   return {
     ...{ status, problems },
@@ -99,6 +99,27 @@ export function startRouting(
   };
 }
 
+interface AddressParts {
+  readonly rtnl: NodeRtnl;
+  readonly services: ServiceAddresses | undefined;
+  readonly follower: NodesFollowed;
+}
+
+/** Addresses for Services and on links, where they are asked for; adds them to what is told. */
+function startAddresses(
+  context: ClusterContext,
+  { rtnl, services, follower }: AddressParts,
+): (status: RoutingStatus) => RoutingStatus {
+  const { loadBalancers, announceOnLinks } = context.config.routing;
+  const balancers = loadBalancers
+    ? startLoadBalancers(context, () => follower.networks())
+    : undefined;
+  const announcer = announceOnLinks
+    ? startAnnouncer(context, { rtnl, services, nodes: follower })
+    : undefined;
+  return (status) => withAddresses(status, balancers?.status(), announcer?.status());
+}
+
 function withCure(problem: string, directory: string): string {
   const isUnreached = problem.startsWith('ask BIRD');
   if (!isUnreached) return problem;
@@ -106,7 +127,7 @@ function withCure(problem: string, directory: string): string {
   return `${problem}; is it running? ${command}`;
 }
 
-interface NodesFollowed {
+interface NodesFollowed extends Pick<RoutedNodes, 'labelsOf'> {
   /** Networks of pods and of Services. */
   networks(): readonly { readonly cidr: Cidr; readonly what: string }[];
   list(): ReturnType<RoutedNodes['list']>;
@@ -139,6 +160,7 @@ function followNodes(
   void Promise.all([confirmed, networksRead]).then(() => told(() => (isConfirmed = true)));
   const ofServices = () => serviceNetworks.map((cidr) => ({ cidr, what: 'a network of Services' }));
   return {
+    labelsOf: (name) => known.labelsOf(name),
     networks: () => [
       ...ofServices(),
       ...[...live.current.fabric.clusterCIDRs, ...known.podCIDRs()].map((cidr) => {

@@ -12,6 +12,7 @@ export interface ElectionOptions {
   readonly client: Pick<ApiClient, 'read' | 'patch' | 'create'>;
   readonly namespace: string;
   readonly name: string;
+  readonly labels?: Readonly<Record<string, string>>;
   /** Who stands for election: the node. */
   readonly identity: string;
   readonly timings: ElectionTimings;
@@ -130,7 +131,7 @@ export class Election {
   }
 
   #object(former: Lease | undefined): object {
-    const { clock, identity, name, namespace, timings } = this.#options;
+    const { clock, identity, labels, name, namespace, timings } = this.#options;
     // metav1.MicroTime.
     const now = new Date(clock.now()).toISOString().replace('Z', '000Z');
     const isNew = former?.holder !== identity;
@@ -138,7 +139,7 @@ export class Election {
     return {
       apiVersion: 'coordination.k8s.io/v1',
       kind: 'Lease',
-      metadata: { name, namespace, ...version },
+      metadata: { name, namespace, ...(labels && { labels }), ...version },
       spec: {
         holderIdentity: identity,
         leaseDurationSeconds: Math.round(timings.leaseMs / 1000),

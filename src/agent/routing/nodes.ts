@@ -29,6 +29,10 @@ export class RoutedNodes {
     this.#nodes.delete(name);
   }
 
+  labelsOf(name: string): Labels {
+    return this.#nodes.get(name)?.labels ?? {};
+  }
+
   /** What Nodes say, whoever is right. */
   podCIDRs(): readonly Cidr[] {
     return [...this.#nodes.values()].flatMap(({ node }) => node.podCIDRs);

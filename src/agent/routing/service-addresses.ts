@@ -13,6 +13,9 @@ interface Claim {
   readonly kind: Kind;
   readonly isLocal: boolean;
   readonly isServed: boolean;
+  readonly isServedSomewhere: boolean;
+  /** With endpoints that are ready. */
+  readonly nodes: readonly string[];
 }
 
 /** More Services of one address than this are only counted. */
@@ -78,6 +81,8 @@ export class ServiceAddresses implements CommitListener {
       kind: claims[0]?.kind ?? 'clusterIPs',
       isServed: claims.some(({ isServed }) => isServed),
       isLocal: claims.every(({ isLocal }) => isLocal),
+      isServedSomewhere: claims.some(({ isServedSomewhere }) => isServedSomewhere),
+      ...nodesOf(claims),
     })).toSorted((a, b) => (a.ip < b.ip ? -1 : 1));
   }
 
@@ -86,21 +91,35 @@ export class ServiceAddresses implements CommitListener {
   }
 }
 
+/** Where every claim is Local: who shares an address has no Local policy. */
+function nodesOf(claims: readonly Claim[]): { readonly nodes?: readonly string[] } {
+  if (!claims.every(({ isLocal }) => isLocal)) return {};
+  return { nodes: [...new Set(claims.flatMap(({ nodes }) => nodes))].toSorted() };
+}
+
 function claimsOf(ports: readonly ResolvedPort[]): readonly Claim[] {
   const claims = new Map<IP, Claim>();
   for (const { port, endpoints } of ports) {
     for (const { ip, kind, isLocal } of addressesOf(port)) {
-      const isReady = endpoints.some(
-        ({ target }) => target.isReady && (target.isLocal || !isLocal),
-      );
-      const isServed = isReady || claims.get(ip)?.isServed === true;
-      claims.set(ip, { ip, kind, isLocal, isServed });
+      const former = claims.get(ip);
+      const ready = endpoints.filter(({ target }) => target.isReady).map(({ target }) => target);
+      const isReady = ready.some((target) => target.isLocal || !isLocal);
+      const nodes = isLocal ? ready.flatMap(({ nodeName }) => nodeName ?? []) : [];
+      claims.set(ip, {
+        ...{ ip, kind, isLocal },
+        isServed: isReady || former?.isServed === true,
+        isServedSomewhere: ready.length > 0 || former?.isServedSomewhere === true,
+        nodes: [...new Set([...(former?.nodes ?? []), ...nodes])],
+      });
     }
   }
   return [...claims.values()];
 }
 
-function addressesOf({ clusterIP, policy }: ServicePort): readonly Omit<Claim, 'isServed'>[] {
+function addressesOf({
+  clusterIP,
+  policy,
+}: ServicePort): readonly Pick<Claim, 'ip' | 'kind' | 'isLocal'>[] {
   const { externalIPs, loadBalancerIPs, isInternalLocal, isExternalLocal } = policy;
   const outside = (ips: readonly IP[], kind: Advertised & Kind) =>
     ips.map((ip) => ({ ip, kind, isLocal: isExternalLocal }));

@@ -12,8 +12,19 @@ export interface RoutingStatus {
   readonly routes: readonly RouteStatus[];
   /** How often BIRD was given another configuration. */
   readonly reloads: number;
+  /** Where this node answers for addresses of Services on its links. */
+  readonly announcer?: AnnouncerStatus;
   /** Where Services are given addresses. */
   readonly pools?: PoolsStatus;
+  readonly problems: readonly string[];
+}
+
+/** Addresses on links. */
+export interface AnnouncerStatus {
+  /** That this node answers for. */
+  readonly addresses: readonly string[];
+  /** Nodes that could answer now. */
+  readonly nodes: readonly string[];
   readonly problems: readonly string[];
 }
 
@@ -30,9 +41,18 @@ export interface PoolsStatus {
   readonly problems: readonly string[];
 }
 
-/** With pools, and what is wrong with them. */
-export function withPools(status: RoutingStatus, pools: PoolsStatus): RoutingStatus {
-  return { ...status, pools, problems: [...status.problems, ...pools.problems] };
+/** With pools and announced addresses, and what is wrong with them. */
+export function withAddresses(
+  status: RoutingStatus,
+  pools: PoolsStatus | undefined,
+  announcer: AnnouncerStatus | undefined,
+): RoutingStatus {
+  return {
+    ...status,
+    ...(pools === undefined ? {} : { pools }),
+    ...(announcer === undefined ? {} : { announcer }),
+    problems: [...status.problems, ...(pools?.problems ?? []), ...(announcer?.problems ?? [])],
+  };
 }
 
 export interface SessionStatus {

@@ -1,5 +1,5 @@
 /**
- * api-server.ts KUBECONFIG: a fake API server inside whatever namespace this runs in. Writes a
+ * api-server.ts KUBECONFIG [HOST]: a fake API server inside whatever namespace this runs in. Writes a
  * kubeconfig for it, prints `ready`, then obeys one JSON command per line of stdin:
  * {"put":[plural, object]}, {"delete":[plural, "namespace/name"]}, {"reset":true}; {"created":true}
  * prints what clients have created, {"show":[plural, "namespace/name"]} one object; {"forbid":[plural]}
@@ -8,8 +8,8 @@
 import { createInterface } from 'node:readline';
 import { FakeApiServer } from '../fake-api-server.ts';
 
-const [kubeconfig = ''] = process.argv.slice(2);
-const server = new FakeApiServer();
+const [kubeconfig = '', host = '127.0.0.1'] = process.argv.slice(2);
+const server = new FakeApiServer({ host });
 await server.start();
 server.kubeconfig(kubeconfig);
 process.stdout.write('ready\n');

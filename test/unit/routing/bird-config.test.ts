@@ -19,7 +19,7 @@ const linkNetworks = ['192.0.2.0/24', '2001:db8::/64'].map(parseCidr);
 const reflectors = parseNodeSelector('rr') ?? BGP.reflectors;
 const service = (more: Partial<ServiceAddress>): ServiceAddress => ({
   ...{ ip: parseIP('10.96.0.5'), kind: 'clusterIPs', services: ['shop/web'] },
-  ...{ isServed: true, isLocal: false, ...more },
+  ...{ isServed: true, isLocal: false, isServedSomewhere: true, ...more },
 });
 
 function plan(settings: Partial<BgpSettings>, more: Partial<Parameters<typeof planBird>[1]> = {}) {

@@ -6,7 +6,11 @@ interface Words {
   readonly clusterIP?: string;
   readonly outside?: readonly string[];
   readonly isExternalLocal?: boolean;
-  readonly endpoints?: readonly { readonly isReady: boolean; readonly isLocal: boolean }[];
+  readonly endpoints?: readonly {
+    readonly isReady: boolean;
+    readonly isLocal: boolean;
+    readonly nodeName?: string;
+  }[];
 }
 
 /** A port of which only what is read here is there. */
@@ -23,7 +27,7 @@ function port({ clusterIP = '10.96.0.1', outside = [], isExternalLocal = false, 
 
 const COMMIT = { isFull: true, nodePortIPs: 'anyLocal' } as const;
 const HERE = { isReady: true, isLocal: true };
-const AWAY = { isReady: true, isLocal: false };
+const AWAY = { isReady: true, isLocal: false, nodeName: 'n2' };
 
 function told(...services: readonly (readonly [string, Words])[]) {
   const addresses = new ServiceAddresses(() => true);
@@ -38,7 +42,10 @@ test.each([
   ['one that is not ready', { endpoints: [{ ...HERE, isReady: false }] }, false],
 ])('a clusterIP with %s: %s', (_, words, isServed) => {
   expect(told(['a/b', words]).list()).toEqual([
-    { ip: '10.96.0.1', kind: 'clusterIPs', services: ['a/b'], isServed, isLocal: false },
+    {
+      ...{ ip: '10.96.0.1', kind: 'clusterIPs', services: ['a/b'], isServed, isLocal: false },
+      isServedSomewhere: isServed,
+    },
   ]);
 });
 
@@ -46,7 +53,7 @@ test('under a Local policy only endpoints of this node count, for addresses from
   const words = { outside: ['198.51.100.7'], isExternalLocal: true, endpoints: [AWAY] };
   expect(told(['a/b', words]).list()).toMatchObject([
     { ip: '10.96.0.1', isServed: true },
-    { ip: '198.51.100.7', isServed: false, isLocal: true },
+    { ip: '198.51.100.7', isServed: false, isLocal: true, isServedSomewhere: true, nodes: ['n2'] },
   ]);
 });
 
