@@ -163,6 +163,9 @@ describe.runIf(canFilterVlans)('pods of a VLAN that reach each other through the
     for (const address of ['10.22.0.3', '10.23.0.2']) {
       expect(a.run('ping', '-c1', '-W1', address)).toContain('ttl=63');
     }
+    a.run('ip', 'addr', 'add', '10.22.0.77/24', 'dev', 'eth0');
+    expect(a.attempt('ping', ['-c1', '-W1', '-I', '10.22.0.77', '10.22.0.1']).status).toBe(1);
+    a.run('ip', 'addr', 'del', '10.22.0.77/24', 'dev', 'eth0');
     expect(() => lab.check(config, { id: 'a', pod: a })).not.toThrow();
   });
 });
