@@ -13,7 +13,22 @@ import { clusterPeers, podSelection, policyPeers } from './peers.ts';
 import { clusterPorts, policyPorts } from './ports.ts';
 import { labelMatcher } from './selectors.ts';
 
+const known = new WeakMap<CompiledPolicy['source'], CompiledPolicy>();
+
+/** The same value for the same object. */
 export function compileNetworkPolicy(policy: NetworkPolicy): CompiledPolicy {
+  const compiled = known.get(policy) ?? computeNetworkPolicy(policy);
+  known.set(policy, compiled);
+  return compiled;
+}
+
+export function compileClusterPolicy(policy: ClusterNetworkPolicy): CompiledPolicy {
+  const compiled = known.get(policy) ?? computeClusterPolicy(policy);
+  known.set(policy, compiled);
+  return compiled;
+}
+
+function computeNetworkPolicy(policy: NetworkPolicy): CompiledPolicy {
   const { namespace } = policy.metadata;
   const isSelected = labelMatcher(policy.podSelector);
   const compile = (rules: readonly NetworkPolicyRule[] | undefined) =>
@@ -36,7 +51,7 @@ export function compileNetworkPolicy(policy: NetworkPolicy): CompiledPolicy {
   });
 }
 
-export function compileClusterPolicy(policy: ClusterNetworkPolicy): CompiledPolicy {
+function computeClusterPolicy(policy: ClusterNetworkPolicy): CompiledPolicy {
   const { tier, subject } = policy;
   const problems: string[] = [...unreadableProblems(policy)];
   if (subject.kind === 'unknown') problems.push(`subject: ${subject.what} is not known`);

@@ -188,26 +188,30 @@ export class PolicyModel {
 
   #settleRows(created: ReadonlySet<PolicySet>, dropped: ReadonlySet<PolicySet>): void {
     const identities = this.#identities.takeChanges();
-    for (const set of dropped) this.rows.removeSet(set);
     for (const identity of identities.dropped) {
       for (const set of [...identity.sets]) this.rows.removeIdentity(set, identity);
     }
-    for (const set of created) this.rows.addSet(set, new Set(this.#candidates(set)));
+    const texts = new Set(Array.from(created, ({ text }) => text));
+    const replaced = new Map<string, PolicySet>();
+    for (const set of dropped) {
+      if (texts.has(set.text) && !replaced.has(set.text)) replaced.set(set.text, set);
+      else this.rows.removeSet(set);
+    }
+    const known = [...this.#identities].filter(({ isOwnNode, ports }) => {
+      return isOwnNode || ports.length > 0;
+    });
+    for (const set of created) {
+      const candidates = new Set(candidatesOf(set, known));
+      const old = replaced.get(set.text);
+      if (old === undefined) this.rows.addSet(set, candidates);
+      else this.rows.replaceSet(old, set, candidates);
+    }
     for (const identity of identities.created) {
       const isForAll = identity.isOwnNode || identity.ports.length > 0;
       const users = identity.peers.flatMap((peer) => [...peer.users]);
       for (const set of isForAll ? this.#sets : new Set(users)) {
         if (!created.has(set)) this.rows.addIdentity(set, identity);
       }
-    }
-  }
-
-  /** Those for whom a set may have a role of its own. */
-  *#candidates(set: PolicySet): Generator<Identity> {
-    for (const peer of set.peers) yield* peer.identities;
-    const asksForNames = set.direction === 'egress' && set.names.size > 0;
-    for (const identity of this.#identities) {
-      if (identity.isOwnNode || (asksForNames && identity.ports.length > 0)) yield identity;
     }
   }
 
@@ -238,6 +242,7 @@ export class PolicyModel {
 
   /** With other peers the roles of two sets cannot be compared. */
   #onReplace(old: PolicySet, made: PolicySet): void {
+    if (this.#isNarrowed) return;
     const hasSamePeers =
       old.peers.size === made.peers.size && [...old.peers].every((peer) => made.peers.has(peer));
     const isWider = (identity: Identity) => covers(made.roleOf(identity), old.roleOf(identity));
@@ -257,6 +262,13 @@ export class PolicyModel {
     const namespace = key.includes('/') ? namespaceOf(key) : key;
     return this.facts.namespaces.get(namespace)?.metadata.labels ?? {};
   }
+}
+
+/** Those for whom a set may have a role of its own; `known` are those that no peer has to name. */
+function* candidatesOf(set: PolicySet, known: readonly Identity[]): Generator<Identity> {
+  for (const peer of set.peers) yield* peer.identities;
+  const asksForNames = set.direction === 'egress' && set.names.size > 0;
+  for (const identity of known) if (identity.isOwnNode || asksForNames) yield identity;
 }
 
 /** Notes that a selector means a class; gives whether it does. */

@@ -36,7 +36,7 @@ export class Rows {
     return this.#outcomes.get(key);
   }
 
-  addSet(set: PolicySet, identities: Iterable<Identity>): void {
+  addSet(set: PolicySet, identities: ReadonlySet<Identity>): void {
     const role = set.defaultRole;
     this.#defaults.set(set, role);
     const data = idData(this.#take(role));
@@ -53,11 +53,28 @@ export class Rows {
     for (const identity of [...set.row.keys()]) this.removeIdentity(set, identity);
   }
 
-  /** An entry of its own only where falling through would give another role. */
+  /** One set stands for another with the same number: what both say of an identity stays as it is. */
+  replaceSet(old: PolicySet, set: PolicySet, identities: ReadonlySet<Identity>): void {
+    const kept = new Map<Identity, Role>();
+    for (const identity of identities) {
+      const before = old.row.get(identity);
+      const role = before && this.#ownRole(set, identity);
+      if (before?.text === role?.text && role !== undefined) kept.set(identity, role);
+    }
+    for (const [identity, role] of kept) {
+      old.row.delete(identity);
+      identity.sets.delete(old);
+      set.row.set(identity, role);
+      identity.sets.add(set);
+    }
+    this.removeSet(old);
+    this.addSet(set, identities);
+  }
+
   addIdentity(set: PolicySet, identity: Identity): void {
     if (set.row.has(identity)) return;
-    const role = set.roleOf(identity);
-    if (role.text === this.#fallThrough(set, identity).text) return;
+    const role = this.#ownRole(set, identity);
+    if (role === undefined) return;
     set.row.set(identity, role);
     identity.sets.add(set);
     const data = idData(this.#take(role));
@@ -82,6 +99,12 @@ export class Rows {
     }
     for (const role of this.#unsettled) this.#render(role);
     this.#unsettled.clear();
+  }
+
+  /** Undefined where falling through would give the same. */
+  #ownRole(set: PolicySet, identity: Identity): Role | undefined {
+    const role = set.roleOf(identity);
+    return role.text === this.#fallThrough(set, identity).text ? undefined : role;
   }
 
   /** Somebody with an entry in the map of blocks alone falls through to the default. */
