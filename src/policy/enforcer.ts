@@ -90,7 +90,7 @@ export class Enforcer {
       nodeName,
       inside: deniedInside === 'reject' ? clusterCIDRs : undefined,
     });
-    this.#runner = new BoundedFrequencyRunner(async () => this.commit(), {
+    this.#runner = new BoundedFrequencyRunner(() => this.#commitInTurns(), {
       ...INTERVALS,
       clock,
       onError: (err) => log.error({ err }, 'policies not in the kernel'),
@@ -125,6 +125,11 @@ export class Enforcer {
   setSynced(): void {
     this.#isSynced = true;
     this.#runner.trigger();
+  }
+
+  /** Most of what the next `commit` would compute, others having their turns. */
+  prepare(): Promise<void> {
+    return this.#model.settleInTurns();
   }
 
   /** What was told so far is in the kernel when it returns, if all is synced. Throws WeftError. */
@@ -189,6 +194,11 @@ export class Enforcer {
   async close(): Promise<void> {
     await this.#runner.stop();
     this.#table.close();
+  }
+
+  async #commitInTurns(): Promise<void> {
+    await this.prepare();
+    this.commit();
   }
 
   #settle(): void {

@@ -1,6 +1,7 @@
 /** Identities of addresses and of networks: what policy sets can tell about them, and nothing else. */
 import { type IP, type IPFamily, ipFamily } from '../net/ip.ts';
 import { ipBytes } from '../nftables/bytes.ts';
+import type { Steps } from '../util/turns.ts';
 import { type ArrangedRange, arrange, blockRanges, rangeAt } from './blocks.ts';
 import type { Claims, PartyClass } from './claims.ts';
 import type { ContentBook } from './content.ts';
@@ -84,9 +85,12 @@ export class Identities {
   }
 
   /** Gives the addresses that were touched their identities. */
-  settle(): void {
-    for (const ip of this.#claims.touched) this.#setAddress(ip);
-    this.#claims.touched.clear();
+  *settle(): Steps<void> {
+    for (const ip of this.#claims.touched) {
+      this.#claims.touched.delete(ip);
+      this.#setAddress(ip);
+      yield;
+    }
   }
 
   #setAddress(ip: IP): void {

@@ -2,9 +2,10 @@
 
 import { type Cidr, hostCidr, parseSloppyCidr } from '../net/cidr.ts';
 import type { IP } from '../net/ip.ts';
+import { type Steps, takeAtOnce, takeInTurns } from '../util/turns.ts';
 import { policyId, withoutRoomAmong } from './budget.ts';
 import type { PolicyChange } from './change.ts';
-import { Claims, LOCAL, type PartyClass } from './claims.ts';
+import { Claims, LOCAL } from './claims.ts';
 import { ContentBook } from './content.ts';
 import type { PolicyObjects } from './evaluator.ts';
 import { namespaceOf, PolicyFacts, type Touched } from './facts.ts';
@@ -12,7 +13,13 @@ import { Identities } from './identities.ts';
 import { IdBook } from './ids.ts';
 import { Inside } from './inside.ts';
 import { nodeParty, type PartyObjects, type PodParty, podParty } from './parties.ts';
-import type { ActivePeer, Identity, PolicySet } from './policy-set.ts';
+import {
+  type ActivePeer,
+  candidatesOf,
+  type Identity,
+  meet,
+  type PolicySet,
+} from './policy-set.ts';
 import { PolicySets, type SetChanges } from './policy-sets.ts';
 import { covers } from './role.ts';
 import { Rows } from './rows.ts';
@@ -36,7 +43,9 @@ export class PolicyModel {
   readonly #claims: Claims;
   readonly #identities: Identities;
   readonly #inside: Inside | undefined;
+  /** Somebody may have lost what was allowed since the last `settle`. */
   #isNarrowed = false;
+  #settling: Steps<void> | undefined;
 
   constructor(options: ModelOptions) {
     const ids = new IdBook();
@@ -63,7 +72,22 @@ export class PolicyModel {
 
   /** Brings the content in line with the facts; gives whether somebody may lose what was allowed. */
   settle(): boolean {
+    if (this.#settling !== undefined) takeAtOnce(this.#settling);
+    this.#settling = undefined;
+    takeAtOnce(this.#settleInSteps());
+    const isNarrowed = this.#isNarrowed;
     this.#isNarrowed = false;
+    return isNarrowed;
+  }
+
+  /** Most of what the next `settle` would do, others having their turns; they may settle meanwhile. */
+  async settleInTurns(): Promise<void> {
+    this.#settling ??= this.#settleInSteps();
+    await takeInTurns(this.#settling);
+  }
+
+  /** What is told meanwhile is for the next time. */
+  *#settleInSteps(): Steps<void> {
     const touched = this.facts.takeTouched();
     for (const namespace of touched.namespaces) {
       for (const key of this.facts.podsIn(namespace)) {
@@ -71,15 +95,24 @@ export class PolicyModel {
         if (this.facts.locals.has(key)) touched.locals.add(key);
       }
     }
-    for (const key of touched.pods) this.#setPod(key);
-    for (const key of touched.nodes) this.#setNode(key);
+    for (const key of touched.pods) {
+      this.#setPod(key);
+      yield;
+    }
+    for (const key of touched.nodes) {
+      this.#setNode(key);
+      yield;
+    }
     this.#setPolicies(touched);
-    for (const key of touched.locals) this.#setSubject(key);
+    for (const key of touched.locals) {
+      this.#setSubject(key);
+      yield;
+    }
     this.#makeRoom();
-    this.#settleSets(this.#sets.takeChanges());
+    yield* this.#settleSets(this.#sets.takeChanges());
     this.rows.settle();
     this.#inside?.settle();
-    return this.#isNarrowed;
+    this.#settling = undefined;
   }
 
   /** What was told, pods of this node with the addresses that they have. */
@@ -166,27 +199,29 @@ export class PolicyModel {
     for (const key of this.facts.locals.keys()) this.#setSubject(key);
   }
 
-  #settleSets({ created, dropped, peersCreated, peersDropped }: SetChanges): void {
+  *#settleSets({ created, dropped, peersCreated, peersDropped }: SetChanges): Steps<void> {
     for (const peer of peersDropped) {
       for (const each of this.#claims.classes()) {
         if (each.peers.delete(peer)) this.#claims.touchClass(each);
       }
+      yield;
     }
     for (const peer of peersCreated) {
       for (const each of this.#claims.classes()) {
         if (meet(peer, each)) this.#claims.touchClass(each);
       }
+      yield;
     }
     if (created.size + dropped.size > 0) this.#identities.setNames(this.#egressNames());
     const isBlock = ({ peer }: ActivePeer) => peer.kind === 'block';
     if ([...peersCreated, ...peersDropped].some(isBlock)) {
       this.#identities.setBlocks([...this.#sets.peers()].filter(isBlock));
     }
-    this.#identities.settle();
-    this.#settleRows(created, dropped);
+    yield* this.#identities.settle();
+    yield* this.#settleRows(created, dropped);
   }
 
-  #settleRows(created: ReadonlySet<PolicySet>, dropped: ReadonlySet<PolicySet>): void {
+  *#settleRows(created: ReadonlySet<PolicySet>, dropped: ReadonlySet<PolicySet>): Steps<void> {
     const identities = this.#identities.takeChanges();
     for (const identity of identities.dropped) {
       for (const set of [...identity.sets]) this.rows.removeIdentity(set, identity);
@@ -205,6 +240,7 @@ export class PolicyModel {
       const old = replaced.get(set.text);
       if (old === undefined) this.rows.addSet(set, candidates);
       else this.rows.replaceSet(old, set, candidates);
+      yield;
     }
     for (const identity of identities.created) {
       const isForAll = identity.isOwnNode || identity.ports.length > 0;
@@ -262,19 +298,4 @@ export class PolicyModel {
     const namespace = key.includes('/') ? namespaceOf(key) : key;
     return this.facts.namespaces.get(namespace)?.metadata.labels ?? {};
   }
-}
-
-/** Those for whom a set may have a role of its own; `known` are those that no peer has to name. */
-function* candidatesOf(set: PolicySet, known: readonly Identity[]): Generator<Identity> {
-  for (const peer of set.peers) yield* peer.identities;
-  const asksForNames = set.direction === 'egress' && set.names.size > 0;
-  for (const identity of known) if (identity.isOwnNode || asksForNames) yield identity;
-}
-
-/** Notes that a selector means a class; gives whether it does. */
-function meet(active: ActivePeer, { party, peers }: PartyClass): boolean {
-  const { peer } = active;
-  if (peer.kind !== 'parties' || !peer.isMeant(party)) return false;
-  peers.add(active);
-  return true;
 }

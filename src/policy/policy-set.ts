@@ -2,6 +2,7 @@
 import type { Direction, NamedPort } from '../kube/policy/types.ts';
 import type { CompiledPolicy } from './compiled-policy.ts';
 import { digestOf, type IdBook } from './ids.ts';
+import type { Party } from './parties.ts';
 import type { RulePeer } from './peers.ts';
 import {
   NO_POLICY,
@@ -238,6 +239,24 @@ export function makeIdentity(
   facts: Pick<Identity, 'peers' | 'blocks' | 'ports' | 'isOwnNode'>,
 ): Identity {
   return { id: ids.take(`identity ${text}`), text, sets: new Set(), ...facts };
+}
+
+/** Those for whom a set may have a role of its own; `known` are those that no peer has to name. */
+export function* candidatesOf(set: PolicySet, known: readonly Identity[]): Generator<Identity> {
+  for (const peer of set.peers) yield* peer.identities;
+  const asksForNames = set.direction === 'egress' && set.names.size > 0;
+  for (const identity of known) if (identity.isOwnNode || asksForNames) yield identity;
+}
+
+/** Notes that a selector means a class; gives whether it does. */
+export function meet(
+  active: ActivePeer,
+  { party, peers }: { readonly party: Party; readonly peers: Set<ActivePeer> },
+): boolean {
+  const { peer } = active;
+  if (peer.kind !== 'parties' || !peer.isMeant(party)) return false;
+  peers.add(active);
+  return true;
 }
 
 function stepsOfPolicy(

@@ -5,6 +5,8 @@ export interface Enforcement {
   apply(change: PolicyChange): void;
   /** Every kind was read: what is in the kernel may be replaced by what is known. */
   setSynced(): void;
+  /** Most of what the next `commit` would compute, others having their turns. */
+  prepare(): Promise<void>;
   /** Brings what was told so far into the kernel. Throws WeftError. */
   commit(): void;
   /** Whether some policy may select a pod of this namespace. */

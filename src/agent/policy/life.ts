@@ -64,7 +64,7 @@ export class PolicyLife {
     this.#said = new Reminder(clock, SAID_AGAIN_MS);
     this.#isFirstOfBoot = openBootGate(gate).awaited() !== undefined;
     const onError = (error: Error) => this.#fail(error);
-    this.#beginning = new BoundedFrequencyRunner(async () => this.#begin(), {
+    this.#beginning = new BoundedFrequencyRunner(() => this.#begin(), {
       ...{ ...COMMIT_INTERVALS, clock, onError },
     });
     localPods.follow((key, now) => {
@@ -149,8 +149,9 @@ export class PolicyLife {
     return this.#isFirstOfBoot ? this.#feed.isRead : this.#feed.isConfirmed;
   }
 
-  #begin(): void {
+  async #begin(): Promise<void> {
     const { enforcement, gate, log } = this.#options;
+    await enforcement.prepare();
     enforcement.commit();
     if (!this.#isEnforced) log.info({ ...this.#feed.policies }, 'policies are enforced');
     markReady(gate);

@@ -67,6 +67,7 @@ function start({ obstacle, bypasses = [] }: Surroundings = {}) {
       },
       apply: ({ kind, key, now }) => told.push(`${kind} ${key}${now === undefined ? ' gone' : ''}`),
       setSynced: () => told.push('synced'),
+      prepare: async () => {},
       commit: () => {
         told.push('commit');
         if (failure !== undefined) throw failure;
