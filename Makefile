@@ -121,7 +121,7 @@ settings-page: build ## rewrite docs/settings.md and the ConfigMap from the tabl
 	  test/unit/scripts/manifests.test.ts
 
 golden: setup build ## rewrite golden files; read the diff like code
-	@UPDATE_GOLDEN=1 $(BIN)/vitest run --project '!uml' --update
+	@UPDATE_GOLDEN=1 $(BIN)/vitest run --project '!uml' --project '!browser' --update
 
 bench-proxy: setup dist/root ## weft's modes and kube-proxy's layout: start, change, connections/s (QUICK=1: 2 min)
 	@$(NODE) test/bench/proxy.ts $(if $(QUICK),1 bench-results quick)
