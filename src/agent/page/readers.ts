@@ -76,6 +76,8 @@ export class Readers {
       this.#new.delete(reader);
       if (this.#readers.size === 0) this.#rest();
     });
+    // One that goes while it is written to closes, which is what matters.
+    reader.on('error', () => undefined);
     reader.write(`retry: ${RETRY_MS}\n\n`);
     if (!this.#isLooking) void this.#look();
   }
@@ -119,6 +121,7 @@ export class Readers {
 
   #send(readers: Iterable<ServerResponse>, text: string): void {
     for (const reader of [...readers]) {
+      if (reader.destroyed) continue;
       if (reader.writableLength > MOST_WAITING_BYTES) reader.destroy();
       else reader.write(text);
     }

@@ -128,7 +128,7 @@ export interface UiDenial {
 export const MOST_PODS = 1_000;
 export const MOST_SERVICES = 4_000;
 export const MOST_PEERS = 2_000;
-export const MOST_ENDPOINTS = 24;
+export const MOST_ENDPOINTS = 12;
 export const MOST_DENIALS = 60;
 export const MOST_CONNECTIONS = 50;
 

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import { MOST_READERS } from '../../../../src/agent/page/readers.ts';
 import type { UiSnapshot } from '../../../../src/agent/page/snapshot.ts';
@@ -90,6 +92,45 @@ describe('those who watch', () => {
     one.stop();
     await until('it is gone', () => page.readers.count === 0);
     expect(clock.scheduled).toBe(0);
+  });
+
+  test('one that is let go while others are told is no trouble', async () => {
+    const clock = new FakeClock();
+    const page = await served(clock);
+    const one = await watch(page);
+    await until('a snapshot is there', () => one.text().includes('event: snapshot'));
+    page.snapshot = withPods(page.snapshot, []);
+    page.readers.drop();
+    clock.advance(2_000);
+    await until('it is gone', () => page.readers.count === 0);
+    const other = await watch(page);
+    await until('a snapshot is there', () => other.text().includes('event: snapshot'));
+  });
+
+  test('one that does not read is let go', async () => {
+    const clock = new FakeClock();
+    const page = await served(clock);
+    const { hostname, port } = new URL(page.url);
+    const socket = connect(Number(port), hostname);
+    const closed = once(socket, 'close');
+    socket.pause();
+    socket.write(`GET /api/events HTTP/1.1\r\nHost: ${hostname}\r\n\r\n`);
+    await until('it is there', () => page.readers.count === 1);
+    const [first] = page.snapshot.pods;
+    let turn = 0;
+    await until('it is gone', () => {
+      turn++;
+      const pods = Array.from({ length: 20_000 }, (_, i) => ({
+        ...first,
+        addresses: [],
+        key: `${turn} ${i}`,
+      }));
+      page.snapshot = withPods(page.snapshot, pods);
+      clock.advance(10_000);
+      return page.readers.count === 0;
+    });
+    socket.destroy();
+    await closed;
   });
 
   test('what goes wrong is told in words', async () => {
