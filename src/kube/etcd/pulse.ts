@@ -8,10 +8,10 @@ const EVERY_MS = 5_000;
 const TIMEOUT_MS = 4_000;
 
 export interface PulseOptions {
-  readonly gateway: EtcdGateway;
+  readonly gateway: Pick<EtcdGateway, 'accesses' | 'ask'>;
   readonly history: History;
   readonly clock: Clock;
-  /** May be read by this user. */
+  /** Of the keys of objects. */
   readonly prefix: string;
 }
 
@@ -43,7 +43,8 @@ export class Pulse {
   async #beat(): Promise<void> {
     const { gateway, history, prefix } = this.#options;
     const before = history.last;
-    const body = { key: encodeText(prefix), count_only: true };
+    // What a user may read who may read what begins with `<prefix>/`.
+    const body = { key: encodeText(`${prefix}/`), count_only: true };
     const path = '/v3/kv/range';
     const signal = AbortSignal.timeout(TIMEOUT_MS * (gateway.accesses.length + 1));
     try {
