@@ -1,4 +1,6 @@
 /** `weft connectivity-test` against pods in namespaces, through an API server and from records. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,6 +22,7 @@ import { recordPod } from '../support/pod-records.ts';
 import { createProxyLab, type ProxyLab } from '../support/proxy-lab.ts';
 import { until } from '../support/until.ts';
 
+const CLI = new URL('../../src/cli/weft.ts', import.meta.url).pathname;
 const NETS = [IPV4, IPV6];
 const VIPS = NETS.map((net) => net.vip(70));
 const DNS_VIPS = NETS.map((net) => net.vip(71));
@@ -247,6 +250,25 @@ test('who is interrupted leaves nothing', async () => {
     await failed;
     expect(namespaces()).toEqual([]);
   } finally {
+    stop();
+  }
+});
+
+test('the command itself is interrupted, and leaves nothing', async () => {
+  const stop = runCluster(true);
+  const child = spawn(
+    process.execPath,
+    [CLI, 'connectivity-test', '--kubeconfig', own().kubeconfig, '--run-dir', agent.runDir],
+    { stdio: 'ignore' },
+  );
+  try {
+    const ended = once(child, 'exit');
+    await until('the namespace is there', () => namespaces().length > 0);
+    child.kill('SIGINT');
+    expect(await ended).toEqual([2, null]);
+    expect(namespaces()).toEqual([]);
+  } finally {
+    child.kill('SIGKILL');
     stop();
   }
 });

@@ -19,23 +19,29 @@ const MOST_CANDIDATES = 20;
 export function explainText(answer: ExplainAnswer): string {
   const { explanation, policies = [], pending, doubts = [], live, ways, causes } = answer;
   const { packet, decisions, verdict } = explanation;
-  const lines = [...wrapped(titleText(answer), { first: '', next: '    ' }), ''];
+  const lines = [...paragraph(titleText(answer)), ''];
   decisions.forEach((decision, i) => {
-    lines.push(`${String(i + 1).padStart(2)}. ${decisionText(decision, explanation)}`);
+    const number = `${String(i + 1).padStart(2)}. `;
+    lines.push(...wrapped(decisionText(decision, explanation), { first: number, next: '    ' }));
     if (decision.kind === 'endpoints' && verdict.kind === 'dnat') {
       lines.push(...candidateLines(verdict.candidates));
     }
   });
-  lines.push('', `Verdict: ${verdictText(answer)}`, ...policyLines(policies), ...wayLines(ways));
+  lines.push('', ...paragraph(`Verdict: ${verdictText(answer)}`));
+  lines.push(...policyLines(policies), ...wayLines(ways));
   lines.push(...causeLines(causes));
   const next = nextAgainstPolicies(policies, packet.protocol) ?? nextStep(answer);
-  if (next !== undefined) lines.push(`Next: ${next}`);
-  lines.push(...doubts.map((doubt) => `Doubtful: ${doubt}`));
+  if (next !== undefined) lines.push(...paragraph(`Next: ${next}`));
+  lines.push(...doubts.flatMap((doubt) => paragraph(`Doubtful: ${doubt}`)));
   if (pending > 0) {
     lines.push(`Note: changes of ${pending} Services are on their way to the kernel.`);
   }
   if (live !== undefined) lines.push('', ...liveText(live));
   return `${lines.join('\n')}\n`;
+}
+
+function paragraph(text: string): readonly string[] {
+  return wrapped(text, { first: '', next: '    ' });
 }
 
 function titleText({ explanation: { packet }, names = {} }: ExplainAnswer): string {
