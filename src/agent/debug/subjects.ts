@@ -37,7 +37,7 @@ export interface DebugSubjects {
 /** Throws ENOTSUP. */
 export function requirePolicy(command: string, { policy }: DebugSubjects): PolicyView {
   if (policy !== undefined) return policy;
-  throw new WeftError('ENOTSUP', `weft ${command}: this agent runs without the component policy`);
+  throw missingComponent(command, 'policy');
 }
 
 /** Throws ENOTSUP. */
@@ -46,7 +46,7 @@ export function requireProxy(
   { proxy }: Pick<DebugSubjects, 'proxy'>,
 ): ProxyComponent {
   if (proxy !== undefined) return proxy;
-  throw new WeftError('ENOTSUP', `weft ${command}: this agent runs without the component proxy`);
+  throw missingComponent(command, 'proxy');
 }
 
 /** Throws ENOTSUP. */
@@ -55,7 +55,7 @@ export function requireFabric(
   { fabric }: Pick<DebugSubjects, 'fabric'>,
 ): FabricComponent {
   if (fabric !== undefined) return fabric;
-  throw new WeftError('ENOTSUP', `weft ${command}: this agent runs without the component fabric`);
+  throw missingComponent(command, 'fabric');
 }
 
 /** Throws ENOTSUP. */
@@ -63,4 +63,13 @@ export function requireNftables(command: string, { choice: { mode } }: ProxyComp
   if (mode === 'nftables') return;
   const reason = `it reads nftables, and this agent works in mode ${mode}`;
   throw new WeftError('ENOTSUP', `weft ${command}: ${reason}`);
+}
+
+/** What to tell who asks a component that this agent does not have. */
+export function missingComponent(command: string, component: string): WeftError {
+  const cure = `start it with ${component} among --components`;
+  return new WeftError(
+    'ENOTSUP',
+    `weft ${command}: this agent runs without the component ${component}; ${cure}`,
+  );
 }

@@ -17,13 +17,14 @@ export function isWanted(key: string, { namespace, name }: Wanted): boolean {
   return name.includes('/') ? key === name : key.endsWith(`/${name}`);
 }
 
-/** The one key that is meant. Throws ENOENT for none, and for several, whose namespaces it names. */
-export function onlyKey(what: string, keys: Iterable<string>, wanted: Wanted): string {
+/** The one Service that is meant. Throws ENOENT for none, and for several, whose namespaces it names. */
+export function onlyService(keys: Iterable<string>, wanted: Wanted): string {
   const found: string[] = [];
   for (const key of keys) if (isWanted(key, wanted)) found.push(key);
   const [only, ...others] = found;
   if (only === undefined) {
-    throw new WeftError('ENOENT', `no ${what} ${wanted.name} that this agent knows`);
+    const cure = 'weft services lists those it serves: no headless ones, no ExternalNames';
+    throw new WeftError('ENOENT', `no Service ${wanted.name} that this agent serves; ${cure}`);
   }
   if (others.length === 0) return only;
   const named = found.toSorted().slice(0, MOST_NAMED).join(', ');

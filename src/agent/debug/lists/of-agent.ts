@@ -5,7 +5,7 @@ import { WeftError } from '../../../util/errors.ts';
 import { takeInTurns } from '../../../util/turns.ts';
 import { type DebugSubjects, requireFabric, requireProxy } from '../subjects.ts';
 import { listAddresses, type WantedAddresses } from './addresses.ts';
-import { isWanted, onlyKey, type Wanted } from './names.ts';
+import { isWanted, onlyService, type Wanted } from './names.ts';
 import { listNodes } from './nodes.ts';
 import { nodeRecordsSteps, readPodFacts } from './on-record.ts';
 import { type PageRequest, page } from './page.ts';
@@ -46,7 +46,7 @@ export async function servicesOf(
 /** One Service in full. Throws ENOENT for none, and for several of that name. */
 export async function serviceOf(subjects: Subjects, wanted: Wanted): Promise<ServiceDetail> {
   const facts = await serviceFacts('services', subjects);
-  const found = serviceDetail(onlyKey('Service', keysOf(facts.snapshots, wanted), wanted), facts);
+  const found = serviceDetail(onlyService(keysOf(facts.snapshots, wanted), wanted), facts);
   if (found === undefined) throw new WeftError('ENOENT', `Service ${wanted.name} has just gone`);
   return found;
 }

@@ -1,6 +1,6 @@
-import { WeftError } from '../../../util/errors.ts';
 import type { DebugRequest } from '../protocol.ts';
 import type { Question } from '../question.ts';
+import { missingComponent } from '../subjects.ts';
 
 export interface BgpRequest extends DebugRequest {
   readonly command: 'bgp';
@@ -12,6 +12,6 @@ export const bgpQuestion: Question<BgpRequest> = {
   parse: () => ({ command: 'bgp' }),
   answer: (_request, { routing }) => {
     if (routing !== undefined) return routing.statusNow();
-    throw new WeftError('ENOTSUP', 'weft bgp: this agent runs without the component routing');
+    throw missingComponent('bgp', 'routing');
   },
 };

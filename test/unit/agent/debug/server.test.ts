@@ -13,17 +13,19 @@ import { FakeClock } from '../../../support/fake-clock.ts';
 let directory: string;
 let clock: FakeClock;
 let server: DebugServer;
+let logged: string[];
 let answer: (signal: AbortSignal) => Promise<unknown>;
 
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'wt-debug-'));
   clock = new FakeClock();
+  logged = [];
   answer = () => Promise.resolve(['nothing']);
   server = DebugServer.listen({
     most: 64,
     path: debugSocketPath(directory),
     clock,
-    log: createLogger('silent'),
+    log: createLogger('info', { write: (line) => void logged.push(line) }),
     answer: (_, signal) => answer(signal),
   });
 });
@@ -63,6 +65,15 @@ test('an answer larger than the socket takes at once', async () => {
   const large = 'x'.repeat(3_000_000);
   answer = () => Promise.resolve(large);
   expect(await askAgent(directory, diff)).toBe(large);
+});
+
+test('what the asker got wrong is no warning, what failed is one', async () => {
+  answer = () => Promise.reject(new WeftError('ENOENT', 'no Service web'));
+  await expect(askAgent(directory, diff)).rejects.toThrow('no Service web');
+  expect(logged).toEqual([]);
+  answer = () => Promise.reject(Object.assign(new Error('open'), { code: 'ENOENT' }));
+  await expect(askAgent(directory, diff)).rejects.toThrow('open');
+  expect(logged.map((line) => JSON.parse(line).msg)).toEqual(['debug request failed']);
 });
 
 test('a failure keeps its code and its words', async () => {

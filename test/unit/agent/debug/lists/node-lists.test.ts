@@ -7,7 +7,7 @@ import {
   listAddresses,
   type WantedAddresses,
 } from '../../../../../src/agent/debug/lists/addresses.ts';
-import { onlyKey } from '../../../../../src/agent/debug/lists/names.ts';
+import { onlyService } from '../../../../../src/agent/debug/lists/names.ts';
 import { listNodes } from '../../../../../src/agent/debug/lists/nodes.ts';
 import { listPods, podsByAddress } from '../../../../../src/agent/debug/lists/pods.ts';
 import { hostVethName } from '../../../../../src/cni/attachment.ts';
@@ -64,12 +64,12 @@ describe('pods', () => {
 
 test('a name means one thing, or says which', () => {
   const keys = ['a/web', 'b/web', 'a/db'];
-  expect(onlyKey('Service', keys, { name: 'db' })).toBe('a/db');
-  expect(onlyKey('Service', keys, { namespace: 'b', name: 'web' })).toBe('b/web');
-  expect(() => onlyKey('Service', keys, { name: 'web' })).toThrow(
+  expect(onlyService(keys, { name: 'db' })).toBe('a/db');
+  expect(onlyService(keys, { namespace: 'b', name: 'web' })).toBe('b/web');
+  expect(() => onlyService(keys, { name: 'web' })).toThrow(
     'several are called web: ask for a/web, b/web',
   );
-  expect(() => onlyKey('Service', keys, { name: 'eb' })).toThrow('no Service eb');
+  expect(() => onlyService(keys, { name: 'eb' })).toThrow('no Service eb');
 });
 
 test('nodes are this one, then the others with their ways and what probes found', () => {
