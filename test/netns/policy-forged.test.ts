@@ -1,17 +1,11 @@
 /** Packets that no honest sender makes: what looks like neighbour discovery, or like the node's own. */
 import { once } from 'node:events';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { netnses } from '../../src/kernel/netns.ts';
-import { openRtnl } from '../../src/kernel/rtnl.ts';
-import { ipToBytes, parseIP } from '../../src/net/ip.ts';
-import { macToBytes, parseMac } from '../../src/net/mac.ts';
-import { wire } from '../../src/netlink/wire.ts';
+import { ICMPV6, ipFrame, sendFrames } from '../support/forged-frames.ts';
 import { labFacts, openEnforcer, policyChange } from '../support/policy-enforcer.ts';
 import { createPolicyLab, type LabParty, type PolicyLab } from '../support/policy-lab.ts';
 
-const ROUTER = macToBytes(parseMac('02:ee:00:00:00:01'));
-const ETHERTYPE = { 4: 0x0800, 6: 0x86dd } as const;
-const ICMPV6 = 58;
+const ROUTER = '02:ee:00:00:00:01';
 const NEIGHBOUR_SOLICITATION = 135;
 const TIMES = 5;
 
@@ -40,20 +34,21 @@ const cases: readonly Forged[] = [
   {
     name: 'a neighbour solicitation in an IPv4 packet',
     rule: `ip protocol ${ICMPV6}`,
-    frame: () => ipv4(ICMPV6, Buffer.from([NEIGHBOUR_SOLICITATION, 0, 0, 0, 1, 2, 3, 4])),
+    frame: () =>
+      packet(sender.ips[4], ICMPV6, Buffer.from([NEIGHBOUR_SOLICITATION, 0, 0, 0, 1, 2, 3, 4])),
   },
   {
     name: 'a neighbour solicitation that is forwarded',
     rule: `icmpv6 type ${NEIGHBOUR_SOLICITATION} ip6 hoplimit < 255 ip6 saddr fd00::/8`,
     frame: () => {
       const body = Buffer.from([NEIGHBOUR_SOLICITATION, 0, 0, 0, 1, 2, 3, 4]);
-      return ipv6(sender.ips[6], ICMPV6, body);
+      return packet(sender.ips[6], ICMPV6, body);
     },
   },
   {
     name: 'an IPv6 packet with an address of the node',
     rule: 'udp dport 80',
-    frame: () => ipv6(lab.nodes[0]?.ips[6] ?? '', 17, Buffer.from([0x30, 0, 0, 80, 0, 8, 0, 0])),
+    frame: () => packet(lab.nodes[0]?.ips[6] ?? '', 17, Buffer.from([0x30, 0, 0, 80, 0, 8, 0, 0])),
   },
 ];
 
@@ -139,48 +134,14 @@ test('a connection that another one announces is judged by itself', async () => 
 });
 
 function send(frame: Buffer): void {
-  const netns = netnses.open(sender.netns.path);
-  const rtnl = openRtnl(netns);
-  const link = rtnl.links().find(({ name }) => name !== 'lo');
-  rtnl.close();
-  if (link === undefined) throw new Error('no link');
-  const frames = Array.from({ length: TIMES }, () => frame);
-  const outcomes = wire.sendFrames(
-    netns.fd,
-    frames.map(() => link.index),
-    frames,
+  sendFrames(
+    sender.netns,
+    Array.from({ length: TIMES }, () => frame),
   );
-  netns.close();
-  expect([...outcomes]).toEqual(frames.map(() => 0));
 }
 
-function ethernet(family: 4 | 6, packet: readonly Buffer[]): Buffer {
-  const type = Buffer.alloc(2);
-  type.writeUInt16BE(ETHERTYPE[family]);
-  return Buffer.concat([ROUTER, macToBytes(parseMac('02:00:00:00:00:99')), type, ...packet]);
-}
-
-function ipv4(protocol: number, body: Buffer): Buffer {
-  const header = Buffer.alloc(20);
-  header.writeUInt8(0x45, 0);
-  header.writeUInt16BE(header.length + body.length, 2);
-  header.writeUInt8(64, 8);
-  header.writeUInt8(protocol, 9);
-  header.set(ipToBytes(parseIP(sender.ips[4])), 12);
-  header.set(ipToBytes(parseIP(receiver.ips[4])), 16);
-  let sum = 0;
-  for (let at = 0; at < header.length; at += 2) sum += header.readUInt16BE(at);
-  header.writeUInt16BE(0xffff - (((sum & 0xffff) + (sum >>> 16)) & 0xffff), 10);
-  return ethernet(4, [header, body]);
-}
-
-function ipv6(source: string, nextHeader: number, body: Buffer): Buffer {
-  const header = Buffer.alloc(40);
-  header.writeUInt8(6 << 4, 0);
-  header.writeUInt16BE(body.length, 4);
-  header.writeUInt8(nextHeader, 6);
-  header.writeUInt8(64, 7);
-  header.set(ipToBytes(parseIP(source)), 8);
-  header.set(ipToBytes(parseIP(receiver.ips[6])), 24);
-  return ethernet(6, [header, body]);
+function packet(source: string, protocol: number, body: Buffer): Buffer {
+  const destination = source.includes(':') ? receiver.ips[6] : receiver.ips[4];
+  const envelope = { from: '02:00:00:00:00:99', to: ROUTER };
+  return ipFrame(envelope, { source, destination }, { protocol, body, hopLimit: 64 });
 }

@@ -18,11 +18,17 @@ export interface Envelope {
   readonly tags?: readonly (readonly [number, number])[];
 }
 
-/** An IP packet with any payload; IPv6 with hop limit 255. */
+interface Payload {
+  readonly protocol: number;
+  readonly body: Buffer;
+  readonly hopLimit?: number;
+}
+
+/** An IP packet with any payload; ICMPv6 has the hop limit of the link unless told otherwise. */
 export function ipFrame(
   envelope: Envelope,
   { source, destination }: { readonly source: string; readonly destination: string },
-  { protocol, body }: { readonly protocol: number; readonly body: Buffer },
+  { protocol, body, hopLimit = protocol === ICMPV6 ? 255 : 64 }: Payload,
 ): Buffer {
   const [from, to] = [parseIP(source), parseIP(destination)].map(ipToBytes);
   if (from === undefined || to === undefined) throw new Error('no addresses');
@@ -32,7 +38,7 @@ export function ipFrame(
     header.writeUInt8(6 << 4, 0);
     header.writeUInt16BE(body.length, 4);
     header.writeUInt8(protocol, 6);
-    header.writeUInt8(protocol === ICMPV6 ? 255 : 64, 7);
+    header.writeUInt8(hopLimit, 7);
     header.set(from, 8);
     header.set(to, 24);
     return ethernet(envelope, ETHERTYPE[6], Buffer.concat([header, body]));
