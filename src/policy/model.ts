@@ -232,9 +232,8 @@ export class PolicyModel {
       if (texts.has(set.text) && !replaced.has(set.text)) replaced.set(set.text, set);
       else this.rows.removeSet(set);
     }
-    const known = [...this.#identities].filter(({ isOwnNode, ports }) => {
-      return isOwnNode || ports.length > 0;
-    });
+    const isKnown = ({ isOwnNode, ports }: Identity) => isOwnNode || ports.length > 0;
+    const known = [...this.#identities].filter(isKnown);
     for (const set of created) {
       const candidates = new Set(candidatesOf(set, known));
       const old = replaced.get(set.text);
