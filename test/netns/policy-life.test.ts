@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { OUTCOME_EXIT_CODES } from '../../src/agent/debug/explain/outcome.ts';
 import type { AgentStatus } from '../../src/agent/debug/status.ts';
 import { CNI_BINARY, INSTALL_ROOT, WEFT_BINARY } from '../support/cluster.ts';
 import { connect, createNetns, type TestNetns } from '../support/netns.ts';
@@ -270,7 +271,9 @@ test('people see which policy does it, and to whom', async () => {
     ingress: { isolatedBy: ['shop/who'], rules: [{ action: 'Accept' }] },
   });
   const question = ['explain', '--from', 'free/client', '--to', 'shop/web:80', '--json'];
-  expect(ask(...question)).toMatchObject({
+  const explained = netns.attempt(WEFT_BINARY, [...question, '--run-dir', place('run')]);
+  expect(explained.status).toBe(OUTCOME_EXIT_CODES.dropped);
+  expect(JSON.parse(explained.stdout)).toMatchObject({
     policies: [{ name: 'shop/web', isAllowed: false, deniedBy: 'shop/web', reason }],
     doubts: [],
   });
