@@ -95,7 +95,10 @@ test('policies, namespaces and pods are read as from an API server, or from file
   const etcd = await startEtcd();
   etcd.put('/weft/namespaces/shop', { metadata: { labels: { team: 'a' } } });
   etcd.put('/weft/networkpolicies/shop/deny', { spec: { podSelector: {} } });
-  etcd.put('/weft/networkpolicies/shop/wrong', { spec: { podSelector: { matchLabels: 7 } } });
+  etcd.put('/weft/networkpolicies/shop/wrong', {
+    spec: { podSelector: { matchLabels: { app: 'cart' } }, ingress: 7 },
+  });
+  etcd.put('/weft/networkpolicies/shop/none', 'x');
   etcd.put('/weft/pods/shop/cart', {
     spec: { nodeName: 'node-a' },
     status: { podIP: '10.244.1.7', podIPs: [{ ip: '10.244.1.7' }] },
@@ -104,7 +107,7 @@ test('policies, namespaces and pods are read as from an API server, or from file
   const told = <T extends KubernetesObject>(resource: Resource<T>) => {
     const handlers = new RecordingHandlers<T>();
     source.watch(resource, handlers);
-    return () => [...handlers.objects.keys()].join();
+    return handlers.objects;
   };
   const [spaces, policies, here, there] = [
     told(namespaces),
@@ -113,8 +116,11 @@ test('policies, namespaces and pods are read as from an API server, or from file
     told(podsOfNode('node-b')),
   ];
   await until('all is read', () => source.hasSynced());
-  expect([spaces(), policies(), here(), there()]).toEqual(['shop', 'shop/deny', 'shop/cart', '']);
-  expect(source.passedOver).toMatchObject([{ kind: 'NetworkPolicy', keys: ['shop/wrong'] }]);
+  expect([...spaces.keys(), ...here.keys(), ...there.keys()]).toEqual(['shop', 'shop/cart']);
+  // One that cannot be read closes whom it selects.
+  expect(policies.get('shop/deny')?.unreadable).toBeUndefined();
+  expect(policies.get('shop/wrong')?.unreadable?.problem).toContain('it closes whom it selects');
+  expect(policies.get('shop/none')?.unreadable?.problem).toContain('it closes its namespace');
 });
 
 test('10,000 objects, page by page at one revision', async () => {

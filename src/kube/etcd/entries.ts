@@ -118,8 +118,12 @@ export function entryResource<T extends KubernetesObject>(
   layout: EntryLayout,
   book: EntryBook,
 ): Resource<T> {
+  const { whenUnreadable } = resource;
   return {
     ...resource,
+    ...(whenUnreadable === undefined
+      ? {}
+      : { whenUnreadable: (raw, ...more) => whenUnreadable(readableOf(raw, layout), ...more) }),
     decode: (raw, mode) => {
       if (!(raw instanceof Entry)) return resource.decode(raw, mode);
       const { key } = raw.pair;
@@ -131,9 +135,21 @@ export function entryResource<T extends KubernetesObject>(
       } catch (thrown) {
         const { name, namespace } = raw.metadata;
         const shown = namespace === undefined ? name : `${namespace}/${name}`;
-        book.note(key, { kind: resource.kind, name: shown, reason: toError(thrown).message });
+        // What something else stands for has an effect, and is told of where that is seen.
+        const reason = whenUnreadable === undefined ? toError(thrown).message : undefined;
+        book.note(key, { kind: resource.kind, name: shown, reason });
         throw thrown;
       }
     },
   };
+}
+
+/** What of a raw object can be read: its JSON with its place, or its place alone. */
+function readableOf(raw: unknown, layout: EntryLayout): unknown {
+  if (!(raw instanceof Entry)) return raw;
+  try {
+    return layout.valueOf(raw);
+  } catch {
+    return raw;
+  }
 }
