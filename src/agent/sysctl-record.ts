@@ -5,6 +5,7 @@
 import { writeFileSync } from 'node:fs';
 import { cpus, release } from 'node:os';
 import { join } from 'node:path';
+import { BRIDGE_CALLS } from '../cni/upkeep/bridge-calls.ts';
 import { sysctls } from '../kernel/sysctls.ts';
 import type { Link } from '../kernel/types.ts';
 import { ipvsSysctls } from '../proxy/modes/ipvs/sysctls.ts';
@@ -52,6 +53,7 @@ export function sysctlsOfAgent(
   return new Map([
     ...FORWARDING_SYSCTLS.map((path) => [path, '1'] as const),
     ['net/ipv4/conf/all/route_localnet', '1'],
+    ...Object.values(BRIDGE_CALLS).map((path) => [path, '0'] as const),
     ...ipvsSysctls({ release: release(), isStrictARP }).map(
       ({ path, value }) => [path, value] as const,
     ),

@@ -121,6 +121,44 @@ async function connection(from: TestNetns, to: TestNetns, address: string) {
 
 const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
+const BRIDGE_CALLS = 'net.bridge.bridge-nf-call-iptables';
+const bridgeCalls = () => node.host.run('sysctl', '-n', BRIDGE_CALLS).trim();
+
+test('br_netfilter leads no translated packet past isolated ports, and other bridges keep it', async () => {
+  node.host.run('sysctl', '-qw', `${BRIDGE_CALLS}=1`);
+  node.host.batch(['link add br-other type bridge']);
+  const [a, b, c] = [node.pod(), node.pod(), node.pod()];
+  node.attach(a, 'a');
+  const [toB = ''] = node.attach(b, 'b');
+  const [toC = ''] = node.attach(c, 'c');
+  a.run('ip', 'route', 'add', '10.96.0.0/16', 'via', '10.22.0.1');
+  // As the proxy has it for a Service.
+  node.host.run(
+    'nft',
+    `table ip service {
+  chain prerouting {
+    type nat hook prerouting priority -100
+    ip daddr 10.96.0.1 dnat to ${toB}
+    ip daddr 10.96.0.2 dnat to ${toC}
+  }
+}`,
+  );
+  const before = await connection(a, b, '10.96.0.1');
+  await node.startAgent({ policy: true });
+  await node.until(() => areIsolated(3) && bridgeCalls() === '0');
+  const after = await connection(a, c, '10.96.0.2');
+  await wait(300);
+  for (const end of [after, before]) {
+    const { sent, back } = await end();
+    expect(sent).toBeGreaterThan(20);
+    expect(back).toBe(sent);
+  }
+  const [other] = node.host.ip<{ linkinfo: { info_data: Record<string, number> } }[]>(
+    ...(['-d', 'link', 'show', 'br-other'] as const),
+  );
+  expect(other?.linkinfo.info_data).toMatchObject({ nf_call_iptables: 1 });
+});
+
 describe('policies are switched on under running pods', () => {
   test('no packet is lost, connections go on, and the forward hook sees all; and back', async () => {
     const [a, b, c] = [node.pod(), node.pod(), node.pod()];

@@ -29,10 +29,6 @@ beforeAll(async () => {
   const components = ['cni', 'proxy', 'policy'];
   writeFileSync(node.configFile, JSON.stringify({ ...config, components }));
   writeObjects([]);
-  // Where br_netfilter is loaded it would lead packets past the isolated ports' way through the node.
-  for (const tables of ['iptables', 'ip6tables']) {
-    node.netns.attempt('sysctl', ['-qw', `net.bridge.bridge-nf-call-${tables}=0`]);
-  }
   await node.startAgent();
   client = createPod('shop/client')[0];
   [web, webIP] = createPod('shop/web-1');

@@ -1,4 +1,5 @@
 /** Sysctls of the node that pods and Services depend on. Pure. */
+import { BRIDGE_CALLS } from '../../cni/upkeep/bridge-calls.ts';
 import type { IPFamily } from '../../net/ip.ts';
 import { type Check, type Fact, known } from './check.ts';
 
@@ -21,10 +22,6 @@ export interface SysctlFacts {
 export const FORWARDING: Readonly<Record<IPFamily, string>> = {
   4: 'net/ipv4/ip_forward',
   6: 'net/ipv6/conf/all/forwarding',
-};
-export const BRIDGE_CALLS: Readonly<Record<IPFamily, string>> = {
-  4: 'net/bridge/bridge-nf-call-iptables',
-  6: 'net/bridge/bridge-nf-call-ip6tables',
 };
 
 const ipForward: Check<SysctlFacts> = {

@@ -1,7 +1,6 @@
 import type { LinkEvent } from '../../kernel/link-monitor.ts';
 import type { NodeEvents, Watch } from '../../kernel/node-events.ts';
 import type { Link, ProxyNeighbour } from '../../kernel/types.ts';
-import type { IPFamily } from '../../net/ip.ts';
 import type { Clock } from '../../util/clock.ts';
 import type { Logger } from '../../util/log.ts';
 import { BoundedFrequencyRunner, type RunnerIntervals } from '../../util/runner.ts';
@@ -12,6 +11,7 @@ import { forgetOwnQuestions } from '../bridge/own-addresses.ts';
 import { gatewayLink, PROXY_PROTOCOL } from '../bridge/same-node.ts';
 import { type UpkeepNode, withNftables, withRtnl } from '../node.ts';
 import type { SysctlSetting } from '../node-plan.ts';
+import { BRIDGE_CALLS, startBridgeCalls, stopBridgeCalls } from './bridge-calls.ts';
 import { HOST_VETH } from './repair.ts';
 import { livingRecords, type Repair } from './repair-model.ts';
 import { type Bypass, conversionsOf, findBypasses, type SameNodeFacts } from './same-node.ts';
@@ -38,10 +38,6 @@ interface Living {
 }
 
 const RECORDS_PER_READ = 32;
-const BRIDGED: Readonly<Record<IPFamily, string>> = {
-  4: 'net/bridge/bridge-nf-call-iptables',
-  6: 'net/bridge/bridge-nf-call-ip6tables',
-};
 
 /**
  * Has pods of one bridge send to each other through the node, those that ran before too, and looks for ways by
@@ -58,6 +54,10 @@ export class SameNodeUpkeep {
   /** Ports that are no pod's. */
   #strangers: ReadonlySet<number> = new Set();
   #settings: readonly SysctlSetting[] = [];
+  /** Settings of br_netfilter that were on before. */
+  #stoppedCalls: readonly string[] = [];
+  /** By the last look br_netfilter shows bridged packets to the rules of IP. */
+  #areBridgedSeen = false;
 
   constructor(options: SameNodeUpkeepOptions) {
     const { clock, log, intervals, events } = options;
@@ -90,6 +90,8 @@ export class SameNodeUpkeep {
    */
   async switchSameNode(): Promise<void> {
     const { node } = this.#options;
+    // First: answers from a port that is not isolated any more pass the bridge.
+    startBridgeCalls(node, this.#stoppedCalls);
     switchSameNode(node, await this.#living());
     untieSenders(node, await this.#living());
   }
@@ -114,8 +116,27 @@ export class SameNodeUpkeep {
     const facts = isChanged ? this.#facts(now) : before;
     this.#removeOrphans(now, facts);
     this.#remember(now, facts);
-    this.#note(isEnforced ? findBypasses(now, facts) : undefined);
+    this.#note(isEnforced ? this.#sendThroughNode(now, facts) : undefined);
     if (error !== undefined) throw error;
+  }
+
+  /** What pods send takes one way alone, where none of them needs the other. Gives the ways past the policies. */
+  #sendThroughNode(records: readonly AttachmentRecord[], facts: SameNodeFacts): readonly Bypass[] {
+    const { node, log } = this.#options;
+    const { bridgedFamilies } = facts;
+    const unbridged = findBypasses(records, { ...facts, bridgedFamilies: [] });
+    const routed = facts.links.filter(({ name, port }) => port?.isolated && HOST_VETH.test(name));
+    if (bridgedFamilies.length === 0 || unbridged.length > 0 || routed.length === 0) {
+      return findBypasses(records, facts);
+    }
+    const bridges = new Set(routed.flatMap(({ master }) => master ?? []));
+    this.#stoppedCalls = stopBridgeCalls(node, bridges);
+    this.#areBridgedSeen = false;
+    log.info(
+      { settings: this.#stoppedCalls },
+      'bridged packets do not pass the rules of IP: pods are sent through the node',
+    );
+    return unbridged;
   }
 
   /** Before anything else: what a pod sends as is what policies go by. Gives the records as they are then. */
@@ -155,7 +176,7 @@ export class SameNodeUpkeep {
         neighbours: gateways.flatMap(({ index }) => host.neighbours(index)),
         routes: hasForeign ? [...host.routes(4), ...host.routes(6)] : [],
         bridgedFamilies: ([4, 6] as const).filter((family) => {
-          return kernel.sysctls.read(undefined, BRIDGED[family]) === '1';
+          return kernel.sysctls.read(undefined, BRIDGE_CALLS[family]) === '1';
         }),
         unfinishedPorts: new Set(journal.unfinished().map(hostVethName)),
       };
@@ -176,7 +197,8 @@ export class SameNodeUpkeep {
     withNftables(kernel, (nft) => forgetOwnQuestions(nft, addresses));
   }
 
-  #remember(records: readonly AttachmentRecord[], { links }: SameNodeFacts): void {
+  #remember(records: readonly AttachmentRecord[], { links, bridgedFamilies }: SameNodeFacts): void {
+    this.#areBridgedSeen = bridgedFamilies.length > 0;
     const names = new Set(records.flatMap(({ plan }) => plan?.host.name ?? []));
     const own = links.filter(({ name }) => names.has(name));
     const bridges = new Set(own.flatMap(({ master }) => master ?? []));
@@ -208,22 +230,24 @@ export class SameNodeUpkeep {
       case 'forwarding':
         return wrongSettings(this.#options.node, this.#settings).length > 0;
       case 'port':
-        return this.#isOpened(event.index, event.port.isolated);
+        return this.#isNews(event.index, event.port.isolated);
       case 'link': {
         const { index, port, master, kind, name } = event.link;
         if (this.#strangers.has(index)) return true;
         if (event.isGone) return this.#bridges.has(index);
-        if (port !== undefined && this.#isOpened(index, port.isolated)) return true;
+        if (port !== undefined && this.#isNews(index, port.isolated)) return true;
         const isOfPod = kind === 'veth' && HOST_VETH.test(name);
         return master !== undefined && this.#bridges.has(master) && !isOfPod;
       }
     }
   }
 
-  #isOpened(index: number, isIsolated: boolean): boolean {
+  #isNews(index: number, isIsolated: boolean): boolean {
     if (!isIsolated) return this.#isolatedPorts.delete(index);
+    const isNew = !this.#isolatedPorts.has(index);
     this.#isolatedPorts.add(index);
-    return false;
+    // What goes from it to a Service would be dropped: see bridge-calls.ts.
+    return isNew && this.#areBridgedSeen;
   }
 }
 

@@ -17,6 +17,8 @@ const IFINFOMSG_BYTES = 16;
 const IFINFOMSG_INDEX_OFFSET = 4;
 
 const IFLA_BR_VLAN_FILTERING = 7;
+const IFLA_BR_NF_CALL_IPTABLES = 36;
+const IFLA_BR_NF_CALL_IP6TABLES = 37;
 const IFLA_BRPORT_STATE = 1;
 const IFLA_BRPORT_MODE = 4;
 const IFLA_BRPORT_ISOLATED = 33;
@@ -24,6 +26,9 @@ const IFLA_BRPORT_ISOLATED = 33;
 export interface BridgeChange {
   /** Ports see only the VLANs given to them. Needs CONFIG_BRIDGE_VLAN_FILTERING. */
   readonly vlanFiltering?: boolean;
+  /** br_netfilter shows its packets to the rules of IP, whatever it does for other bridges. */
+  readonly callsIPTables?: boolean;
+  readonly callsIP6Tables?: boolean;
 }
 
 export interface BridgeSpec extends BridgeChange {
@@ -99,9 +104,15 @@ export function readBridgePort(data: Buffer): {
 }
 
 function writeBridgeInfo(message: ReturnType<typeof linkMessage>, change: BridgeChange) {
-  const { vlanFiltering } = change;
-  if (vlanFiltering === undefined) return writeLinkInfo(message, 'bridge');
-  return writeLinkInfo(message, 'bridge', (data) =>
-    data.u8(IFLA_BR_VLAN_FILTERING, Number(vlanFiltering)),
-  );
+  const { vlanFiltering, callsIPTables, callsIP6Tables } = change;
+  const flags = [
+    [IFLA_BR_VLAN_FILTERING, vlanFiltering],
+    [IFLA_BR_NF_CALL_IPTABLES, callsIPTables],
+    [IFLA_BR_NF_CALL_IP6TABLES, callsIP6Tables],
+  ] as const;
+  const given = flags.filter(([, flag]) => flag !== undefined);
+  if (given.length === 0) return writeLinkInfo(message, 'bridge');
+  return writeLinkInfo(message, 'bridge', (data) => {
+    for (const [type, flag] of given) data.u8(type, Number(flag));
+  });
 }

@@ -1,8 +1,9 @@
+import { BRIDGE_CALLS } from '../../../cni/upkeep/bridge-calls.ts';
 import { sysctls } from '../../../kernel/sysctls.ts';
 import { type IPFamily, ipFamily } from '../../../net/ip.ts';
 import { type Fact, factOf } from '../check.ts';
 import type { CheckedNode, CheckedPod } from '../checked-node.ts';
-import { BRIDGE_CALLS, FORWARDING, type SysctlFacts } from '../node-sysctls.ts';
+import { FORWARDING, type SysctlFacts } from '../node-sysctls.ts';
 
 export function readSysctlFacts({ pods, agent }: CheckedNode): SysctlFacts {
   const families = familiesOf(pods);
