@@ -92,6 +92,9 @@ cp -a "$work/debian/root" "$work/base"
   rm -rf tmp run var etc/{apt,dpkg,fstab,hostname,init.d,resolv.conf} usr/include \
     usr/share/{bash-completion,bug,info,lintian,locale,man} usr/lib/*/gconv
   find usr/share/doc -type f ! -name copyright -delete
+  # Perl, dpkg and what makes users are for scripts of packages, none of which is run.
+  rm -rf usr/share/perl* usr/lib/*/{perl*,libperl*,libdb-*,libgdbm*,libpam*,libse{manage,pol}*,libssl.*} \
+    lib/*/{libpam*,security} usr/share/doc/*perl* usr/bin/{*perl*,dpkg*} usr/sbin/{user,group}*
   mkdir -p var lib/modules proc sys dev
   for applet in sh cat chmod cp grep id ls mkdir mv ps readlink rm sleep sync; do ln -s busybox "bin/$applet"; done
   # What Debian's alternatives say.
@@ -114,6 +117,7 @@ if [ "$arch" != "$own" ]; then
   [ "$(foreign "$node_there" -p "$addon.trim()")" = Linux ]
   foreign "$work/base/usr/sbin/xtables-legacy-multi" iptables --version >/dev/null
   foreign "$work/base/bin/kmod" --version >/dev/null
+  foreign "$work/base/usr/sbin/bird" --version 2>/dev/null
 fi
 
 layer() { # layer DIR TARGET
@@ -137,5 +141,7 @@ umoci config --image "$work/oci:weft" --no-history --created "$created" --archit
 umoci gc --layout "$work/oci"
 node scripts/image-index.ts "$work/oci/index.json" "$reference"
 layer "$work/oci" "dist/weft-image-$arch.tar"
-node scripts/sbom.ts "$work/debian/packages.tsv" "dist/weft-image-$arch.cdx.json"
+# Not what was taken out again.
+grep -vE '^(perl|libperl|lib[a-z-]*-perl|usrmerge|libdb5|libgdbm|libpam|libsemanage|libsepol|dpkg)' "$work/debian/packages.tsv" >"$work/packages.tsv"
+node scripts/sbom.ts "$work/packages.tsv" "dist/weft-image-$arch.cdx.json"
 echo "image: dist/weft-image-$arch.tar ($(du -h "dist/weft-image-$arch.tar" | cut -f1)), $(node scripts/image-index.ts "$work/oci/index.json")"
