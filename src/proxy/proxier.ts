@@ -11,6 +11,7 @@ import type { FamilyChange, SliceChange } from './cluster-change.ts';
 import type { Commit, CommitListener } from './commit-listener.ts';
 import { FamilyState } from './family-state.ts';
 import type { ProxyMetrics } from './metrics.ts';
+import type { ProxierHealth } from './proxier-health.ts';
 import type { OpenSession, ServiceSession, SessionSettings } from './session.ts';
 import { type SettingsSource, sessionSettings } from './session-settings.ts';
 import type { ProxySnapshot } from './snapshot.ts';
@@ -34,17 +35,6 @@ export interface ProxierOptions extends ProxierSettings, SettingsSource {
   readonly openSession: OpenSession;
   readonly metrics?: ProxyMetrics;
   readonly listeners?: readonly CommitListener[];
-}
-
-export interface ProxierHealth {
-  /** When the oldest change that is not yet in the kernel arrived; undefined when none waits. */
-  readonly queuedAtMs: number | undefined;
-  /** Since then; 0 when none waits. */
-  readonly waitedMs: number;
-  /** End of the last successful sync. */
-  readonly updatedAtMs: number | undefined;
-  /** Why the last sync failed; undefined when it did not. */
-  readonly failure?: { readonly atMs: number; readonly reason: string } | undefined;
 }
 
 const RETRY_MS = 5_000;

@@ -4,12 +4,8 @@ import type { IPFamily } from '../net/ip.ts';
 import type { AuditedPart } from '../util/audit.ts';
 import { Complaints } from '../util/complaints.ts';
 import { type ClusterChange, familyChanges } from './cluster-change.ts';
-import {
-  Proxier,
-  type ProxierHealth,
-  type ProxierOptions,
-  type ProxierSettings,
-} from './proxier.ts';
+import { Proxier, type ProxierOptions, type ProxierSettings } from './proxier.ts';
+import type { ProxierHealth } from './proxier-health.ts';
 import { serviceProblems } from './service.ts';
 import type { ProxySnapshot } from './snapshot.ts';
 

@@ -12,19 +12,10 @@ import {
   u32Bytes,
 } from '../../src/nftables/bytes.ts';
 import { NftablesConnection } from '../../src/nftables/connection.ts';
+import { jhash, numgenRandom } from '../../src/nftables/generators.ts';
 import { HOOK_PRIORITY } from '../../src/nftables/hook-priorities.ts';
 import type { Chain, Element, NamedSet, Table } from '../../src/nftables/model.ts';
-import {
-  ct,
-  fib,
-  ip,
-  ip6,
-  jhash,
-  meta,
-  numgenRandom,
-  type Selector,
-  th,
-} from '../../src/nftables/selectors.ts';
+import { ct, fib, ip, ip6, meta, type Selector, th } from '../../src/nftables/selectors.ts';
 import {
   accept,
   counter,

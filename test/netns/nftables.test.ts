@@ -6,9 +6,10 @@ import { TableApplier } from '../../src/nftables/applier.ts';
 import { ipBytes, portBytes, protocolBytes, u32Bytes } from '../../src/nftables/bytes.ts';
 import { NftablesConnection, NftablesError } from '../../src/nftables/connection.ts';
 import { markedTable } from '../../src/nftables/digest.ts';
+import { numgenRandom } from '../../src/nftables/generators.ts';
 import type { NamedSet, Table, TableDefinition } from '../../src/nftables/model.ts';
 import { type TableEvent, watchTables } from '../../src/nftables/monitor.ts';
-import { ip, meta, numgenRandom, th } from '../../src/nftables/selectors.ts';
+import { ip, meta, th } from '../../src/nftables/selectors.ts';
 import {
   accept,
   counter,

@@ -1,6 +1,6 @@
 import type { ModeChoice } from '../../proxy/modes/auto.ts';
 import type { RulesKind } from '../../proxy/modes/names.ts';
-import type { ProxierHealth } from '../../proxy/proxier.ts';
+import type { ProxierHealth } from '../../proxy/proxier-health.ts';
 import type { ServiceProxy } from '../../proxy/service-proxy.ts';
 import type { ProxySnapshot } from '../../proxy/snapshot.ts';
 import type { AuditReport } from '../../util/audit.ts';

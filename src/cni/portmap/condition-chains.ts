@@ -1,8 +1,8 @@
 /** Conditions as rules: they lead to the ports that are published under them. */
 import { createHash } from 'node:crypto';
 import type { IPFamily } from '../../net/ip.ts';
+import { numgenRandom } from '../../nftables/generators.ts';
 import type { Chain, Rule } from '../../nftables/model.ts';
-import { numgenRandom } from '../../nftables/selectors.ts';
 import { dnatToMap } from '../../nftables/statements.ts';
 import type { HostPortRecord } from '../host-ports.ts';
 import { parseCondition } from './conditions.ts';

@@ -1,8 +1,9 @@
 /** The maps of table `inet weft-hostports` and what its rules ask packets for, per family. */
 import type { IPFamily } from '../../net/ip.ts';
 import { u8Bytes } from '../../nftables/bytes.ts';
+import { numgenRandom } from '../../nftables/generators.ts';
 import type { NamedSet, Rule } from '../../nftables/model.ts';
-import { ct, ip, ip6, meta, numgenRandom, type Selector, th } from '../../nftables/selectors.ts';
+import { ct, ip, ip6, meta, type Selector, th } from '../../nftables/selectors.ts';
 import { match, type Statement } from '../../nftables/statements.ts';
 
 export type PortMapName =

@@ -3,9 +3,10 @@ import type { Direction } from '../../kube/policy/types.ts';
 import type { IPFamily } from '../../net/ip.ts';
 import { protocolBytes, u32Bytes } from '../../nftables/bytes.ts';
 import { isOfFamily } from '../../nftables/family-match.ts';
+import { jhash } from '../../nftables/generators.ts';
 import type { Chain, NamedSet, Rule } from '../../nftables/model.ts';
 import { loadRegisters, lookupRegisters } from '../../nftables/register-statements.ts';
-import { ct, jhash, meta, type Selector, tcp } from '../../nftables/selectors.ts';
+import { ct, meta, type Selector, tcp } from '../../nftables/selectors.ts';
 import {
   drop,
   goTo,

@@ -4,8 +4,9 @@ import { HEADER_BYTES, parseMessages } from '../../../src/netlink/message.ts';
 import { Batch } from '../../../src/nftables/batch.ts';
 import { portBytes, protocolBytes } from '../../../src/nftables/bytes.ts';
 import { ElementReader } from '../../../src/nftables/decode-elements.ts';
+import { numgenRandom } from '../../../src/nftables/generators.ts';
 import type { Element, NamedSet, Table } from '../../../src/nftables/model.ts';
-import { ip, ip6, meta, numgenRandom, th } from '../../../src/nftables/selectors.ts';
+import { ip, ip6, meta, th } from '../../../src/nftables/selectors.ts';
 import { Transaction } from '../../../src/nftables/transaction.ts';
 
 const table: Table = { family: 'ip', name: 'wt' };

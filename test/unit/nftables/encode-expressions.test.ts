@@ -9,6 +9,7 @@ import {
 } from '../../../src/netlink/attributes.ts';
 import { ifnameBytes, portBytes, protocolBytes, u32Bytes } from '../../../src/nftables/bytes.ts';
 import { writeStatement } from '../../../src/nftables/encode-expressions.ts';
+import { jhash, numgenRandom } from '../../../src/nftables/generators.ts';
 import type { TableFamily } from '../../../src/nftables/model.ts';
 import {
   deleteRegisters,
@@ -20,16 +21,7 @@ import {
   updateRegisters,
   verdictRegisters,
 } from '../../../src/nftables/register-statements.ts';
-import {
-  ct,
-  fib,
-  ip,
-  ip6,
-  jhash,
-  meta,
-  numgenRandom,
-  th,
-} from '../../../src/nftables/selectors.ts';
+import { ct, fib, ip, ip6, meta, th } from '../../../src/nftables/selectors.ts';
 import {
   accept,
   counter,

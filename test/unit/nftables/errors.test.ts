@@ -9,8 +9,9 @@ import {
   protocolBytes,
   u32Bytes,
 } from '../../../src/nftables/bytes.ts';
+import { numgenRandom } from '../../../src/nftables/generators.ts';
 import type { NamedSet, Table } from '../../../src/nftables/model.ts';
-import { ct, ip, ip6, meta, numgenRandom, th } from '../../../src/nftables/selectors.ts';
+import { ct, ip, ip6, meta, th } from '../../../src/nftables/selectors.ts';
 import { accept, counter } from '../../../src/nftables/statements.ts';
 import { elementText } from '../../../src/nftables/text.ts';
 import { Transaction } from '../../../src/nftables/transaction.ts';

@@ -8,17 +8,9 @@ import {
   packedType,
   setFlags,
 } from '../../../src/nftables/encode-objects.ts';
+import { jhash, numgenRandom } from '../../../src/nftables/generators.ts';
 import type { Chain, NamedSet, Table } from '../../../src/nftables/model.ts';
-import {
-  ct,
-  fib,
-  ip,
-  ip6,
-  jhash,
-  meta,
-  numgenRandom,
-  th,
-} from '../../../src/nftables/selectors.ts';
+import { ct, fib, ip, ip6, meta, th } from '../../../src/nftables/selectors.ts';
 import { fitComment, setUserdata } from '../../../src/nftables/userdata.ts';
 
 const table: Table = { family: 'ip', name: 'wt' };

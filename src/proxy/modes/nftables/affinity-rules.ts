@@ -16,6 +16,7 @@
  */
 import type { IPFamily } from '../../../net/ip.ts';
 import { readU32Bytes, u32Bytes } from '../../../nftables/bytes.ts';
+import { numgenRandom } from '../../../nftables/generators.ts';
 import type { Rule } from '../../../nftables/model.ts';
 import {
   deleteRegisters,
@@ -27,7 +28,7 @@ import {
   updateRegisters,
 } from '../../../nftables/register-statements.ts';
 import { paddedLength, slotsOf } from '../../../nftables/registers.ts';
-import { numgenRandom, type Selector } from '../../../nftables/selectors.ts';
+import type { Selector } from '../../../nftables/selectors.ts';
 import { rule } from './chain-names.ts';
 import { fieldsOf } from './fields.ts';
 import type { SetName } from './sets.ts';

@@ -1,5 +1,6 @@
 import type { IPFamily } from '../../../net/ip.ts';
-import { ct, ip, ip6, meta, numgenRandom, type Selector, th } from '../../../nftables/selectors.ts';
+import { numgenRandom } from '../../../nftables/generators.ts';
+import { ct, ip, ip6, meta, type Selector, th } from '../../../nftables/selectors.ts';
 
 /** Larger than any count of slots; describes the slot field of a key, whatever draws the slot. */
 const SLOT_LIMIT = 65_536;

@@ -1,7 +1,8 @@
 /** Whether a kernel takes the tables of this mode, found out by trying and without a trace. */
 import type { IPFamily } from '../../../net/ip.ts';
+import { jhash, numgenRandom } from '../../../nftables/generators.ts';
 import type { BaseChain, Chain, NamedSet, TableDefinition } from '../../../nftables/model.ts';
-import { ct, fib, jhash, numgenRandom } from '../../../nftables/selectors.ts';
+import { ct, fib } from '../../../nftables/selectors.ts';
 import { dnatToMap, masquerade, match, reject } from '../../../nftables/statements.ts';
 import { Transaction } from '../../../nftables/transaction.ts';
 import { errorCode, IoError, toError } from '../../../util/errors.ts';

@@ -1,7 +1,7 @@
 /** The chains that draw one of a frontend's slots and rewrite the destination to what it holds. */
 import type { IPFamily } from '../../../net/ip.ts';
+import { jhash, numgenRandom } from '../../../nftables/generators.ts';
 import type { Chain } from '../../../nftables/model.ts';
-import { jhash, numgenRandom } from '../../../nftables/selectors.ts';
 import { dnatToMap } from '../../../nftables/statements.ts';
 import { affinityRules } from './affinity-rules.ts';
 import { rule } from './chain-names.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { proxyStatus } from '../../../../src/agent/proxy/status.ts';
-import type { ProxierHealth } from '../../../../src/proxy/proxier.ts';
+import type { ProxierHealth } from '../../../../src/proxy/proxier-health.ts';
 import { ServiceProxy } from '../../../../src/proxy/service-proxy.ts';
 import { createLogger } from '../../../../src/util/log.ts';
 import { FakeClock } from '../../../support/fake-clock.ts';
