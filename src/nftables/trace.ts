@@ -13,6 +13,8 @@ import { readTracedPacket, type TracedPacket } from './traced-packet.ts';
 import { formatVerdict } from './verdicts.ts';
 
 const FAMILY_HEADER_BYTES = 4;
+/** A flood of such packets has its turn, and so has everything else. */
+const PACE = { mostAtOnce: 1_000 };
 const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
 const KINDS = new Map<number, TraceEvent['kind']>([
   [1, 'policy'],
@@ -86,7 +88,7 @@ export function watchTraces(
       const event = decodeTrace(payload);
       if (event !== undefined) listener(event);
     }
-  });
+  }, PACE);
   return socket;
 }
 

@@ -164,7 +164,8 @@ function computeCost(policy: CompiledPolicy, direction: Direction): Cost {
   for (const [i, { peers, ports }] of steps.entries()) {
     perSet += countOf(ports);
     for (const peer of peers === 'everybody' ? [] : peers) {
-      if (peer.kind === 'parties') once += SELECTOR_COST;
+      // Its key has all that is written in it, which every class of pods is compared with.
+      if (peer.kind === 'parties') once += SELECTOR_COST + (peer.key.length >>> 5);
       else owners.push({ parts: peer.parts, ports: countOf(ports), mark: markOf(i) });
     }
   }

@@ -49,6 +49,9 @@ interface ActiveStep {
 /** Somebody of whom only the address is known, if that. */
 export type Stranger = Pick<Identity, 'peers' | 'ports' | 'isOwnNode'>;
 
+/** Remembered roles of one set: whoever changes labels all the time makes others and others. */
+const MOST_ROLES = 256;
+
 const NOBODY: Stranger = { peers: [], ports: [], isOwnNode: false };
 const ALWAYS = plainRole(NO_POLICY);
 /** For a pod that policies may select and nobody knows the labels of. */
@@ -127,6 +130,8 @@ export class PolicySet {
     const known = this.#roles.get(text);
     if (known !== undefined) return known;
     const role = this.#decide(new Set(relevant), this.direction === 'egress' ? named : this.ports);
+    // Identities in use keep theirs by themselves.
+    if (this.#roles.size >= MOST_ROLES) this.#roles.clear();
     this.#roles.set(text, role);
     return role;
   }

@@ -5,9 +5,10 @@ export type MatchesLabels = (labels: Labels) => boolean;
 /** A selector as a predicate; requirements are combined by "and" (meta/v1 LabelSelector). */
 export function labelMatcher({ matchLabels, matchExpressions }: LabelSelector): MatchesLabels {
   const wanted = Object.entries(matchLabels);
+  const required = matchExpressions.map((each) => ({ ...each, values: new Set(each.values) }));
   return (labels) =>
     wanted.every(([key, value]) => labelValue(labels, key) === value) &&
-    matchExpressions.every((requirement) => isMet(requirement, labels));
+    required.every((requirement) => isMet(requirement, labels));
 }
 
 /** A text that selectors of the same content share. */
@@ -22,14 +23,16 @@ export function selectorKey({ matchLabels, matchExpressions }: LabelSelector): s
   return `{${[...new Set(texts)].toSorted().join()}}`;
 }
 
+type Required = Omit<LabelRequirement, 'values'> & { readonly values: ReadonlySet<string> };
+
 /** NotIn holds for objects that lack the label, as for the API server. */
-function isMet({ key, operator, values }: LabelRequirement, labels: Labels): boolean {
+function isMet({ key, operator, values }: Required, labels: Labels): boolean {
   const value = labelValue(labels, key);
   switch (operator) {
     case 'In':
-      return value !== undefined && values.includes(value);
+      return value !== undefined && values.has(value);
     case 'NotIn':
-      return value === undefined || !values.includes(value);
+      return value === undefined || !values.has(value);
     case 'Exists':
       return value !== undefined;
     case 'DoesNotExist':

@@ -206,7 +206,7 @@ test('through the API: all is well, and nothing is left', async () => {
 
 test('what fails is named with the cause, and what an earlier run left goes', async () => {
   api.put('namespaces', {
-    metadata: { name: 'weft-connectivity-old', labels: { 'weft.dev/connectivity-test': '' } },
+    metadata: { name: 'weft-connectivity-0a1b2c', labels: { 'weft.dev/connectivity-test': '' } },
   });
   const stop = runCluster();
   lab.node.run('ip', 'link', 'set', 'eth0', 'mtu', '1400');
@@ -226,7 +226,7 @@ test('what fails is named with the cause, and what an earlier run left goes', as
     expect(text).toContain('ok      pod to pod, node node-b, IPv4');
     expect(text.split('\n').filter((line) => line.length > 80)).toEqual([]);
     expect(namespaces()).toEqual([]);
-    expect(api.deleted).toContain('/api/v1/namespaces/weft-connectivity-old');
+    expect(api.deleted).toContain('/api/v1/namespaces/weft-connectivity-0a1b2c');
   } finally {
     stop();
     lab.node.run('nft', 'delete', 'table', 'ip', 'foreign');

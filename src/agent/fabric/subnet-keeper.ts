@@ -139,7 +139,12 @@ export class SubnetKeeper {
   async #claim(subnets: Subnets, text: string): Promise<boolean> {
     const { store, signal, log } = this.#options;
     const leaseId = await store.grant(signal);
-    if (await store.claim(subnets, text, leaseId, signal)) {
+    const isClaimed = await store.claim(subnets, text, leaseId, signal).catch(async (thrown) => {
+      // It would stay for a day, and the next attempt makes another.
+      await store.revoke(leaseId, signal).catch(() => undefined);
+      throw thrown;
+    });
+    if (isClaimed) {
       this.#noteAlive(leaseId);
       log.info({ subnets }, 'subnet leased');
       return true;

@@ -108,6 +108,7 @@ export class ConnectionFeed implements FlowFeed {
     let isComplete = true;
     const asked: FlowFilter[] = [];
     for (const filter of listingFilters(query, current)) {
+      signal?.throwIfAborted();
       const isWhole = await sources.listConnections(filter, async (connections) => {
         signal?.throwIfAborted();
         const nowMs = clock.now();

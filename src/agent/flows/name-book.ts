@@ -44,7 +44,12 @@ export class NameBook {
     const nowMs = clock.elapsed();
     if (nowMs >= this.#podsStaleAtMs) {
       this.#podsStaleAtMs = nowMs + POD_AGE_MS;
-      this.#names.setLocalPods(this.#options.localPods());
+      try {
+        this.#names.setLocalPods(this.#options.localPods());
+      } catch (err) {
+        // Asked for while events of the kernel are told: those known before go on.
+        log.debug({ err }, 'local pods not read');
+      }
     }
     if (nowMs >= this.#staleAtMs) {
       this.#collect().catch((err: unknown) => log.debug({ err }, 'names not collected'));

@@ -24,6 +24,7 @@ export function createBoundedServer(onRequest: RequestListener, seats: Seats<Soc
     maxHeaderSize: MAX_HEADER_BYTES,
   });
   server.setTimeout(IDLE_TIMEOUT_MS);
+  const answered = new WeakSet<Socket>();
   server.on('connection', (socket: Socket) => {
     if (!seats.take(socket, socket.remoteAddress ?? '')) {
       socket.destroy();
@@ -33,6 +34,13 @@ export function createBoundedServer(onRequest: RequestListener, seats: Seats<Soc
   });
   server.on('request', (request, response) => {
     const { socket } = request;
+    // Seats are for connections: a thousand requests that come in one packet would have one.
+    if (answered.has(socket)) {
+      socket.destroy();
+      return;
+    }
+    answered.add(socket);
+    response.once('close', () => answered.delete(socket));
     // One whose body is on its way still waits for its client.
     if (!hasBody(request)) seats.mark(socket, true);
     // From here on a client that reads slowly is waited for, like one that asks slowly.

@@ -191,7 +191,12 @@ async function route(
 ): Promise<HttpAnswer> {
   const { method = '', headers } = request;
   const withBody = routes.get(`${method} ${path}`);
-  if (withBody !== undefined) return withBody({ query, headers, body: await readBody(request) });
+  if (withBody !== undefined) {
+    // Whoever sends it may be anybody: nothing for the log.
+    const body = await readBody(request).catch(() => undefined);
+    if (body === undefined) return plainText(413, 'the body is too long, or broken off\n');
+    return withBody({ query, headers, body });
+  }
   const respond = routes.get(path);
   if (respond === undefined) return plainText(404, 'not found\n');
   if (method !== 'GET' && method !== 'HEAD') return plainText(405, 'only GET and HEAD\n');

@@ -43,7 +43,7 @@ export function pageRoutes(options: PageRoutesOptions): HttpRoutes {
       'POST /api/session',
       ({ headers }) => access.refuseHost(headers) ?? withHeaders(access.open(headers)),
     ],
-    ['/api/snapshot', guarded(async () => json(200, await source.snapshot()))],
+    ['/api/snapshot', guarded(inFew(async () => json(200, await source.snapshot())))],
     ['/api/events', guarded(() => readers.answer())],
     ['/api/explain', guarded(explain)],
     ['/api/connections', guarded(connections)],

@@ -53,6 +53,7 @@ export function startAnnouncer(context: ClusterContext, parts: AnnouncerParts): 
     ...{ client, clock, log, namespace: config.routing.leaseNamespace, timings: TIMINGS },
     ...{ name: `${PREFIX}${config.nodeName}`, identity: config.nodeName },
     ...{ labels: { [ANNOUNCER_LABEL]: 'true' }, signal: lifecycle.signal },
+    isStanding: () => isSelected(),
     onChange: () => look(),
   });
   const answers = new LinkAnswers({
@@ -64,8 +65,12 @@ export function startAnnouncer(context: ClusterContext, parts: AnnouncerParts): 
     // What it is itself it knows better than the lease that it reads.
     if (election.isLeader && isSelected()) nodes.add(config.nodeName);
     else nodes.delete(config.nodeName);
+    // Who does not see its own renewals sees nobody's: it takes nothing new.
+    const isBlind = !alive.list(TIMINGS.leaseMs / 2).has(config.nodeName);
     try {
-      answers.set(announcedBy(config.nodeName, services.list(), nodes));
+      const ips = announcedBy(config.nodeName, services.list(), nodes);
+      const held = new Set(answers.addresses);
+      answers.set(isBlind ? ips.filter((ip) => held.has(ip)) : ips);
       problem = '';
     } catch (thrown) {
       problem = toError(thrown).message;
@@ -80,16 +85,12 @@ export function startAnnouncer(context: ClusterContext, parts: AnnouncerParts): 
   };
   again();
   lifecycle.onShutdown('announcer', () => answers.close());
-  return {
-    status: () => ({
-      addresses: answers.addresses,
-      nodes: [...alive.list()].toSorted(),
-      problems: [
-        ...(election.problem === '' ? [] : [`no lease for addresses: ${election.problem}`]),
-        ...(problem === '' ? [] : [`addresses of Services on links: ${problem}`]),
-      ],
-    }),
-  };
+  const told = () => [
+    ...(election.problem === '' ? [] : [`no lease for addresses: ${election.problem}`]),
+    ...(problem === '' ? [] : [`addresses of Services on links: ${problem}`]),
+  ];
+  const nodes = () => [...alive.list()].toSorted();
+  return { status: () => ({ addresses: answers.addresses, nodes: nodes(), problems: told() }) };
 }
 
 /** A node that may not answer writes no lease: thousands of nodes would write thousands of them. */

@@ -19,6 +19,8 @@ export interface ElectionOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly signal: AbortSignal;
+  /** Who does not stand lets a lease of its own run out; absent: always. */
+  readonly isStanding?: () => boolean;
   /** It was won or lost. */
   readonly onChange: (isLeader: boolean) => void;
 }
@@ -77,7 +79,7 @@ export class Election {
   async #round(): Promise<void> {
     const { clock, signal, timings } = this.#options;
     if (signal.aborted) return;
-    await this.#try();
+    if (this.#options.isStanding?.() ?? true) await this.#try();
     this.#tell();
     if (!signal.aborted) clock.schedule(timings.renewMs, () => void this.#round());
   }
@@ -87,7 +89,7 @@ export class Election {
     const startedAtMs = this.#options.clock.elapsed();
     try {
       // What was sent at this moment counts, whenever it is answered.
-      if (await this.#take()) this.#renewedAtMs = startedAtMs;
+      this.#renewedAtMs = (await this.#take()) ? startedAtMs : undefined;
       this.#problem = '';
     } catch (thrown) {
       const error = toError(thrown);

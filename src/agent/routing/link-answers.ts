@@ -112,12 +112,17 @@ export class LinkAnswers {
     const mac = this.#links.get(index)?.mac;
     const due = questions.filter(({ address }) => this.#addresses.get(address) === index);
     if (mac === undefined || due.length === 0 || !this.#options.isAllowed()) return;
-    const frames = due.map((question) => answerFrame(question, mac));
-    wire.sendFrames(
-      -1,
-      due.map(() => index),
-      frames,
-    );
+    try {
+      const frames = due.map((question) => answerFrame(question, mac));
+      wire.sendFrames(
+        -1,
+        due.map(() => index),
+        frames,
+      );
+    } catch (thrown) {
+      const reason = toError(thrown).message;
+      this.#options.log.debug({ reason }, 'neighbour not answered');
+    }
   }
 
   #tell(addresses: readonly IP[]): void {

@@ -59,7 +59,9 @@ export function startLoadBalancers(context: ClusterContext, taken: TakenNetworks
       allocation = allocate(checked.pools, requests);
       problems = [...follower.problems(), ...checked.problems];
       if (!election.isLeader) return;
-      await write(all, allocation, checked.pools, { client, log, signal: lifecycle.signal });
+      const isLeader = () => election.isLeader;
+      const writer = { client, log, signal: lifecycle.signal, isLeader };
+      await write(all, allocation, checked.pools, writer);
       for (const [service, note] of allocation.problems) {
         const [namespace = '', name = ''] = service.split('/');
         events.send({
@@ -151,6 +153,8 @@ interface Writer {
   readonly client: Pick<ApiClient, 'patch'>;
   readonly log: ClusterContext['log'];
   readonly signal: AbortSignal;
+  /** Asked before each part: writing thousands may take longer than a lease. */
+  readonly isLeader: () => boolean;
 }
 
 /** Writes what differs. Throws when something could not be written that nobody else has changed. */
@@ -165,7 +169,7 @@ async function write(
     return wanted === undefined || isSame(heldBy(service), wanted) ? [] : [{ service, wanted }];
   });
   const failures: unknown[] = [];
-  for (let at = 0; at < due.length; at += MOST_WRITES) {
+  for (let at = 0; at < due.length && writer.isLeader(); at += MOST_WRITES) {
     const part = due.slice(at, at + MOST_WRITES);
     const results = await Promise.allSettled(part.map((each) => writeOne(each, writer)));
     failures.push(

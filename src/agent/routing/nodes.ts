@@ -2,6 +2,7 @@ import { claimPodCIDRs, type Reserved } from '../../fabric/claims.ts';
 import { type FabricNode, readFabricNode } from '../../fabric/nodes.ts';
 import type { Node } from '../../kube/types.ts';
 import type { Cidr } from '../../net/cidr.ts';
+import type { IP } from '../../net/ip.ts';
 import type { RoutedNode } from '../../routing/facts.ts';
 import type { Labels } from '../../routing/node-selector.ts';
 
@@ -40,17 +41,33 @@ export class RoutedNodes {
 
   list(reserved: Reserved): readonly RoutedNode[] {
     const known = [...this.#nodes.values()];
-    const { owned } = claimPodCIDRs(
+    const { owned, misplaced } = claimPodCIDRs(
       known.map(({ node }) => node),
       reserved,
     );
+    const holders = holdersOf(known, misplaced);
     return known.map(({ node: { name, addresses }, labels, asn }) => ({
       ...{ name, labels },
-      addresses: Object.values(addresses),
+      addresses: Object.values(addresses).filter((ip) => holders.get(ip) === name),
       podCIDRs: owned.get(name) ?? [],
       ...(asn === undefined ? {} : { asn }),
     }));
   }
+}
+
+/** Who has an address: of Nodes that say the same the oldest, or sessions of one would be another's. */
+function holdersOf(
+  known: readonly Known[],
+  misplaced: ReadonlyMap<string, ReadonlySet<IP>>,
+): ReadonlyMap<IP, string> {
+  const age = ({ node: { createdAt, uid, name } }: Known) => `${createdAt} ${uid} ${name}`;
+  const holders = new Map<IP, string>();
+  for (const { node } of known.toSorted((a, b) => (age(a) < age(b) ? -1 : 1))) {
+    for (const ip of Object.values(node.addresses)) {
+      if (!misplaced.get(node.name)?.has(ip) && !holders.has(ip)) holders.set(ip, node.name);
+    }
+  }
+  return holders;
 }
 
 /** What another Node says is only believed of itself, and nonsense is as good as nothing. */

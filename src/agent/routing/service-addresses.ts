@@ -18,6 +18,8 @@ interface Claim {
   readonly nodes: readonly string[];
 }
 
+/** By whom an address is given: the API server, who writes the status of Services, anybody. */
+const RANKS: readonly Kind[] = ['clusterIPs', 'loadBalancerIPs', 'externalIPs'];
 /** More Services of one address than this are only counted. */
 const MOST_NAMED = 5;
 
@@ -76,14 +78,19 @@ export class ServiceAddresses implements CommitListener {
         }
       }
     }
-    return Array.from(byAddress, ([ip, { claims, services }]) => ({
-      ...{ ip, services: services.toSorted() },
-      kind: claims[0]?.kind ?? 'clusterIPs',
-      isServed: claims.some(({ isServed }) => isServed),
-      isLocal: claims.every(({ isLocal }) => isLocal),
-      isServedSomewhere: claims.some(({ isServedSomewhere }) => isServedSomewhere),
-      ...nodesOf(claims),
-    })).toSorted((a, b) => (a.ip < b.ip ? -1 : 1));
+    return Array.from(byAddress, ([ip, { claims: all, services }]) => {
+      // Anybody may write any externalIP: it counts only where nobody else has the address.
+      const kind = RANKS.find((rank) => all.some((claim) => claim.kind === rank)) ?? 'clusterIPs';
+      return { ip, services, kind, claims: all.filter((claim) => claim.kind === kind) };
+    })
+      .map(({ ip, services, kind, claims }) => ({
+        ...{ ip, kind, services: services.toSorted() },
+        isServed: claims.some(({ isServed }) => isServed),
+        isLocal: claims.every(({ isLocal }) => isLocal),
+        isServedSomewhere: claims.some(({ isServedSomewhere }) => isServedSomewhere),
+        ...nodesOf(claims),
+      }))
+      .toSorted((a, b) => (a.ip < b.ip ? -1 : 1));
   }
 
   #of(family: IPFamily): Map<string, readonly Claim[]> {

@@ -151,7 +151,9 @@ async function removeLeft(around: ClusterSurroundings): Promise<void> {
   const left = listAt(await api.read(path, signal), 'items').map((each) => {
     return textAt(each, 'metadata', 'name');
   });
-  for (const name of left) await remove(name, around);
+  // Whoever may label a namespace must not have it removed.
+  const own = left.filter((name) => /^weft-connectivity-[0-9a-f]{6}$/.test(name));
+  for (const name of own) await remove(name, around);
 }
 
 async function remove(name: string, { api, print }: ClusterSurroundings): Promise<void> {

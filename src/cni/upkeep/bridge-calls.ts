@@ -38,7 +38,8 @@ export function startBridgeCalls(
   for (const path of settings) kernel.sysctls.write(undefined, path, '1');
 }
 
-function keepForOthers(
+/** Bridges that are not `own` keep it each for itself. */
+export function keepForOthers(
   host: NodeRtnl,
   own: ReadonlySet<number>,
   families: readonly IPFamily[],

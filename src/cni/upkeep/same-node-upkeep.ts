@@ -11,7 +11,7 @@ import { forgetOwnQuestions } from '../bridge/own-addresses.ts';
 import { gatewayLink, PROXY_PROTOCOL } from '../bridge/same-node.ts';
 import { type UpkeepNode, withNftables, withRtnl } from '../node.ts';
 import type { SysctlSetting } from '../node-plan.ts';
-import { BRIDGE_CALLS, startBridgeCalls, stopBridgeCalls } from './bridge-calls.ts';
+import { BRIDGE_CALLS, keepForOthers, startBridgeCalls, stopBridgeCalls } from './bridge-calls.ts';
 import { HOST_VETH } from './repair.ts';
 import { livingRecords, type Repair } from './repair-model.ts';
 import { type Bypass, conversionsOf, findBypasses, type SameNodeFacts } from './same-node.ts';
@@ -58,6 +58,8 @@ export class SameNodeUpkeep {
   #stoppedCalls: readonly string[] = [];
   /** By the last look br_netfilter shows bridged packets to the rules of IP. */
   #areBridgedSeen = false;
+  /** Ifindexes of the last look. */
+  #seenBridges: ReadonlySet<number> | undefined;
 
   constructor(options: SameNodeUpkeepOptions) {
     const { clock, log, intervals, events } = options;
@@ -124,19 +126,40 @@ export class SameNodeUpkeep {
   #sendThroughNode(records: readonly AttachmentRecord[], facts: SameNodeFacts): readonly Bypass[] {
     const { node, log } = this.#options;
     const { bridgedFamilies } = facts;
+    this.#keepForNewBridges(facts);
     const unbridged = findBypasses(records, { ...facts, bridgedFamilies: [] });
     const routed = facts.links.filter(({ name, port }) => port?.isolated && HOST_VETH.test(name));
     if (bridgedFamilies.length === 0 || unbridged.length > 0 || routed.length === 0) {
       return findBypasses(records, facts);
     }
     const bridges = new Set(routed.flatMap(({ master }) => master ?? []));
-    this.#stoppedCalls = stopBridgeCalls(node, bridges);
+    const stopped = stopBridgeCalls(node, bridges);
+    this.#stoppedCalls = [...new Set([...this.#stoppedCalls, ...stopped])];
     this.#areBridgedSeen = false;
     log.info(
       { settings: this.#stoppedCalls },
       'bridged packets do not pass the rules of IP: pods are sent through the node',
     );
     return unbridged;
+  }
+
+  /** A bridge that somebody else makes gets what it would have without us, once. */
+  #keepForNewBridges({ links }: SameNodeFacts): void {
+    const { kernel } = this.#options.node;
+    const bridges = links.filter(({ kind }) => kind === 'bridge').map(({ index }) => index);
+    const seen = this.#seenBridges;
+    this.#seenBridges = new Set(bridges);
+    const families = ([4, 6] as const).filter((family) =>
+      this.#stoppedCalls.includes(BRIDGE_CALLS[family]),
+    );
+    if (seen === undefined || families.length === 0) return;
+    if (bridges.every((index) => seen.has(index))) return;
+    const ofPods = links.flatMap(({ name, master }) =>
+      HOST_VETH.test(name) ? (master ?? []) : [],
+    );
+    withRtnl(kernel, undefined, (host) =>
+      keepForOthers(host, new Set([...ofPods, ...seen]), families),
+    );
   }
 
   /** Before anything else: what a pod sends as is what policies go by. Gives the records as they are then. */

@@ -125,20 +125,20 @@ function chooseFree(
   const free = freeSubnets(pools[4], taken);
   const four = free[Math.floor(random() * free.length)];
   if (four === undefined) return full(pools[4]);
-  const six = pools[6] && twinOf(four, pools[4], pools[6], taken);
+  const six = pools[6] && twinOf(four, pools[4], pools[6], { taken, random });
   if (pools[6] === undefined) return { kind: 'claim', subnets: [four] };
   return six === undefined ? full(pools[6]) : { kind: 'claim', subnets: [four, six] };
 }
 
 /**
  * The subnet of IPv6 at the same place as that of IPv4, which one transaction gives to one node only; where
- * it is not free, the first that is.
+ * it is not free, one of those that are: two nodes hardly take the same.
  */
 function twinOf(
   four: Cidr,
   pool4: SubnetPool,
   pool6: SubnetPool,
-  taken: PrefixBook<string>,
+  { taken, random }: { readonly taken: PrefixBook<string>; readonly random: () => number },
 ): Cidr | undefined {
   const place = (ipToBigInt(networkAddress(four)) - ipToBigInt(pool4.first)) / sizeOf(pool4);
   const at = ipToBigInt(pool6.first) + place * sizeOf(pool6);
@@ -146,8 +146,12 @@ function twinOf(
     const twin = cidrOf(ipFromBigInt(6, at), pool6.length);
     if (taken.overlapping(twin) === undefined) return twin;
   }
-  return freeSubnets(pool6, taken)[0];
+  const free = freeSubnets(pool6, taken);
+  return free[Math.floor(random() * free.length)];
 }
+
+/** One lease may claim all of a network of billions of subnets. */
+const MOST_LOOKED = 1 << 16;
 
 /** Addresses of one subnet. */
 function sizeOf({ network, length }: SubnetPool): bigint {
@@ -165,7 +169,9 @@ function freeSubnets(pool: SubnetPool, taken: PrefixBook<string>): readonly Cidr
   const family = cidrFamily(network);
   const end = ipToBigInt(last);
   const free: Cidr[] = [];
+  let looked = 0;
   for (let at = ipToBigInt(first); at <= end && free.length < CANDIDATES; at += sizeOf(pool)) {
+    if (looked++ === MOST_LOOKED) break;
     const cidr = cidrOf(ipFromBigInt(family, at), length);
     if (taken.overlapping(cidr) === undefined) free.push(cidr);
   }

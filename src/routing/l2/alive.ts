@@ -23,9 +23,10 @@ export class AliveNodes {
     this.#seen.delete(node);
   }
 
-  list(): ReadonlySet<string> {
+  /** Those that renewed within so long, by default the time of a lease. */
+  list(withinMs: number = this.#leaseMs): ReadonlySet<string> {
     const now = this.#clock.elapsed();
-    const alive = [...this.#seen].filter(([, { atMs }]) => now - atMs < this.#leaseMs);
+    const alive = [...this.#seen].filter(([, { atMs }]) => now - atMs < withinMs);
     return new Set(alive.map(([node]) => node));
   }
 }

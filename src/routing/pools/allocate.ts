@@ -78,6 +78,8 @@ class AddressBook {
   readonly #holders = new Map<IP, Holder>();
   /** Where the next free address of a pool is looked for: nothing is given back meanwhile. */
   readonly #cursors = new Map<string, Generator<IP>>();
+  /** Why there is none: the same for thousands of Services that wait. */
+  readonly #said = new Map<string, string>();
 
   constructor(pools: readonly AddressPool[]) {
     this.#pools = pools.toSorted((a, b) => a.priority - b.priority || (a.name < b.name ? -1 : 1));
@@ -183,7 +185,8 @@ class AddressBook {
   }
 
   #free(pool: AddressPool, family: IPFamily): IP | undefined {
-    const key = `${pool.name} ${family}`;
+    // Of two kinds of pools two may have one name.
+    const key = `${this.#pools.indexOf(pool)} ${family}`;
     const cursor = this.#cursors.get(key) ?? addressesOf(pool, family);
     this.#cursors.set(key, cursor);
     for (let next = cursor.next(); next.done !== true; next = cursor.next()) {
@@ -197,11 +200,16 @@ class AddressBook {
       return `no address pool has IPv${family} addresses for it: make one, or correct its namespaces`;
     }
     const names = usable.map(({ name }) => name).join(', ');
+    const id = `${family} ${names}`;
+    const said = this.#said.get(id);
+    if (said !== undefined) return said;
     const holders = this.usage()
       .filter(({ pool }) => usable.some(({ name }) => name === pool))
       .flatMap((usage) => usage.holders)
       .slice(0, MOST_NAMED);
-    return `no IPv${family} address is left in pool ${names}; held by ${holders.join(', ')}, …`;
+    const words = `no IPv${family} address is left in pool ${names}; held by ${holders.join(', ')}, …`;
+    this.#said.set(id, words);
+    return words;
   }
 }
 

@@ -53,6 +53,7 @@ test('a node is alive as long as its lease changes, whatever its clock says', ()
   clock.advance(1);
   expect([...alive.list()]).toEqual([]);
   alive.see('n1', '1998');
+  expect([...alive.list(0)]).toEqual([]);
   expect([...alive.list()]).toEqual(['n1']);
   alive.forget('n1');
   expect([...alive.list()]).toEqual([]);

@@ -84,10 +84,39 @@ describe('serveHttp', () => {
     ]);
   });
 
+  test('requests that come all at once in one connection are not answered all at once', async () => {
+    let underWay = 0;
+    let most = 0;
+    const slow = async () => {
+      most = Math.max(most, ++underWay);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      underWay--;
+      return plainText(200, 'late\n');
+    };
+    const url = new URL(await start({ routes: new Map([['/slow', slow]]) }));
+    const socket = connect(Number(url.port), url.hostname);
+    socket.on('error', () => undefined);
+    socket.write('GET /slow HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(50));
+    await new Promise((resolve) => socket.resume().once('close', resolve));
+    expect(most).toBe(1);
+  });
+
+  test('one request after the other goes on by one connection', async () => {
+    const url = new URL(await start({ routes: new Map([['/a', () => plainText(200, 'a\n')]]) }));
+    const socket = connect(Number(url.port), url.hostname);
+    const ask = () =>
+      new Promise<string>((resolve) => {
+        socket.once('data', (data: Buffer) => resolve(data.toString()));
+        socket.write('GET /a HTTP/1.1\r\nHost: a\r\n\r\n');
+      });
+    for (let i = 0; i < 3; i++) expect(await ask()).toMatch(/^HTTP\/1\.1 200/);
+    socket.destroy();
+  });
+
   test('a body without an end is refused', async () => {
     const url = await start({ routes: echo });
     const response = await fetch(`${url}/level`, { method: 'PUT', body: 'x'.repeat(5_000) });
-    expect(response.status).toBe(500);
+    expect(response.status).toBe(413);
   });
 
   test('several addresses', async () => {

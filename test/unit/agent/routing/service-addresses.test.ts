@@ -75,6 +75,21 @@ test('a Service that is gone takes its addresses along, and others stay', () => 
   expect(addresses.list().map(({ ip }) => ip)).toEqual(['10.96.0.2']);
 });
 
+test('whoever writes the address of another as its externalIP takes nothing from it', () => {
+  const addresses = new ServiceAddresses(() => true);
+  const policy = {
+    ...{ externalIPs: ['198.51.100.7'], loadBalancerIPs: [] },
+    ...{ isInternalLocal: false, isExternalLocal: false },
+  };
+  const hostile = { port: { clusterIP: '10.96.0.9', policy }, endpoints: [] };
+  addresses.programming(4, 'a/hostile', [hostile as unknown as ResolvedPort]);
+  const words = { outside: ['198.51.100.7'], isExternalLocal: true, endpoints: [HERE] };
+  addresses.programming(4, 'b/victim', [port(words)]);
+  addresses.committed(4, COMMIT);
+  const found = addresses.list().find(({ ip }) => ip === '198.51.100.7');
+  expect(found).toMatchObject({ kind: 'loadBalancerIPs', isServed: true, isLocal: true });
+});
+
 test('a family is known after its first commit', () => {
   const addresses = told();
   expect([addresses.isKnown(4), addresses.isKnown(6)]).toEqual([true, false]);

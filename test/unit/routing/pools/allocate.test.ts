@@ -208,6 +208,19 @@ describe('pools', () => {
     },
   );
 
+  test('two kinds of pools may have one name: each gives its own addresses', () => {
+    const pools = [
+      pool('p', '198.51.100.1-198.51.100.1'),
+      pool('p', '203.0.113.1-203.0.113.1', { namespaces: ['shop'] }),
+    ];
+    const requests = [request('a/b'), request('a/c', { age: 2 }), request('shop/d', { age: 3 })];
+    expect(told(pools, requests)).toEqual([
+      'a/b 198.51.100.1',
+      expect.stringContaining('a/c no IPv4 address is left'),
+      'shop/d 203.0.113.1',
+    ]);
+  });
+
   test('usage', () => {
     const { usage } = allocate([SMALL], [request('a/b')]);
     expect(usage).toEqual([{ pool: 'small', size: 2n, used: 1, holders: ['a/b'] }]);

@@ -55,15 +55,18 @@ export async function tracePacket(packet: Packet, options: LiveTraceOptions): Pr
     else if (follower.request.length > 0) endWithin(PACKET_MS, 1);
   });
   signal.addEventListener('abort', () => resolve(), { once: true });
-  const connection = NftablesConnection.open();
+  if (signal.aborted) resolve();
+  let connection: NftablesConnection | undefined;
   try {
+    const opened = NftablesConnection.open();
+    connection = opened;
     const name = `${TRACE_TABLE_PREFIX}${process.pid}-${++tablesMade}`;
-    for (const table of traceTables(packet, places, name)) commitTable(connection, table);
+    for (const table of traceTables(packet, places, name)) commitTable(opened, table);
     sender?.send();
     await promise;
   } finally {
     sender?.close();
-    connection.close();
+    connection?.close();
     watch.close();
     for (const cancel of timers) cancel();
   }

@@ -63,6 +63,8 @@ function probeUdp(
   const socket = createSocket(`udp${ipFamily(ip)}`);
   socket.on('error', onError);
   socket.on('message', () => resolve('answers'));
-  socket.connect(port, ip, () => socket.send('', () => {}));
+  // A callback of `connect` would get its errors, and go on as if there were none; thus they come as events.
+  socket.once('connect', () => socket.send('', () => {}));
+  socket.connect(port, ip);
   return () => socket.close();
 }
