@@ -129,7 +129,8 @@ function advertisement(
   return ethernet(toMac, mac, ETHERTYPE_IPV6, Buffer.concat([ip, icmp]));
 }
 
-function ethernet(destination: Mac, source: Mac, type: number, payload: Buffer): Buffer {
+/** A whole frame. */
+export function ethernet(destination: Mac, source: Mac, type: number, payload: Buffer): Buffer {
   const header = Buffer.alloc(14);
   header.set(macToBytes(destination), 0);
   header.set(macToBytes(source), 6);

@@ -1,7 +1,7 @@
 /** One packet that begins a connection, as an Ethernet frame: a SYN, or a datagram. */
 import { type IP, ipFamily, ipToBytes } from '../net/ip.ts';
-import { type Mac, macToBytes } from '../net/mac.ts';
-import { checksum } from './frames.ts';
+import type { Mac } from '../net/mac.ts';
+import { checksum, ethernet } from './frames.ts';
 
 export interface FirstPacket {
   readonly source: IP;
@@ -29,17 +29,13 @@ const MSS = 1220;
 /** The frame from one hardware address to the next hop's. */
 export function firstFrame(packet: FirstPacket, from: Mac, nextHop: Mac): Buffer {
   const family = ipFamily(packet.source);
-  const ethernet = Buffer.alloc(14);
-  ethernet.set(macToBytes(nextHop), 0);
-  ethernet.set(macToBytes(from), 6);
-  ethernet.writeUInt16BE(ETHERTYPE[family], 12);
   const carried = packet.protocol === 'tcp' ? synOf(packet) : datagramOf(packet);
   const sumAt = packet.protocol === 'tcp' ? 16 : 6;
   // Zero says of UDP that there is no checksum (RFC 768).
   carried.writeUInt16BE(checksum([pseudoHeader(packet, carried.length), carried]) || 0xffff, sumAt);
   const header =
     family === 4 ? ipv4Header(packet, carried.length) : ipv6Header(packet, carried.length);
-  return Buffer.concat([ethernet, header, carried]);
+  return ethernet(nextHop, from, ETHERTYPE[family], Buffer.concat([header, carried]));
 }
 
 function synOf({ sourcePort, destinationPort, sequence }: FirstPacket): Buffer {

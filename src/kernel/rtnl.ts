@@ -289,3 +289,13 @@ class RtnlSocket implements NodeRtnl, RouteLookup, RouteQuestions {
 function randomInt(min: number, max: number): number {
   return min + Math.floor(Math.random() * (max - min));
 }
+
+/** For one use, in the namespace of this process. */
+export function withRtnl<T>(use: (rtnl: NodeRtnl) => T): T {
+  const rtnl = openRtnl();
+  try {
+    return use(rtnl);
+  } finally {
+    rtnl.close();
+  }
+}

@@ -1,5 +1,6 @@
 /** Lines of the log as people read them on a terminal. */
 import { parseJson } from './json.ts';
+import { plain } from './text-layout.ts';
 
 export interface LogTextOptions {
   readonly hasColors: boolean;
@@ -43,8 +44,4 @@ function valueText(name: string, value: unknown): string {
 
 function textOf(value: unknown): string {
   return typeof value === 'string' ? value : '';
-}
-
-function plain(text: string): string {
-  return text.replace(/\p{Cc}/gu, '?');
 }

@@ -84,3 +84,8 @@ function lastCell(line: string, at: number, width: number): readonly string[] {
   const first = line.slice(0, at);
   return wrapped(line.slice(at), { first, next: ' '.repeat(at) }, at + width);
 }
+
+/** One line without escape sequences: names come from objects and files that anybody may have written. */
+export function plain(text: string): string {
+  return text.replace(/\p{Cc}/gu, '?');
+}

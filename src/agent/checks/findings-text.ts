@@ -1,5 +1,5 @@
 /** What `weft doctor` prints for people. */
-import { wrapped } from '../../util/text-layout.ts';
+import { plain, wrapped } from '../../util/text-layout.ts';
 import { type Finding, type Findings, isBad, type Level } from './finding.ts';
 
 export interface FindingsTextOptions {
@@ -66,9 +66,4 @@ export function countsText(findings: readonly Finding[]): string {
 function withoutAgentLines(reason: string): readonly string[] {
   const text = `Only the node itself is looked at, not what the agent knows: ${reason}`;
   return wrapped(plain(text), { first: '', next: '' });
-}
-
-/** Names come from objects and files that anybody may have written. */
-function plain(text: string): string {
-  return text.replace(/\p{Cc}/gu, '?');
 }

@@ -1,6 +1,6 @@
 import { FABRIC_PROTOCOL, TUNNEL_NAME } from '../../fabric/names.ts';
 import { FABRIC_TABLE } from '../../fabric/table/definition.ts';
-import { openRtnl } from '../../kernel/rtnl.ts';
+import { withRtnl } from '../../kernel/rtnl.ts';
 import type { NodeRtnl, Route } from '../../kernel/types.ts';
 import { hasTable, removeTable } from '../../nftables/own-namespace.ts';
 import { tableText } from '../../nftables/text.ts';
@@ -67,13 +67,4 @@ function portsOfBridge(rtnl: NodeRtnl): number {
 
 function textOf({ destination, gateway }: Route): string {
   return `route ${destination ?? 'default'}${gateway === undefined ? '' : ` via ${gateway}`}`;
-}
-
-function withRtnl<T>(use: (rtnl: NodeRtnl) => T): T {
-  const rtnl = openRtnl();
-  try {
-    return use(rtnl);
-  } finally {
-    rtnl.close();
-  }
 }

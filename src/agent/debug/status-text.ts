@@ -2,7 +2,7 @@
 
 import type { PassedOverKind } from '../../kube/manifests/manifest-set.ts';
 import { ageText, counted } from '../../util/human.ts';
-import { wrapped } from '../../util/text-layout.ts';
+import { plain, wrapped } from '../../util/text-layout.ts';
 import { type Finding, type Findings, isBad } from '../checks/finding.ts';
 import { countsText } from '../checks/findings-text.ts';
 import type { RoutingStatus } from '../routing/status.ts';
@@ -255,11 +255,6 @@ function part(name: string, lines: readonly string[]): readonly string[] {
 
 function joined(lines: readonly string[]): string {
   return `${lines.join('\n')}\n`;
-}
-
-/** Names come from objects and files that anybody may have written. */
-function plain(text: string): string {
-  return text.replace(/\p{Cc}/gu, '?');
 }
 
 function paintsOf({ hasColors }: TextOptions): Paints {

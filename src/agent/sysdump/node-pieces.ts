@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { release } from 'node:os';
 import { join } from 'node:path';
-import { openRtnl } from '../../kernel/rtnl.ts';
+import { withRtnl } from '../../kernel/rtnl.ts';
 import type { NodeRtnl } from '../../kernel/types.ts';
 import { namesIn, readIfReadable } from '../../util/files.ts';
 import { parseJson } from '../../util/json.ts';
@@ -85,15 +85,6 @@ export function nodePieces({ runDir, cniConfDir, versions }: NodePlaces): readon
       read: () => cniConfText(join(cniConfDir, file)),
     })),
   ];
-}
-
-function withRtnl<T>(use: (rtnl: NodeRtnl) => T): T {
-  const rtnl = openRtnl();
-  try {
-    return use(rtnl);
-  } finally {
-    rtnl.close();
-  }
 }
 
 function neighboursOf(rtnl: NodeRtnl): unknown {
