@@ -1,10 +1,10 @@
 /** What the machine says of itself and of its network namespaces. */
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { NetnsError } from '../kernel/netns.ts';
 import type { Netns, Netnses } from '../kernel/types.ts';
 import type { IP } from '../net/ip.ts';
 import { unlessErrno } from '../util/errno.ts';
-import { errorCode } from '../util/errors.ts';
 import { readIfReadable } from '../util/files.ts';
 import type { NetnsPlace } from './attachment.ts';
 import { type CniKernel, withRtnl } from './node.ts';
@@ -49,30 +49,36 @@ export function netnsIdAt(path: string): string | undefined {
   }
 }
 
-/**
- * Whether the path leads to another namespace by now, or to nothing in a directory that can be seen
- * from here.
- */
-export function isNetnsGone({ path, id }: NetnsPlace): boolean {
+/** What has become of a namespace: nothing is at its path, or another one is. */
+export type NetnsLoss = 'gone' | 'replaced';
+
+/** Undefined: it is at its path, or that is in a directory that cannot be seen from here. */
+export function lossOfNetns({ path, id }: NetnsPlace): NetnsLoss | undefined {
   const present = netnsIdAt(path);
-  return present === undefined ? existsSync(dirname(path)) : present !== id;
+  if (present === undefined) return existsSync(dirname(path)) ? 'gone' : undefined;
+  return present === id ? undefined : 'replaced';
+}
+
+export function isNetnsGone(place: NetnsPlace): boolean {
+  return lossOfNetns(place) !== undefined;
 }
 
 /**
- * The namespace that somebody saw; undefined when it is gone, is not to be seen from here, or another one has
- * its path by now. The caller closes it.
+ * The namespace that somebody saw, which the caller closes: whatever comes to its path later, the descriptor
+ * is of this one. Throws NetnsError when it is gone, is not to be seen from here, or another one has its
+ * path by now.
  */
-export function openPlace(netnses: Netnses, { path, id }: NetnsPlace): Netns | undefined {
-  let netns: Netns;
-  try {
-    netns = netnses.open(path);
-  } catch (thrown) {
-    if (errorCode(thrown) === 'NETNS') return undefined;
-    throw thrown;
-  }
+export function requirePlace(netnses: Netnses, { path, id }: NetnsPlace): Netns {
+  const netns = netnses.open(path);
   if (netns.id === id) return netns;
   netns.close();
-  return undefined;
+  const message = `another network namespace is at ${path} by now (${netns.id}; on record is ${id})`;
+  throw new NetnsError(message, { isMissing: true });
+}
+
+/** Undefined where there is none: see `requirePlace`. */
+export function openPlace(netnses: Netnses, place: NetnsPlace): Netns | undefined {
+  return unlessErrno(['NETNS'], () => requirePlace(netnses, place));
 }
 
 /** Addresses on any link of these namespaces. One that vanishes meanwhile has none. */

@@ -1,4 +1,5 @@
 /** What people break, and whether `weft explain` names it with and without a packet. */
+import { execFileSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { askAgent } from '../../src/agent/debug/client.ts';
 import type { CauseId } from '../../src/agent/debug/explain/cause.ts';
@@ -8,6 +9,7 @@ import { explainText } from '../../src/agent/debug/explain-text.ts';
 import { LabAgent } from '../support/flows/agent.ts';
 import { IPV4, IPV6 } from '../support/flows/net.ts';
 import { endpointsOf, loadBalancer, sliceOf } from '../support/flows/objects.ts';
+import { createNetns, type TestNetns } from '../support/netns.ts';
 import { recordPod } from '../support/pod-records.ts';
 import { createProxyLab, type ProxyLab } from '../support/proxy-lab.ts';
 import { until } from '../support/until.ts';
@@ -311,6 +313,48 @@ describe.each(BROKEN)('$name', ({ breakIt, mend, asked, model, live }) => {
     } finally {
       mend?.();
     }
+  });
+});
+
+describe('another namespace at the path of a pod on record', () => {
+  const MOVED = '10.1.0.77';
+  let moved: TestNetns;
+
+  beforeAll(() => {
+    moved = createNetns('moved');
+    record('moved', moved, [MOVED, 'fd00:1::77'], 'pod7');
+    execFileSync('ip', ['netns', 'del', moved.name]);
+    execFileSync('ip', ['netns', 'add', moved.name]);
+    // A frame would leave by it.
+    moved.batch([
+      'link add eth0 type veth peer name end',
+      'link set eth0 up',
+      'link set end up',
+      `addr add ${MOVED}/24 dev eth0`,
+      `route add default via ${IPV4.bridge}`,
+    ]);
+  });
+
+  afterAll(() => moved.remove());
+
+  const frames = () =>
+    /^end: +\d+ +(\d+)/m.exec(moved.run('sed', 's/^ *//', '/proc/thread-self/net/dev'))?.[1];
+
+  test('nothing is sent from there, and explain says so', async () => {
+    moved.run('sysctl', '-qw', 'net.ipv6.conf.all.disable_ipv6=1');
+    const before = frames();
+    const said = await ask({ from: 'default/moved', to: 'ns/far:http', isLive: true });
+    expect(said.live).toBeUndefined();
+    expect(said.causes).toMatchObject([{ id: 'pod-netns', direction: 'request' }]);
+    expect(textOf(said)).toContain(
+      `pod default/moved has lost its network namespace: another network namespace is at ${moved.path}`,
+    );
+    expect([before, frames()]).toEqual([expect.any(String), before]);
+  });
+
+  test('and it is not taken for the receiver', async () => {
+    const asked = { to: `${MOVED}:80`, isLive: true };
+    await expect(ask(asked)).rejects.toThrow(`another network namespace is at ${moved.path}`);
   });
 });
 

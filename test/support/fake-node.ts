@@ -3,6 +3,7 @@
 import type { LocalPod } from '../../src/agent/debug/explain/node-facts.ts';
 import type { OpenNode } from '../../src/agent/debug/explain/open-node.ts';
 import type { HostPortRecord } from '../../src/cni/host-ports.ts';
+import type { NetnsLoss } from '../../src/cni/machine.ts';
 import type { Link, RouteAnswer, RouteQuestion } from '../../src/kernel/types.ts';
 import { containsIP, parseCidr, prefixLength } from '../../src/net/cidr.ts';
 import { type IP, parseIP } from '../../src/net/ip.ts';
@@ -17,6 +18,8 @@ export interface FakeNodeOptions {
   /** Errno of questions `<source> <destination> <link>`, with `*` for any. */
   readonly refused?: Readonly<Record<string, string>>;
   readonly podRefused?: Readonly<Record<string, string>>;
+  /** What has become of namespaces, by the name of the pod. */
+  readonly lost?: Readonly<Record<string, NetnsLoss>>;
   readonly hostPorts?: readonly HostPortRecord[];
   readonly peers?: OpenNode['peers'];
   readonly paths?: OpenNode['paths'];
@@ -58,6 +61,10 @@ export function fakeNode(options: FakeNodeOptions = {}): OpenNode {
       const code = options.podRefused?.[name];
       return code === undefined ? { kind: 'unknown' } : { kind: 'refused', code };
     },
+    netnsLoss: ({ name }) => options.lost?.[name],
+    podNetns: ({ name }) => {
+      throw new Error(`no namespace of ${name}`);
+    },
     peers: options.peers ?? [],
     paths: options.paths ?? [],
     hostPorts: () => options.hostPorts ?? [],
@@ -74,7 +81,7 @@ export function fakePod(name: string, ips: readonly string[], change: Partial<Lo
     isRouted: false,
     networks: [parseCidr('10.1.0.0/24')],
     mtu: undefined,
-    netnsPath: '/run/netns/x',
+    netns: { path: '/run/netns/x', id: '4:1' },
     ...change,
   } satisfies LocalPod;
 }

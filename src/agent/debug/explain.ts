@@ -83,14 +83,19 @@ export async function explain(
   const node = sources.openNode();
   try {
     const model = await withForeignRules(explainByModel(asked, sources, node), sources);
-    const sendsNothing = content !== undefined && model.causes.some(({ id }) => id === 'pod-route');
-    if (liveTimeoutMs === undefined || sendsNothing) return model;
+    const cannotSend = content !== undefined && model.causes.some(keepsFromSending);
+    if (liveTimeoutMs === undefined || cannotSend) return model;
     const options = { timeoutMs: liveTimeoutMs, content, signal };
     const live = (await sources.explainLive(model, node, options)) ?? null;
     return { ...model, live, outcome: live === null ? model.outcome : liveOutcome(model, live) };
   } finally {
     node.close();
   }
+}
+
+/** A pod without a way out, or without a namespace to send from. */
+function keepsFromSending({ id, direction }: Cause): boolean {
+  return direction === 'request' && (id === 'pod-route' || id === 'pod-netns');
 }
 
 type ModelAnswer = Omit<ExplainAnswer, 'live'>;

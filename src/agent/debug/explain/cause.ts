@@ -1,7 +1,10 @@
 /** What of a node keeps packets from their way, and what cures it. */
+import type { NetnsLoss } from '../../../cni/machine.ts';
 import type { IP, IPFamily } from '../../../net/ip.ts';
+import type { LocalPod } from './node-facts.ts';
 
 export type CauseId =
+  | 'pod-netns'
   | 'pod-route'
   | 'no-route'
   | 'forwarding'
@@ -79,5 +82,22 @@ export function bridgeCause(family: IPFamily, bridge: string): Omit<Cause, 'dire
     effect: 'drops',
     seen: `client and endpoint are on bridge ${bridge}: the reply goes past the node's NAT and the client does not know who answers`,
     cure: `modprobe br_netfilter; sysctl -w ${setting}=1, or have the pods made anew by weft, which routes them`,
+  };
+}
+
+/** Processes may have the namespace that was there: the kernel keeps it for them. */
+export function podNetnsCause(
+  { name, netns }: Pick<LocalPod, 'name' | 'netns'>,
+  loss: NetnsLoss,
+): Omit<Cause, 'direction'> {
+  const found =
+    loss === 'gone'
+      ? `nothing is at ${netns.path}`
+      : `another network namespace is at ${netns.path}`;
+  return {
+    id: 'pod-netns',
+    effect: 'mayDrop',
+    seen: `pod ${name} has lost its network namespace: ${found}`,
+    cure: 'delete the pod: a new one is attached anew. Of a pod that has ended the agent removes what is left',
   };
 }

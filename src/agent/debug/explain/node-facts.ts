@@ -1,7 +1,9 @@
 /** What of the node decides about a packet besides the rules: as functions, so that little is read. */
+import type { NetnsPlace } from '../../../cni/attachment.ts';
+import type { NetnsLoss } from '../../../cni/machine.ts';
 import type { PlannedPeer } from '../../../fabric/plan.ts';
 import type { PathFinding } from '../../../fabric/probe/path.ts';
-import type { Link, RouteAnswer, RouteQuestion } from '../../../kernel/types.ts';
+import type { Link, Netns, RouteAnswer, RouteQuestion } from '../../../kernel/types.ts';
 import type { Cidr } from '../../../net/cidr.ts';
 import type { IP } from '../../../net/ip.ts';
 
@@ -20,7 +22,8 @@ export interface LocalPod {
   readonly networks: readonly Cidr[];
   /** Bytes; undefined: that of the bridge. */
   readonly mtu: number | undefined;
-  readonly netnsPath: string;
+  /** As its ADD has seen it. */
+  readonly netns: NetnsPlace;
 }
 
 export interface NodeFacts {
@@ -33,6 +36,12 @@ export interface NodeFacts {
   readonly podAt: (ip: IP) => LocalPod | undefined;
   /** The routing inside of a pod; undefined where it cannot be asked. */
   readonly askPodRoute: (pod: LocalPod, question: RouteQuestion) => RouteAnswer | undefined;
+  /** What has become of the namespace on record; undefined: nothing that can be seen from here. */
+  readonly netnsLoss: (pod: LocalPod) => NetnsLoss | undefined;
+  /**
+   * Opened once, and only if it is the one on record; closed with the node. Throws NetnsError.
+   */
+  readonly podNetns: (pod: LocalPod) => Netns;
   /** Other nodes, where this agent runs the fabric. */
   readonly peers: readonly PlannedPeer[];
   readonly paths: readonly PathFinding[];

@@ -1,9 +1,10 @@
 import type { AttachmentRecord } from '../../../cni/attachment-records.ts';
 import type { HostPortRecord } from '../../../cni/host-ports.ts';
+import { lossOfNetns, requirePlace } from '../../../cni/machine.ts';
 import { netnses } from '../../../kernel/netns.ts';
 import { openRtnl } from '../../../kernel/rtnl.ts';
 import { sysctls } from '../../../kernel/sysctls.ts';
-import type { RouteAnswer, RouteQuestion } from '../../../kernel/types.ts';
+import type { Netns, RouteAnswer, RouteQuestion } from '../../../kernel/types.ts';
 import { networkOf } from '../../../net/cidr.ts';
 import type { FabricComponent } from '../../fabric/component.ts';
 import type { LocalPod, NodeFacts } from './node-facts.ts';
@@ -26,6 +27,12 @@ export function openNode({ records, hostPorts, fabric }: NodeParts): OpenNode {
   const rtnl = openRtnl();
   let pods: readonly LocalPod[] | undefined;
   const localPods = () => (pods ??= records().map(localPod));
+  const opened = new Map<string, Netns>();
+  const podNetns = ({ netns: place }: LocalPod): Netns => {
+    const netns = opened.get(place.id) ?? requirePlace(netnses, place);
+    opened.set(place.id, netns);
+    return netns;
+  };
   return {
     askRoute: (question) => rtnl.askRoute(question),
     link: (name) => rtnl.link(name),
@@ -34,11 +41,16 @@ export function openNode({ records, hostPorts, fabric }: NodeParts): OpenNode {
     sysctl: (path) => sysctls.read(undefined, path),
     pods: localPods,
     podAt: (ip) => localPods().find(({ ips }) => ips.includes(ip)),
-    askPodRoute,
+    askPodRoute: (pod, question) => askRouteIn(() => podNetns(pod), question),
+    netnsLoss: ({ netns: place }) => (opened.has(place.id) ? undefined : lossOfNetns(place)),
+    podNetns,
     peers: fabric?.peers() ?? [],
     paths: fabric?.paths() ?? [],
     hostPorts,
-    close: () => rtnl.close(),
+    close: () => {
+      for (const netns of opened.values()) netns.close();
+      rtnl.close();
+    },
   };
 }
 
@@ -61,23 +73,18 @@ export function localPod({
     isRouted: plan?.sameNode !== undefined,
     networks: (inside?.addresses ?? []).map(networkOf),
     mtu: inside?.mtu,
-    netnsPath: netns.path,
+    netns,
   };
 }
 
 /** A pod that goes away meanwhile cannot be asked; nor one whose namespace is not seen from here. */
-function askPodRoute({ netnsPath }: LocalPod, question: RouteQuestion): RouteAnswer | undefined {
+function askRouteIn(open: () => Netns, question: RouteQuestion): RouteAnswer | undefined {
   try {
-    const netns = netnses.open(netnsPath);
+    const rtnl = openRtnl(open());
     try {
-      const rtnl = openRtnl(netns);
-      try {
-        return rtnl.askRoute(question);
-      } finally {
-        rtnl.close();
-      }
+      return rtnl.askRoute(question);
     } finally {
-      netns.close();
+      rtnl.close();
     }
   } catch {
     return undefined;

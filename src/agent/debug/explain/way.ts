@@ -7,7 +7,7 @@ import type { Link, RouteAnswer } from '../../../kernel/types.ts';
 import { containsIP } from '../../../net/cidr.ts';
 import { type IP, type IPFamily, ipFamily, isLoopback } from '../../../net/ip.ts';
 import type { Packet } from '../../../proxy/verdict/explanation.ts';
-import { bridgeCause, type Cause, conntrackCause } from './cause.ts';
+import { bridgeCause, type Cause, conntrackCause, podNetnsCause } from './cause.ts';
 import type { LocalPod, NodeFacts } from './node-facts.ts';
 import { refusalCause, routeCause } from './route-refusal.ts';
 
@@ -52,7 +52,8 @@ export function wayTo(packet: Packet, place: Place, facts: NodeFacts): Way {
   const client = facts.podAt(packet.source);
   const server = facts.podAt(place.ip);
   const isNat = packet.destination !== place.ip || place.isMasqueraded;
-  if (!isNat && isOneLink(client, server)) return bridgedWay(packet, place, client);
+  if (!isNat && isOneLink(client, server))
+    return bridgedWay(packet, place, { client, server }, facts);
   const inLink = place.isForwarded ? undefined : linkOfSource(packet, facts);
   const request = legOf({ source: packet.source, destination: place.ip, inLink }, facts);
   const back = request.answer.kind === 'sent' ? request.answer.route.link : undefined;
@@ -161,15 +162,32 @@ function isOneLink(client: LocalPod | undefined, server: LocalPod | undefined): 
   );
 }
 
-function bridgedWay(packet: Packet, place: Place, client: LocalPod | undefined): Way {
+function bridgedWay(
+  packet: Packet,
+  place: Place,
+  { client, server }: Record<'client' | 'server', LocalPod | undefined>,
+  facts: NodeFacts,
+): Way {
   const bridge = client?.gatewayLink ?? '';
   const leg = { inLink: bridge, outLink: bridge, outcome: 'bridged' } as const;
   return {
     place,
     request: { source: packet.source, destination: place.ip, ...leg },
     reply: { source: place.ip, destination: packet.source, ...leg },
-    causes: [],
+    causes: [
+      ...podNetnsCauses(client, 'request', facts),
+      ...podNetnsCauses(server, 'reply', facts),
+    ],
   };
+}
+
+function podNetnsCauses(
+  pod: LocalPod | undefined,
+  direction: Cause['direction'],
+  { netnsLoss }: NodeFacts,
+): readonly Cause[] {
+  const loss = pod && netnsLoss(pod);
+  return pod && loss ? [{ direction, ...podNetnsCause(pod, loss) }] : [];
 }
 
 function refusalCauses(
@@ -189,14 +207,15 @@ function podRouteCauses(
   direction: Cause['direction'],
   facts: NodeFacts,
 ): readonly Cause[] {
-  if (pod === undefined || destination === undefined) return [];
+  const lost = podNetnsCauses(pod, direction, facts);
+  if (pod === undefined || destination === undefined || lost.length > 0) return lost;
   const answer = facts.askPodRoute(pod, { destination });
   if (answer?.kind !== 'refused') return [];
   return [
     {
       ...{ id: 'pod-route', effect: 'drops', direction },
       seen: `pod ${pod.name} has no route to ${destination} (${answer.code})`,
-      cure: `start the pod anew; nsenter --net=${pod.netnsPath} ip route shows what it has`,
+      cure: `start the pod anew; nsenter --net=${pod.netns.path} ip route shows what it has`,
     },
   ];
 }

@@ -2,7 +2,6 @@
 import { randomInt } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { connect } from 'node:net';
-import { netnses } from '../../../../kernel/netns.ts';
 import { type FirstPacket, firstFrame } from '../../../../kernel/probe-frames.ts';
 import { openRtnl } from '../../../../kernel/rtnl.ts';
 import type { Netns } from '../../../../kernel/types.ts';
@@ -64,19 +63,15 @@ export function openSender(packet: Packet, node: NodeFacts, content: Content): S
 
 /** The frame leaves the pod's link as if the pod had sent it; the pod's own rules do not see it. */
 function sendFromPod(first: FirstPacket, content: Content, pod: LocalPod, node: NodeFacts): void {
-  const netns = netnses.open(pod.netnsPath);
-  try {
-    const { link, mtu, from, nextHop } = hopInPod(first.destination, netns, pod, node);
-    const payload = payloadOf(content, mtu - HEADER_BYTES[ipFamily(first.source)]);
-    const [errno] = wire.sendFrames(
-      netns.fd,
-      [link],
-      [firstFrame({ ...first, payload }, from, nextHop)],
-    );
-    if (errno !== 0) throw new WeftError('EIO', `--send: pod ${pod.name}: errno ${errno}`);
-  } finally {
-    netns.close();
-  }
+  const netns = node.podNetns(pod);
+  const { link, mtu, from, nextHop } = hopInPod(first.destination, netns, pod, node);
+  const payload = payloadOf(content, mtu - HEADER_BYTES[ipFamily(first.source)]);
+  const [errno] = wire.sendFrames(
+    netns.fd,
+    [link],
+    [firstFrame({ ...first, payload }, from, nextHop)],
+  );
+  if (errno !== 0) throw new WeftError('EIO', `--send: pod ${pod.name}: errno ${errno}`);
 }
 
 interface Hop {
@@ -105,7 +100,9 @@ function hopInPod(
     const known = rtnl.neighbours(link).find(({ address }) => address === hop)?.mac;
     const neighbour = node.podAt(hop);
     const nextHop =
-      known ?? (neighbour && macInPod(neighbour, hop)) ?? node.link(pod.gatewayLink)?.mac;
+      known ??
+      (neighbour && macIn(node.podNetns(neighbour), hop)) ??
+      node.link(pod.gatewayLink)?.mac;
     if (from === undefined || nextHop === undefined) {
       throw new WeftError('EHOSTUNREACH', `pod ${pod.name}: no hardware address of ${hop}`);
     }
@@ -115,19 +112,14 @@ function hopInPod(
   }
 }
 
-/** The hardware address of the pod's link that has the address. */
-function macInPod({ netnsPath }: LocalPod, ip: IP): Mac | undefined {
-  const netns = netnses.open(netnsPath);
+/** The hardware address of the link that has the address. */
+function macIn(netns: Netns, ip: IP): Mac | undefined {
+  const rtnl = openRtnl(netns);
   try {
-    const rtnl = openRtnl(netns);
-    try {
-      const link = rtnl.addresses().find(({ address }) => address === ip)?.link;
-      return link === undefined ? undefined : rtnl.linkByIndex(link)?.mac;
-    } finally {
-      rtnl.close();
-    }
+    const link = rtnl.addresses().find(({ address }) => address === ip)?.link;
+    return link === undefined ? undefined : rtnl.linkByIndex(link)?.mac;
   } finally {
-    netns.close();
+    rtnl.close();
   }
 }
 

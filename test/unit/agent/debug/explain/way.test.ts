@@ -102,6 +102,7 @@ describe('the way to an endpoint', () => {
 interface CauseCase {
   readonly name: string;
   readonly from?: string;
+  readonly asked?: string;
   readonly to?: Place;
   readonly node: FakeNodeOptions;
   readonly want: object;
@@ -198,6 +199,26 @@ const CAUSES: readonly CauseCase[] = [
     want: { id: 'pod-route', seen: 'pod default/client has no route to 172.30.0.1 (ENETUNREACH)' },
   },
   {
+    name: 'a pod whose namespace is gone',
+    node: { pods: [CLIENT, WEB], lost: { 'default/client': 'gone' } },
+    want: {
+      id: 'pod-netns',
+      effect: 'mayDrop',
+      direction: 'request',
+      seen: 'pod default/client has lost its network namespace: nothing is at /run/netns/x',
+    },
+  },
+  {
+    name: 'a pod in whose place another one is',
+    asked: '10.1.0.3',
+    node: { pods: [CLIENT, WEB], lost: { 'default/web': 'replaced' } },
+    want: {
+      id: 'pod-netns',
+      direction: 'reply',
+      seen: expect.stringContaining('another network namespace is at /run/netns/x'),
+    },
+  },
+  {
     name: 'a path that passes less than pods send',
     to: place('10.2.0.2'),
     node: { pods: [CLIENT], peers: [PEER], paths: [finding(1400)] },
@@ -216,9 +237,9 @@ const CAUSES: readonly CauseCase[] = [
 ];
 
 describe('what is in the way', () => {
-  test.each(CAUSES)('$name', ({ from = '10.1.0.2', to = place('10.1.0.3'), node, want }) => {
+  test.each(CAUSES)('$name', ({ from = '10.1.0.2', asked, to = place('10.1.0.3'), node, want }) => {
     const comesIn = from.startsWith('198.') ? { inInterface: 'eth0' } : {};
-    const way = wayTo({ ...packet(from), ...comesIn }, to, fakeNode(node));
+    const way = wayTo({ ...packet(from, asked), ...comesIn }, to, fakeNode(node));
     expect(way.causes[0]).toMatchObject(want);
     for (const line of causeLines(way.causes)) expect(line.length).toBeLessThanOrEqual(80);
   });
