@@ -100,10 +100,6 @@ describe('traffic', () => {
       const outside = createNetns('out');
       try {
         const other = ['10.244.7.9/24', 'fd00:10:244:7::9/64'];
-        // Nobody is asked about a neighbour before a link's own address has passed this check.
-        for (const end of [node.host, outside]) {
-          end.run('sysctl', '-qw', 'net.ipv6.conf.default.accept_dad=0');
-        }
         connect(
           {
             netns: node.host,

@@ -250,6 +250,7 @@ describe('duplicate address detection of a pod that is answered for', () => {
   test("an address of nobody is free, one of another pod and the gateway's are not", async () => {
     const a = attach('a');
     attach('b');
+    a.pod.run('sysctl', '-qw', 'net.ipv6.conf.eth0.accept_dad=1');
     for (const address of ['fd00:22::77', 'fd00:22::3', 'fd00:22::1']) {
       a.pod.run('ip', 'addr', 'add', `${address}/64`, 'dev', 'eth0');
     }
