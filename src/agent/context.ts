@@ -3,11 +3,10 @@ import type { Clock } from '../util/clock.ts';
 import type { Logger, LogLevel } from '../util/log.ts';
 import type { AgentConfig } from './config/agent-config.ts';
 import type { DescriptorBudget } from './descriptors.ts';
-import type { PodMasquerade } from './fabric/pod-masquerade.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { LiveConfig } from './live-config.ts';
 import type { AgentMetrics } from './metrics/metrics.ts';
-import type { OpenedSource } from './objects/opened-source.ts';
+import type { PodMasquerade } from './pod-masquerade.ts';
 import type { Problems } from './problems.ts';
 
 /** What every component of one agent process shares. */
@@ -29,10 +28,4 @@ export interface AgentContext {
   readonly problems: Problems;
   /** Who masquerades the pods: the fabric changes its table by way of this. */
   readonly podMasquerade: PodMasquerade;
-}
-
-/** The same for components that follow what the cluster says. */
-export interface ClusterContext extends AgentContext {
-  /** One for all of them; started when all of them listen. */
-  readonly objects: OpenedSource;
 }

@@ -1,4 +1,3 @@
-import type { Findings } from '../agent/checks/finding.ts';
 import type { CleanupOptions, CleanupReport } from '../agent/cleanup/leftover.ts';
 import type { AgentConfig, Surroundings } from '../agent/config/agent-config.ts';
 import type { ConfigSource } from '../agent/config/reload.ts';
@@ -7,6 +6,7 @@ import type { NodeRecords } from '../agent/debug/lists/on-record.ts';
 import type { DebugRequest } from '../agent/debug/protocol.ts';
 import type { Step } from '../agent/drop-in/plan.ts';
 import type { RemotePageOptions } from '../agent/page/remote.ts';
+import type { Findings } from '../agent/status/finding.ts';
 import type { PieceOutcome } from '../agent/sysdump/piece.ts';
 import type { SysdumpOptions } from '../agent/sysdump/sysdump.ts';
 import type { Manifests, ReadableKind } from '../kube/manifests/read-manifests.ts';

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { AgentStatus } from '../../src/agent/debug/status.ts';
+import type { AgentStatus } from '../../src/agent/status/values.ts';
 import { createNetns, type TestNetns } from '../support/netns.ts';
 import { service, slice } from '../support/proxy-objects.ts';
 

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { AgentStatus } from '../../src/agent/debug/status.ts';
+import type { AgentStatus } from '../../src/agent/status/values.ts';
 import { createNetns, type TestNetns } from '../support/netns.ts';
 import { service, slice } from '../support/proxy-objects.ts';
 import { until } from '../support/until.ts';

@@ -2,7 +2,7 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Finding, isBad } from '../../src/agent/checks/finding.ts';
+import { type Finding, isBad } from '../../src/agent/status/finding.ts';
 import { ADDRESSES, DoctorLab } from '../support/doctor-lab.ts';
 
 let lab: DoctorLab;

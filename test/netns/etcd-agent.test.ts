@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { AgentStatus } from '../../src/agent/debug/status.ts';
+import type { AgentStatus } from '../../src/agent/status/values.ts';
 import { median } from '../bench/statistics.ts';
 import { TestEtcd } from '../support/etcd.ts';
 import { createNetns, type TestNetns } from '../support/netns.ts';

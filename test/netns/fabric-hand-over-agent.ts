@@ -4,7 +4,7 @@
  * masquerade), `gone` (the table goes). Prints a JSON line per event, `done` after each line read.
  */
 import { createInterface } from 'node:readline';
-import { openPodMasquerade } from '../../src/agent/fabric/pod-masquerade.ts';
+import { openPodMasquerade } from '../../src/agent/pod-masquerade.ts';
 import { openLocalNode } from '../../src/cni/local-node.ts';
 import { CniServer } from '../../src/cni/server.ts';
 import { Upkeep } from '../../src/cni/upkeep/upkeep.ts';

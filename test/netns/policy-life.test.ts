@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { OUTCOME_EXIT_CODES } from '../../src/agent/debug/explain/outcome.ts';
-import type { AgentStatus } from '../../src/agent/debug/status.ts';
+import type { AgentStatus } from '../../src/agent/status/values.ts';
 import { CNI_BINARY, INSTALL_ROOT, WEFT_BINARY } from '../support/cluster.ts';
 import { connect, createNetns, type TestNetns } from '../support/netns.ts';
 import { until } from '../support/until.ts';

@@ -7,7 +7,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { RoutingStatus } from '../../src/agent/routing/status.ts';
+import type { RoutingStatus } from '../../src/agent/status/routing-status.ts';
 import { openBirdSocket } from '../../src/routing/bird-socket.ts';
 import { startRouter } from '../support/bird-lab.ts';
 import { WEFT_BINARY } from '../support/cluster.ts';

@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { RoutingStatus } from '../../src/agent/routing/status.ts';
+import type { RoutingStatus } from '../../src/agent/status/routing-status.ts';
 import { WEFT_BINARY } from '../support/cluster.ts';
 import { connect, createNetns, type TestNetns } from '../support/netns.ts';
 import { service, slice } from '../support/proxy-objects.ts';

@@ -15,6 +15,27 @@ export const LAYERS: readonly (readonly string[])[] = [
   ['ui', 'cli'],
 ];
 
+/** The same for files and folders of `src/agent`. */
+export const AGENT_LAYERS: readonly (readonly string[])[] = [
+  ['version', 'config-paths', 'run-dir', 'lifecycle', 'descriptors', 'problems', 'supervisor'],
+  ['process-warnings', 'resident-memory', 'config', 'file-watch', 'sysdump'],
+  ['live-config', 'status', 'foreign', 'drop-in'],
+  ['metrics'],
+  ['http', 'pod-masquerade'],
+  ['context'],
+  ['objects'],
+  ['cluster-context'],
+  ['proxy', 'fabric', 'policy', 'routing'],
+  ['addresses', 'sysctl-record'],
+  ['cni-component'],
+  ['running-parts', 'flows'],
+  ['checks'],
+  ['debug'],
+  ['page'],
+  ['questions', 'servers', 'agent-status', 'cleanup'],
+  ['agent'],
+];
+
 /** npm packages and the only places that may import them. */
 export const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   'ip-cidr': ['net/configured-cidr.ts'],
@@ -102,11 +123,22 @@ function violation(file: string, target: string): string | undefined {
   if (target.startsWith('node:')) return undefined;
   if (!target.startsWith('.')) return packageViolation(file, target);
   if (file === 'agent/version.ts' && target.endsWith('/package.json')) return undefined;
-  const from = folderOf(file);
-  const to = folderOf(resolveFrom(file, target));
+  const to = resolveFrom(file, target);
+  const within = folderOf(file) === 'agent' && folderOf(to) === 'agent';
+  return within
+    ? layerViolation(AGENT_LAYERS, roomOf(file), roomOf(to))
+    : layerViolation(LAYERS, folderOf(file), folderOf(to));
+}
+
+function layerViolation(
+  layers: readonly (readonly string[])[],
+  from: string,
+  to: string,
+): string | undefined {
   if (from === to) return undefined;
+  const layerOf = (name: string) => layers.findIndex((names) => names.includes(name));
   const [fromLayer, toLayer] = [layerOf(from), layerOf(to)];
-  if (toLayer < 0) return `folder ${to} has no layer`;
+  if (fromLayer < 0 || toLayer < 0) return `${fromLayer < 0 ? from : to} has no layer`;
   if (fromLayer === toLayer) return `${from} and ${to} stand side by side`;
   return fromLayer < toLayer ? `${to} is above ${from}` : undefined;
 }
@@ -123,6 +155,7 @@ function folderOf(path: string): string {
   return path.split('/')[0] ?? '';
 }
 
-function layerOf(folder: string): number {
-  return LAYERS.findIndex((folders) => folders.includes(folder));
+/** A file or folder of `src/agent`, without the ending. */
+function roomOf(path: string): string {
+  return (path.split('/')[1] ?? '').replace(/\.ts$/, '');
 }

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'vitest';
-import type { AgentStatus } from '../../src/agent/debug/status.ts';
+import type { AgentStatus } from '../../src/agent/status/values.ts';
 import { createNetns, type TestNetns } from './netns.ts';
 
 const WEFT = join(import.meta.dirname, '../../src/cli/weft.ts');

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { askAgent } from '../../src/agent/debug/client.ts';
-import type { AgentStatus } from '../../src/agent/debug/status.ts';
+import type { AgentStatus } from '../../src/agent/status/values.ts';
 import { IPV4, IPV6 } from './flows/net.ts';
 import type { ProxyLab } from './proxy-lab.ts';
 

@@ -30,7 +30,15 @@ describe('the rules themselves fire', () => {
     { path: 'kube/client.ts', from: '../cli/weft.ts', want: 'cli is above kube' },
     { path: 'util/runner.ts', from: 'yargs', want: 'package yargs belongs to' },
     { path: 'cni/add.ts', from: 'left-pad', want: 'package left-pad is not one of' },
-    { path: 'net/ip.ts', from: '../nowhere/x.ts', want: 'folder nowhere has no layer' },
+    { path: 'net/ip.ts', from: '../nowhere/x.ts', want: 'nowhere has no layer' },
+    { path: 'agent/status/values.ts', from: '../debug/a.ts', want: 'debug is above status' },
+    { path: 'agent/context.ts', from: './agent.ts', want: 'agent is above context' },
+    {
+      path: 'agent/fabric/a.ts',
+      from: '../policy/b.ts',
+      want: 'policy stand side by side',
+    },
+    { path: 'agent/new/a.ts', from: '../version.ts', want: 'new has no layer' },
   ])('$path importing $from', ({ path, from, want }) => {
     const [violation] = findImportViolations([{ path, text: `import { x } from '${from}';` }]);
     expect(violation).toContain(want);

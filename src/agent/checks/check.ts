@@ -3,8 +3,8 @@
  * their subject; what cannot be read makes exactly those checks that need it unknown.
  */
 import { toError } from '../../util/errors.ts';
+import type { Finding } from '../status/finding.ts';
 import type { CheckedNode } from './checked-node.ts';
-import type { Finding } from './finding.ts';
 
 /** Why something is not known. */
 export interface Unread {

@@ -2,7 +2,7 @@ import type { Cidr } from '../../net/cidr.ts';
 import type { AgentContext } from '../context.ts';
 import type { FabricComponent } from '../fabric/component.ts';
 import type { ProxyComponent } from '../proxy/component.ts';
-import type { RunningParts } from '../status.ts';
+import type { RunningParts } from '../running-parts.ts';
 import type { CheckedAgent, CheckedFabric, CheckedProxy, CheckedSource } from './checked-node.ts';
 import { inventoryOf } from './inventory.ts';
 

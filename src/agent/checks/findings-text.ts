@@ -1,6 +1,6 @@
 /** What `weft doctor` prints for people. */
 import { plain, wrapped } from '../../util/text-layout.ts';
-import { type Finding, type Findings, isBad, type Level } from './finding.ts';
+import { type Finding, type Findings, isBad, type Level } from '../status/finding.ts';
 
 export interface FindingsTextOptions {
   readonly hasColors: boolean;

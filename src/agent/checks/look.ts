@@ -1,8 +1,8 @@
 import type { Clock } from '../../util/clock.ts';
 import { Turn } from '../../util/turns.ts';
+import type { Finding, Findings } from '../status/finding.ts';
 import type { Subject } from './check.ts';
 import type { CheckedNode } from './checked-node.ts';
-import type { Finding, Findings } from './finding.ts';
 
 /** Looks at everything once, the event loop having its turn between two subjects. */
 export async function lookAtNode(

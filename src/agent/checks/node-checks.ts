@@ -2,9 +2,9 @@ import type { Clock } from '../../util/clock.ts';
 import type { Logger } from '../../util/log.ts';
 import { BoundedFrequencyRunner } from '../../util/runner.ts';
 import type { EventNote } from '../objects/events.ts';
+import { type Finding, type Findings, isBad } from '../status/finding.ts';
 import type { Subject } from './check.ts';
 import type { CheckedNode } from './checked-node.ts';
-import { type Finding, type Findings, isBad } from './finding.ts';
 import { lookAtNode } from './look.ts';
 
 /** What others ask of the checks of this node. */

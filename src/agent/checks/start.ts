@@ -5,7 +5,7 @@ import { readBootId } from '../../cni/machine.ts';
 import { openRecords } from '../../cni/upkeep/records.ts';
 import type { AgentContext } from '../context.ts';
 import { nodeOf } from '../objects/events.ts';
-import type { RunningParts } from '../status.ts';
+import type { RunningParts } from '../running-parts.ts';
 import { checkedAgent } from './checked-agent.ts';
 import type { CheckedNode } from './checked-node.ts';
 import { checkedPods } from './checked-pods.ts';

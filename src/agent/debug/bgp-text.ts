@@ -1,6 +1,6 @@
 /** What `weft bgp` prints for people. */
 import { tableLines, wrapped } from '../../util/text-layout.ts';
-import type { RoutingStatus } from '../routing/status.ts';
+import type { RoutingStatus } from '../status/routing-status.ts';
 
 /** Sessions, routes of this node, and what is wrong. */
 export function bgpText({

@@ -3,7 +3,7 @@ import { readBootId } from '../../cni/machine.ts';
 import { openRecords } from '../../cni/upkeep/records.ts';
 import type { AgentContext } from '../context.ts';
 import { debugSocketPath } from './protocol.ts';
-import { DebugServer } from './server.ts';
+import { DebugServer, type DebugServerOptions } from './server.ts';
 import type { DebugSubjects } from './subjects.ts';
 
 /** What of the agent is told; the rest is the same for every question. */
@@ -13,10 +13,10 @@ export type AskedComponents = Omit<DebugSubjects, 'context' | 'records'>;
  * Answers what people ask a running agent on `<run directory>/agent.sock` (protocol.ts). Where there
  * can be no such socket the agent works without.
  */
-export function startDebug(subjects: DebugSubjects): void {
+export function startDebug(subjects: DebugSubjects, answer: DebugServerOptions['answer']): void {
   const { context } = subjects;
   try {
-    const server = listen(subjects);
+    const server = listen(context, answer);
     context.lifecycle.onShutdown('debug socket', () => server.close());
   } catch (err) {
     context.log.warn({ err }, 'no debug socket, questions will not be answered');
@@ -33,13 +33,15 @@ export function debugSubjects(context: AgentContext, components: AskedComponents
   return { context, records, ...components };
 }
 
-function listen(subjects: DebugSubjects): DebugServer {
-  const { config, clock, log, descriptors } = subjects.context;
+function listen(
+  { config, clock, log, descriptors }: AgentContext,
+  answer: DebugServerOptions['answer'],
+): DebugServer {
   return DebugServer.listen({
     path: debugSocketPath(config.runDir),
     clock,
     log: log.child({ component: 'debug' }),
     most: descriptors.limits.debug,
-    answer: async ({ question, request }, signal) => question.answer(request, subjects, signal),
+    answer,
   });
 }

@@ -1,7 +1,7 @@
 import type { RulesKind } from '../../proxy/modes/names.ts';
 import { DEFAULT_CNI } from '../config/agent-config.ts';
 import { readRulesRecord } from '../proxy/rules-record.ts';
-import { type CniStatus, readCniStatus } from './cni-status.ts';
+import { type CniStatus, readCniStatus } from '../status/cni-status.ts';
 
 /** What an agent that is not running has left on record. */
 export interface DiskStatus {

@@ -2,7 +2,7 @@ import { exemptNetworks, ownEntries } from '../../cni/masquerade-entry.ts';
 import type { NodePlan } from '../../cni/node-plan.ts';
 import type { Cidr } from '../../net/cidr.ts';
 import type { IP } from '../../net/ip.ts';
-import type { PodMasquerade } from '../fabric/pod-masquerade.ts';
+import type { PodMasquerade } from '../pod-masquerade.ts';
 
 /** What of a pod's plan says it. */
 export type MasqueradePlan = Pick<NodePlan, 'masquerade' | 'iptablesMasquerade'>;

@@ -7,25 +7,8 @@ import {
   type PolicyOverview,
 } from '../../policy/overview.ts';
 import type { PodParty } from '../../policy/parties.ts';
-import type { PolicyWorld } from '../../policy/world.ts';
 import { WeftError } from '../../util/errors.ts';
-import type { ToldDenial } from '../policy/denials.ts';
-
-/** What the policy component tells those who ask. */
-export interface PolicyView {
-  /** Why policies do not hold on this node; empty while they do. */
-  readonly whyNotReady: () => string;
-  readonly world: () => PolicyWorld;
-  readonly counters: () => Promise<readonly PolicyCounter[]>;
-  /** Whether a pod, `namespace/name`, is of this node. */
-  readonly isLocal: (pod: string) => boolean;
-  /** Told denials with a number above `after`, oldest first. */
-  readonly denied: (after: number) => readonly ToldDenial[];
-  /** Tells each from now on; undefined where denied connections are not logged. */
-  readonly followDenied:
-    | ((listener: (denial: ToldDenial) => void) => { close(): void })
-    | undefined;
-}
+import type { PolicyView } from '../policy/view.ts';
 
 export interface ListedPolicy extends PolicyOverview {
   /** Of this node, of which `pods` names the first few. */

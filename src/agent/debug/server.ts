@@ -5,7 +5,6 @@ import { BusyError, errorCode, toError, WeftError } from '../../util/errors.ts';
 import type { Logger } from '../../util/log.ts';
 import { DebugRequestError } from './fields.ts';
 import { type DebugAnswer, MOST_REQUEST_BYTES } from './protocol.ts';
-import { type Asked, parseAsked } from './questions.ts';
 
 export interface DebugServerOptions {
   readonly path: string;
@@ -13,8 +12,8 @@ export interface DebugServerOptions {
   readonly log: Logger;
   /** Connections at once. */
   readonly most: number;
-  /** The result becomes JSON. `signal` is aborted when nobody waits for it any more. */
-  readonly answer: (asked: Asked, signal: AbortSignal) => Promise<unknown>;
+  /** Of one line. The result becomes JSON. `signal` is aborted when nobody waits for it any more. */
+  readonly answer: (line: string, signal: AbortSignal) => Promise<unknown>;
 }
 
 /** A connection that has not delivered its request by then is closed. */
@@ -92,7 +91,7 @@ export class DebugServer {
       if (this.#underWay > MOST_AT_ONCE) {
         throw new BusyError(`the agent answers at most ${MOST_AT_ONCE} questions at once`);
       }
-      send(connection, { result: await this.#options.answer(parseAsked(line), signal) });
+      send(connection, { result: await this.#options.answer(line, signal) });
     } catch (thrown) {
       const { message } = toError(thrown);
       this.#note(thrown);

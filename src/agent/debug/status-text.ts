@@ -3,11 +3,10 @@
 import type { PassedOverKind } from '../../kube/manifests/manifest-set.ts';
 import { ageText, counted } from '../../util/human.ts';
 import { plain, wrapped } from '../../util/text-layout.ts';
-import { type Finding, type Findings, isBad } from '../checks/finding.ts';
 import { countsText } from '../checks/findings-text.ts';
-import type { RoutingStatus } from '../routing/status.ts';
-import type { CniStatus, NetworkStatus } from './cni-status.ts';
-import type { DiskStatus } from './disk-status.ts';
+import type { CniStatus, NetworkStatus } from '../status/cni-status.ts';
+import { type Finding, type Findings, isBad } from '../status/finding.ts';
+import type { RoutingStatus } from '../status/routing-status.ts';
 import type {
   AgentStatus,
   AuditStatus,
@@ -16,7 +15,8 @@ import type {
   PolicyStatus,
   ProxyStatus,
   SourceStatus,
-} from './status.ts';
+} from '../status/values.ts';
+import type { DiskStatus } from './disk-status.ts';
 
 export interface TextOptions {
   /** Escape sequences of a terminal for what is good and what is not. */

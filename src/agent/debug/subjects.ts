@@ -5,11 +5,11 @@ import type { CniComponent } from '../cni-component.ts';
 import type { AgentContext } from '../context.ts';
 import type { FabricComponent } from '../fabric/component.ts';
 import type { FlowComponent } from '../flows/component.ts';
+import type { PolicyView } from '../policy/view.ts';
 import type { ProxyComponent } from '../proxy/component.ts';
 import type { RoutingComponent } from '../routing/component.ts';
+import type { AgentStatus } from '../status/values.ts';
 import type { ObjectReader } from './explain/api-lookup.ts';
-import type { PolicyView } from './policy.ts';
-import type { AgentStatus } from './status.ts';
 
 /** What of a running agent can be asked about. */
 export interface DebugSubjects {

@@ -16,6 +16,7 @@ import type { Clock } from '../../util/clock.ts';
 import { Reminder } from '../../util/complaints.ts';
 import type { Logger } from '../../util/log.ts';
 import { BoundedFrequencyRunner } from '../../util/runner.ts';
+import type { NodeLifeState } from '../metrics/fabric.ts';
 import { type ConflistSettings, renderConflist } from './conflist.ts';
 import { type ConflistPlace, placeConflist } from './conflist-file.ts';
 import type { FabricFacts, FabricReadiness } from './facts.ts';
@@ -56,17 +57,6 @@ export interface NodeLifeEvent {
   readonly type: 'Normal' | 'Warning';
   readonly reason: 'PodNetworkWaits' | 'PodNetworkReady' | 'NetworkConfiguration' | 'FormerPods';
   readonly note: string;
-}
-
-/** For metrics. */
-export interface NodeLifeState {
-  /** Pods of our network may start. */
-  readonly isOpen: boolean;
-  /** Our network configuration is in place and the one that the runtime takes. */
-  readonly isConfigured: boolean;
-  readonly isConditionSet: boolean;
-  readonly podsOutside: number;
-  readonly podsTooLarge: number;
 }
 
 const INTERVALS = { minIntervalMs: 200, retryIntervalMs: 5_000, maxIntervalMs: 30_000 };

@@ -9,7 +9,7 @@ import { Prober } from '../../fabric/probe/prober.ts';
 import type { FabricReport } from '../../fabric/report.ts';
 import type { RouteLookup } from '../../kernel/types.ts';
 import { Reminder, summarized } from '../../util/complaints.ts';
-import type { ClusterContext } from '../context.ts';
+import type { ClusterContext } from '../cluster-context.ts';
 import { nodeOf } from '../objects/events.ts';
 import { openProbeSocket } from './probe-socket.ts';
 

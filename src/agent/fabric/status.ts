@@ -2,7 +2,7 @@ import type { Backend, Path } from '../../fabric/plan.ts';
 import { countFindings, type PathFinding } from '../../fabric/probe/path.ts';
 import type { FabricReport } from '../../fabric/report.ts';
 import { summarized } from '../../util/complaints.ts';
-import type { FabricStatus } from '../debug/status.ts';
+import type { FabricStatus } from '../status/values.ts';
 
 /** What `weft status` tells of the fabric. */
 export function fabricStatus(

@@ -7,7 +7,7 @@ import { Reminder } from '../../util/complaints.ts';
 import { BusyError, DecodeError, IoError, toError } from '../../util/errors.ts';
 import type { Logger } from '../../util/log.ts';
 import { BoundedFrequencyRunner } from '../../util/runner.ts';
-import { SUBNET_TTL_SECONDS, type SubnetStore } from './subnet-store.ts';
+import { SUBNET_TTL_SECONDS, type SubnetStore } from '../objects/subnet-store.ts';
 
 export interface SubnetKeeperOptions {
   readonly store: Pick<

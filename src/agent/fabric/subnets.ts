@@ -10,8 +10,8 @@ import { type IP, type IPFamily, ipFamily, tryParseIP } from '../../net/ip.ts';
 import { toError } from '../../util/errors.ts';
 import { readIfReadable, replaceFile, writingInto } from '../../util/files.ts';
 import type { Logger } from '../../util/log.ts';
+import type { ClusterContext } from '../cluster-context.ts';
 import type { FabricSettings } from '../config/fabric-settings.ts';
-import type { ClusterContext } from '../context.ts';
 import { SubnetKeeper } from './subnet-keeper.ts';
 
 export interface NodeSubnets {

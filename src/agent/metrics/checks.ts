@@ -1,4 +1,4 @@
-import type { Finding } from '../checks/finding.ts';
+import type { Finding } from '../status/finding.ts';
 import type { MetricFactory } from './factory.ts';
 
 /** Who is given what to read; it is asked at each scrape. */

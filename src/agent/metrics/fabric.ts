@@ -2,8 +2,18 @@
 import { countFindings, type PathFinding } from '../../fabric/probe/path.ts';
 import type { FabricReport } from '../../fabric/report.ts';
 import type { DroppedPackets } from '../../fabric/table/fabric-table.ts';
-import type { NodeLifeState } from '../fabric/node-life.ts';
 import type { MetricFactory } from './factory.ts';
+
+/** How far the node is. */
+export interface NodeLifeState {
+  /** Pods of our network may start. */
+  readonly isOpen: boolean;
+  /** Our network configuration is in place and the one that the runtime takes. */
+  readonly isConfigured: boolean;
+  readonly isConditionSet: boolean;
+  readonly podsOutside: number;
+  readonly podsTooLarge: number;
+}
 
 export interface ObservedFabric {
   readonly report: FabricReport;

@@ -1,9 +1,8 @@
 /** Metrics of the feed of flows. */
-import type { FlowKind } from '../flows/flow-event.ts';
 import type { MetricFactory } from './factory.ts';
 
 export interface FlowCountSink {
-  readonly counted: (kind: FlowKind, events: number) => void;
+  readonly counted: (kind: string, events: number) => void;
   readonly lost: (events: number) => void;
 }
 

@@ -1,12 +1,11 @@
 /** Metrics of what policies allow and deny. */
 import type { PolicyCounter } from '../../policy/counters.ts';
-import type { HandedOver } from '../policy/denials.ts';
 import type { MetricFactory } from './factory.ts';
 
 export interface ObservedPolicyCounts {
   /** By policy and direction: a bounded number. */
   readonly totals: () => Promise<readonly PolicyCounter[]>;
-  readonly denials: () => HandedOver;
+  readonly denials: () => Readonly<Record<'told' | 'repeated' | 'suppressed' | 'lost', number>>;
 }
 
 /** Registers them; both are asked at each scrape. */

@@ -1,5 +1,5 @@
 /** Metrics of the enforcement of policies. */
-import type { PolicyFigures } from '../policy/status.ts';
+import type { PolicyFigures } from '../status/policy-status.ts';
 import type { MetricFactory } from './factory.ts';
 
 type Value = (figures: PolicyFigures) => number;

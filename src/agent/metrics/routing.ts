@@ -1,4 +1,4 @@
-import type { RoutingStatus } from '../routing/status.ts';
+import type { RoutingStatus } from '../status/routing-status.ts';
 import type { MetricFactory } from './factory.ts';
 
 /** Registers the metrics of BGP; `read` is asked at each scrape. */

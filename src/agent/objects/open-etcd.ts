@@ -9,7 +9,6 @@ import { SharedObjects } from '../../kube/shared-objects.ts';
 import { ConfigError, toError } from '../../util/errors.ts';
 import type { EtcdSettings } from '../config/etcd-settings.ts';
 import type { AgentContext } from '../context.ts';
-import { SubnetStore } from '../fabric/subnet-store.ts';
 import { WEFT_VERSION } from '../version.ts';
 import { spread } from './api-servers.ts';
 import { NO_EVENTS } from './events.ts';
@@ -18,6 +17,7 @@ import type { OpenedSource } from './opened-source.ts';
 import { readPassword } from './password-file.ts';
 import { serverProblems } from './server-problems.ts';
 import { stateDirectoryOf } from './state-directory.ts';
+import { SubnetStore } from './subnet-store.ts';
 
 /** Objects of etcd, not started yet. Throws ConfigError when what proves who we are cannot be used. */
 export async function openEtcd(

@@ -2,10 +2,10 @@ import type { ClusterAccess } from '../../kube/access/access.ts';
 import type { ApiClient } from '../../kube/api/client.ts';
 import type { PassedOverKind } from '../../kube/manifests/manifest-set.ts';
 import type { SharedObjects } from '../../kube/shared-objects.ts';
-import type { SourceStatus } from '../debug/status.ts';
-import type { SubnetStore } from '../fabric/subnet-store.ts';
 import type { KubeCounts } from '../metrics/metrics.ts';
+import type { SourceStatus } from '../status/values.ts';
 import type { EventSink } from './events.ts';
+import type { SubnetStore } from './subnet-store.ts';
 
 /** Where objects come from, and where events about them go. */
 export interface OpenedSource {

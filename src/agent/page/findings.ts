@@ -1,5 +1,5 @@
-import type { Finding } from '../checks/finding.ts';
-import type { AgentStatus } from '../debug/status.ts';
+import type { Finding } from '../status/finding.ts';
+import type { AgentStatus } from '../status/values.ts';
 import type { UiFinding } from './snapshot.ts';
 
 /** What `weft doctor` finds, and what makes the agent not healthy besides. */

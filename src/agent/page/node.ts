@@ -1,4 +1,4 @@
-import type { AgentStatus } from '../debug/status.ts';
+import type { AgentStatus } from '../status/values.ts';
 import type { UiNode, UiUplink } from './snapshot.ts';
 
 /** The agent and its node, out of what `weft status` tells. */

@@ -6,15 +6,15 @@ import { Enforcer } from '../../policy/enforcer.ts';
 import { DENIED_LOG_GROUP } from '../../policy/log-group.ts';
 import { Audit } from '../../util/audit.ts';
 import { summarized } from '../../util/complaints.ts';
-import type { ClusterContext } from '../context.ts';
-import type { PolicyView } from '../debug/policy.ts';
-import type { PolicyStatus } from '../debug/status.ts';
+import type { ClusterContext } from '../cluster-context.ts';
+import { type PolicyFigures, policyStatus } from '../status/policy-status.ts';
+import type { PolicyStatus } from '../status/values.ts';
 import { type DenialLog, startDenialLog } from './denial-log.ts';
 import { PolicyLife } from './life.ts';
 import type { PolicyNode } from './node.ts';
 import { ObstacleWatch } from './obstacle-watch.ts';
 import { PolicyTotals } from './policy-totals.ts';
-import { type PolicyFigures, policyStatus } from './status.ts';
+import type { PolicyView } from './view.ts';
 
 const NONE_DENIED = { told: 0, repeated: 0, suppressed: 0, lost: 0 };
 

@@ -4,9 +4,9 @@ import type { ProxierHealth } from '../../proxy/proxier-health.ts';
 import type { ServiceProxy } from '../../proxy/service-proxy.ts';
 import type { ProxySnapshot } from '../../proxy/snapshot.ts';
 import type { AuditReport } from '../../util/audit.ts';
-import { auditStatus } from '../debug/audit-status.ts';
-import type { FamilyStatus, ProxyStatus } from '../debug/status.ts';
 import type { ProxyHealth } from '../http/health.ts';
+import { auditStatus } from '../status/audit-status.ts';
+import type { FamilyStatus, ProxyStatus } from '../status/values.ts';
 import type { TakeOver } from './take-over.ts';
 
 /** Rules that somebody else had changed and that were put right. */

@@ -8,12 +8,12 @@ import { AliveNodes } from '../../routing/l2/alive.ts';
 import { announcedBy } from '../../routing/l2/announcer.ts';
 import { selectsNode } from '../../routing/node-selector.ts';
 import { toError } from '../../util/errors.ts';
-import type { ClusterContext } from '../context.ts';
+import type { ClusterContext } from '../cluster-context.ts';
+import type { AnnouncerStatus } from '../status/routing-status.ts';
 import { Election, type ElectionTimings } from './election.ts';
 import { LinkAnswers } from './link-answers.ts';
 import type { RoutedNodes } from './nodes.ts';
 import type { ServiceAddresses } from './service-addresses.ts';
-import type { AnnouncerStatus } from './status.ts';
 
 /** A lost node's addresses are with others in three seconds. */
 const TIMINGS: ElectionTimings = { leaseMs: 2_000, renewMs: 500 };

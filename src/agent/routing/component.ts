@@ -8,15 +8,16 @@ import { type BirdPlan, planBird } from '../../routing/bird-config.ts';
 import { openBirdSocket } from '../../routing/bird-socket.ts';
 import type { RoutingFacts } from '../../routing/facts.ts';
 import { Speaker } from '../../routing/speaker.ts';
-import type { ClusterContext } from '../context.ts';
+import type { ClusterContext } from '../cluster-context.ts';
 import { watchServiceCIDRs } from '../objects/service-cidrs.ts';
+import type { RoutingStatus } from '../status/routing-status.ts';
 import { startAnnouncer } from './announcer.ts';
 import { openConfigFiles } from './config-files.ts';
 import { startLoadBalancers } from './load-balancers.ts';
 import { RoutedNodes } from './nodes.ts';
 import { Passwords } from './passwords.ts';
 import { ServiceAddresses } from './service-addresses.ts';
-import { type RoutingStatus, routingStatus, withAddresses } from './status.ts';
+import { routingStatus, withAddresses } from './status.ts';
 
 /** What others ask of BGP. */
 export interface RoutingComponent {

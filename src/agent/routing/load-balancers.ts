@@ -15,9 +15,9 @@ import { addressRequest, heldBy } from '../../routing/pools/request.ts';
 import { summarized } from '../../util/complaints.ts';
 import { joinErrors, toError } from '../../util/errors.ts';
 import { BoundedFrequencyRunner } from '../../util/runner.ts';
-import type { ClusterContext } from '../context.ts';
+import type { ClusterContext } from '../cluster-context.ts';
+import type { PoolsStatus } from '../status/routing-status.ts';
 import { Election, USUAL_TIMINGS } from './election.ts';
-import type { PoolsStatus } from './status.ts';
 
 export interface LoadBalancers {
   readonly status: () => PoolsStatus;

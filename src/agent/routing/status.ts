@@ -1,45 +1,13 @@
 import type { BirdSession } from '../../routing/bird-reply.ts';
-import type { Session } from '../../routing/sessions.ts';
 import type { BgpSettings } from '../../routing/settings.ts';
 import type { SpeakerReport } from '../../routing/speaker.ts';
 import { summarized } from '../../util/complaints.ts';
-
-/** What `weft bgp` and `weft status` tell. */
-export interface RoutingStatus {
-  readonly asn: number;
-  readonly topology: string;
-  readonly sessions: readonly SessionStatus[];
-  readonly routes: readonly RouteStatus[];
-  /** How often BIRD was given another configuration. */
-  readonly reloads: number;
-  /** Where this node answers for addresses of Services on its links. */
-  readonly announcer?: AnnouncerStatus;
-  /** Where Services are given addresses. */
-  readonly pools?: PoolsStatus;
-  readonly problems: readonly string[];
-}
-
-/** Addresses on links. */
-export interface AnnouncerStatus {
-  /** That this node answers for. */
-  readonly addresses: readonly string[];
-  /** Nodes that could answer now. */
-  readonly nodes: readonly string[];
-  readonly problems: readonly string[];
-}
-
-/** What `weft bgp` and others tell of pools. */
-export interface PoolsStatus {
-  /** This agent writes addresses into Services. */
-  readonly isAllocator: boolean;
-  readonly pools: readonly {
-    readonly name: string;
-    readonly size: string;
-    readonly used: number;
-    readonly holders: readonly string[];
-  }[];
-  readonly problems: readonly string[];
-}
+import type {
+  AnnouncerStatus,
+  PoolsStatus,
+  RoutingStatus,
+  SessionStatus,
+} from '../status/routing-status.ts';
 
 /** With pools and announced addresses, and what is wrong with them. */
 export function withAddresses(
@@ -53,29 +21,6 @@ export function withAddresses(
     ...(announcer === undefined ? {} : { announcer }),
     problems: [...status.problems, ...(pools?.problems ?? []), ...(announcer?.problems ?? [])],
   };
-}
-
-export interface SessionStatus {
-  /** The node or the configured neighbour. */
-  readonly name: string;
-  readonly kind: Session['kind'];
-  readonly address: string;
-  readonly asn: number;
-  /** `Established`, or how far it is. */
-  readonly state: string;
-  /** Why it is not established, in BIRD's words; empty where BIRD says nothing. */
-  readonly lastError: string;
-  /** Routes from there, and to there. */
-  readonly imported: number;
-  readonly exported: number;
-}
-
-export interface RouteStatus {
-  readonly network: string;
-  /** The Services that it is for, or pods of this node. */
-  readonly what: string;
-  /** Why nobody is told; empty when neighbours are. */
-  readonly whyNot: string;
 }
 
 const UNKNOWN: Omit<BirdSession, 'symbol'> = {

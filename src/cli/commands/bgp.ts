@@ -1,7 +1,7 @@
 /** `weft bgp`: sessions and routes of this node. */
 import type { FlagValues } from '../../agent/config/kube-proxy-flags.ts';
 import { bgpText } from '../../agent/debug/bgp-text.ts';
-import type { RoutingStatus } from '../../agent/routing/status.ts';
+import type { RoutingStatus } from '../../agent/status/routing-status.ts';
 import type { Command } from '../command.ts';
 import { declareOutput, wantsJson } from '../output-flag.ts';
 import { ask, declareRunDir, plain, prettyJson, type QuestionEffects } from '../question.ts';

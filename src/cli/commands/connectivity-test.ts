@@ -13,7 +13,7 @@ import type {
   NodesAnswer,
 } from '../../agent/debug/lists/values.ts';
 import type { DebugRequest } from '../../agent/debug/protocol.ts';
-import type { AgentStatus } from '../../agent/debug/status.ts';
+import type { AgentStatus } from '../../agent/status/values.ts';
 import { type IP, tryParseIP } from '../../net/ip.ts';
 import { toError } from '../../util/errors.ts';
 import type { Command } from '../command.ts';

@@ -1,8 +1,8 @@
 /** `weft doctor`: what of this node keeps pods and Services from working, and what cures it. */
 import type { Argv } from 'yargs';
-import { type Findings, isFailingTraffic } from '../../agent/checks/finding.ts';
 import { findingsText } from '../../agent/checks/findings-text.ts';
 import type { FlagValues } from '../../agent/config/kube-proxy-flags.ts';
+import { type Findings, isFailingTraffic } from '../../agent/status/finding.ts';
 import { IoError } from '../../util/errors.ts';
 import type { Command } from '../command.ts';
 import type { CommandEffects } from '../effects.ts';

@@ -2,8 +2,8 @@
 
 import type { FlagValues } from '../../agent/config/kube-proxy-flags.ts';
 import type { DiskStatus } from '../../agent/debug/disk-status.ts';
-import type { AgentStatus } from '../../agent/debug/status.ts';
 import { diskStatusText, statusText } from '../../agent/debug/status-text.ts';
+import type { AgentStatus } from '../../agent/status/values.ts';
 import { IoError } from '../../util/errors.ts';
 import type { Command } from '../command.ts';
 import type { CommandEffects } from '../effects.ts';

@@ -4,7 +4,7 @@ import { lastText } from '../../agent/config/flag-text.ts';
 import { formatHostPort, type HostPort } from '../../agent/config/host-port.ts';
 import type { FlagValues } from '../../agent/config/kube-proxy-flags.ts';
 import { parsePageAddress } from '../../agent/config/page-address.ts';
-import type { PageAnswer } from '../../agent/debug/questions/page.ts';
+import type { PageAnswer } from '../../agent/page/page-question.ts';
 import { parseIP } from '../../net/ip.ts';
 import type { Command } from '../command.ts';
 import type { CommandEffects } from '../effects.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { DebugRequest } from '../../../src/agent/debug/protocol.ts';
-import { parseAsked } from '../../../src/agent/debug/questions.ts';
+import { parseAsked } from '../../../src/agent/questions.ts';
 import { parseCommandLine } from '../../../src/cli/command-line.ts';
 import { runFlows } from '../../../src/cli/commands/flows.ts';
 

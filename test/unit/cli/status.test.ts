@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { DiskStatus } from '../../../src/agent/debug/disk-status.ts';
 import type { DebugRequest } from '../../../src/agent/debug/protocol.ts';
-import type { AgentStatus } from '../../../src/agent/debug/status.ts';
+import type { AgentStatus } from '../../../src/agent/status/values.ts';
 import { parseCommandLine } from '../../../src/cli/command-line.ts';
 import { runStatus } from '../../../src/cli/commands/status.ts';
 import { UsageError } from '../../../src/cli/usage.ts';

@@ -1,5 +1,5 @@
 /** Says of causes what others know better: who fills the connection table, what a Service selects. Pure. */
-import type { Finding } from '../../checks/finding.ts';
+import type { Finding } from '../../status/finding.ts';
 import type { ExplainAnswer } from '../explain.ts';
 import type { Selection } from './api-lookup.ts';
 import type { Cause, CauseId } from './cause.ts';

@@ -1,5 +1,5 @@
 import { type Check, findingOf } from '../../../../src/agent/checks/check.ts';
-import type { Finding } from '../../../../src/agent/checks/finding.ts';
+import type { Finding } from '../../../../src/agent/status/finding.ts';
 
 export const UNREADABLE = { unread: 'EACCES: permission denied' };
 

@@ -1,11 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { describePod, listPolicies, type PolicyView } from '../../../../src/agent/debug/policy.ts';
+import { describePod, listPolicies } from '../../../../src/agent/debug/policy.ts';
 import {
   denialText,
   policyListText,
   policyPodText,
 } from '../../../../src/agent/debug/policy-text.ts';
 import type { ToldDenial } from '../../../../src/agent/policy/denials.ts';
+import type { PolicyView } from '../../../../src/agent/policy/view.ts';
 import { parseIP } from '../../../../src/net/ip.ts';
 import type { PolicyCounter } from '../../../../src/policy/counters.ts';
 import { podObject, policyCluster } from '../../../support/policy-objects.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { DebugRequestError } from '../../../../src/agent/debug/fields.ts';
-import { parseAsked } from '../../../../src/agent/debug/questions.ts';
+import { parseAsked } from '../../../../src/agent/questions.ts';
 
 const packet = { source: '10.1.0.2', destination: '10.96.0.1', protocol: 'tcp', port: 80 };
 const explain = (changes: object = {}, more: object = {}) =>

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { askAgent } from '../../../../src/agent/debug/client.ts';
 import { debugSocketPath, MOST_REQUEST_BYTES } from '../../../../src/agent/debug/protocol.ts';
 import { DebugServer } from '../../../../src/agent/debug/server.ts';
+import { parseAsked } from '../../../../src/agent/questions.ts';
 import { WeftError } from '../../../../src/util/errors.ts';
 import { createLogger } from '../../../../src/util/log.ts';
 import { FakeClock } from '../../../support/fake-clock.ts';
@@ -26,7 +27,10 @@ beforeEach(() => {
     path: debugSocketPath(directory),
     clock,
     log: createLogger('info', { write: (line) => void logged.push(line) }),
-    answer: (_, signal) => answer(signal),
+    answer: async (line, signal) => {
+      parseAsked(line);
+      return answer(signal);
+    },
   });
 });
 

@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'vitest';
-import type { Finding } from '../../../../src/agent/checks/finding.ts';
 import type {
   ListedEndpoint,
   ListedPod,
@@ -14,6 +13,7 @@ import { podsOf } from '../../../../src/agent/page/pods.ts';
 import { RateMeter } from '../../../../src/agent/page/rates.ts';
 import { serviceOf } from '../../../../src/agent/page/services.ts';
 import { MOST_DENIALS, MOST_ENDPOINTS } from '../../../../src/agent/page/snapshot.ts';
+import type { Finding } from '../../../../src/agent/status/finding.ts';
 import type { PlannedPeer } from '../../../../src/fabric/plan.ts';
 import { parseCidr } from '../../../../src/net/cidr.ts';
 import { parseIP } from '../../../../src/net/ip.ts';

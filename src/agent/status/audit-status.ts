@@ -1,5 +1,5 @@
 import type { AuditReport } from '../../util/audit.ts';
-import type { AuditStatus } from './status.ts';
+import type { AuditStatus } from './values.ts';
 
 /** What several audits of one component have found, as one. */
 export function auditStatus(reports: readonly AuditReport[]): AuditStatus {

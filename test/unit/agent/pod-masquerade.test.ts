@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
-import { PodMasquerade } from '../../../../src/agent/fabric/pod-masquerade.ts';
-import type { FabricTableFacts } from '../../../../src/fabric/table/facts.ts';
-import { containsIP, parseCidr } from '../../../../src/net/cidr.ts';
-import { parseIP } from '../../../../src/net/ip.ts';
+import { PodMasquerade } from '../../../src/agent/pod-masquerade.ts';
+import type { FabricTableFacts } from '../../../src/fabric/table/facts.ts';
+import { containsIP, parseCidr } from '../../../src/net/cidr.ts';
+import { parseIP } from '../../../src/net/ip.ts';
 
 const POD = parseIP('10.244.1.7');
 const POD6 = parseIP('fd00:244:1::7');

@@ -1,15 +1,15 @@
-import { errorCode } from '../../util/errors.ts';
-import type { AgentContext } from '../context.ts';
-import type { FabricComponent } from '../fabric/component.ts';
-import { type EventSink, nodeOf } from '../objects/events.ts';
-import type { PolicyComponent } from '../policy/component.ts';
-import type { ProxyComponent } from '../proxy/component.ts';
-import { findKubeProxy, seesNodeProcesses, stopAdvice } from '../proxy/kube-proxy-process.ts';
-import { WEFT_VERSION } from '../version.ts';
-import type { HealthFacts } from './health.ts';
-import { serveHttp } from './http.ts';
-import { profilingRoutes } from './profiling.ts';
-import { healthRoutes, metricsRoutes } from './routes.ts';
+import { errorCode } from '../util/errors.ts';
+import type { AgentContext } from './context.ts';
+import type { FabricComponent } from './fabric/component.ts';
+import type { HealthFacts } from './http/health.ts';
+import { serveHttp } from './http/http.ts';
+import { profilingRoutes } from './http/profiling.ts';
+import { healthRoutes, metricsRoutes } from './http/routes.ts';
+import { type EventSink, nodeOf } from './objects/events.ts';
+import type { PolicyComponent } from './policy/component.ts';
+import type { ProxyComponent } from './proxy/component.ts';
+import { findKubeProxy, seesNodeProcesses, stopAdvice } from './proxy/kube-proxy-process.ts';
+import { WEFT_VERSION } from './version.ts';
 
 /** Whose health is asked for, as far as they run. */
 export interface ServedComponents {

@@ -1,4 +1,4 @@
-import type { PolicyStatus } from '../debug/status.ts';
+import type { PolicyStatus } from './values.ts';
 
 /** Everything that is told of the enforcement; `reason` is empty while policies hold. */
 export interface PolicyFigures extends Omit<PolicyStatus, 'isReady' | 'lastCommitMs'> {

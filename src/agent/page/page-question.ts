@@ -1,7 +1,7 @@
-import { agentPage } from '../../page/compose.ts';
-import type { UiSnapshot } from '../../page/snapshot.ts';
-import type { DebugRequest } from '../protocol.ts';
-import type { Question } from '../question.ts';
+import type { DebugRequest } from '../debug/protocol.ts';
+import type { Question } from '../debug/question.ts';
+import { agentPage } from './compose.ts';
+import type { UiSnapshot } from './snapshot.ts';
 
 export interface PageRequest extends DebugRequest {
   readonly command: 'page';

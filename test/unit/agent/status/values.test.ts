@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { diskStatusText, statusText } from '../../../../src/agent/debug/status-text.ts';
 import {
   type AgentStatus,
   type FabricStatus,
@@ -6,8 +7,7 @@ import {
   findProblems,
   type PolicyStatus,
   type SourceStatus,
-} from '../../../../src/agent/debug/status.ts';
-import { diskStatusText, statusText } from '../../../../src/agent/debug/status-text.ts';
+} from '../../../../src/agent/status/values.ts';
 
 const FAMILY: FamilyStatus = {
   family: 4,

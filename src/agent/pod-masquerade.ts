@@ -1,9 +1,9 @@
-import type { FabricTableFacts } from '../../fabric/table/facts.ts';
-import { readMasqueraded } from '../../fabric/table/kernel-view.ts';
-import { ALWAYS_DIRECT, masqueradedNetworks } from '../../fabric/table/networks.ts';
-import { type Cidr, containsIP } from '../../net/cidr.ts';
-import type { IP } from '../../net/ip.ts';
-import { NftablesConnection } from '../../nftables/connection.ts';
+import type { FabricTableFacts } from '../fabric/table/facts.ts';
+import { readMasqueraded } from '../fabric/table/kernel-view.ts';
+import { ALWAYS_DIRECT, masqueradedNetworks } from '../fabric/table/networks.ts';
+import { type Cidr, containsIP } from '../net/cidr.ts';
+import type { IP } from '../net/ip.ts';
+import { NftablesConnection } from '../nftables/connection.ts';
 
 /** The fabric's table, as far as it is needed. */
 interface MasqueradingTable {

@@ -1,32 +1,18 @@
-import { isFailingTraffic } from './checks/finding.ts';
 import type { NodeChecks } from './checks/node-checks.ts';
 import type { CniComponent } from './cni-component.ts';
 import type { AgentContext } from './context.ts';
-import { auditStatus } from './debug/audit-status.ts';
-import { readCniStatus } from './debug/cni-status.ts';
+import type { OpenedSource } from './objects/opened-source.ts';
+import type { RunningParts } from './running-parts.ts';
+import { auditStatus } from './status/audit-status.ts';
+import { readCniStatus } from './status/cni-status.ts';
+import { isFailingTraffic } from './status/finding.ts';
 import {
   type AgentStatus,
   findProblems,
   type RunningCniStatus,
   type SourceStatus,
-} from './debug/status.ts';
-import type { FabricComponent } from './fabric/component.ts';
-import type { OpenedSource } from './objects/opened-source.ts';
-import type { PolicyComponent } from './policy/component.ts';
-import type { ProxyComponent } from './proxy/component.ts';
-import type { RoutingComponent } from './routing/component.ts';
+} from './status/values.ts';
 import { WEFT_VERSION } from './version.ts';
-
-/** The parts of an agent that have something to tell. */
-export interface RunningParts {
-  readonly startedAtMs: number;
-  readonly proxy: ProxyComponent | undefined;
-  readonly cni: CniComponent | undefined;
-  readonly fabric: FabricComponent | undefined;
-  readonly policy: PolicyComponent | undefined;
-  readonly routing: RoutingComponent | undefined;
-  readonly objects: OpenedSource | undefined;
-}
 
 /** The same with what looks at the node. */
 export interface CheckedParts extends RunningParts {

@@ -7,9 +7,9 @@ import type { PassedOverKind } from '../../kube/manifests/manifest-set.ts';
 import type { IPFamily } from '../../net/ip.ts';
 import type { PassedOver } from '../../proxy/modes/auto.ts';
 import type { RulesKind } from '../../proxy/modes/names.ts';
-import type { Findings } from '../checks/finding.ts';
-import type { RoutingStatus } from '../routing/status.ts';
 import type { CniStatus } from './cni-status.ts';
+import type { Findings } from './finding.ts';
+import type { RoutingStatus } from './routing-status.ts';
 
 export interface AgentStatus {
   readonly isRunning: true;

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { readCniStatus } from '../../../../src/agent/debug/cni-status.ts';
+import { readCniStatus } from '../../../../src/agent/status/cni-status.ts';
 
 let root: string;
 
