@@ -217,7 +217,7 @@ test('what the API tells meanwhile ends the wait, and no packet gets in, then or
   adding.stdout?.on('data', (chunk) => {
     stdout += chunk;
   });
-  const ended = once(adding, 'exit');
+  const ended = once(adding, 'close');
   setTimeout(() => putPod('shop.web'), 500);
   await ended;
   web = JSON.parse(stdout).ips.map(({ address }: { address: string }) =>

@@ -127,7 +127,7 @@ const CONTENDERS = {
 } satisfies Record<string, Contender>;
 
 async function endOf(client: RunningProgram): Promise<string> {
-  await client.end('SIGTERM');
+  expect(await client.end('SIGTERM'), client.output()).toBe(0);
   return client.output();
 }
 

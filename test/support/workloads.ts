@@ -1,11 +1,16 @@
 /** Servers and clients that tests and the demo run inside namespaces. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { setTimeout as wait } from 'node:timers/promises';
 import type { TestNetns } from './netns.ts';
 
 const SERVER = new URL('workloads/server.ts', import.meta.url).pathname;
 const PROBE = new URL('workloads/probe.ts', import.meta.url).pathname;
 const START_TIMEOUT_MS = 30_000;
+/** A program that waits for its last answers is not cut short on a busy machine. */
+const END_TIMEOUT_MS = 30_000;
+/** So long the last output may follow the exit; a child of the program may hold the pipe for good. */
+const LAST_OUTPUT_MS = 2_000;
 
 export interface ProbeResult {
   /** Connections answered, by server name. */
@@ -32,7 +37,7 @@ export interface RunningProgram {
   output(): string;
   /** Its exit code, once it has ended by itself or otherwise. */
   readonly ended: Promise<number | null>;
-  /** Sends a signal and waits for the end; SIGKILL follows when it takes over 5 s. */
+  /** Sends a signal and waits for the end; SIGKILL follows when it takes over 30 s. */
   end(signal?: NodeJS.Signals): Promise<number | null>;
 }
 
@@ -55,7 +60,11 @@ export async function startIn(
   };
   child.stdout.on('data', collect);
   child.stderr.on('data', collect);
-  const exited = once(child, 'exit').then(() => child.exitCode);
+  const closed = once(child, 'close');
+  const exited = once(child, 'exit').then(async () => {
+    await Promise.race([closed, wait(LAST_OUTPUT_MS, undefined, { ref: false })]);
+    return child.exitCode;
+  });
   if (ready === undefined) isReady.resolve();
   const timer = setTimeout(
     () => isReady.reject(new Error(`${command.join(' ')} did not print "${ready}": ${output}`)),
@@ -72,7 +81,7 @@ export async function startIn(
     async end(signal = 'SIGTERM') {
       if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
       child.kill(signal);
-      const force = setTimeout(() => child.kill('SIGKILL'), 5000);
+      const force = setTimeout(() => child.kill('SIGKILL'), END_TIMEOUT_MS);
       await exited;
       clearTimeout(force);
       return child.exitCode;

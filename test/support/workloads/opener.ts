@@ -1,8 +1,8 @@
 /**
  * opener.ts HOST PORT [MS [udp|tcp [TIMEOUT [MANY]]]]: opens a new connection every 10 (MS) ms, or asks
- * over UDP from a new port, and waits for the server's line, 5000 (TIMEOUT) ms at most; prints `ready` at
- * the first answer, `many` at the MANYth and `failed CODE` at each failure; on SIGTERM, once none is under
- * way, prints how many were answered.
+ * over UDP from a new port, unless a hundred are under way, and waits for the server's line, 5000 (TIMEOUT)
+ * ms at most; prints `ready` at the first answer, `many` at the MANYth and `failed CODE` at each failure;
+ * on SIGTERM, once none is under way, prints how many were answered.
  */
 import { createSocket } from 'node:dgram';
 import { connect } from 'node:net';
@@ -10,6 +10,8 @@ import { connect } from 'node:net';
 const [host = '', port = '', interval = '10', protocol = 'tcp', limit = '5000', many = '0'] =
   process.argv.slice(2);
 const timeoutMs = Number(limit);
+/** A server that has to wait for a processor loses no datagram: its buffer takes more than these. */
+const MOST_UNDER_WAY = 100;
 let answered = 0;
 let underWay = 0;
 
@@ -50,7 +52,10 @@ function ask(): void {
   socket.send('?', Number(port), host);
 }
 
-const timer = setInterval(protocol === 'udp' ? ask : open, Number(interval));
+const attempt = protocol === 'udp' ? ask : open;
+const timer = setInterval(() => {
+  if (underWay < MOST_UNDER_WAY) attempt();
+}, Number(interval));
 process.on('SIGTERM', () => {
   clearInterval(timer);
   const waiting = setInterval(() => {

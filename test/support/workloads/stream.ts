@@ -1,7 +1,7 @@
 /**
  * stream.ts HOST PORT [MS] [SILENT_MS]: holds one connection to a test server, sends a numbered line every
  * 10 (MS) ms and prints `lost` when answers are missing for 1,000 (SILENT_MS); on SIGTERM prints how many
- * came back.
+ * came back, once all have or none comes any more.
  */
 import { connect } from 'node:net';
 
@@ -25,11 +25,14 @@ const timer = setInterval(() => {
 }, Number(interval));
 process.on('SIGTERM', () => {
   clearInterval(timer);
-  setTimeout(() => {
+  const waiting = setInterval(() => {
+    const isSilent = performance.now() - lastAnswerAt > Number(silence);
+    if (returned < sent && !isSilent) return;
+    clearInterval(waiting);
     process.stdout.write(`returned ${returned} of ${sent}\n`);
     socket.removeAllListeners('close');
     socket.once('close', () => process.exit(0));
     // Who keeps account of connections shall not wait for the last of its packets.
     socket.resetAndDestroy();
-  }, 200);
+  }, 20);
 });
