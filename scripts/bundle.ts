@@ -39,7 +39,7 @@ const lazily = (id) => new Proxy({}, { get: (_, name) => load(id)[name] });
 `;
 
 mkdirSync(`${outdir}/man`, { recursive: true });
-for (const { file, text } of manPages({ version: WEFT_VERSION, date: editionDate() })) {
+for (const { file, text } of await manPages({ version: WEFT_VERSION, date: editionDate() })) {
   writeFileSync(`${outdir}/man/${file}`, text);
 }
 const metafiles = [

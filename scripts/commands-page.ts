@@ -9,16 +9,16 @@ means is in [settings](settings.md) too.
 `;
 
 /** One section for each command, the first for \`weft\` itself. */
-export function commandsPage(): string {
-  const sections = ['', ...COMMAND_NAMES].map((name) => {
+export async function commandsPage(): Promise<string> {
+  const sections = ['', ...COMMAND_NAMES].map(async (name) => {
     const words = name.split(' ').filter((word) => word !== '');
-    return `## ${['weft', ...words].join(' ')}\n\n\`\`\`\n${helpOf(words).trimEnd()}\n\`\`\`\n`;
+    return `## ${['weft', ...words].join(' ')}\n\n\`\`\`\n${(await helpOf(words)).trimEnd()}\n\`\`\`\n`;
   });
-  return [HEAD, ...sections].join('\n');
+  return [HEAD, ...(await Promise.all(sections))].join('\n');
 }
 
-function helpOf(words: readonly string[]): string {
-  const invocation = parseCommandLine([...words, '--help']);
+async function helpOf(words: readonly string[]): Promise<string> {
+  const invocation = await parseCommandLine([...words, '--help']);
   if (!('help' in invocation)) throw new Error(`weft ${words.join(' ')} has no help`);
   return invocation.help;
 }

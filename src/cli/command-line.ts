@@ -1,11 +1,11 @@
 /** The `weft` command line as a pure function: arguments in, what to do out. */
-import yargs, { type Argv } from 'yargs';
+import Parser, { type Options } from 'yargs-parser';
 import type { FlagValues } from '../agent/config/kube-proxy-flags.ts';
 import { suggestion } from '../agent/config/nearest.ts';
 import type { Command } from './command.ts';
 import { versionCommand } from './commands/version.ts';
 import { COMMAND_NAMES, COMMANDS } from './commands.ts';
-import { described } from './described.ts';
+import { type DescribedCommand, described } from './described.ts';
 import { commandHelp, groupHelp } from './help.ts';
 import { ROOT_EPILOGUE } from './help-text.ts';
 import { UsageError } from './usage.ts';
@@ -19,7 +19,7 @@ export type Invocation =
  * Reads the arguments after the program's name. As in Kubernetes components, `_` in a flag's name
  * means `-`. Throws UsageError for an unknown command or flag, a missing value or a stray word.
  */
-export function parseCommandLine(args: readonly string[]): Invocation {
+export async function parseCommandLine(args: readonly string[]): Promise<Invocation> {
   const [word] = args;
   if (word === '--version') return { command: versionCommand, flags: {} };
   if (word === undefined || word === '--help' || word === '-h') {
@@ -45,30 +45,29 @@ function wordsOf(name: string): readonly string[] {
   return name.split(' ');
 }
 
-function parseCommand(command: Command, args: readonly string[]): Invocation {
-  if (args.includes('--help') || args.includes('-h')) {
-    return { help: commandHelp(described(command)) };
-  }
+async function parseCommand(command: Command, args: readonly string[]): Promise<Invocation> {
+  const declared = await described(command);
+  if (args.includes('--help') || args.includes('-h')) return { help: commandHelp(declared) };
   if (command.name === 'proxy' && args.some(isVersionFlag)) {
     return { command: versionCommand, flags: {} };
   }
-  return { command, flags: parseFlags(command, command.declare(plainParser()), args) };
+  return { command, flags: parseFlags(command, declared, args) };
 }
 
 function parseFlags(
   { name: command, argument }: Command,
-  parser: Argv,
+  declared: DescribedCommand,
   args: readonly string[],
 ): FlagValues {
   const see = `see weft ${command} --help`;
-  parser.fail((message) => {
-    throw new UsageError(`${reworded(message)}; ${see}`);
-  });
-  const exact = args.map((argument) => exactBoolean(argument, declared(parser).boolean));
-  const { _: words, $0: _program, ...flags } = parser.parseSync(exact);
+  const switches = declared.flags.filter(({ isSwitch }) => isSwitch).map(({ name }) => name);
+  const exact = args.map((argument) => exactBoolean(argument, switches));
+  const { argv, error } = Parser.detailed(exact, grammarOf(declared));
+  if (error !== null) throw new UsageError(`${reworded(error.message)}; ${see}`);
+  const { _: words, ...flags } = argv;
   const [stray] = argument === undefined ? words : words.slice(1);
   if (stray !== undefined) throw new UsageError(`unexpected argument "${stray}"; ${see}`);
-  const known = new Set(Object.keys(declared(parser).key));
+  const known = new Set([...declared.flags.map(({ name }) => name), ...declared.hiddenFlags]);
   for (const name of Object.keys(flags)) {
     if (known.has(name)) continue;
     const hint = suggestion(name, known, '--');
@@ -79,17 +78,25 @@ function parseFlags(
     : { ...flags, [argument]: words[0] };
 }
 
-interface DeclaredFlags {
-  readonly key: Readonly<Record<string, unknown>>;
-  readonly boolean: readonly string[];
+/** Every key exactly as written: no camelCase twins, no nesting, no `--no-` forms, no numbers. */
+function grammarOf({ flags, hiddenFlags }: DescribedCommand): Options {
+  const valued = flags.filter(({ isSwitch }) => !isSwitch).map(({ name }) => name);
+  return {
+    boolean: flags.filter(({ isSwitch }) => isSwitch).map(({ name }) => name),
+    string: [...valued, ...hiddenFlags],
+    // A value is needed, and one that looks like a flag is none: what yargs calls requiresArg.
+    narg: Object.fromEntries(valued.map((name) => [name, Number.NaN])),
+    configuration: {
+      'camel-case-expansion': false,
+      'dot-notation': false,
+      'boolean-negation': false,
+      'parse-numbers': false,
+      'parse-positional-numbers': false,
+    },
+  };
 }
 
-function declared(parser: Argv): DeclaredFlags {
-  // yargs documents getOptions for completion functions but leaves it out of its types.
-  return (parser as Argv & { getOptions(): DeclaredFlags }).getOptions();
-}
-
-/** yargs takes any other text for false: `--profiling=yes` must not turn profiling off. */
+/** The parser takes any other text for false: `--profiling=yes` must not turn profiling off. */
 function exactBoolean(argument: string, booleans: readonly string[]): string {
   const [, name, text = ''] = /^--([^=]+)=(.*)$/s.exec(argument) ?? [];
   if (name === undefined || !booleans.includes(name)) return argument;
@@ -101,23 +108,6 @@ function exactBoolean(argument: string, booleans: readonly string[]): string {
 function reworded(message: string): string {
   const [, name] = /^Not enough arguments following: (.*)$/.exec(message) ?? [];
   return name === undefined ? message : `${name.length === 1 ? '-' : '--'}${name} needs a value`;
-}
-
-/** Every key exactly as written: no camelCase twins, no nesting, no `--no-` forms, no numbers. */
-function plainParser(): Argv {
-  return yargs([])
-    .scriptName('weft')
-    .parserConfiguration({
-      'camel-case-expansion': false,
-      'dot-notation': false,
-      'boolean-negation': false,
-      'parse-numbers': false,
-      'parse-positional-numbers': false,
-    })
-    .version(false)
-    .help(false)
-    .exitProcess(false)
-    .locale('en');
 }
 
 /** `--bind_address=x` to `--bind-address=x`; values stay as they are. */

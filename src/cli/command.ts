@@ -1,5 +1,5 @@
-import type { Argv } from 'yargs';
 import type { FlagValues } from '../agent/config/kube-proxy-flags.ts';
+import type { Declaration } from './declaration.ts';
 import type { CommandEffects } from './effects.ts';
 
 /** A command of `weft`: what it is for, its flags, and what it does. */
@@ -13,7 +13,8 @@ export interface Command {
   readonly argumentWords?: readonly string[];
   /** Its exit code 1 is an answer; a failure is 2 then. */
   readonly answersWithOne?: boolean;
-  readonly declare: (parser: Argv) => Argv;
+  /** What only few commands have to load comes later. */
+  readonly declare: (declaration: Declaration) => Declaration | Promise<Declaration>;
   /** Gives the exit code. Throws what is printed as an error: UsageError and ConfigError are 2, others 1. */
   readonly run: (flags: FlagValues, effects: CommandEffects) => Promise<number>;
 }

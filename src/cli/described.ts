@@ -1,6 +1,6 @@
-/** A command as values: what help, man pages and completions are made of, from the one place where it declares itself. */
-import type { Argv } from 'yargs';
+/** A command as values: what help, man pages, completions and the parser are made of, from the one place where it declares itself. */
 import type { Command } from './command.ts';
+import type { Declaration, FlagOptions } from './declaration.ts';
 
 export interface DescribedFlag {
   /** Without dashes; one letter is a short flag. */
@@ -17,21 +17,16 @@ export interface DescribedCommand {
   readonly describe: string;
   readonly usage: string;
   readonly flags: readonly DescribedFlag[];
+  /** Names of those that are taken, with a value or without, and nowhere told. */
+  readonly hiddenFlags: readonly string[];
   /** Paragraphs, lists and examples below the flags. */
   readonly epilogue: string;
 }
 
-interface FlagOptions {
-  readonly type?: string;
-  readonly describe?: string;
-  readonly hidden?: boolean;
-  /** What to use instead. */
-  readonly deprecated?: string | boolean;
-}
-
-/** What commands call of a parser when they declare themselves. */
-class Recorder {
+/** Takes notes of what a command declares. */
+class Recorder implements Declaration {
   readonly flags: DescribedFlag[] = [];
+  readonly hiddenFlags: string[] = [];
   text = '';
   end = '';
 
@@ -46,20 +41,20 @@ class Recorder {
   }
 
   option(name: string, { type, describe: text = '', hidden, deprecated }: FlagOptions): this {
-    const describe = typeof deprecated === 'string' ? `${text} [deprecated: ${deprecated}]` : text;
-    const words = wordsIn(text);
-    if (hidden !== true) this.flags.push({ name, describe, isSwitch: type === 'boolean', words });
+    const describe = deprecated === undefined ? text : `${text} [deprecated: ${deprecated}]`;
+    if (hidden === true) this.hiddenFlags.push(name);
+    else this.flags.push({ name, describe, isSwitch: type === 'boolean', words: wordsIn(text) });
     return this;
   }
 }
 
-/** Has the command declare itself, and takes notes. */
-export function described(command: Command): DescribedCommand {
+/** Has the command declare itself. */
+export async function described(command: Command): Promise<DescribedCommand> {
   const recorder = new Recorder();
-  // Commands call nothing else of a parser; the test of every command's page would say so.
-  command.declare(recorder as unknown as Argv);
+  await command.declare(recorder);
   const { name, describe } = command;
-  return { name, describe, usage: recorder.text, flags: recorder.flags, epilogue: recorder.end };
+  const { text: usage, flags, hiddenFlags, end: epilogue } = recorder;
+  return { name, describe, usage, flags, hiddenFlags, epilogue };
 }
 
 /** `tcp, udp or sctp` at the beginning. */

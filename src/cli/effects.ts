@@ -36,14 +36,14 @@ export interface CommandEffects {
   /** Asks the agent that uses this run directory; the result is that of the request's command. */
   readonly askAgent: (runDir: string, request: DebugRequest) => Promise<unknown>;
   /** What is on record without an agent. */
-  readonly readDiskStatus: (runDir: string) => DiskStatus;
+  readonly readDiskStatus: (runDir: string) => Promise<DiskStatus>;
   /** What of the node itself can be checked without an agent. */
   readonly checkWithoutAgent: (runDir: string) => Promise<Findings>;
   /** The same for lists of pods and addresses. */
-  readonly readNodeRecords: (runDir: string) => NodeRecords;
+  readonly readNodeRecords: (runDir: string) => Promise<NodeRecords>;
   readonly cleanup: (options: CleanupOptions) => Promise<CleanupReport>;
   /** Takes or gives back the names of the reference plugins and tells about each. */
-  readonly dropIn: (options: DropInFlags) => readonly Step[];
+  readonly dropIn: (options: DropInFlags) => Promise<readonly Step[]>;
   /** Serves the page on loopback; `ended` when somebody has ended the command. */
   readonly servePage: (
     options: RemotePageOptions,

@@ -1,10 +1,11 @@
 /** What the commands that list something have in common: filters, forms, and `--watch`. */
-import type { Argv } from 'yargs';
+
 import { lastText } from '../agent/config/flag-text.ts';
 import { parseGoDuration } from '../agent/config/go-duration.ts';
 import type { FlagValues } from '../agent/config/kube-proxy-flags.ts';
 import type { ListTextOptions } from '../agent/debug/lists/text.ts';
 import type { Listing } from '../agent/debug/lists/values.ts';
+import type { Declaration } from './declaration.ts';
 import type { CommandEffects } from './effects.ts';
 import { declareOutput, type Output, outputOf } from './output-flag.ts';
 import { declareRunDir, plain, prettyJson, type QuestionEffects, textFlags } from './question.ts';
@@ -30,16 +31,16 @@ export interface ListFlagChoice {
 
 /** `--output`, `--watch` and `--interval`, and those filters that are natural. */
 export function declareListFlags(
-  parser: Argv,
+  declaration: Declaration,
   { hasNamespace = false, isLong = false }: ListFlagChoice = {},
-): Argv {
-  const text = textFlags(parser);
+): Declaration {
+  const text = textFlags(declaration);
   if (hasNamespace) text('namespace', 'Of this namespace alone [default: of all]');
   if (isLong) text('limit', 'At most about so many [default: all]');
-  declareOutput(parser, 'text, wide or json');
-  parser.option('watch', { type: 'boolean', describe: 'Print it again whenever it differs' });
+  declareOutput(declaration, 'text, wide or json');
+  declaration.option('watch', { type: 'boolean', describe: 'Print it again whenever it differs' });
   text('interval', 'How often --watch looks, from 500ms [default: 2s]');
-  return declareRunDir(parser);
+  return declareRunDir(declaration);
 }
 
 /** What is asked about: `--namespace`, and the word behind the command. */

@@ -17,7 +17,7 @@ export async function askOrRead<T>(
   flags: FlagValues,
   request: DebugRequest,
   effects: RecordEffects,
-  read: (records: NodeRecords) => Listing<T>,
+  read: (records: NodeRecords) => Promise<Listing<T>>,
 ): Promise<Listing<T>> {
   try {
     // The agent answers a request of this command with this shape.
@@ -26,11 +26,11 @@ export async function askOrRead<T>(
     if (!(thrown instanceof IoError)) throw thrown;
     let records: NodeRecords;
     try {
-      records = effects.readNodeRecords(runDirOf(flags, effects));
+      records = await effects.readNodeRecords(runDirOf(flags, effects));
     } catch {
       throw thrown;
     }
-    return { ...read(records), isOnRecord: true };
+    return { ...(await read(records)), isOnRecord: true };
   }
 }
 

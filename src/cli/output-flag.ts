@@ -1,20 +1,20 @@
-import type { Argv } from 'yargs';
 import { lastText } from '../agent/config/flag-text.ts';
 import type { FlagValues } from '../agent/config/kube-proxy-flags.ts';
+import type { Declaration } from './declaration.ts';
 import { textFlags } from './question.ts';
 import { UsageError } from './usage.ts';
 
 export type Output = 'text' | 'wide' | 'json';
 
 /** The one way to ask for JSON; `wide` for lists. */
-export function declareOutput(parser: Argv, words = 'text or json'): Argv {
-  return textFlags(parser)('output', `${words} [default: text]`);
+export function declareOutput(declaration: Declaration, words = 'text or json'): Declaration {
+  return textFlags(declaration)('output', `${words} [default: text]`);
 }
 
 /** The same with `--json`, which some commands had before. */
-export function declareOutputAndJson(parser: Argv): Argv {
-  declareOutput(parser);
-  return parser.option('json', { type: 'boolean', describe: 'The same as --output json' });
+export function declareOutputAndJson(declaration: Declaration): Declaration {
+  declareOutput(declaration);
+  return declaration.option('json', { type: 'boolean', describe: 'The same as --output json' });
 }
 
 /** Whether `--output json`, or `--json` where there is one, is given. Throws UsageError for another word. */

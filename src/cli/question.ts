@@ -1,19 +1,22 @@
 /** What commands that ask the running agent have in common. */
-import type { Argv } from 'yargs';
+
 import { lastText } from '../agent/config/flag-text.ts';
 import type { FlagValues } from '../agent/config/kube-proxy-flags.ts';
 import type { DebugRequest } from '../agent/debug/protocol.ts';
+import type { Declaration } from './declaration.ts';
 import type { CommandEffects } from './effects.ts';
 
 export type QuestionEffects = Pick<CommandEffects, 'runDir' | 'askAgent' | 'print'>;
 
-/** A flag with text, for `parser`. */
-export function textFlags(parser: Argv): (name: string, describe: string) => Argv {
-  return (name, describe) => parser.option(name, { type: 'string', requiresArg: true, describe });
+/** A flag with text, for `declaration`. */
+export function textFlags(
+  declaration: Declaration,
+): (name: string, describe: string) => Declaration {
+  return (name, describe) => declaration.option(name, { type: 'string', describe });
 }
 
-export function declareRunDir(parser: Argv): Argv {
-  return textFlags(parser)(
+export function declareRunDir(declaration: Declaration): Declaration {
+  return textFlags(declaration)(
     'run-dir',
     'Where the agent is [default: $WEFT_RUN_DIR, else /run/weft]',
   );

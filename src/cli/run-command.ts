@@ -9,12 +9,12 @@ import { UsageError } from './usage.ts';
  * standard error.
  */
 export async function runCommand(
-  parse: () => Invocation,
+  parse: () => Promise<Invocation>,
   effects: CommandEffects,
 ): Promise<number> {
   let invocation: Invocation | undefined;
   try {
-    invocation = parse();
+    invocation = await parse();
     if ('help' in invocation) {
       effects.print(`${invocation.help}\n`);
       return 0;

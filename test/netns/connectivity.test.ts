@@ -6,11 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { askAgent } from '../../src/agent/debug/client.ts';
-import {
-  type ConnectivityEffects,
-  runConnectivityTest,
-} from '../../src/cli/commands/connectivity-test.ts';
 import { HOST_PORT } from '../../src/cli/connectivity/objects.ts';
+import { type ConnectivityEffects, runConnectivityTest } from '../../src/cli/connectivity/run.ts';
 import { readKubeconfig } from '../../src/kube/access/kubeconfig.ts';
 import { ApiClient } from '../../src/kube/api/client.ts';
 import { systemClock } from '../../src/util/clock.ts';

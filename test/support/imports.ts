@@ -43,7 +43,7 @@ export const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   netlink: ['netlink/'],
   pino: ['util/log.ts'],
   'prom-client': ['agent/'],
-  yargs: ['cli/', 'agent/config/'],
+  'yargs-parser': ['cli/'],
   yaml: ['kube/', 'agent/config/'],
   ajv: ['cni/', 'agent/config/'],
   preact: ['ui/'],

@@ -28,7 +28,7 @@ describe('the rules themselves fire', () => {
       want: 'iptables and nftables stand side by side',
     },
     { path: 'kube/client.ts', from: '../cli/weft.ts', want: 'cli is above kube' },
-    { path: 'util/runner.ts', from: 'yargs', want: 'package yargs belongs to' },
+    { path: 'util/runner.ts', from: 'yargs-parser', want: 'package yargs-parser belongs to' },
     { path: 'cni/add.ts', from: 'left-pad', want: 'package left-pad is not one of' },
     { path: 'net/ip.ts', from: '../nowhere/x.ts', want: 'nowhere has no layer' },
     { path: 'agent/status/values.ts', from: '../debug/a.ts', want: 'debug is above status' },

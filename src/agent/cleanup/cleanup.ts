@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { wire } from '../../netlink/wire.ts';
-import { DEFAULT_CNI } from '../config/agent-config.ts';
+import { DEFAULT_CNI } from '../config/default-directories.ts';
 import { NETWORK_NAME } from '../fabric/conflist.ts';
 import { lockRunDir, whyLocked } from '../run-dir.ts';
 import { leftoversOfCni } from './cni-leftovers.ts';

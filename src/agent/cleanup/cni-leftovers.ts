@@ -19,7 +19,7 @@ import { ownNamespaceTables, removeTable } from '../../nftables/own-namespace.ts
 import { tableText } from '../../nftables/text.ts';
 import { systemClock } from '../../util/clock.ts';
 import { ADDRESS_LOG_FILES } from '../addresses/log-file.ts';
-import { DEFAULT_CNI } from '../config/agent-config.ts';
+import { DEFAULT_CNI } from '../config/default-directories.ts';
 import { WEFT_VERSION } from '../version.ts';
 import { conflistLeftovers } from './conflist-leftovers.ts';
 import { type CleanupOptions, filesIn, type Leftover } from './leftover.ts';

@@ -2,7 +2,8 @@ import { posix } from 'node:path';
 import type { Cidr } from '../../net/cidr.ts';
 import { ConfigError } from '../../util/errors.ts';
 import { LOG_LEVELS, type LogLevel } from '../../util/log.ts';
-import { AGENT_SCHEMA, AGENT_SETTINGS, COMPONENTS, type Component } from './agent-settings.ts';
+import { AGENT_SCHEMA, type AGENT_SETTINGS, COMPONENTS, type Component } from './agent-settings.ts';
+import { DEFAULT_CNI } from './default-directories.ts';
 import { type KeyPath, type Origin, parseConfigDocument } from './document.ts';
 import type { EtcdSettings } from './etcd-settings.ts';
 import { type FabricSettings, resolveFabricSettings } from './fabric-settings.ts';
@@ -20,7 +21,7 @@ import { type PolicySettings, resolvePolicySettings } from './policy-settings.ts
 import { type ProxySettings, resolveProxySettings } from './proxy-settings.ts';
 import { type RoutingSettings, resolveRoutingSettings } from './routing-settings.ts';
 import { createSchemaCheck } from './schema-check.ts';
-import { fillTable, type ValuesOf } from './setting.ts';
+import type { ValuesOf } from './setting.ts';
 import { SettingsReader } from './settings-reader.ts';
 import {
   chooseSource,
@@ -93,8 +94,6 @@ interface AgentFile extends Partial<OwnSettings>, SourceFile {
   readonly routing?: Parameters<typeof resolveRoutingSettings>[0];
 }
 
-// The table is what the type is made of.
-export const DEFAULT_CNI = fillTable(AGENT_SETTINGS.cni, {}) as CniSettings;
 const findDeviations = createSchemaCheck(AGENT_SCHEMA, [KUBE_PROXY_SCHEMA]);
 
 /**

@@ -1,4 +1,5 @@
 import { LOG_LEVELS, type LogLevel } from '../../util/log.ts';
+import { DEFAULT_CNI } from './default-directories.ts';
 import { ETCD_SETTINGS } from './etcd-settings.ts';
 import { FABRIC_SETTINGS } from './fabric-settings.ts';
 import { lastText, texts } from './flag-text.ts';
@@ -57,11 +58,11 @@ export const AGENT_SETTINGS = {
   ...OWN_SETTINGS,
   cni: {
     ipamDirectory: text(
-      '/var/lib/cni/networks',
+      DEFAULT_CNI.ipamDirectory,
       "host-local's address files, a folder per network",
     ),
     confDirectory: text(
-      '/etc/cni/net.d',
+      DEFAULT_CNI.confDirectory,
       "The runtime's network configurations, which may name other directories of addresses",
     ),
     binDirectory: optional<string>(

@@ -1,6 +1,5 @@
 /** kube-proxy's command line (cmd/kube-proxy/app/options.go), flag by flag. */
 
-import type { Argv } from 'yargs';
 import { ConfigError } from '../../util/errors.ts';
 import type { KeyPath, Origin } from './document.ts';
 import { lastText, texts } from './flag-text.ts';
@@ -13,7 +12,7 @@ import {
 } from './kube-proxy-config.ts';
 import { FLAGS, type FlagSpec, IGNORED_FLAGS, LOGGING_FLAGS } from './kube-proxy-flag-table.ts';
 
-/** Flag values as yargs gives them: text, several texts for a repeated flag, or a boolean. */
+/** Flag values as the command line has them: text, several texts for a repeated flag, or a boolean. */
 export type FlagValues = Readonly<Record<string, unknown>>;
 
 export interface KubeProxyOptions {
@@ -26,20 +25,6 @@ export interface KubeProxyOptions {
   readonly writeConfigTo: string | undefined;
   readonly isCleanup: boolean;
   readonly isInitOnly: boolean;
-}
-
-/** Declares every kube-proxy flag, so that `--help` lists them and yargs knows their kinds. */
-export function declareKubeProxyFlags<T>(yargs: Argv<T>): Argv<T> {
-  for (const flag of FLAGS) {
-    yargs.option(flag.name, {
-      type: flag.kind === 'boolean' ? 'boolean' : 'string',
-      describe: flag.describe,
-      ...(flag.kind === 'boolean' ? {} : { requiresArg: true }),
-      ...(flag.deprecated === undefined ? {} : { deprecated: flag.deprecated }),
-    });
-  }
-  for (const name of IGNORED_FLAGS) yargs.option(name, { type: 'string', hidden: true });
-  return yargs;
 }
 
 /**

@@ -2,6 +2,7 @@
 import { posix } from 'node:path';
 import { isLoopback } from '../../net/ip.ts';
 import { ConfigError } from '../../util/errors.ts';
+import { DEFAULT_STATE_DIR } from './default-directories.ts';
 import type { Origin } from './document.ts';
 import { flagValues } from './flag-values.ts';
 import { suggestion } from './nearest.ts';
@@ -26,7 +27,7 @@ export const OWN_SETTINGS = {
     'auto, text or json: lines of the log; auto is text on a terminal and JSON elsewhere',
     { flag: 'log-format' },
   ),
-  stateDir: text('/var/lib/weft', 'Last known objects, for a start without the API server', {
+  stateDir: text(DEFAULT_STATE_DIR, 'Last known objects, for a start without the API server', {
     flag: 'state-dir',
   }),
   allowMassDeletion: boolean(
@@ -77,9 +78,6 @@ export const OWN_SETTINGS = {
 export type OwnSettings = ValuesOf<typeof OWN_SETTINGS>;
 
 const ROWS: readonly (readonly [string, AnySetting])[] = Object.entries(OWN_SETTINGS);
-
-/** Where the last known objects are unless configured otherwise. */
-export const DEFAULT_STATE_DIR = String(OWN_SETTINGS.stateDir.fallback);
 
 /** The settings that flags give. */
 export function readOwnFlags(values: Readonly<Record<string, unknown>>): Partial<OwnSettings> {

@@ -1,5 +1,5 @@
 import type { RulesKind } from '../../proxy/modes/names.ts';
-import { DEFAULT_CNI } from '../config/agent-config.ts';
+import { DEFAULT_CNI } from '../config/default-directories.ts';
 import { readRulesRecord } from '../proxy/rules-record.ts';
 import { type CniStatus, readCniStatus } from '../status/cni-status.ts';
 

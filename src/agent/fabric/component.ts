@@ -14,7 +14,7 @@ import { nodes } from '../../kube/resources.ts';
 import type { Node } from '../../kube/types.ts';
 import type { Cidr } from '../../net/cidr.ts';
 import type { ClusterContext } from '../cluster-context.ts';
-import { DEFAULT_CNI } from '../config/agent-config.ts';
+import { DEFAULT_CNI } from '../config/default-directories.ts';
 import type { FabricSettings } from '../config/fabric-settings.ts';
 import { nodeOf } from '../objects/events.ts';
 import { watchServiceCIDRs } from '../objects/service-cidrs.ts';

@@ -1,4 +1,4 @@
-import { refusedInAll } from '../debug/lists/services.ts';
+import { refusedInAll } from '../debug/lists/refused.ts';
 import type { ListedService } from '../debug/lists/values.ts';
 
 /** New connections and refused packets a second. */

@@ -9,9 +9,9 @@ export type Ask = (
 
 /** What is found without an agent. */
 export interface OnRecord {
-  readonly diskStatus: () => unknown;
+  readonly diskStatus: () => Promise<unknown>;
   readonly checks: () => Promise<unknown>;
-  readonly records: () => unknown;
+  readonly records: () => Promise<unknown>;
 }
 
 interface Part {
@@ -52,9 +52,12 @@ export function agentPieces(ask: Ask, onRecord: OnRecord): readonly Piece[] {
     one('denied', 'policy denied'),
     one('bgp', 'bgp'),
     { name: 'agent/flows.jsonl', read: () => flowsText(ask) },
-    { name: 'on-record/status.json', read: () => json(onRecord.diskStatus()) },
+    { name: 'on-record/status.json', read: async () => json(await onRecord.diskStatus()) },
     { name: 'on-record/doctor.json', read: async () => json(await onRecord.checks()) },
-    { name: 'on-record/attachments.json', read: () => json(maskedValue(onRecord.records())) },
+    {
+      name: 'on-record/attachments.json',
+      read: async () => json(maskedValue(await onRecord.records())),
+    },
   ];
 }
 

@@ -1,20 +1,6 @@
 /** `weft agent`: the node agent. */
-import type { Argv } from 'yargs';
-import {
-  type AgentConfig,
-  type AgentFlags,
-  resolveAgentConfig,
-} from '../../agent/config/agent-config.ts';
-import { AGENT_SETTINGS, agentFlagTexts } from '../../agent/config/agent-settings.ts';
-import { ETCD_SETTINGS, readEtcdFlags } from '../../agent/config/etcd-settings.ts';
-import { lastText } from '../../agent/config/flag-text.ts';
-import type { FlagValues } from '../../agent/config/kube-proxy-flags.ts';
-import { KUBE_PROXY_SETTINGS } from '../../agent/config/kube-proxy-settings.ts';
-import { readOwnFlags } from '../../agent/config/own-settings.ts';
 import type { Command } from '../command.ts';
-import type { CommandEffects } from '../effects.ts';
-import { declareSettings } from '../setting-flags.ts';
-import { readText, startAgent } from '../start-agent.ts';
+import { startAgent } from '../start-agent.ts';
 
 const EPILOGUE = `A flag replaces the setting of the same name in --config, a YAML file:
   components: [cni, proxy]
@@ -44,39 +30,13 @@ Services working; weft cleanup removes them.`;
 export const agentCommand: Command = {
   name: 'agent',
   describe: 'Run the node agent',
-  declare,
+  declare: async (declaration) => {
+    declaration.usage('weft agent [flags]').epilogue(EPILOGUE);
+    return (await import('../settings/agent.ts')).declareAgentFlags(declaration);
+  },
   run: async (flags, effects) => {
+    const { configOfAgent } = await import('../settings/agent.ts');
     await startAgent(flags, configOfAgent, effects);
     return 0;
   },
 };
-
-function declare(parser: Argv): Argv {
-  parser.usage('weft agent [flags]').epilogue(EPILOGUE).option('config', {
-    type: 'string',
-    requiresArg: true,
-    describe: 'YAML file with these settings and those of the components, or a directory of such',
-  });
-  parser.option('init-only', {
-    type: 'boolean',
-    describe: 'Do what needs full privileges (sysctls), then exit',
-  });
-  declareSettings(parser, AGENT_SETTINGS);
-  declareSettings(parser, ETCD_SETTINGS);
-  return declareSettings(parser, { mode: KUBE_PROXY_SETTINGS.mode });
-}
-
-function configOfAgent(values: FlagValues, effects: CommandEffects): AgentConfig {
-  const proxyMode = lastText(values['proxy-mode']);
-  const flags: AgentFlags = {
-    ...agentFlagTexts(values),
-    ...(proxyMode === undefined ? {} : { proxyMode }),
-    isInitOnly: values['init-only'] === true,
-    etcd: readEtcdFlags(values),
-    own: readOwnFlags(values),
-  };
-  const path = lastText(values['config']);
-  const paths = path === undefined ? [] : effects.configPaths(path);
-  const files = paths.map((file) => ({ path: file, text: readText('--config', file, effects) }));
-  return resolveAgentConfig(flags, files, effects.surroundings);
-}

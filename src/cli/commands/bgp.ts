@@ -19,8 +19,8 @@ export const bgpCommand: Command = {
   name: 'bgp',
   describe: 'Tell the BGP sessions and routes of this node',
   answersWithOne: true,
-  declare: (parser) =>
-    declareRunDir(declareOutput(parser.usage('weft bgp [flags]').epilogue(EPILOGUE))),
+  declare: (declaration) =>
+    declareRunDir(declareOutput(declaration.usage('weft bgp [flags]').epilogue(EPILOGUE))),
   run: runBgp,
 };
 

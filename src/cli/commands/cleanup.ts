@@ -1,15 +1,15 @@
 /** `weft cleanup`: removes what weft left in the kernel and on disk. */
-import type { Argv } from 'yargs';
+
 import {
   CLEANED_COMPONENTS,
   type CleanedComponent,
   type CleanupReport,
 } from '../../agent/cleanup/leftover.ts';
-import { DEFAULT_CNI } from '../../agent/config/agent-config.ts';
+import { DEFAULT_CNI, DEFAULT_STATE_DIR } from '../../agent/config/default-directories.ts';
 import { lastText } from '../../agent/config/flag-text.ts';
 import type { FlagValues } from '../../agent/config/kube-proxy-flags.ts';
-import { DEFAULT_STATE_DIR } from '../../agent/config/own-settings.ts';
 import type { Command } from '../command.ts';
+import type { Declaration } from '../declaration.ts';
 import type { CommandEffects } from '../effects.ts';
 import { declareOutput, wantsJson } from '../output-flag.ts';
 import { prettyJson, runDirOf, textFlags } from '../question.ts';
@@ -35,20 +35,23 @@ export const cleanupCommand: Command = {
   },
 };
 
-function declare(parser: Argv): Argv {
-  const text = textFlags(parser);
-  parser.usage('weft cleanup [flags]').epilogue(EPILOGUE);
-  declareOutput(parser);
+function declare(declaration: Declaration): Declaration {
+  const text = textFlags(declaration);
+  declaration.usage('weft cleanup [flags]').epilogue(EPILOGUE);
+  declareOutput(declaration);
   text('component', 'What to take out: cni, proxy, fabric or policy [default: all four]');
   text('run-dir', 'Where records are [default: $WEFT_RUN_DIR, else /run/weft]');
   text('state-dir', 'Where the last known objects are [default: /var/lib/weft]');
   text('cni-conf-dir', 'Where our network configuration is [default: /etc/cni/net.d]');
-  parser.option('all', {
+  declaration.option('all', {
     type: 'boolean',
     describe: 'Also the bridge and directories, once nothing is in them',
   });
-  parser.option('dry-run', { type: 'boolean', describe: 'Only print what would become of what' });
-  return parser.option('force', {
+  declaration.option('dry-run', {
+    type: 'boolean',
+    describe: 'Only print what would become of what',
+  });
+  return declaration.option('force', {
     type: 'boolean',
     describe: 'Also what living pods need, and Services that nobody else serves',
   });

@@ -1,7 +1,7 @@
 /** `weft completion`: what shells complete the command line with. */
 import { lastText } from '../../agent/config/flag-text.ts';
 import type { FlagValues } from '../../agent/config/kube-proxy-flags.ts';
-import { NAMES_KINDS } from '../../agent/debug/lists/known-names.ts';
+import { NAMES_KINDS } from '../../agent/debug/lists/names.ts';
 import type { NamesRequest } from '../../agent/debug/questions/names.ts';
 import type { Command } from '../command.ts';
 import { bashScript } from '../completion/bash.ts';
@@ -33,12 +33,12 @@ export function completionCommand(commands: () => readonly Command[]): Command {
     describe: 'Print what bash, zsh or fish completes the command line with',
     argument: 'SHELL',
     argumentWords: [...SHELLS.keys()],
-    declare: (parser) => {
-      const text = textFlags(parser);
-      parser.usage('weft completion bash|zsh|fish [flags]').epilogue(EPILOGUE);
+    declare: (declaration) => {
+      const text = textFlags(declaration);
+      declaration.usage('weft completion bash|zsh|fish [flags]').epilogue(EPILOGUE);
       text('names', `Names instead: ${NAMES_KINDS.join(', ')}`);
       text('prefix', 'Only those that begin so');
-      return declareRunDir(parser);
+      return declareRunDir(declaration);
     },
     run: (flags, effects) => runCompletion(flags, commands(), effects),
   };
@@ -57,7 +57,7 @@ async function runCompletion(
     const found = shell === undefined ? '' : `, found "${shell}"`;
     throw new UsageError(`which shell? expected bash, zsh or fish${found}`);
   }
-  effects.print(script(commands.map(completedCommand)));
+  effects.print(script(await Promise.all(commands.map(completedCommand))));
   return 0;
 }
 

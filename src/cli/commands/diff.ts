@@ -1,9 +1,10 @@
 /** `weft diff`: what the agent that runs on this node would change in the kernel now. */
-import type { Argv } from 'yargs';
+
 import type { FlagValues } from '../../agent/config/kube-proxy-flags.ts';
 import { differenceText, hasDifferences } from '../../agent/debug/difference-text.ts';
 import type { TableDifference } from '../../proxy/modes/nftables/difference.ts';
 import type { Command } from '../command.ts';
+import type { Declaration } from '../declaration.ts';
 import { declareOutputAndJson, wantsJson } from '../output-flag.ts';
 import { ask, declareRunDir, plain, prettyJson, type QuestionEffects } from '../question.ts';
 
@@ -22,9 +23,9 @@ export const diffCommand: Command = {
   run: runDiff,
 };
 
-function declare(parser: Argv): Argv {
-  parser.usage('weft diff [flags]').epilogue(EPILOGUE);
-  return declareRunDir(declareOutputAndJson(parser));
+function declare(declaration: Declaration): Declaration {
+  declaration.usage('weft diff [flags]').epilogue(EPILOGUE);
+  return declareRunDir(declareOutputAndJson(declaration));
 }
 
 /** Prints what the agent would change now; 1 when that is something, 0 when it is nothing. */

@@ -1,10 +1,10 @@
 /** `weft doctor`: what of this node keeps pods and Services from working, and what cures it. */
-import type { Argv } from 'yargs';
 import { findingsText } from '../../agent/checks/findings-text.ts';
 import type { FlagValues } from '../../agent/config/kube-proxy-flags.ts';
 import { type Findings, isFailingTraffic } from '../../agent/status/finding.ts';
 import { IoError } from '../../util/errors.ts';
 import type { Command } from '../command.ts';
+import type { Declaration } from '../declaration.ts';
 import type { CommandEffects } from '../effects.ts';
 import { wantsJson } from '../output-flag.ts';
 import {
@@ -42,13 +42,13 @@ export const doctorCommand: Command = {
   run: runDoctor,
 };
 
-function declare(parser: Argv): Argv {
-  parser
+function declare(declaration: Declaration): Declaration {
+  declaration
     .usage('weft doctor [flags]')
     .epilogue(EPILOGUE)
     .option('all', { type: 'boolean', describe: 'Also the checks that are well' });
-  textFlags(parser)('output', 'text or json [default: text]');
-  return declareRunDir(parser);
+  textFlags(declaration)('output', 'text or json [default: text]');
+  return declareRunDir(declaration);
 }
 
 /** Prints what is found; 1 when something that concerns traffic is failing. */

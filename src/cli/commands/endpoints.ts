@@ -20,13 +20,13 @@ export const endpointsCommand: Command = {
   name: 'endpoints',
   describe: 'List endpoints of Services, and why some are left out',
   argument: 'NAME',
-  declare: (parser) => {
-    parser.usage('weft endpoints [NAME] [flags]').epilogue(EPILOGUE);
-    parser.option('left-out', {
+  declare: (declaration) => {
+    declaration.usage('weft endpoints [NAME] [flags]').epilogue(EPILOGUE);
+    declaration.option('left-out', {
       type: 'boolean',
       describe: 'Only those that some clients are not led to',
     });
-    return declareListFlags(parser, { hasNamespace: true, isLong: true });
+    return declareListFlags(declaration, { hasNamespace: true, isLong: true });
   },
   run: runEndpoints,
 };

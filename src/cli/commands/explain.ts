@@ -1,5 +1,5 @@
 /** `weft explain`: what becomes of a connection, asked of the agent that runs on this node. */
-import type { Argv } from 'yargs';
+
 import { lastText } from '../../agent/config/flag-text.ts';
 import { parseGoDuration } from '../../agent/config/go-duration.ts';
 import type { FlagValues } from '../../agent/config/kube-proxy-flags.ts';
@@ -13,6 +13,7 @@ import { ipFamily, tryParseIP } from '../../net/ip.ts';
 import type { Protocol } from '../../proxy/service.ts';
 import type { Packet } from '../../proxy/verdict/explanation.ts';
 import type { Command } from '../command.ts';
+import type { Declaration } from '../declaration.ts';
 import { declareOutputAndJson, wantsJson } from '../output-flag.ts';
 import {
   ask,
@@ -59,9 +60,9 @@ export const explainCommand: Command = {
   run: runExplain,
 };
 
-function declare(parser: Argv): Argv {
-  const text = textFlags(parser);
-  parser
+function declare(declaration: Declaration): Declaration {
+  const text = textFlags(declaration);
+  declaration
     .usage('weft explain --from IP|POD|NODE --to IP|SERVICE|POD|NODE:PORT [flags]')
     .epilogue(EPILOGUE)
     .option('live', { type: 'boolean', describe: 'Wait for such a packet and tell where it went' })
@@ -71,7 +72,7 @@ function declare(parser: Argv): Argv {
   text('proto', 'tcp, udp or sctp [default: tcp]');
   text('in-interface', 'Interface it comes in by [default: the one its route leads to]');
   text('timeout', 'How long --live waits, up to 60s [default: 10s]');
-  return declareRunDir(declareOutputAndJson(parser));
+  return declareRunDir(declareOutputAndJson(declaration));
 }
 
 /** Prints what becomes of a connection; the exit code says it too. */

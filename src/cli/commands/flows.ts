@@ -33,11 +33,11 @@ const MOST_LAST = 100_000;
 export const flowsCommand: Command = {
   name: 'flows',
   describe: 'Tell which connections there are, begin, end or fail on this node',
-  declare: (parser) => {
-    parser.usage('weft flows [flags]').epilogue(EPILOGUE);
-    const text = textFlags(parser);
+  declare: (declaration) => {
+    declaration.usage('weft flows [flags]').epilogue(EPILOGUE);
+    const text = textFlags(declaration);
     const flag = (name: string, describe: string) =>
-      parser.option(name, { type: 'boolean', describe });
+      declaration.option(name, { type: 'boolean', describe });
     flag('follow', 'Go on with what happens from now on');
     text('pod', 'Only those of a pod: NAME in --namespace, or NAMESPACE/NAME');
     text('service', 'Only those to a Service: NAME in --namespace, or NAMESPACE/NAME');
@@ -45,8 +45,8 @@ export const flowsCommand: Command = {
     flag('node', 'Only those of the node itself');
     flag('dropped', 'Only those that failed: denied, refused, unanswered');
     text('last', 'Of what is there already, only so many: those told last');
-    declareOutput(parser, 'text, wide (one line each, with addresses) or json');
-    return declareRunDir(parser);
+    declareOutput(declaration, 'text, wide (one line each, with addresses) or json');
+    return declareRunDir(declaration);
   },
   run: runFlows,
 };

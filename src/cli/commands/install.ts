@@ -1,10 +1,10 @@
 /** `weft install`: answers under the names of the reference CNI plugins. */
 
-import type { Argv } from 'yargs';
 import { lastText } from '../../agent/config/flag-text.ts';
 import type { FlagValues } from '../../agent/config/kube-proxy-flags.ts';
 import { stepLines } from '../../agent/drop-in/text.ts';
 import type { Command } from '../command.ts';
+import type { Declaration } from '../declaration.ts';
 import type { CommandEffects } from '../effects.ts';
 import { declareOutput, wantsJson } from '../output-flag.ts';
 import { prettyJson } from '../question.ts';
@@ -26,13 +26,13 @@ export const installCommand: Command = {
   describe: 'Answer under the names of the reference CNI plugins',
   declare,
   run: async (flags, effects) => {
-    runInstall(flags, effects);
+    await runInstall(flags, effects);
     return 0;
   },
 };
 
-function declare(parser: Argv): Argv {
-  return declareOutput(parser)
+function declare(declaration: Declaration): Declaration {
+  return declareOutput(declaration)
     .usage('weft install --drop-in [flags]')
     .epilogue(EPILOGUE)
     .option('drop-in', { type: 'boolean', describe: 'Take the names of the reference plugins' })
@@ -40,23 +40,21 @@ function declare(parser: Argv): Argv {
     .option('dry-run', { type: 'boolean', describe: 'Only print what would become of each name' })
     .option('cni-bin', {
       type: 'string',
-      requiresArg: true,
       describe: 'Where the runtime looks for plugins [default: /opt/cni/bin]',
     })
     .option('cni-conf-dir', {
       type: 'string',
-      requiresArg: true,
       describe: 'The network configurations that must go on working [default: /etc/cni/net.d]',
     });
 }
 
-function runInstall(flags: FlagValues, { dropIn, print }: CommandEffects): void {
+async function runInstall(flags: FlagValues, { dropIn, print }: CommandEffects): Promise<void> {
   if (flags['drop-in'] !== true) {
     throw new UsageError('say what to install: --drop-in; see weft install --help');
   }
   const isJson = wantsJson(flags);
   const isDryRun = flags['dry-run'] === true;
-  const steps = dropIn({
+  const steps = await dropIn({
     cniBin: lastText(flags['cni-bin']) ?? '/opt/cni/bin',
     cniConfDir: lastText(flags['cni-conf-dir']) ?? '/etc/cni/net.d',
     isUndo: flags['undo'] === true,

@@ -1,8 +1,7 @@
 /** `weft ips`: who has an address, and who had it before. */
 import type { FlagValues } from '../../agent/config/kube-proxy-flags.ts';
-import { type AddressFacts, listAddresses } from '../../agent/debug/lists/addresses.ts';
 import { addressesText } from '../../agent/debug/lists/text.ts';
-import type { ListedAddress, Listing } from '../../agent/debug/lists/values.ts';
+import type { ListedAddress } from '../../agent/debug/lists/values.ts';
 import type { AddressesRequest } from '../../agent/debug/questions/lists.ts';
 import type { Command } from '../command.ts';
 import { allParts, declareListFlags, printList, wantedOf } from '../list.ts';
@@ -22,10 +21,10 @@ export const ipsCommand: Command = {
   name: 'ips',
   describe: 'Tell who has an address of this node, and who had it before',
   argument: 'NAME',
-  declare: (parser) => {
-    parser.usage('weft ips [ADDRESS|POD] [flags]').epilogue(EPILOGUE);
-    parser.option('held', { type: 'boolean', describe: 'Leave out who had them before' });
-    return declareListFlags(parser, { hasNamespace: true, isLong: true });
+  declare: (declaration) => {
+    declaration.usage('weft ips [ADDRESS|POD] [flags]').epilogue(EPILOGUE);
+    declaration.option('held', { type: 'boolean', describe: 'Leave out who had them before' });
+    return declareListFlags(declaration, { hasNamespace: true, isLong: true });
   },
   run: runIps,
 };
@@ -35,21 +34,11 @@ export async function runIps(flags: FlagValues, effects: RecordEffects): Promise
   const look = () =>
     allParts(flags, (part) => {
       const request: AddressesRequest = { command: 'ips', ...wanted, ...part };
-      return askOrRead<ListedAddress>(flags, request, effects, (records) =>
-        allAddresses(records, wanted),
+      return askOrRead<ListedAddress>(flags, request, effects, async (records) =>
+        (await import('../records.ts')).allAddresses(records, wanted),
       );
     });
   return printList(flags, effects, look, (listing, options) => {
     return addressesText(listing.items, options) + recordNote(listing);
   });
-}
-
-function allAddresses(
-  records: AddressFacts,
-  wanted: Parameters<typeof listAddresses>[1],
-): Listing<ListedAddress> {
-  const items = [...listAddresses(records, wanted)]
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([, address]) => address);
-  return { items, total: items.length };
 }

@@ -19,9 +19,9 @@ Examples:
 export const nodesCommand: Command = {
   name: 'nodes',
   describe: 'List nodes, the ways to their pods and what probes found',
-  declare: (parser) => {
-    parser.usage('weft nodes [flags]').epilogue(EPILOGUE);
-    return declareListFlags(parser);
+  declare: (declaration) => {
+    declaration.usage('weft nodes [flags]').epilogue(EPILOGUE);
+    return declareListFlags(declaration);
   },
   run: runNodes,
 };

@@ -1,6 +1,5 @@
 /** `weft pods`: the pods of this node, asked of its agent or read from its records. */
 import type { FlagValues } from '../../agent/config/kube-proxy-flags.ts';
-import { listPods } from '../../agent/debug/lists/pods.ts';
 import { podsText } from '../../agent/debug/lists/text.ts';
 import type { ListedPod } from '../../agent/debug/lists/values.ts';
 import type { PodsRequest } from '../../agent/debug/questions/lists.ts';
@@ -21,9 +20,9 @@ export const podsCommand: Command = {
   name: 'pods',
   describe: 'List the pods of this node and their addresses',
   argument: 'NAME',
-  declare: (parser) => {
-    parser.usage('weft pods [NAME] [flags]').epilogue(EPILOGUE);
-    return declareListFlags(parser, { hasNamespace: true });
+  declare: (declaration) => {
+    declaration.usage('weft pods [NAME] [flags]').epilogue(EPILOGUE);
+    return declareListFlags(declaration, { hasNamespace: true });
   },
   run: runPods,
 };
@@ -32,7 +31,9 @@ export async function runPods(flags: FlagValues, effects: RecordEffects): Promis
   const wanted = wantedOf(flags);
   const request: PodsRequest = { command: 'pods', ...wanted };
   const look = () =>
-    askOrRead<ListedPod>(flags, request, effects, (records) => listPods(records, wanted));
+    askOrRead<ListedPod>(flags, request, effects, async (records) =>
+      (await import('../records.ts')).listPods(records, wanted),
+    );
   return printList(
     flags,
     effects,

@@ -1,38 +1,7 @@
 /** `weft policy check`: verdicts of policies in files, before anybody applies them. */
-
-import type { Argv } from 'yargs';
-import { lastText, texts } from '../../agent/config/flag-text.ts';
-import type { FlagValues } from '../../agent/config/kube-proxy-flags.ts';
-import type { Manifests, ReadableKind } from '../../kube/manifests/read-manifests.ts';
-import {
-  clusterNetworkPolicies,
-  namespaces,
-  networkPolicies,
-  pods,
-} from '../../kube/policy/resources.ts';
-import { nodes } from '../../kube/resources.ts';
-import { type MatrixChange, type MatrixEntry, matrix, matrixChanges } from '../../policy/matrix.ts';
-import { changeText, matrixText } from '../../policy/matrix-text.ts';
-import {
-  answerProbe,
-  type Probe,
-  type ProbeAnswer,
-  parseProbe,
-  parseProbeLine,
-} from '../../policy/probes.ts';
-import { type PolicyWorld, policyWorld } from '../../policy/world.ts';
-import { DecodeError } from '../../util/errors.ts';
 import type { Command } from '../command.ts';
-import type { CommandEffects } from '../effects.ts';
-import { wantsJson } from '../output-flag.ts';
+import type { Declaration } from '../declaration.ts';
 import { textFlags } from '../question.ts';
-import { UsageError } from '../usage.ts';
-import { withPolicyPorts } from './policy-ports.ts';
-
-type PolicyCheckEffects = Pick<
-  CommandEffects,
-  'readManifests' | 'readFile' | 'print' | 'printError'
->;
 
 const EPILOGUE = `Judges NetworkPolicies and ClusterNetworkPolicies from files alone:
 no agent and no cluster is asked. What kubectl prints will do:
@@ -53,187 +22,22 @@ export const policyCheckCommand: Command = {
   describe: 'Tell what policies in files would allow, before they are applied',
   answersWithOne: true,
   declare,
-  run: runPolicyCheck,
+  run: async (flags, effects) =>
+    (await import('../policy/check.ts')).runPolicyCheck(flags, effects),
 };
 
-/** Everything that verdicts depend on. */
-const KINDS: readonly ReadableKind[] = [
-  pods,
-  namespaces,
-  nodes(),
-  networkPolicies,
-  clusterNetworkPolicies,
-];
-/** Lines are printed in pieces of about this many characters. */
-const PIECE = 1 << 16;
-
-function declare(parser: Argv): Argv {
-  const text = textFlags(parser);
-  parser.usage('weft policy check --manifests DIR [flags]').epilogue(EPILOGUE);
+function declare(declaration: Declaration): Declaration {
+  const text = textFlags(declaration);
+  declaration.usage('weft policy check --manifests DIR [flags]').epilogue(EPILOGUE);
   text('manifests', 'Directory of YAML or JSON files with pods, namespaces, nodes, policies');
   text('probe', 'A connection that should be allowed; may be given several times');
   text('denied', 'A connection that should be denied; may be given several times');
   text('probes', 'File of JSON lines with connections; - is standard input');
   text('against', 'Directory with the state before: print the verdicts that differ');
-  parser.option('matrix', {
+  declaration.option('matrix', {
     type: 'boolean',
     describe: 'Print who may connect to each pod and port',
   });
   text('output', 'text or json (one line each) [default: text]');
-  return parser;
-}
-
-/**
- * 0: every expectation holds and nothing differs. 1: some probe is not answered as expected, or
- * `--against` finds a difference. Throws UsageError for a wrong command line, DecodeError for
- * manifests or probes that cannot be read.
- */
-export async function runPolicyCheck(
-  flags: FlagValues,
-  effects: PolicyCheckEffects,
-): Promise<number> {
-  const directory = lastText(flags['manifests']);
-  if (directory === undefined) {
-    throw new UsageError('--manifests names no directory; see weft policy check --help');
-  }
-  const isJson = wantsJson(flags);
-  const probes = probesOf(flags, effects);
-  const before = lastText(flags['against']);
-  const world = await readWorld(directory, effects);
-  let code = probes.length === 0 ? 0 : tellProbes(probes, world, isJson, effects);
-  if (before !== undefined) {
-    const changes = matrixChanges(await readWorld(before, effects), world);
-    code = Math.max(code, tellChanges(changes, isJson, effects));
-  }
-  if (flags['matrix'] === true || (before === undefined && probes.length === 0)) {
-    tellMatrix(matrix(world), isJson, effects);
-  }
-  return code;
-}
-
-function probesOf(flags: FlagValues, { readFile }: PolicyCheckEffects): readonly Probe[] {
-  const file = lastText(flags['probes']);
-  const lines = file === undefined ? [] : readFile(file).split('\n');
-  return [
-    ...texts(flags['probe']).map((text) => usage('--probe', () => parseProbe(text, true))),
-    ...texts(flags['denied']).map((text) => usage('--denied', () => parseProbe(text, false))),
-    ...lines.flatMap((line, index) =>
-      line.trim() === '' ? [] : usage(`${file}:${index + 1}`, () => parseProbeLine(line)),
-    ),
-  ];
-}
-
-function usage<T>(where: string, parse: () => T): T {
-  try {
-    return parse();
-  } catch (thrown) {
-    if (thrown instanceof DecodeError) throw new UsageError(`${where}: ${thrown.message}`);
-    throw thrown;
-  }
-}
-
-async function readWorld(directory: string, effects: PolicyCheckEffects): Promise<PolicyWorld> {
-  const manifests = await effects.readManifests(directory, KINDS);
-  if (manifests.problems.length > 0) throw new UsageError(manifests.problems.join('\n'));
-  tellUnread(directory, manifests, effects);
-  const policies = {
-    networkPolicies: manifests.of(networkPolicies),
-    clusterNetworkPolicies: manifests.of(clusterNetworkPolicies),
-  };
-  const withPorts = withPolicyPorts(manifests.of(pods), policies);
-  if (withPorts.leftOut > 0) {
-    effects.printError(
-      `weft: a pod has too many ports in policies; who may connect leaves ${withPorts.leftOut} out: ask with --probe\n`,
-    );
-  }
-  const world = policyWorld({
-    pods: withPorts.pods,
-    namespaces: manifests.of(namespaces),
-    nodes: manifests.of(nodes()),
-    ...policies,
-  });
-  for (const { policy, problem } of world.evaluator.problems()) {
-    effects.printError(`weft: ClusterNetworkPolicy ${policy}: ${problem}\n`);
-  }
-  return world;
-}
-
-/** Whoever has a Deployment where a Pod is meant, or an older kind of policy, must not read it as allowed. */
-function tellUnread(
-  directory: string,
-  manifests: Manifests,
-  { printError }: PolicyCheckEffects,
-): void {
-  const unread = Array.from(manifests.passedOver, ([kind, count]) => `${count} ${kind}`);
-  if (unread.length > 0) printError(`weft: ${directory}: not read: ${unread.join(', ')}\n`);
-  if (manifests.of(pods).length === 0) {
-    printError(`weft: ${directory} has no Pods: nobody is asked about\n`);
-  }
-}
-
-function tellProbes(
-  probes: readonly Probe[],
-  world: PolicyWorld,
-  isJson: boolean,
-  effects: PolicyCheckEffects,
-): number {
-  let code = 0;
-  const lines = function* () {
-    for (const probe of probes) {
-      const answer = answerProbe(probe, world.parties, world.evaluator);
-      if ('error' in answer) code = 2;
-      else if (probe.allowed !== undefined && probe.allowed !== answer.allowed) code ||= 1;
-      yield isJson ? `${JSON.stringify(answer)}\n` : probeText(probe, answer);
-    }
-  };
-  printAll(lines(), effects);
-  return code;
-}
-
-function probeText({ from, to, port, protocol, allowed }: Probe, answer: ProbeAnswer): string {
-  const target = protocol === 'ICMP' ? `${to}/icmp` : `${to}:${port}/${protocol.toLowerCase()}`;
-  if ('error' in answer) return `error    ${from} -> ${target}\n         ${answer.error}\n`;
-  const isExpected = allowed === undefined || allowed === answer.allowed;
-  const word = answer.allowed ? 'allowed' : 'denied ';
-  const note = isExpected ? '' : `, expected ${allowed ? 'allowed' : 'denied'}`;
-  return `${word}  ${from} -> ${target}${note}\n         ${answer.reason}\n`;
-}
-
-function tellChanges(
-  changes: Iterable<MatrixChange>,
-  isJson: boolean,
-  effects: PolicyCheckEffects,
-): number {
-  let count = 0;
-  const lines = function* () {
-    for (const change of changes) {
-      count++;
-      yield isJson ? `${JSON.stringify(change)}\n` : changeText(change);
-    }
-  };
-  printAll(lines(), effects);
-  if (!isJson) effects.print(count === 0 ? 'no verdict differs\n' : `${count} verdicts differ\n`);
-  return count === 0 ? 0 : 1;
-}
-
-function tellMatrix(
-  entries: Iterable<MatrixEntry>,
-  isJson: boolean,
-  effects: PolicyCheckEffects,
-): void {
-  const jsonLines = function* () {
-    for (const entry of entries) yield `${JSON.stringify(entry)}\n`;
-  };
-  printAll(isJson ? jsonLines() : matrixText(entries), effects);
-}
-
-function printAll(lines: Iterable<string>, { print }: PolicyCheckEffects): void {
-  let piece = '';
-  for (const line of lines) {
-    piece += line;
-    if (piece.length < PIECE) continue;
-    print(piece);
-    piece = '';
-  }
-  if (piece !== '') print(piece);
+  return declaration;
 }

@@ -23,13 +23,13 @@ const FOLLOW_EVERY_MS = 1_000;
 export const policyDeniedCommand: Command = {
   name: 'policy denied',
   describe: 'Tell which connections policies have denied on this node',
-  declare: (parser) => {
-    parser.usage('weft policy denied [flags]').epilogue(EPILOGUE);
-    parser.option('follow', {
+  declare: (declaration) => {
+    declaration.usage('weft policy denied [flags]').epilogue(EPILOGUE);
+    declaration.option('follow', {
       type: 'boolean',
       describe: 'Go on with what is denied from now on',
     });
-    return declareRunDir(declareOutput(parser));
+    return declareRunDir(declareOutput(declaration));
   },
   run: runPolicyDenied,
 };

@@ -17,13 +17,13 @@ Examples:
 export const policyListCommand: Command = {
   name: 'policy list',
   describe: 'Tell which policies the agent of this node enforces',
-  declare: (parser) => {
-    parser.usage('weft policy list [flags]').epilogue(EPILOGUE);
-    parser.option('all', {
+  declare: (declaration) => {
+    declaration.usage('weft policy list [flags]').epilogue(EPILOGUE);
+    declaration.option('all', {
       type: 'boolean',
       describe: 'Also policies that select no pod of this node',
     });
-    return declareRunDir(declareOutput(parser));
+    return declareRunDir(declareOutput(declaration));
   },
   run: runPolicyList,
 };

@@ -21,9 +21,9 @@ export const policyPodCommand: Command = {
   name: 'policy pod',
   describe: 'Tell what policies allow and deny one pod',
   argument: 'NAME',
-  declare: (parser) =>
+  declare: (declaration) =>
     declareRunDir(
-      declareOutput(parser.usage('weft policy pod NAMESPACE/NAME [flags]').epilogue(EPILOGUE)),
+      declareOutput(declaration.usage('weft policy pod NAMESPACE/NAME [flags]').epilogue(EPILOGUE)),
     ),
   run: runPolicyPod,
 };

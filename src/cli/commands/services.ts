@@ -24,9 +24,9 @@ export const servicesCommand: Command = {
   name: 'services',
   describe: 'List Services, or tell all about one: frontends, endpoints, connections',
   argument: 'NAME',
-  declare: (parser) => {
-    parser.usage('weft services [NAME] [flags]').epilogue(EPILOGUE);
-    return declareListFlags(parser, { hasNamespace: true, isLong: true });
+  declare: (declaration) => {
+    declaration.usage('weft services [NAME] [flags]').epilogue(EPILOGUE);
+    return declareListFlags(declaration, { hasNamespace: true, isLong: true });
   },
   run: runServices,
 };

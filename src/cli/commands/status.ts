@@ -25,9 +25,9 @@ Examples:
 export const statusCommand: Command = {
   name: 'status',
   describe: 'Tell how the agent of this node is',
-  declare: (parser) => {
-    parser.usage('weft status [flags]').epilogue(EPILOGUE);
-    return declareRunDir(declareOutputAndJson(parser));
+  declare: (declaration) => {
+    declaration.usage('weft status [flags]').epilogue(EPILOGUE);
+    return declareRunDir(declareOutputAndJson(declaration));
   },
   run: runStatus,
 };
@@ -42,7 +42,7 @@ export async function runStatus(flags: FlagValues, effects: StatusEffects): Prom
     status = (await effects.askAgent(runDir, { command: 'status' })) as AgentStatus;
   } catch (thrown) {
     if (!(thrown instanceof IoError)) throw thrown;
-    tellWithoutAgent(thrown, runDir, isJson, effects);
+    await tellWithoutAgent(thrown, runDir, isJson, effects);
     return 1;
   }
   effects.print(
@@ -65,15 +65,15 @@ export async function servedComponents(
 }
 
 /** Throws the failure itself where not even the records can be read: only root may do either. */
-function tellWithoutAgent(
+async function tellWithoutAgent(
   failure: IoError,
   runDir: string,
   isJson: boolean,
   { readDiskStatus, isTerminal, print }: StatusEffects,
-): void {
+): Promise<void> {
   let onRecord: DiskStatus;
   try {
-    onRecord = readDiskStatus(runDir);
+    onRecord = await readDiskStatus(runDir);
   } catch {
     throw failure;
   }

@@ -1,6 +1,6 @@
 /** `weft sysdump`: what is known of this node, in one file to be given to somebody. */
 
-import { DEFAULT_CNI } from '../../agent/config/agent-config.ts';
+import { DEFAULT_CNI } from '../../agent/config/default-directories.ts';
 import { lastText } from '../../agent/config/flag-text.ts';
 import type { FlagValues } from '../../agent/config/kube-proxy-flags.ts';
 import type { PieceOutcome } from '../../agent/sysdump/piece.ts';
@@ -24,12 +24,12 @@ Examples:
 export const sysdumpCommand: Command = {
   name: 'sysdump',
   describe: 'Write a support bundle: all that is known of this node, without secrets',
-  declare: (parser) => {
-    parser.usage('weft sysdump [flags]').epilogue(EPILOGUE);
-    const text = textFlags(parser);
+  declare: (declaration) => {
+    declaration.usage('weft sysdump [flags]').epilogue(EPILOGUE);
+    const text = textFlags(declaration);
     text('output-file', 'A new file [default: weft-sysdump-NODE-TIME.tar.gz here]');
     text('cni-conf-dir', 'Where network configurations are [default: /etc/cni/net.d]');
-    return declareRunDir(parser);
+    return declareRunDir(declaration);
   },
   run: runSysdump,
 };

@@ -1,5 +1,5 @@
 /** `weft ui`: a page about this node, served by its agent or, on loopback, by this command. */
-import type { Argv } from 'yargs';
+
 import { lastText } from '../../agent/config/flag-text.ts';
 import { formatHostPort, type HostPort } from '../../agent/config/host-port.ts';
 import type { FlagValues } from '../../agent/config/kube-proxy-flags.ts';
@@ -7,6 +7,7 @@ import { parsePageAddress } from '../../agent/config/page-address.ts';
 import type { PageAnswer } from '../../agent/page/page-question.ts';
 import { parseIP } from '../../net/ip.ts';
 import type { Command } from '../command.ts';
+import type { Declaration } from '../declaration.ts';
 import type { CommandEffects } from '../effects.ts';
 import {
   ask,
@@ -47,10 +48,10 @@ export const uiCommand: Command = {
   run: runUi,
 };
 
-function declare(parser: Argv): Argv {
-  parser.usage('weft ui [flags]').epilogue(EPILOGUE);
-  textFlags(parser)('port', 'Of loopback, where the agent has no page [default: a free one]');
-  return declareRunDir(parser);
+function declare(declaration: Declaration): Declaration {
+  declaration.usage('weft ui [flags]').epilogue(EPILOGUE);
+  textFlags(declaration)('port', 'Of loopback, where the agent has no page [default: a free one]');
+  return declareRunDir(declaration);
 }
 
 /** Until somebody ends it, where it serves the page itself. */

@@ -6,9 +6,9 @@ import { prettyJson } from '../question.ts';
 export const versionCommand: Command = {
   name: 'version',
   describe: 'Print the version',
-  declare: (parser) =>
+  declare: (declaration) =>
     declareOutput(
-      parser
+      declaration
         .usage('weft version [flags]')
         .epilogue('Prints the version of weft and of the Node that runs it.'),
     ),

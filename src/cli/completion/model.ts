@@ -1,5 +1,5 @@
 /** What can stand where on the command line, whatever the shell. */
-import type { NamesKind } from '../../agent/debug/lists/known-names.ts';
+import type { NamesKind } from '../../agent/debug/lists/names.ts';
 import type { Command } from '../command.ts';
 import { type DescribedFlag, described } from '../described.ts';
 
@@ -50,8 +50,8 @@ const NAMED_ARGUMENTS: ReadonlyMap<string, NamesKind> = new Map([
   ['policy pod', 'pods'],
 ]);
 
-export function completedCommand(command: Command): CompletedCommand {
-  const { name, describe, flags } = described(command);
+export async function completedCommand(command: Command): Promise<CompletedCommand> {
+  const { name, describe, flags } = await described(command);
   return {
     words: name.split(' '),
     describe,

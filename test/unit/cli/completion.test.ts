@@ -13,7 +13,8 @@ import { zshScript } from '../../../src/cli/completion/zsh.ts';
 
 /** The flags of these are enough to see every kind of value. */
 const SOME = ['status', 'services', 'policy pod', 'policy check', 'completion'];
-const some = COMMANDS.filter(({ name }) => SOME.includes(name)).map(completedCommand);
+const all = await Promise.all(COMMANDS.map(completedCommand));
+const some = all.filter(({ words }) => SOME.includes(words.join(' ')));
 
 test.each([
   ['bash', bashScript],
@@ -27,7 +28,7 @@ describe('in bash', () => {
   let directory: string;
   beforeAll(() => {
     directory = mkdtempSync(join(tmpdir(), 'wt-completion-'));
-    writeFileSync(join(directory, 'weft.bash'), bashScript(COMMANDS.map(completedCommand)));
+    writeFileSync(join(directory, 'weft.bash'), bashScript(all));
     // Names of objects are anything: none is run.
     const names = 'printf "%s\\n" "shop/$2-web" "shop/api" \'$(touch ran)\'';
     writeFileSync(join(directory, 'weft'), `#!/bin/sh\n${names}\n`);
@@ -73,7 +74,7 @@ describe('in bash', () => {
 async function run(line: string, answer: unknown) {
   const asked: DebugRequest[] = [];
   let out = '';
-  const invocation = parseCommandLine(line.split(' '));
+  const invocation = await parseCommandLine(line.split(' '));
   if (!('flags' in invocation)) throw new Error(line);
   const effects = {
     runDir: '/run/default',

@@ -21,7 +21,7 @@ async function run(line: string, ...answers: readonly unknown[]) {
   let out = '';
   let err = '';
   const left = [...answers];
-  const invocation = parseCommandLine(line.split(' '));
+  const invocation = await parseCommandLine(line.split(' '));
   if (!('flags' in invocation)) throw new Error(line);
   const ended = await runFlows(invocation.flags, {
     runDir: '/run/default',

@@ -45,7 +45,7 @@ async function run(
     },
     ...overrides,
   };
-  const invocation = parseCommandLine(line.split(' '));
+  const invocation = await parseCommandLine(line.split(' '));
   if (!('flags' in invocation)) throw new Error(line);
   const runner = Object.entries(RUNNERS).find(([name]) => name === invocation.command.name)?.[1];
   const ended = await runner?.(invocation.flags, effects).catch((error: Error) => error.message);
@@ -142,7 +142,9 @@ describe('without an agent', () => {
   const nobody = new IoError('nobody answers');
 
   test.each(['pods', 'ips'])('%s are those on record', async (command) => {
-    const { printed, ended } = await run(command, [nobody], { readNodeRecords: () => records });
+    const { printed, ended } = await run(command, [nobody], {
+      readNodeRecords: async () => records,
+    });
     expect(ended).toBe(0);
     expect(printed.join('')).toMatch(
       /shop\/web[^\n]*\nno agent answers: this is what its records say\n$/,
@@ -151,7 +153,7 @@ describe('without an agent', () => {
   });
 
   test('others are the agent alone', async () => {
-    expect((await run('nodes', [nobody], { readNodeRecords: () => records })).ended).toBe(
+    expect((await run('nodes', [nobody], { readNodeRecords: async () => records })).ended).toBe(
       'nobody answers',
     );
   });

@@ -11,8 +11,8 @@ const EDITION = { version: '1.2.3', date: '2020-01-02' };
 const directory = mkdtempSync(join(tmpdir(), 'wt-man-'));
 afterAll(() => rmSync(directory, { recursive: true }));
 
-test('there is a page for each command, and mandoc has nothing to say about any', () => {
-  const pages = manPages(EDITION);
+test('there is a page for each command, and mandoc has nothing to say about any', async () => {
+  const pages = await manPages(EDITION);
   expect(pages.map(({ file }) => file)).toEqual([
     'weft.8',
     ...COMMANDS.map(({ name }) => `weft-${name.replaceAll(' ', '-')}.8`),
@@ -32,6 +32,7 @@ test('a page has what its command declares, and no request of roff by accident',
         { name: 'output', describe: "text or json, 'so'", isSwitch: false, words: [] },
         { name: 'v', describe: '.SH no heading', isSwitch: true, words: [] },
       ],
+      hiddenFlags: [],
       epilogue: 'A \\ word.\nIt goes on.\n\nExamples:\n  weft policy pod "x"\n\nEnd.',
     },
     ['policy pod', 'policy list'],

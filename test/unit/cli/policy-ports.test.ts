@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { runPolicyCheck } from '../../../src/cli/commands/policy-check.ts';
+import { runPolicyCheck } from '../../../src/cli/policy/check.ts';
 import { readManifests } from '../../../src/kube/manifests/read-manifests.ts';
 
 const pod = (name: string, ports: string) => `

@@ -7,8 +7,8 @@ import { UsageError } from '../../../src/cli/usage.ts';
 
 const TO = '--from 10.1.0.2 --to 10.96.0.1:80';
 
-function flagsOf(line: string) {
-  const invocation = parseCommandLine(line.split(' '));
+async function flagsOf(line: string) {
+  const invocation = await parseCommandLine(line.split(' '));
   if (!('flags' in invocation)) throw new Error(line);
   return invocation.flags;
 }
@@ -34,8 +34,8 @@ describe('explain', () => {
       flags: '--from 10.1.0.2 --to node/a:30080',
       want: { packet: { from: '10.1.0.2', to: 'node/a', port: '30080', protocol: 'tcp' } },
     },
-  ])('$flags', ({ flags, want }) => {
-    expect(explainRequest(flagsOf(`explain ${flags}`))).toMatchObject(want);
+  ])('$flags', async ({ flags, want }) => {
+    expect(explainRequest(await flagsOf(`explain ${flags}`))).toMatchObject(want);
   });
 
   test.each([
@@ -58,8 +58,9 @@ describe('explain', () => {
     { flags: `${TO} --timeout 3s`, text: 'add --live' },
     { flags: `${TO} --live --timeout 2m`, text: '--timeout: expected a duration up to 60s' },
     { flags: `${TO} --live --timeout soon`, text: '--timeout: expected' },
-  ])('$flags is refused', ({ flags, text }) => {
-    const attempt = () => explainRequest(flagsOf(`explain ${flags}`));
+  ])('$flags is refused', async ({ flags: line, text }) => {
+    const flags = await flagsOf(`explain ${line}`);
+    const attempt = () => explainRequest(flags);
     expect(attempt).toThrow(UsageError);
     expect(attempt).toThrow(text);
   });
@@ -79,7 +80,7 @@ async function run(line: string, result: unknown) {
       out += text;
     },
   };
-  const flags = flagsOf(line);
+  const flags = await flagsOf(line);
   const code = await (line.startsWith('diff')
     ? runDiff(flags, effects)
     : runExplain(flags, effects));

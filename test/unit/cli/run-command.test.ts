@@ -47,7 +47,7 @@ async function run(line: string, overrides: Partial<CommandEffects> = {}): Promi
     openApi: () => Promise.reject(new Error('no API server')),
     onInterrupt: () => () => {},
     wait: () => Promise.reject(new Error('nobody waits')),
-    dropIn: (flags) => [{ name: JSON.stringify(flags), action: 'none' }],
+    dropIn: async (flags) => [{ name: JSON.stringify(flags), action: 'none' }],
     servePage: () => Promise.reject(new Error('not asked for')),
     sysdump: () => Promise.reject(new Error('nothing is collected')),
     readManifests: () => Promise.reject(new Error('no manifests')),

@@ -36,7 +36,7 @@ async function run(
 ) {
   const asked: (readonly [string, DebugRequest])[] = [];
   let out = '';
-  const invocation = parseCommandLine(line.split(' '));
+  const invocation = await parseCommandLine(line.split(' '));
   if (!('flags' in invocation)) throw new Error(line);
   const code = await runStatus(invocation.flags, {
     runDir: '/run/default',
@@ -45,7 +45,7 @@ async function run(
       if (answer instanceof Error) throw answer;
       return answer;
     },
-    readDiskStatus,
+    readDiskStatus: async (runDir) => readDiskStatus(runDir),
     isTerminal: false,
     print: (text) => {
       out += text;

@@ -9,7 +9,7 @@ import { smallNode } from '../../support/page/snapshots.ts';
 async function run(line: string, address: string) {
   let out = '';
   const ports: number[] = [];
-  const invocation = parseCommandLine(line.split(' '));
+  const invocation = await parseCommandLine(line.split(' '));
   if (!('flags' in invocation)) throw new Error(line);
   const ended = await runUi(invocation.flags, {
     runDir: '/run/default',

@@ -26,11 +26,11 @@ const OBJECTS = Object.keys(MANIFESTS)
   .join('---\n');
 
 /** What is wrong with a command, as far as that can be known from here. */
-function wrongWith(line: string): string | undefined {
+async function wrongWith(line: string): Promise<string | undefined> {
   const words = line.split(' ');
   const [program = '', ...args] = words;
   if (program === 'make') return wrongTarget(args);
-  if (program === 'weft') return 'help' in parseCommandLine(args) ? 'help' : undefined;
+  if (program === 'weft') return 'help' in (await parseCommandLine(args)) ? 'help' : undefined;
   if (program === 'kubectl') return wrongObject(args);
   return undefined;
 }
@@ -52,8 +52,8 @@ function wrongObject(args: readonly string[]): string | undefined {
   return OBJECTS.includes(`name: ${container}\n`) ? undefined : container;
 }
 
-test.each(COMMANDS)('%s: %s', (_page, line) => {
-  expect(wrongWith(line)).toBeUndefined();
+test.each(COMMANDS)('%s: %s', async (_page, line) => {
+  expect(await wrongWith(line)).toBeUndefined();
 });
 
 describe('the rules themselves fire', () => {

@@ -6,7 +6,7 @@ import { metricsPage } from '../../../scripts/metrics-page.ts';
 const docs = (page: string) => join(import.meta.dirname, '../../../docs', page);
 
 test('docs/commands.md is what the commands say (make reference-pages)', async () => {
-  await expect(commandsPage()).toMatchFileSnapshot(docs('commands.md'));
+  await expect(await commandsPage()).toMatchFileSnapshot(docs('commands.md'));
 });
 
 test.each([

@@ -1,18 +1,8 @@
 import type { Steps } from '../../../util/turns.ts';
 import { podKeyOf } from '../../policy/local-pods.ts';
+import type { NamesKind } from './names.ts';
 import type { Subjects } from './of-agent.ts';
 import { readPodFacts } from './on-record.ts';
-
-/** `parties`: pods and Services. */
-export const NAMES_KINDS = [
-  'pods',
-  'services',
-  'namespaces',
-  'nodes',
-  'addresses',
-  'parties',
-] as const;
-export type NamesKind = (typeof NAMES_KINDS)[number];
 
 /** More than that is no help to who types. */
 const MOST_NAMES = 200;

@@ -3,6 +3,17 @@ import { WeftError } from '../../../util/errors.ts';
 
 const MOST_NAMED = 5;
 
+/** `parties`: pods and Services. */
+export const NAMES_KINDS = [
+  'pods',
+  'services',
+  'namespaces',
+  'nodes',
+  'addresses',
+  'parties',
+] as const;
+export type NamesKind = (typeof NAMES_KINDS)[number];
+
 /** What is asked about; a name without a namespace means it in every one. */
 export interface Wanted {
   readonly namespace?: string;

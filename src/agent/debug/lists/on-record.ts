@@ -7,7 +7,7 @@ import { systemClock } from '../../../util/clock.ts';
 import { type Steps, takeAtOnce } from '../../../util/turns.ts';
 import { readAddressLog } from '../../addresses/log-file.ts';
 import { readLogSteps } from '../../addresses/log-lines.ts';
-import { DEFAULT_CNI } from '../../config/agent-config.ts';
+import { DEFAULT_CNI } from '../../config/default-directories.ts';
 import { type CniDirectories, knownNetworks } from '../../status/cni-status.ts';
 import type { AddressFacts } from './addresses.ts';
 import type { PodFacts } from './pods.ts';

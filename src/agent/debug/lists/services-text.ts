@@ -1,7 +1,7 @@
 /** Services as a table, and one of them in full. */
 import { counted, spanText } from '../../../util/human.ts';
 import { type Column, wrapped } from '../../../util/text-layout.ts';
-import { refusedInAll } from './services.ts';
+import { refusedInAll } from './refused.ts';
 import { hostPort, type ListTextOptions, leftOutText, lines, STATES, table } from './text.ts';
 import type {
   ListedEndpoint,

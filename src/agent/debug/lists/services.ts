@@ -12,7 +12,6 @@ import type {
   ListedFrontend,
   ListedPort,
   ListedService,
-  Refusals,
   ServiceDetail,
 } from './values.ts';
 
@@ -191,9 +190,4 @@ function ofOtherFamilies(
       })),
     );
   });
-}
-
-/** How many packets were refused, for whatever reason. */
-export function refusedInAll({ noEndpoints, noLocalEndpoints, sourceRange }: Refusals): number {
-  return noEndpoints + noLocalEndpoints + sourceRange;
 }

@@ -1,7 +1,8 @@
 /** Names that people may be about to type. */
 import { takeInTurns } from '../../../util/turns.ts';
 import { DebugRequestError, parseName } from '../fields.ts';
-import { NAMES_KINDS, type NamesKind, namesSteps } from '../lists/known-names.ts';
+import { namesSteps } from '../lists/known-names.ts';
+import { NAMES_KINDS, type NamesKind } from '../lists/names.ts';
 import type { DebugRequest } from '../protocol.ts';
 import type { Question } from '../question.ts';
 
