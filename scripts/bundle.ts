@@ -1,16 +1,25 @@
 /**
  * bundle.ts DIR: the two programs as single files, with the addon left outside beside them.
- * `weft.mjs` is the command line and the agent. `weft-cni.cjs` is the standalone CNI executable: a
+ * `weft.mjs` is the command line, `weft-*.mjs` what it loads for the agent and other work. `weft-cni.cjs` is the standalone CNI executable: a
  * loader for `weft-cni.bin`, which holds its code and V8's cache of it. `page/` is what `weft ui` shows, `man/` has a
  * manual page for each command.
  */
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { type BuildResult, build, type Metafile } from 'esbuild';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { build, type Metafile } from 'esbuild';
 import { WEFT_VERSION } from '../src/agent/version.ts';
 import { manPages } from '../src/cli/man-pages.ts';
 import { BUNDLE_OPTIONS } from './bundle-options.ts';
 import { bundlePage } from './bundle-page.ts';
+import { bundleWeft, fileNames, refuseWarnings } from './bundle-weft.ts';
 import { noticesText } from './third-party-notices.ts';
 
 const [outdir = 'dist'] = process.argv.slice(2);
@@ -39,39 +48,24 @@ const lazily = (id) => new Proxy({}, { get: (_, name) => load(id)[name] });
 `;
 
 mkdirSync(`${outdir}/man`, { recursive: true });
+// Their names say what is in them.
+for (const file of readdirSync(outdir))
+  if (/^weft-\w+\.mjs$/.test(file)) rmSync(`${outdir}/${file}`);
 for (const { file, text } of await manPages({ version: WEFT_VERSION, date: editionDate() })) {
   writeFileSync(`${outdir}/man/${file}`, text);
 }
 const metafiles = [
-  await bundleAgent(),
+  await bundleWeft(outdir),
   await bundleStandalone(),
   await bundlePage(`${outdir}/page`),
 ];
-const legalComments = ['weft.mjs', 'weft-cni.js'].flatMap(takeLegalComments);
+const legalComments = metafiles.flatMap(fileNames).flatMap(takeLegalComments);
 writeFileSync(`${outdir}/THIRD-PARTY-NOTICES`, noticesText(metafiles, legalComments));
 
 /** Of the commit, so that the same commit gives the same bytes. */
 function editionDate(): string {
   const seconds = execFileSync('git', ['log', '-1', '--format=%ct'], { encoding: 'utf8' });
   return new Date(Number(seconds) * 1000).toISOString().slice(0, 10);
-}
-
-async function bundleAgent(): Promise<Metafile> {
-  const result = await build({
-    ...BUNDLE_OPTIONS,
-    entryPoints: ['src/cli/weft.ts'],
-    outfile: `${outdir}/weft.mjs`,
-    format: 'esm',
-    // Not the identifiers: logs and stack traces show them.
-    minifySyntax: true,
-    minifyWhitespace: true,
-    // CommonJS dependencies inside an ES module bundle still call require() for Node's own modules.
-    banner: {
-      js: "import { createRequire as makeRequire } from 'node:module'; const require = makeRequire(import.meta.url);",
-    },
-  });
-  refuseWarnings(result);
-  return result.metafile;
 }
 
 async function bundleStandalone(): Promise<Metafile> {
@@ -101,15 +95,11 @@ async function bundleStandalone(): Promise<Metafile> {
   return result.metafile;
 }
 
-/** esbuild leaves them beside the bundle, or nothing where there are none. */
-function takeLegalComments(bundle: string): readonly string[] {
-  const path = `${outdir}/${bundle}.LEGAL.txt`;
-  if (!existsSync(path)) return [];
+/** esbuild leaves them beside the bundle where there are some. */
+function takeLegalComments(file: string): readonly string[] {
+  const path = `${outdir}/${file}`;
+  if (!file.endsWith('.LEGAL.txt') || !existsSync(path)) return [];
   const text = readFileSync(path, 'utf8');
   rmSync(path);
   return text.trim() === '' ? [] : [text];
-}
-
-function refuseWarnings({ warnings }: BuildResult): void {
-  if (warnings.length > 0) throw new Error(`bundle: ${warnings.length} warnings`);
 }

@@ -24,8 +24,12 @@ trap 'rm -rf "$stripped"' EXIT
 
 put 0755 "$stripped/node" "$root/opt/weft/bin/node"
 put 0755 "$stripped/weft.node" "$root/opt/weft/lib/weft.node"
-for file in weft.mjs weft-cni.bin weft-cni.cjs; do
-  put 0644 "dist/$file" "$root/opt/weft/lib/$file"
+# What weft.mjs loads is there before it, and what an earlier one loaded goes after it.
+for file in dist/weft-*.mjs dist/weft.mjs dist/weft-cni.bin dist/weft-cni.cjs; do
+  put 0644 "$file" "$root/opt/weft/lib/$(basename "$file")"
+done
+for file in "$root"/opt/weft/lib/weft-*.mjs; do
+  [ -e "dist/$(basename "$file")" ] || rm -f "$file"
 done
 for file in dist/page/*; do
   put 0644 "$file" "$root/opt/weft/lib/page/$(basename "$file")"

@@ -65,11 +65,11 @@ describe('the rules themselves fire', () => {
     'make imaginary',
     'kubectl apply -f dist/none.yaml',
     'kubectl -n weft logs ds/weft -c none',
-  ])('%s', (line) => {
-    expect(wrongWith(line)).toBeDefined();
+  ])('%s', async (line) => {
+    expect(await wrongWith(line)).toBeDefined();
   });
 
-  test.each(['weft instal --drop-in', 'make manifests BACKEND=none-such'])('%s', (line) => {
-    expect(() => wrongWith(line)).toThrow();
+  test.each(['weft instal --drop-in', 'make manifests BACKEND=none-such'])('%s', async (line) => {
+    await expect(wrongWith(line)).rejects.toThrow();
   });
 });

@@ -1,14 +1,15 @@
 import { build, type Metafile } from 'esbuild';
 import { expect, test } from 'vitest';
 import { BUNDLE_OPTIONS } from '../../../scripts/bundle-options.ts';
+import { bundleWeft } from '../../../scripts/bundle-weft.ts';
 import { bundledPackages, noticesText } from '../../../scripts/third-party-notices.ts';
 
-async function metafileOf(entry: string, format: 'esm' | 'cjs'): Promise<Metafile> {
+async function standalone(): Promise<Metafile> {
   const { metafile } = await build({
     ...BUNDLE_OPTIONS,
-    entryPoints: [entry],
+    entryPoints: ['src/cli/cni.ts'],
     outfile: 'dist/not-written.js',
-    format,
+    format: 'cjs',
     write: false,
     logLevel: 'error',
     logOverride: { 'empty-import-meta': 'silent' },
@@ -17,10 +18,7 @@ async function metafileOf(entry: string, format: 'esm' | 'cjs'): Promise<Metafil
 }
 
 test('every package of which the bundles hold code is in the notices, and so is Node', async () => {
-  const metafiles = [
-    await metafileOf('src/cli/weft.ts', 'esm'),
-    await metafileOf('src/cli/cni.ts', 'cjs'),
-  ];
+  const metafiles = [await bundleWeft('dist', false), await standalone()];
   const paths = metafiles.flatMap(({ inputs }) => Object.keys(inputs));
   const names = paths.flatMap(
     (path) => /node_modules\/((?:@[^/]+\/)?[^/]+)\/[^:]*$/.exec(path)?.[1] ?? [],
