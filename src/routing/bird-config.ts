@@ -154,8 +154,17 @@ function exportFilter(session: Session, { communities }: BgpSettings): readonly 
   const all: readonly Community[] = [...communities, ...session.communities];
   const isOwn = `proto = "${OWN_ROUTES[session.family]}"`;
   return [
-    ...block(`if ${isOwn} then`, [...addCommunities(all), 'accept;']),
+    ...block(`if ${isOwn} then`, [...addCommunities(all), ...ownNextHop(session), 'accept;']),
     ...(session.reflects ? ['if source = RTS_BGP then accept;'] : []),
     'reject;',
   ];
+}
+
+/**
+ * Of its own BIRD adds the link-local address of the link where there is one yet (RFC 2545): the same node
+ * would be two next hops, by whether its reflectors' sessions came up before or after that.
+ */
+function ownNextHop({ kind, family, localAddress }: Session): readonly string[] {
+  if (kind === 'router' || family === 4 || localAddress === undefined) return [];
+  return [`bgp_next_hop = ${localAddress};`];
 }

@@ -1,6 +1,6 @@
 /** BIRD on nodes of a lab, each told what to do by a Speaker in this process. */
 import type { ChildProcess } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openConfigFiles } from '../../src/agent/routing/config-files.ts';
@@ -60,6 +60,8 @@ export function facts(
   };
 }
 
+const SAID_CHARACTERS = 4_000;
+
 /** A BIRD that is told by weft. */
 export class LabBird {
   readonly netns: TestNetns;
@@ -70,6 +72,8 @@ export class LabBird {
   settings: BgpSettings;
   facts: RoutingFacts;
   #process: ChildProcess | undefined;
+  /** The last that BIRD logged. */
+  #said = '';
 
   constructor(netns: TestNetns, settings: BgpSettings, known: RoutingFacts) {
     this.netns = netns;
@@ -87,7 +91,7 @@ export class LabBird {
   /** Starts BIRD with what is in the file, which is written first if need be. */
   async start(): Promise<void> {
     this.speaker.trigger();
-    await until('the file is there', () => this.speaker.report.problem !== '');
+    await until('the file is there', () => existsSync(join(this.directory, 'bird.conf')));
     await this.startBird();
     this.speaker.trigger();
   }
@@ -95,7 +99,13 @@ export class LabBird {
   async startBird(): Promise<void> {
     const file = (name: string) => join(this.directory, name);
     const args = ['-f', '-c', file('bird.conf'), '-s', file('bird.ctl')];
-    this.#process = this.netns.start('bird', args);
+    const child = this.netns.start('bird', args);
+    // A pipe that nobody reads is full some day, and BIRD waits for it.
+    child.stderr?.on(
+      'data',
+      (chunk) => (this.#said = `${this.#said}${chunk}`.slice(-SAID_CHARACTERS)),
+    );
+    this.#process = child;
     await until('BIRD answers', async () => (await this.ask('show status')).length > 0);
   }
 
@@ -103,6 +113,10 @@ export class LabBird {
   async kill(): Promise<void> {
     const child = this.#process;
     if (child === undefined) return;
+    this.#process = undefined;
+    if (child.exitCode !== null || child.signalCode !== null) {
+      throw new Error(`BIRD of ${this.netns.name} has ended by itself: ${this.#said}`);
+    }
     const ended = new Promise((resolve) => child.once('exit', resolve));
     child.kill('SIGKILL');
     await ended;
@@ -158,7 +172,7 @@ export function startRouter(
   const directory = mkdtempSync(join(tmpdir(), 'wt-bird-router-'));
   const [file, socket] = [join(directory, 'bird.conf'), join(directory, 'bird.ctl')];
   writeFileSync(file, config);
-  const child = netns.start('bird', ['-f', '-c', file, '-s', socket]);
+  const child = netns.start('bird', ['-f', '-c', file, '-s', socket], { stdio: 'ignore' });
   return {
     ask: openBirdSocket(socket),
     remove() {
