@@ -18,7 +18,7 @@ NATIVE_SOURCES := $(wildcard native/*.cc native/*.h native/Makefile)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build bundle dist/root demo test test-one test-unit test-netns test-runtime test-browser test-uml test-faults test-faults-proxy \
-  test-soak fuzz judge-policy manifests image release test-sanitized verify format golden settings-page reference-pages bench-proxy bench-ipvs bench-cni bench-fabric bench-policy bench-flows install clean
+  test-soak fuzz judge-policy manifests image release test-sanitized verify format golden settings-page reference-pages bench-proxy bench-ipvs bench-cni bench-fabric bench-policy bench-bgp bench-flows install clean
 
 help: ## list the targets
 	@echo 'weft: targets (each sets up what it needs first, and no more)'
@@ -137,6 +137,9 @@ bench-fabric: setup build ## the fabric against ip and bridge: start, events, re
 
 bench-policy: setup build ## policies: start, single changes, packets against conntrack alone, revocation (QUICK=1: 2 min)
 	@$(NODE) test/bench/policy.ts $(if $(QUICK),1 bench-results quick)
+
+bench-bgp: setup build ## 50 nodes and two route reflectors: how long until all kernels are right (QUICK=1: 2 min)
+	@$(NODE) test/bench/bgp.ts $(if $(QUICK),1)
 
 bench-flows: setup dist/root ## what following flows costs the agent, and what it does not
 	@$(NODE) test/bench/flows.ts
