@@ -27,6 +27,7 @@ packages=(
   etcd-server   # the source of objects in tests and demo
   etcd-client   # etcdctl, which writes there
   bird2         # the BGP daemon that is told what to do
+  frr           # another BGP daemon, as the router of a rack
 )
 # Debian has the kernel that IPVS and VLANs are tested with for this architecture only.
 [ "$(dpkg --print-architecture)" != amd64 ] || packages+=(user-mode-linux)
