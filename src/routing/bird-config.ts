@@ -155,7 +155,10 @@ function exportFilter(session: Session, { communities }: BgpSettings): readonly 
   const isOwn = `proto = "${OWN_ROUTES[session.family]}"`;
   return [
     ...block(`if ${isOwn} then`, [...addCommunities(all), ...ownNextHop(session), 'accept;']),
-    ...(session.reflects ? ['if source = RTS_BGP then accept;'] : []),
+    // Not to a node what the other reflectors tell of it: BIRD refuses that, and logs it as an error.
+    ...(session.reflects
+      ? [`if source = RTS_BGP && bgp_next_hop != ${session.address} then accept;`]
+      : []),
     'reject;',
   ];
 }
