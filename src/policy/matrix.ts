@@ -1,7 +1,8 @@
 /** Verdicts of every pod to every other, and what differs between two sets of policies. */
 import type { Protocol } from '../kube/types.ts';
 import type { PodParty } from './parties.ts';
-import { answerProbe, type Probe } from './probes.ts';
+import type { Probe } from './probe.ts';
+import { answerProbe } from './probes.ts';
 import type { PolicyWorld } from './world.ts';
 
 export interface Port {
@@ -59,10 +60,11 @@ export function* matrixChanges(before: PolicyWorld, after: PolicyWorld): Generat
 
 function entryOf(from: string, to: string, port: Port, world: PolicyWorld): MatrixEntry {
   const probe: Probe = { from, to, ...port };
-  const answer = answerProbe(probe, world.parties, world.evaluator);
+  const answer = answerProbe(probe, world);
   // Both are pods of this world.
   if ('error' in answer) throw new Error(answer.error);
-  return { from, to, ...port, ...answer };
+  const { allowed, reason } = answer;
+  return { from, to, ...port, allowed, reason };
 }
 
 function portsOf(...pods: readonly (PodParty | undefined)[]): readonly Port[] {

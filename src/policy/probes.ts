@@ -1,29 +1,13 @@
 /** Questions that people and pipelines ask: who, to whom, over what. */
-import type { Protocol } from '../kube/types.ts';
 import { type IPFamily, ipFamily } from '../net/ip.ts';
 import { DecodeError } from '../util/errors.ts';
 import { parseJson } from '../util/json.ts';
-import type { Evaluator, Verdict } from './evaluator.ts';
-import type { Parties, Party } from './parties.ts';
+import type { Verdict } from './evaluator.ts';
+import type { Party } from './parties.ts';
+import type { Probe, ProbeAnswer } from './probe.ts';
+import { serviceAnswer } from './service-probes.ts';
 import { verdictText } from './verdict-text.ts';
-
-/** Names as `Parties.resolve` takes them. */
-export interface Probe {
-  readonly from: string;
-  readonly to: string;
-  readonly protocol: Protocol | 'ICMP';
-  /** 0 for ICMP. */
-  readonly port: number;
-  /** Absent: the family of the destination's first address that the source has too. */
-  readonly family?: IPFamily | undefined;
-  /** What the asker expects, if anything. */
-  readonly allowed?: boolean | undefined;
-}
-
-/** `error` stands for a question about somebody who is not there. */
-export type ProbeAnswer =
-  | { readonly allowed: boolean; readonly reason: string }
-  | { readonly error: string };
+import type { PolicyWorld } from './world.ts';
 
 const PROTOCOLS = ['TCP', 'UDP', 'SCTP', 'ICMP'] as const;
 const MAX_PORT = 65_535;
@@ -70,11 +54,25 @@ function malformed(text: string): DecodeError {
 }
 
 /** Answers one question by the policies of a moment. */
-export function answerProbe(probe: Probe, parties: Parties, evaluator: Evaluator): ProbeAnswer {
+export function answerProbe(probe: Probe, world: PolicyWorld): ProbeAnswer {
+  const { parties, services } = world;
   const from = parties.resolve(probe.from);
-  const to = parties.resolve(probe.to);
   if ('problem' in from) return { error: from.problem };
+  const to = parties.resolve(probe.to);
+  const isSomebody = !('problem' in to) && to.kind !== 'address';
+  const service = isSomebody ? undefined : services?.named(probe.to);
+  if (service !== undefined) {
+    return 'problem' in service
+      ? { error: service.problem }
+      : serviceAnswer(probe, from, service, world);
+  }
   if ('problem' in to) return { error: to.problem };
+  const { allowed, reason } = directAnswer(probe, from, to, world);
+  const note = isSomebody ? undefined : services?.noteOnAddress;
+  return { allowed, reason: note === undefined ? reason : `${reason}; ${note}` };
+}
+
+function directAnswer(probe: Probe, from: Party, to: Party, { evaluator }: PolicyWorld) {
   const families = probe.family === undefined ? commonFamilies(from, to) : [probe.family];
   const [first, ...others] = families.map((family) => {
     const connection = { from, to, protocol: probe.protocol, port: probe.port, family };

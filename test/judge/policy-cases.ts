@@ -141,7 +141,7 @@ function judge(cases: readonly Case[]): number {
       });
       for (const expected of probes ?? []) {
         const { From: from, To: to, Proto: protocol, Port: port, Allowed: allowed } = expected;
-        const answer = answerProbe({ from, to, protocol, port }, parties, evaluator);
+        const answer = answerProbe({ from, to, protocol, port }, { parties, evaluator });
         judged++;
         if ('allowed' in answer && answer.allowed === allowed) continue;
         // A pod cannot block access to itself (NetworkPolicy API): such cases are counted apart.

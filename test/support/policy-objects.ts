@@ -3,7 +3,8 @@ import { decodeClusterNetworkPolicy } from '../../src/kube/policy/decode-cluster
 import { decodeNetworkPolicy } from '../../src/kube/policy/decode-network-policy.ts';
 import { decodeNamespace, decodePod } from '../../src/kube/policy/decode-pods.ts';
 import { nodes as allNodes } from '../../src/kube/resources.ts';
-import { answerProbe, type Probe, parseProbe } from '../../src/policy/probes.ts';
+import type { Probe } from '../../src/policy/probe.ts';
+import { answerProbe, parseProbe } from '../../src/policy/probes.ts';
 import { policyWorld } from '../../src/policy/world.ts';
 
 export interface PodOptions {
@@ -70,7 +71,7 @@ export function policyCluster({
     ),
   });
   const answer = (text: string, more: Partial<Probe> = {}) =>
-    answerProbe({ ...parseProbe(text, true), ...more }, world.parties, world.evaluator);
+    answerProbe({ ...parseProbe(text, true), ...more }, world);
   return {
     world,
     answer,

@@ -5,10 +5,12 @@ import { textFlags } from '../question.ts';
 
 const EPILOGUE = `Judges NetworkPolicies and ClusterNetworkPolicies from files alone:
 no agent and no cluster is asked. What kubectl prints will do:
-  kubectl get pods,ns,nodes,networkpolicies -A -o json > DIR/cluster.json
+  kubectl get pods,ns,no,svc,endpointslices,netpol -A -o json >DIR/all.json
 
 A connection is "shop/cart -> shop/db:5432/tcp"; instead of a pod it can name node/NAME or an
-address, and end in /udp, /sctp or /icmp. A line of --probes is
+address, and end in /udp, /sctp or /icmp. To a Service (namespace/name where no pod is called so, or
+its clusterIP) it is judged at each endpoint where it may go, as policies see it there: denied at
+some of them it is neither allowed nor denied. A line of --probes is
   {"from":"shop/cart","to":"shop/db","protocol":"TCP","port":5432}
 with "allowed":true or false where an answer is expected, "family":6 for IPv6. Answers come in the
 same order. Without a question the command prints who may connect to whom, at the ports that

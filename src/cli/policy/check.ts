@@ -8,27 +8,34 @@ import {
   networkPolicies,
   pods,
 } from '../../kube/policy/resources.ts';
-import { nodes } from '../../kube/resources.ts';
+import {
+  endpointSlices,
+  nodes,
+  type Resource,
+  serviceCIDRs,
+  services,
+} from '../../kube/resources.ts';
+import type { Service } from '../../kube/types.ts';
 import { type MatrixChange, type MatrixEntry, matrix, matrixChanges } from '../../policy/matrix.ts';
 import { changeText, matrixText } from '../../policy/matrix-text.ts';
-import {
-  answerProbe,
-  type Probe,
-  type ProbeAnswer,
-  parseProbe,
-  parseProbeLine,
-} from '../../policy/probes.ts';
+import type { Probe, ProbeAnswer } from '../../policy/probe.ts';
+import { answerProbe, parseProbe, parseProbeLine } from '../../policy/probes.ts';
 import { type PolicyWorld, policyWorld } from '../../policy/world.ts';
 import { DecodeError } from '../../util/errors.ts';
 import type { CommandEffects } from '../effects.ts';
 import { wantsJson } from '../output-flag.ts';
 import { UsageError } from '../usage.ts';
 import { withPolicyPorts } from './ports.ts';
+import { FileServices } from './services.ts';
 
 type PolicyCheckEffects = Pick<
   CommandEffects,
   'readManifests' | 'readFile' | 'print' | 'printError'
 >;
+
+const { whyUnused: _, ...readServices } = services;
+/** Those without a clusterIP too: to name what they lack. */
+const ALL_SERVICES: Resource<Service> = { ...readServices, isSelected: () => true };
 
 /** Everything that verdicts depend on. */
 const KINDS: readonly ReadableKind[] = [
@@ -37,6 +44,9 @@ const KINDS: readonly ReadableKind[] = [
   nodes(),
   networkPolicies,
   clusterNetworkPolicies,
+  ALL_SERVICES,
+  endpointSlices,
+  serviceCIDRs,
 ];
 /** Lines are printed in pieces of about this many characters. */
 const PIECE = 1 << 16;
@@ -104,12 +114,21 @@ async function readWorld(directory: string, effects: PolicyCheckEffects): Promis
       `weft: a pod has too many ports in policies; who may connect leaves ${withPorts.leftOut} out: ask with --probe\n`,
     );
   }
-  const world = policyWorld({
-    pods: withPorts.pods,
-    namespaces: manifests.of(namespaces),
+  const services = new FileServices({
+    services: manifests.of(ALL_SERVICES),
+    slices: manifests.of(endpointSlices),
+    serviceCIDRs: manifests.of(serviceCIDRs),
     nodes: manifests.of(nodes()),
-    ...policies,
   });
+  const world = {
+    ...policyWorld({
+      pods: withPorts.pods,
+      namespaces: manifests.of(namespaces),
+      nodes: manifests.of(nodes()),
+      ...policies,
+    }),
+    services,
+  };
   for (const { policy, problem } of world.evaluator.problems()) {
     effects.printError(`weft: ClusterNetworkPolicy ${policy}: ${problem}\n`);
   }
@@ -138,9 +157,9 @@ function tellProbes(
   let code = 0;
   const lines = function* () {
     for (const probe of probes) {
-      const answer = answerProbe(probe, world.parties, world.evaluator);
+      const answer = answerProbe(probe, world);
       if ('error' in answer) code = 2;
-      else if (probe.allowed !== undefined && probe.allowed !== answer.allowed) code ||= 1;
+      else if (!isAsExpected(probe, answer)) code ||= 1;
       yield isJson ? `${JSON.stringify(answer)}\n` : probeText(probe, answer);
     }
   };
@@ -148,11 +167,20 @@ function tellProbes(
   return code;
 }
 
-function probeText({ from, to, port, protocol, allowed }: Probe, answer: ProbeAnswer): string {
+/** What is denied at some places is not as anybody expects it. */
+function isAsExpected(
+  { allowed }: Probe,
+  answer: Exclude<ProbeAnswer, { readonly error: string }>,
+): boolean {
+  return allowed === undefined || (allowed === answer.allowed && answer.partly !== true);
+}
+
+function probeText(probe: Probe, answer: ProbeAnswer): string {
+  const { from, to, port, protocol, allowed } = probe;
   const target = protocol === 'ICMP' ? `${to}/icmp` : `${to}:${port}/${protocol.toLowerCase()}`;
   if ('error' in answer) return `error    ${from} -> ${target}\n         ${answer.error}\n`;
-  const isExpected = allowed === undefined || allowed === answer.allowed;
-  const word = answer.allowed ? 'allowed' : 'denied ';
+  const isExpected = isAsExpected(probe, answer);
+  const word = answer.allowed ? 'allowed' : answer.partly ? 'partly ' : 'denied ';
   const note = isExpected ? '' : `, expected ${allowed ? 'allowed' : 'denied'}`;
   return `${word}  ${from} -> ${target}${note}\n         ${answer.reason}\n`;
 }
