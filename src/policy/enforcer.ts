@@ -83,19 +83,15 @@ export class Enforcer {
 
   constructor(options: EnforcerOptions) {
     const { nodeName, connection, events, conntrack, clock, log, settings } = options;
-    const { deniedInside, clusterCIDRs, logGroup } = settings;
     this.#options = options;
     this.#repairsSaid = new Reminder(clock, REPAIRS_SAID_MS);
-    this.#model = new PolicyModel({
-      nodeName,
-      inside: deniedInside === 'reject' ? clusterCIDRs : undefined,
-    });
+    this.#model = new PolicyModel({ nodeName, inside: insideOf(settings) });
     this.#runner = new BoundedFrequencyRunner(() => this.#commitInTurns(), {
       ...INTERVALS,
       clock,
       onError: (err) => log.error({ err }, 'policies not in the kernel'),
     });
-    const definition = tableDefinition({ logGroup });
+    const definition = tableDefinition(settings);
     const onSuspicion = () => this.#runner.trigger();
     const { book } = this.#model;
     this.#table = new PolicyTable({ connection, events, conntrack, definition, book, onSuspicion });
@@ -118,6 +114,13 @@ export class Enforcer {
   apply(change: PolicyChange): void {
     this.#model.apply(change);
     this.#world = undefined;
+    if (this.#isSynced) this.#runner.trigger();
+  }
+
+  /** Works by other settings from the next commit on. */
+  reconfigure(settings: EnforcerSettings): void {
+    this.#model.inside.setNetworks(insideOf(settings));
+    this.#table.define(tableDefinition(settings));
     if (this.#isSynced) this.#runner.trigger();
   }
 
@@ -223,4 +226,8 @@ export class Enforcer {
     }
     if (isWritten || hadError) onReport?.(this.report);
   }
+}
+
+function insideOf({ deniedInside, clusterCIDRs }: EnforcerSettings): readonly Cidr[] | undefined {
+  return deniedInside === 'reject' ? clusterCIDRs : undefined;
 }

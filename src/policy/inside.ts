@@ -6,29 +6,36 @@ import { FAMILIES, SETS } from './table/sets.ts';
 /** Who is told of a refusal: networks of the cluster, and those of owners that are outside of them. */
 export class Inside {
   readonly #book: ContentBook;
-  readonly #cidrs: readonly Cidr[];
+  /** Undefined: nobody is told. */
+  #cidrs: readonly Cidr[] | undefined;
   readonly #owned = new Map<string, readonly Cidr[]>();
   #isChanged = true;
 
-  constructor(book: ContentBook, cidrs: readonly Cidr[]) {
+  constructor(book: ContentBook, cidrs: readonly Cidr[] | undefined) {
     this.#book = book;
     this.#cidrs = cidrs;
   }
 
+  /** Replaces the networks of the cluster. */
+  setNetworks(cidrs: readonly Cidr[] | undefined): void {
+    this.#cidrs = cidrs;
+    this.#isChanged = true;
+  }
+
   /** Replaces what the owner has. */
   set(owner: string, networks: readonly Cidr[]): void {
-    const outside = networks.filter((own) => !this.#cidrs.some((cidr) => containsCidr(cidr, own)));
     const before = this.#owned.get(owner) ?? [];
-    if (before.length === outside.length && before.every((own, i) => own === outside[i])) return;
-    this.#isChanged = true;
-    if (outside.length === 0) this.#owned.delete(owner);
-    else this.#owned.set(owner, outside);
+    if (before.length === networks.length && before.every((own, i) => own === networks[i])) return;
+    if (this.#outside([...before, ...networks]).length > 0) this.#isChanged = true;
+    if (networks.length === 0) this.#owned.delete(owner);
+    else this.#owned.set(owner, networks);
   }
 
   settle(): void {
     if (!this.#isChanged) return;
     this.#isChanged = false;
-    const networks = [...this.#cidrs, ...[...this.#owned.values()].flat()];
+    const owned = this.#outside([...this.#owned.values()].flat());
+    const networks = this.#cidrs === undefined ? [] : [...this.#cidrs, ...owned];
     for (const family of FAMILIES) {
       const ranges = rangesOf(networks, family);
       this.#book.fill(
@@ -38,5 +45,12 @@ export class Inside {
         ),
       );
     }
+  }
+
+  /** Of these the ones that the cluster's own do not have already. */
+  #outside(networks: readonly Cidr[]): readonly Cidr[] {
+    const cidrs = this.#cidrs;
+    if (cidrs === undefined) return [];
+    return networks.filter((own) => !cidrs.some((cidr) => containsCidr(cidr, own)));
   }
 }

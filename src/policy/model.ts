@@ -38,11 +38,11 @@ export class PolicyModel {
   readonly selections = new Selections();
   readonly rows: Rows;
   readonly subjects: Subjects;
+  readonly inside: Inside;
   readonly #options: ModelOptions;
   readonly #sets: PolicySets;
   readonly #claims: Claims;
   readonly #identities: Identities;
-  readonly #inside: Inside | undefined;
   /** Somebody may have lost what was allowed since the last `settle`. */
   #isNarrowed = false;
   #settling: Steps<void> | undefined;
@@ -62,8 +62,7 @@ export class PolicyModel {
     );
     this.#sets = new PolicySets(ids, (old, made) => this.#onReplace(old, made));
     this.subjects = new Subjects(this.book, this.#sets, narrow);
-    const { inside } = options;
-    this.#inside = inside && new Inside(this.book, inside);
+    this.inside = new Inside(this.book, options.inside);
   }
 
   apply(change: PolicyChange): void {
@@ -111,7 +110,7 @@ export class PolicyModel {
     this.#makeRoom();
     yield* this.#settleSets(this.#sets.takeChanges());
     this.rows.settle();
-    this.#inside?.settle();
+    this.inside.settle();
     this.#settling = undefined;
   }
 
@@ -152,7 +151,7 @@ export class PolicyModel {
     const isOwnNode = name === this.#options.nodeName;
     this.#claims.set(`node ${name}`, party && { party, isOwnNode, ips: party.ips });
     const podCIDRs = (node?.spec?.podCIDRs ?? []).flatMap((text) => parseSloppyCidr(text) ?? []);
-    this.#inside?.set(`node ${name}`, [...(party?.ips ?? []).map(hostCidr), ...podCIDRs]);
+    this.inside.set(`node ${name}`, [...(party?.ips ?? []).map(hostCidr), ...podCIDRs]);
   }
 
   /** Whoever has a policy that has changed, or may have one now, is asked for anew. */
@@ -176,7 +175,7 @@ export class PolicyModel {
 
   #setSubject(key: string): void {
     const known = this.facts.locals.get(key);
-    this.#inside?.set(LOCAL + key, (known?.local.ips ?? []).map(hostCidr));
+    this.inside.set(LOCAL + key, (known?.local.ips ?? []).map(hostCidr));
     if (known === undefined) {
       this.subjects.remove(key);
       return;

@@ -4,6 +4,7 @@ import { Denials, type ToldDenial } from '../../src/agent/policy/denials.ts';
 import { openConntrack } from '../../src/kernel/conntrack.ts';
 import { netnses } from '../../src/kernel/netns.ts';
 import { openPacketLog } from '../../src/kernel/packet-log.ts';
+import { parseCidr } from '../../src/net/cidr.ts';
 import type { IPFamily } from '../../src/net/ip.ts';
 import type { PolicyChange } from '../../src/policy/change.ts';
 import { DENIED_LOG_GROUP } from '../../src/policy/log-group.ts';
@@ -184,6 +185,22 @@ test('a flood is bounded in the kernel, and what was not handed over is counted 
   const counted = await enforced?.enforcer.counters();
   expect(counted).toMatchObject([{ policy: 'y/web', direction: 'ingress', allowed: 0 }]);
   expect(counted?.[0]?.denied).toBeGreaterThanOrEqual(500);
+});
+
+test('nothing is told while that is off, and of refusals only those that are on', async () => {
+  tell(WEB);
+  const { enforced, denials } = seeing[1] ?? {};
+  const settings = { clusterCIDRs: [parseCidr('10.244.0.0/16')] };
+  const attempt = { from: 'x/a', protocol: 'TCP', port: 81 } as const;
+  enforced?.enforcer.reconfigure({ ...settings, deniedInside: 'drop', logGroup: undefined });
+  enforced?.enforcer.commit();
+  expect(await connect(attempt)).toBe('silent');
+  expect(denials?.recent()).toEqual([]);
+  const logGroup = DENIED_LOG_GROUP;
+  enforced?.enforcer.reconfigure({ ...settings, deniedInside: 'reject', logGroup });
+  enforced?.enforcer.commit();
+  expect(await connect(attempt)).toBe('reset');
+  expect(await told(1)).toHaveLength(1);
 });
 
 test('a pod that makes noise does not drown another one', async () => {

@@ -279,6 +279,29 @@ test('people see which policy does it, and to whom', async () => {
   });
 }, 60_000);
 
+test('what denied connections are answered, and whether they are told, changes with the file', async () => {
+  const configFile = place('agent.json');
+  const before = readFileSync(configFile, 'utf8');
+  const config = JSON.parse(before);
+  /** 124: nobody has answered. */
+  const connectStatus = () => {
+    const open = `exec 3<>/dev/tcp/${web[0]}/80`;
+    return pods.get('free.client')?.attempt('timeout', ['1', 'bash', '-c', open]).status;
+  };
+  const rules = () => netns.run('nft', 'list', 'table', 'inet', 'weft-policy');
+  expect([connectStatus(), rules()]).toEqual([1, expect.stringContaining('log prefix')]);
+  // Other rules are another table, and no packet meets it half.
+  const count = pinger('free.client', web);
+  const policy = { ...config.policy, deniedInside: 'drop', logDenied: false };
+  writeFileSync(configFile, JSON.stringify({ ...config, policy }));
+  await until('nobody is answered', () => connectStatus() === 124);
+  expect(rules()).not.toContain('log prefix');
+  writeFileSync(configFile, before);
+  await until('it is refused again', () => connectStatus() === 1);
+  expect(rules()).toContain('log prefix');
+  expect(await count()).toEqual({ isSent: true, received: 0 });
+}, 60_000);
+
 test('an agent that is killed leaves what holds; pods wait for it, DEL does not', async () => {
   putPolicy();
   await endAgent('SIGKILL');

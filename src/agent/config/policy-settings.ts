@@ -12,6 +12,7 @@ export const POLICY_SETTINGS = {
     ['reject', 'drop'],
     'reject',
     'What pods and nodes are answered when a policy denies: reject, or nothing (drop); the outside never is',
+    { isLive: true },
   ),
   waitForPolicies: duration(
     '5s',
@@ -21,6 +22,7 @@ export const POLICY_SETTINGS = {
   logDenied: boolean(
     true,
     'Tell of denied connections: in the log, in Events, to weft policy denied',
+    { isLive: true },
   ),
 } as const;
 

@@ -70,14 +70,13 @@ function openSources(
   { policy }: FlowSurroundings,
   hold: FlowSources['holdAccounting'],
 ): FlowSources {
-  const followDenied = policy?.followDenied;
   return {
     watchConnections: (listener) => watchConnections({}, listener),
     watchRefusals,
     watchDenials: (listener) => {
       if (policy === undefined) return { close: () => {} };
-      if (followDenied === undefined) throw new WeftError('ENOTSUP', 'policy.logDenied is off');
-      return followDenied(listener);
+      if (!policy.tellsDenied()) throw new WeftError('ENOTSUP', 'policy.logDenied is off');
+      return policy.followDenied(listener);
     },
     pastDenials: () => policy?.denied(0) ?? [],
     holdAccounting: hold,

@@ -2,11 +2,13 @@ import { readBootId } from '../../cni/machine.ts';
 import type { Bypass } from '../../cni/upkeep/same-node.ts';
 import { openConntrack } from '../../kernel/conntrack.ts';
 import { NftablesConnection } from '../../nftables/connection.ts';
-import { Enforcer } from '../../policy/enforcer.ts';
+import { Enforcer, type EnforcerSettings } from '../../policy/enforcer.ts';
 import { DENIED_LOG_GROUP } from '../../policy/log-group.ts';
 import { Audit } from '../../util/audit.ts';
 import { summarized } from '../../util/complaints.ts';
 import type { ClusterContext } from '../cluster-context.ts';
+import type { AgentConfig } from '../config/agent-config.ts';
+import type { AgentContext } from '../context.ts';
 import { type PolicyFigures, policyStatus } from '../status/policy-status.ts';
 import type { PolicyStatus } from '../status/values.ts';
 import { type DenialLog, startDenialLog } from './denial-log.ts';
@@ -15,8 +17,6 @@ import type { PolicyNode } from './node.ts';
 import { ObstacleWatch } from './obstacle-watch.ts';
 import { PolicyTotals } from './policy-totals.ts';
 import type { PolicyView } from './view.ts';
-
-const NONE_DENIED = { told: 0, repeated: 0, suppressed: 0, lost: 0 };
 
 /** What others ask about policies. */
 export interface PolicyComponent {
@@ -57,14 +57,15 @@ export function startPolicy(
     nodeName: config.nodeName,
     gate: { component: 'policy', runDirectory: config.runDir, bootId: readBootId },
   });
-  const denials = config.policy.logDenied ? logDenials(context, node, enforcer) : undefined;
+  const denials = logDenials(context, node, enforcer);
+  followSettings(context, enforcer, denials);
   const totals = new PolicyTotals({
     ...{ clock, read: () => enforcer.counters() },
     onError: (err) => log.debug({ err }, 'counters of policies not read'),
   });
   metrics.observePolicyCounts({
     totals: () => totals.totals(),
-    denials: () => denials?.counts() ?? NONE_DENIED,
+    denials: () => denials.counts(),
   });
   lifecycle.onShutdown('policy', async () => {
     await Promise.all([life.close(), obstacles.close()]);
@@ -95,8 +96,9 @@ export function startPolicy(
       world: () => enforcer.world(),
       counters: () => totals.totals(),
       isLocal: (pod) => node.localPods.get(pod) !== undefined,
-      denied: (after) => denials?.recent(after) ?? [],
-      followDenied: denials && ((listener) => denials.follow(listener)),
+      denied: (after) => denials.recent(after),
+      tellsDenied: () => denials.isListening,
+      followDenied: (listener) => denials.follow(listener),
     },
   };
 }
@@ -104,18 +106,13 @@ export function startPolicy(
 /** With an audit: what somebody changed unseen comes back. */
 function openEnforcer(context: ClusterContext): Enforcer {
   const { config, clock, lifecycle, nodeEvents } = context;
-  const { deniedInside, logDenied } = config.policy;
   const log = context.log.child({ component: 'policy' });
   const conntrack = openConntrack();
   lifecycle.onShutdown('conntrack', () => conntrack.close());
   const enforcer = new Enforcer({
     ...{ nodeName: config.nodeName, clock, log, conntrack, events: nodeEvents },
     connection: NftablesConnection.open(),
-    settings: {
-      deniedInside,
-      clusterCIDRs: config.fabric.clusterCIDRs,
-      logGroup: logDenied ? DENIED_LOG_GROUP : undefined,
-    },
+    settings: settingsOf(config),
   });
   const audit = new Audit({
     clock,
@@ -129,6 +126,22 @@ function openEnforcer(context: ClusterContext): Enforcer {
   audit.start();
   lifecycle.onShutdown('audit of policies', () => audit.stop());
   return enforcer;
+}
+
+function followSettings({ config, live }: AgentContext, enforcer: Enforcer, denials: DenialLog) {
+  denials.listen(config.policy.logDenied);
+  live.follow((changed) => {
+    enforcer.reconfigure(settingsOf(changed));
+    denials.listen(changed.policy.logDenied);
+  });
+}
+
+function settingsOf({ policy, fabric }: AgentConfig): EnforcerSettings {
+  return {
+    deniedInside: policy.deniedInside,
+    clusterCIDRs: fabric.clusterCIDRs,
+    logGroup: policy.logDenied ? DENIED_LOG_GROUP : undefined,
+  };
 }
 
 function logDenials(context: ClusterContext, node: PolicyNode, enforcer: Enforcer): DenialLog {

@@ -13,6 +13,9 @@ import { DenialEvents } from './denial-events.ts';
 import { Denials, type HandedOver, type ToldDenial } from './denials.ts';
 
 export interface DenialLog {
+  /** Whether the log group is read from now on. */
+  listen(isWanted: boolean): void;
+  readonly isListening: boolean;
   /** Those with a number above `after`, oldest first, as far as they are kept. */
   recent(after?: number): readonly ToldDenial[];
   counts(): HandedOver;
@@ -29,9 +32,11 @@ export interface DenialLogOptions {
 
 /** Where another process has the group. */
 const RETRY_MS = 30_000;
+/** Who changes the setting to and fro has the group no more often. */
+const SETTINGS_MS = 1_000;
 const REMIND_MS = 3_600_000;
 
-/** Tells of connections that policies deny, from now until the agent ends. */
+/** Tells of connections that policies deny, as long as somebody wants it. */
 export function startDenialLog(
   { clock, log: parent, lifecycle }: Pick<AgentContext, 'clock' | 'log' | 'lifecycle'>,
   { world, uidOf, events }: DenialLogOptions,
@@ -51,6 +56,10 @@ export function startDenialLog(
   const source = new Source((packets) => denials.add(packets), clock, log);
   lifecycle.onShutdown('denied connections', () => source.close(conntrack));
   return {
+    listen: (isWanted) => source.listen(isWanted),
+    get isListening() {
+      return source.isWanted;
+    },
     recent: (after) => denials.recent(after),
     counts: () => ({ ...denials.counts, lost: source.lost }),
     follow: (listener) => {
@@ -60,9 +69,12 @@ export function startDenialLog(
   };
 }
 
-/** Binds the group, again and again while somebody else has it. */
+/** Binds the group while that is wanted, again and again while somebody else has it. */
 class Source {
   readonly #runner: BoundedFrequencyRunner;
+  #isWanted = false;
+  /** Of those that are closed. */
+  #lost = 0;
   #packets: PacketLog | undefined;
 
   constructor(
@@ -72,26 +84,41 @@ class Source {
   ) {
     const reminder = new Reminder(clock, REMIND_MS);
     const bind = () => {
+      if (!this.#isWanted) return;
       this.#packets ??= openPacketLog({ group: DENIED_LOG_GROUP }, listener);
-      return Promise.resolve();
     };
     this.#runner = new BoundedFrequencyRunner(async () => bind(), {
-      ...{ minIntervalMs: RETRY_MS, retryIntervalMs: RETRY_MS, clock },
+      ...{ minIntervalMs: SETTINGS_MS, retryIntervalMs: RETRY_MS, clock },
       onError: (err) => {
         const message = 'denied connections are not told: the log group is not to be had';
         if (reminder.isDue(err.message)) log.warn({ err, group: DENIED_LOG_GROUP }, message);
       },
     });
-    this.#runner.trigger();
+  }
+
+  get isWanted(): boolean {
+    return this.#isWanted;
   }
 
   get lost(): number {
-    return this.#packets?.lost ?? 0;
+    return this.#lost + (this.#packets?.lost ?? 0);
+  }
+
+  listen(isWanted: boolean): void {
+    this.#isWanted = isWanted;
+    if (isWanted) this.#runner.trigger();
+    else this.#release();
   }
 
   async close(conntrack: Conntrack): Promise<void> {
     await this.#runner.stop();
-    this.#packets?.close();
+    this.#release();
     conntrack.close();
+  }
+
+  #release(): void {
+    this.#lost = this.lost;
+    this.#packets?.close();
+    this.#packets = undefined;
   }
 }

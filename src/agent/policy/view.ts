@@ -12,8 +12,8 @@ export interface PolicyView {
   readonly isLocal: (pod: string) => boolean;
   /** Told denials with a number above `after`, oldest first. */
   readonly denied: (after: number) => readonly ToldDenial[];
-  /** Tells each from now on; undefined where denied connections are not logged. */
-  readonly followDenied:
-    | ((listener: (denial: ToldDenial) => void) => { close(): void })
-    | undefined;
+  /** Whether denied connections are told at present. */
+  readonly tellsDenied: () => boolean;
+  /** Tells each from now on. */
+  readonly followDenied: (listener: (denial: ToldDenial) => void) => { close(): void };
 }

@@ -2,6 +2,7 @@ import type { NodeEvents } from '../../kernel/node-events.ts';
 import type { Conntrack } from '../../kernel/types.ts';
 import { type ObservedTable, TableApplier, type TableChange } from '../../nftables/applier.ts';
 import type { NftablesConnection } from '../../nftables/connection.ts';
+import { definitionDigest } from '../../nftables/digest.ts';
 import type { Element, TableDefinition } from '../../nftables/model.ts';
 import type { TableEvent } from '../../nftables/monitor.ts';
 import { tableText } from '../../nftables/text.ts';
@@ -42,7 +43,8 @@ export interface Committed {
 /** Table `inet weft-policy` in the kernel. What is there is adopted and outlives this object. */
 export class PolicyTable {
   readonly #options: PolicyTableOptions;
-  readonly #applier: TableApplier;
+  #definition: TableDefinition;
+  #applier: TableApplier;
   readonly #watch: { close(): void };
   #generation: Generation | undefined;
   /** Whether the kernel holds what the book said before its changes. */
@@ -52,6 +54,7 @@ export class PolicyTable {
 
   constructor(options: PolicyTableOptions) {
     this.#options = options;
+    this.#definition = options.definition;
     this.#applier = new TableApplier(options.connection, options.definition);
     this.#watch = options.events.onTables((event) => this.#onTables(event));
   }
@@ -74,6 +77,14 @@ export class PolicyTable {
     this.#suspects = undefined;
     const isRepair = isWritten && suspects !== undefined;
     return { isWritten, repairedFrom: isRepair ? [...suspects] : undefined };
+  }
+
+  /** The next commit replaces a table that has other rules, whole. */
+  define(definition: TableDefinition): void {
+    if (definitionDigest(definition) === definitionDigest(this.#definition)) return;
+    this.#definition = definition;
+    this.#applier = new TableApplier(this.#options.connection, definition);
+    this.#isKnown = false;
   }
 
   /** The next commit reads the kernel first. */
@@ -174,9 +185,9 @@ export class PolicyTable {
 
   /** What makes a table that is as defined hold the content of the book and nothing else. */
   #difference(observed: ObservedTable, generation: Generation): TableChange {
-    const { connection, definition } = this.#options;
+    const { connection } = this.#options;
     const stamping = stampingChain(generation.generation);
-    const own = new Set([...definition.chains, stamping].map(({ name }) => name));
+    const own = new Set([...this.#definition.chains, stamping].map(({ name }) => name));
     const foreign = observed.chains.map(({ name }) => name).filter((name) => !own.has(name));
     const emptied = foreign.map((name) => ({ name, rules: [] }));
     const damaged = [...observed.damaged, ...connection.damagedChains(POLICY_TABLE, [stamping])];

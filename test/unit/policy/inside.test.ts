@@ -28,4 +28,13 @@ test('Nodes, their podCIDRs and pods of this node are told of refusals', () => {
 
   model.apply({ kind: 'node', key: 'n2', now: node('10.0.2.0/24') });
   expect(ranges(model)).toEqual([...pods, range('192.168.0.2')]);
+
+  // Settings change under a running agent: nobody is told, then those of other networks.
+  model.inside.setNetworks(undefined);
+  expect(ranges(model)).toEqual([]);
+  model.inside.setNetworks([parseCidr('10.9.0.0/24')]);
+  expect(ranges(model)).toEqual([
+    ...[range('10.0.2.0', '10.0.2.255'), range('10.0.3.4')],
+    ...[range('10.9.0.0', '10.9.0.255'), range('192.168.0.2')],
+  ]);
 });

@@ -62,7 +62,8 @@ function view(more: Partial<PolicyView> = {}): PolicyView {
     counters: () => Promise.resolve(COUNTS),
     isLocal: (pod) => ['shop/db', 'shop/cart'].includes(pod),
     denied: () => [],
-    followDenied: undefined,
+    tellsDenied: () => false,
+    followDenied: () => ({ close: () => {} }),
     ...more,
   };
 }
