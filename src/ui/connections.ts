@@ -1,5 +1,6 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { UiConnection } from '../agent/page/snapshot.ts';
+import { askAgent } from './ask.ts';
 import { html } from './html.ts';
 import type { Selection } from './search.ts';
 import { counted } from './words.ts';
@@ -53,7 +54,7 @@ async function readConnections(
   query: URLSearchParams,
 ): Promise<readonly UiConnection[] | undefined> {
   try {
-    const response = await fetch(`/api/connections?${query}`);
+    const response = await askAgent(`/api/connections?${query}`);
     // The agent of this page writes exactly this shape.
     return response.ok ? ((await response.json()) as readonly UiConnection[]) : undefined;
   } catch {

@@ -1,6 +1,7 @@
 import { useState } from 'preact/hooks';
 import type { UiExplanation, UiSnapshot } from '../agent/page/snapshot.ts';
 import { answerLines } from './answer.ts';
+import { askAgent } from './ask.ts';
 import { html } from './html.ts';
 import { Mark } from './marks.ts';
 import { search } from './search.ts';
@@ -100,7 +101,7 @@ async function ask({ from, to }: Ends, protocol: string): Promise<Answer> {
   if (port === '') return { kind: 'problem', words: 'To: add the port, as in shop/db:5432' };
   const query = new URLSearchParams({ from: from.trim(), to: bracketed ?? bare, port, protocol });
   try {
-    const response = await fetch(`/api/explain?${query}`);
+    const response = await askAgent(`/api/explain?${query}`);
     const body: unknown = await response.json();
     // The agent of this page writes one of these shapes.
     if (response.ok) return { kind: 'answer', explanation: body as UiExplanation };

@@ -1,7 +1,7 @@
 import { render } from 'preact';
 import { App } from './app.ts';
+import { openSession } from './ask.ts';
 import { html } from './html.ts';
-import { openSession } from './stream.ts';
 import { applyTheme, currentTheme } from './theme.ts';
 
 applyTheme(currentTheme());

@@ -2,6 +2,8 @@
 import type { UiChange } from '../agent/page/change.ts';
 import type { UiSnapshot } from '../agent/page/snapshot.ts';
 import { applyChange } from './apply.ts';
+import { askAgent, openSession } from './ask.ts';
+import { readEvents, type ServerEvent } from './events.ts';
 import { type History, withRates } from './spark.ts';
 
 export type Link =
@@ -27,54 +29,78 @@ export const NOTHING_TOLD: Told = {
 };
 
 const AGAIN_MS = 3_000;
+/** Three times as long as an agent lets its readers wait for a sign. */
+const MOST_SILENCE_MS = 30_000;
 
 /** Tells `listener` of every change from now on. */
 export class Stream {
   readonly #listener: (told: Told) => void;
   #told = NOTHING_TOLD;
-  #source: EventSource | undefined;
+  #underWay: AbortController | undefined;
 
   constructor(listener: (told: Told) => void) {
     this.#listener = listener;
   }
 
   start(): void {
-    const source = new EventSource('/api/events');
-    this.#source = source;
-    source.addEventListener('snapshot', ({ data }: MessageEvent<string>) => {
-      performance.mark('weft-told');
-      // The agent of this page writes exactly this shape; so for the events below.
-      this.#show(JSON.parse(data) as UiSnapshot);
+    this.#underWay?.abort();
+    const underWay = new AbortController();
+    this.#underWay = underWay;
+    void this.#follow(underWay).then((link) => {
+      if (underWay !== this.#underWay) return;
+      this.#tell({ ...this.#told, link });
+      // A token has to be typed first.
+      if (link.kind !== 'locked') setTimeout(() => this.#startAfter(underWay), AGAIN_MS);
     });
-    source.addEventListener('change', ({ data }: MessageEvent<string>) => {
-      const { snapshot } = this.#told;
-      if (snapshot === undefined) return;
-      performance.mark('weft-told');
-      const change = JSON.parse(data) as UiChange;
-      this.#show(applyChange(snapshot, change));
-    });
-    source.addEventListener('trouble', ({ data }: MessageEvent<string>) => {
-      const { words } = JSON.parse(data) as { readonly words: string };
-      this.#tell({ ...this.#told, link: { kind: 'trouble', words } });
-    });
-    source.onerror = () => void this.#onError(source);
   }
 
   /** For a token that somebody typed; empty: it fits. */
   async unlock(token: string): Promise<string> {
     const refusal = await openSession(token);
-    if (refusal === '') this.#again();
+    if (refusal === '') this.start();
     return refusal;
   }
 
-  async #onError(source: EventSource): Promise<void> {
-    if (source !== this.#source) return;
-    this.#tell({ ...this.#told, link: { kind: 'lost' } });
-    // A browser comes back by itself, but not from an answer that is none of events.
-    if (source.readyState !== EventSource.CLOSED) return;
-    const status = await statusOfEvents();
-    if (status === 401) this.#tell({ ...this.#told, link: { kind: 'locked', words: '' } });
-    else setTimeout(() => this.#again(), AGAIN_MS);
+  /** Until the agent ends it, or is silent; gives what to say then. */
+  async #follow(underWay: AbortController): Promise<Link> {
+    let silence: ReturnType<typeof setTimeout> | undefined;
+    const onSign = () => {
+      clearTimeout(silence);
+      silence = setTimeout(() => underWay.abort(), MOST_SILENCE_MS);
+    };
+    onSign();
+    try {
+      const { status, body } = await askAgent('/api/events', { signal: underWay.signal });
+      if (status === 401) return { kind: 'locked', words: '' };
+      if (status === 200 && body !== null) {
+        await readEvents(body, (event) => this.#take(event), onSign);
+      }
+    } catch {
+      // The connection is gone: so is what it told.
+    } finally {
+      clearTimeout(silence);
+    }
+    return { kind: 'lost' };
+  }
+
+  #startAfter(before: AbortController): void {
+    if (before === this.#underWay) this.start();
+  }
+
+  #take({ name, data }: ServerEvent): void {
+    // The agent of this page writes exactly these shapes.
+    const value: unknown = JSON.parse(data);
+    const { snapshot } = this.#told;
+    if (name === 'trouble') {
+      const { words } = value as { readonly words: string };
+      this.#tell({ ...this.#told, link: { kind: 'trouble', words } });
+    } else if (name === 'snapshot') {
+      performance.mark('weft-told');
+      this.#show(value as UiSnapshot);
+    } else if (name === 'change' && snapshot !== undefined) {
+      performance.mark('weft-told');
+      this.#show(applyChange(snapshot, value as UiChange));
+    }
   }
 
   #show(snapshot: UiSnapshot): void {
@@ -82,34 +108,8 @@ export class Stream {
     this.#tell({ link: { kind: 'live' }, snapshot, history });
   }
 
-  #again(): void {
-    this.#source?.close();
-    this.start();
-  }
-
   #tell(told: Told): void {
     this.#told = told;
     this.#listener(told);
-  }
-}
-
-async function statusOfEvents(): Promise<number> {
-  try {
-    const response = await fetch('/api/events', { method: 'HEAD' });
-    return response.status;
-  } catch {
-    return 0;
-  }
-}
-
-/** Gives a token for a cookie; what was wrong in words, empty when nothing was. */
-export async function openSession(token: string): Promise<string> {
-  try {
-    const headers = { Authorization: `Bearer ${token}` };
-    const response = await fetch('/api/session', { method: 'POST', headers });
-    if (response.ok) return '';
-    return response.status === 401 ? 'That is not the token.' : (await response.text()).trim();
-  } catch {
-    return 'The agent does not answer.';
   }
 }

@@ -21,7 +21,7 @@ const MOST_ANSWER_MS = 20;
 let node: TestNetns;
 let directory: string;
 let runDir: string;
-let end: () => Promise<void>;
+let end: () => Promise<unknown>;
 
 beforeAll(async () => {
   node = createNetns('start');

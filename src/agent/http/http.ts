@@ -25,6 +25,8 @@ export interface HttpStream {
 export interface HttpQuestion {
   readonly query: URLSearchParams;
   readonly headers: IncomingHttpHeaders;
+  /** Address of the other end, as the socket has it; empty once it is gone. */
+  readonly source: string;
   /** Read only for routes with a method of their own. */
   readonly body: string;
 }
@@ -189,18 +191,19 @@ async function route(
   query: URLSearchParams,
   routes: HttpRoutes,
 ): Promise<HttpAnswer> {
-  const { method = '', headers } = request;
+  const { method = '', headers, socket } = request;
+  const question = { query, headers, source: socket.remoteAddress ?? '' };
   const withBody = routes.get(`${method} ${path}`);
   if (withBody !== undefined) {
     // Whoever sends it may be anybody: nothing for the log.
     const body = await readBody(request).catch(() => undefined);
     if (body === undefined) return plainText(413, 'the body is too long, or broken off\n');
-    return withBody({ query, headers, body });
+    return withBody({ ...question, body });
   }
   const respond = routes.get(path);
   if (respond === undefined) return plainText(404, 'not found\n');
   if (method !== 'GET' && method !== 'HEAD') return plainText(405, 'only GET and HEAD\n');
-  return respond({ query, headers, body: '' });
+  return respond({ ...question, body: '' });
 }
 
 async function readBody(request: IncomingMessage): Promise<string> {

@@ -1,13 +1,18 @@
 /**
  * Who may see the page's data. On loopback everybody who may connect, unless a token is configured; elsewhere
- * whoever has the token, in a header or, for a browser, as a cookie that it got for it. A URL never holds it.
+ * whoever has the token, or a session that stands for it, in the header `Authorization`. No cookie, which a
+ * browser sends to every port of the host; and a URL never holds it.
  */
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
-import { tryParseIP } from '../../net/ip.ts';
-import { Allowance } from '../../util/allowance.ts';
+import { cidrOf } from '../../net/cidr.ts';
+import { ipFamily, tryParseIP } from '../../net/ip.ts';
+import { Allowances } from '../../util/allowance.ts';
 import type { Clock } from '../../util/clock.ts';
-import { type HttpReply, plainText } from '../http/http.ts';
+import { type HttpQuestion, type HttpReply, plainText } from '../http/http.ts';
+
+/** What of a request tells who asks. */
+export type Asker = Pick<HttpQuestion, 'headers' | 'source'>;
 
 export interface AccessOptions {
   readonly clock: Clock;
@@ -17,21 +22,24 @@ export interface AccessOptions {
   readonly token: (() => string) | undefined;
 }
 
-/** Wrong tokens: so many at once, and one more each second. */
+/** Tokens from one place: so many at once, and one more each second. */
 const BURST = 10;
 const REFILL_MS = 1_000;
-const COOKIE = 'weft-page';
+/** Places that are known apart. */
+const MOST_PLACES = 1_000;
+/** Whoever has one address of a network of that size has all of them. */
+const IPV6_PLACE_BITS = 64;
 
 export class Access {
   readonly #options: AccessOptions;
-  readonly #allowance: Allowance;
-  /** Of this process: a cookie is worth nothing elsewhere, and does not tell the token. */
+  readonly #allowances: Allowances;
+  /** Of this process: a session is worth nothing elsewhere, and does not tell the token. */
   readonly #key = randomBytes(32);
 
   constructor(options: AccessOptions) {
     this.#options = options;
-    this.#allowance = new Allowance({
-      ...{ clock: options.clock, burst: BURST, refillMs: REFILL_MS },
+    this.#allowances = new Allowances({
+      ...{ clock: options.clock, burst: BURST, refillMs: REFILL_MS, most: MOST_PLACES },
     });
   }
 
@@ -49,45 +57,47 @@ export class Access {
     );
   }
 
-  /** Undefined for whoever may see the data. */
-  refuse(headers: IncomingHttpHeaders): HttpReply | undefined {
+  /** Undefined for whoever may see the data: with a session, or the token itself. */
+  refuse(asker: Asker): HttpReply | undefined {
     const token = this.#options.token?.();
     if (token === undefined) return undefined;
-    const cookie = cookieOf(headers.cookie ?? '');
-    if (cookie !== undefined && isEqual(cookie, this.#cookieFor(token))) return undefined;
-    const given = bearer(headers);
-    return given === undefined ? unauthorized() : this.#refuseToken(given, token);
+    const given = bearer(asker.headers);
+    if (given === undefined) return unauthorized();
+    return isEqual(given, this.#sessionOf(token)) ? undefined : this.#refuseToken(asker, token);
   }
 
-  /** For a token in the header `Authorization`: a cookie that stands for it. */
-  open(headers: IncomingHttpHeaders): HttpReply {
+  /** For the token: a session that stands for it as long as it is the token. */
+  open(asker: Asker): HttpReply {
     const token = this.#options.token?.();
-    if (token === undefined) return done({});
-    const refusal = this.#refuseToken(bearer(headers) ?? '', token);
-    if (refusal !== undefined) return refusal;
-    const cookie = `${COOKIE}=${this.#cookieFor(token)}; HttpOnly; SameSite=Strict; Path=/`;
-    return done({ 'Set-Cookie': cookie });
+    if (token === undefined) return opened('');
+    return this.#refuseToken(asker, token) ?? opened(this.#sessionOf(token));
   }
 
-  #refuseToken(given: string, token: string): HttpReply | undefined {
-    if (!this.#allowance.take()) return plainText(429, 'too many attempts; wait a moment\n');
-    return isEqual(this.#cookieFor(given), this.#cookieFor(token)) ? undefined : unauthorized();
+  #refuseToken({ headers, source }: Asker, token: string): HttpReply | undefined {
+    if (!this.#allowances.take(placeOf(source))) {
+      return plainText(429, 'too many attempts; wait a moment\n');
+    }
+    const given = bearer(headers) ?? '';
+    return isEqual(this.#sessionOf(given), this.#sessionOf(token)) ? undefined : unauthorized();
   }
 
-  #cookieFor(token: string): string {
+  #sessionOf(token: string): string {
     return createHmac('sha256', this.#key).update(token).digest('hex');
   }
+}
+
+/** Who guesses is one place, however many addresses it has. */
+function placeOf(source: string): string {
+  // A link-local one names its link.
+  const ip = tryParseIP(source.replace(/%.*/, ''));
+  if (ip === undefined) return source;
+  return ipFamily(ip) === 4 ? ip : cidrOf(ip, IPV6_PLACE_BITS);
 }
 
 /** `[::1]:80` → `::1` */
 function hostName(host: string): string {
   const [, bracketed, bare = ''] = /^(?:\[([^\]]*)\]|([^:]*))(?::\d*)?$/.exec(host) ?? [];
   return (bracketed ?? bare).toLowerCase();
-}
-
-function cookieOf(header: string): string | undefined {
-  const pair = header.split(/;\s*/).find((each) => each.startsWith(`${COOKIE}=`));
-  return pair?.slice(COOKIE.length + 1);
 }
 
 function bearer({ authorization = '' }: IncomingHttpHeaders): string | undefined {
@@ -104,6 +114,6 @@ function unauthorized(): HttpReply {
   return plainText(401, 'this needs the token of the page\n');
 }
 
-function done(headers: Readonly<Record<string, string>>): HttpReply {
-  return { ...plainText(200, 'welcome\n'), headers };
+function opened(session: string): HttpReply {
+  return { status: 200, contentType: 'application/json', body: JSON.stringify({ session }) };
 }

@@ -19,8 +19,6 @@ const REST_FACTOR = 20;
 const MOST_REST_MS = 10_000;
 /** What may wait for a reader that is slow; then it is let go and comes back for a whole snapshot. */
 const MOST_WAITING_BYTES = 8 * 1024 * 1024;
-/** How soon a browser comes back. */
-const RETRY_MS = 2_000;
 
 /**
  * Those who watch, through server-sent events: each is sent a snapshot first, then what differs. All are
@@ -78,7 +76,8 @@ export class Readers {
     });
     // One that goes while it is written to closes, which is what matters.
     reader.on('error', () => undefined);
-    reader.write(`retry: ${RETRY_MS}\n\n`);
+    // The head goes, so that whoever asked knows that it is answered.
+    reader.flushHeaders();
     if (!this.#isLooking) void this.#look();
   }
 

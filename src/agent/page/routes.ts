@@ -26,7 +26,7 @@ export function pageRoutes(options: PageRoutesOptions): HttpRoutes {
   const guarded =
     (respond: Respond): Respond =>
     (question) =>
-      access.refuseHost(question.headers) ?? access.refuse(question.headers) ?? respond(question);
+      access.refuseHost(question.headers) ?? access.refuse(question) ?? respond(question);
   const inFew = atMost(MOST_ANSWERED_AT_ONCE);
   const explain = inFew(async ({ query }) => {
     return json(200, await source.explain(parseQuestion(query)));
@@ -41,7 +41,7 @@ export function pageRoutes(options: PageRoutesOptions): HttpRoutes {
     ]),
     [
       'POST /api/session',
-      ({ headers }) => access.refuseHost(headers) ?? withHeaders(access.open(headers)),
+      (question) => access.refuseHost(question.headers) ?? withHeaders(access.open(question)),
     ],
     ['/api/snapshot', guarded(inFew(async () => json(200, await source.snapshot())))],
     ['/api/events', guarded(() => readers.answer())],

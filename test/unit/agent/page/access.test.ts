@@ -35,15 +35,25 @@ describe('with a token', () => {
     }
   });
 
-  test('it is taken in the header, and for a cookie that holds no token', async () => {
+  test('it is taken in the header, and for a session that holds no token', async () => {
     const url = await served(TOKEN);
     const bearer = { Authorization: `Bearer ${TOKEN}` };
     expect((await fetch(`${url}/api/snapshot`, { headers: bearer })).status).toBe(200);
-    const session = await fetch(`${url}/api/session`, { method: 'POST', headers: bearer });
-    const cookie = session.headers.get('set-cookie') ?? '';
-    expect(cookie).toMatch(/^weft-page=[0-9a-f]{64}; HttpOnly; SameSite=Strict; Path=\/$/);
-    const headers = { Cookie: cookie.split(';')[0] ?? '' };
+    const opened = await fetch(`${url}/api/session`, { method: 'POST', headers: bearer });
+    const { session } = (await opened.json()) as { session: string };
+    expect(session).toMatch(/^[0-9a-f]{64}$/);
+    const headers = { Authorization: `Bearer ${session}` };
     expect((await fetch(`${url}/api/snapshot`, { headers })).status).toBe(200);
+  });
+
+  test('nothing is left with the browser that it sends by itself, to other ports of the host too', async () => {
+    const url = await served(TOKEN);
+    const headers = { Authorization: `Bearer ${TOKEN}` };
+    const opened = await fetch(`${url}/api/session`, { method: 'POST', headers });
+    const { session } = (await opened.json()) as { session: string };
+    expect(opened.headers.has('set-cookie')).toBe(false);
+    const cookie = { Cookie: `weft-page=${session}` };
+    expect((await fetch(`${url}/api/snapshot`, { headers: cookie })).status).toBe(401);
   });
 
   test('not in the address, which is logged on the way', async () => {
@@ -51,14 +61,42 @@ describe('with a token', () => {
     expect((await fetch(`${url}/api/snapshot?token=${TOKEN}`)).status).toBe(401);
   });
 
-  test('many wrong ones are not even looked at', () => {
-    const clock = new FakeClock();
-    const access = new Access({ clock, hostNames: [], token: () => TOKEN });
-    const attempt = () => access.refuse({ authorization: 'Bearer wrong' })?.status;
-    const statuses = Array.from({ length: 12 }, attempt);
-    expect(statuses).toEqual([...Array(10).fill(401), 429, 429]);
-    clock.advance(1_000);
-    expect([attempt(), attempt()]).toEqual([401, 429]);
+  describe('guesses', () => {
+    const attempts = (access: Access, source: string, count: number, given = 'wrong') =>
+      Array.from({ length: count }, () => {
+        return access.refuse({ headers: { authorization: `Bearer ${given}` }, source })?.status;
+      });
+    const open = (clock: FakeClock) => new Access({ clock, hostNames: [], token: () => TOKEN });
+
+    test('many wrong ones are not even looked at', () => {
+      const clock = new FakeClock();
+      const access = open(clock);
+      expect(attempts(access, '192.0.2.1', 12)).toEqual([...Array(10).fill(401), 429, 429]);
+      expect(attempts(access, '192.0.2.1', 1, TOKEN)).toEqual([429]);
+      clock.advance(1_000);
+      expect(attempts(access, '192.0.2.1', 2)).toEqual([401, 429]);
+    });
+
+    test.each([
+      ['192.0.2.1', '192.0.2.2', undefined],
+      ['192.0.2.1', '::ffff:192.0.2.1', 429],
+      ['2001:db8::1', '2001:db8::2', 429],
+      ['2001:db8::1', '2001:db8:0:1::1', undefined],
+      ['fe80::1%eth0', 'fe80::2%eth0', 429],
+    ])('of %s leave %s alone, unless it is the same place', (one, other, status) => {
+      const access = open(new FakeClock());
+      attempts(access, one, 20);
+      expect(attempts(access, other, 1, TOKEN)).toEqual([status]);
+    });
+
+    test('leave alone who has a session, wherever they come from', () => {
+      const access = open(new FakeClock());
+      const headers = { authorization: `Bearer ${TOKEN}` };
+      const { body } = access.open({ headers, source: '127.0.0.1' });
+      const { session } = JSON.parse(String(body)) as { session: string };
+      attempts(access, '127.0.0.1', 20);
+      expect(attempts(access, '127.0.0.1', 30, session)).toEqual(Array(30).fill(undefined));
+    });
   });
 });
 
