@@ -13,7 +13,7 @@ import {
   type Role,
   RolePainter,
 } from './role.ts';
-import { paintStep, type Step, stepsOf } from './steps.ts';
+import { paintSteps, type Step, stepsOf } from './steps.ts';
 
 /** A peer that rules of policy sets in use name. */
 export interface ActivePeer {
@@ -141,10 +141,10 @@ export class PolicySet {
     const painter = new RolePainter();
     if (this.policies.length === 0) return painter.finish(CLOSED);
     const apply = (steps: readonly ActiveStep[]) => {
-      for (const { peers: own, step, outcome } of steps) {
-        const isMeant = own === 'everybody' || own.some((peer) => peers.has(peer));
-        if (isMeant) paintStep(painter, step, outcome, ports);
-      }
+      const meant = steps.filter(
+        ({ peers: own }) => own === 'everybody' || own.some((peer) => peers.has(peer)),
+      );
+      for (const [outcome, own] of runsOf(meant)) paintSteps(painter, own, outcome, ports);
       painter.endTier();
     };
     apply(this.#tiers.Admin);
@@ -264,18 +264,29 @@ export function meet(
   return true;
 }
 
+/** Steps that follow each other with one outcome, together. */
+function runsOf(steps: readonly ActiveStep[]): readonly (readonly [Outcome, readonly Step[]])[] {
+  const runs: [Outcome, Step[]][] = [];
+  for (const { step, outcome } of steps) {
+    const last = runs.at(-1);
+    if (last?.[0] === outcome) last[1].push(step);
+    else runs.push([outcome, [step]]);
+  }
+  return runs;
+}
+
 function stepsOfPolicy(
   policy: CompiledPolicy,
   direction: Direction,
   activate: (peer: RulePeer) => ActivePeer,
 ): readonly ActiveStep[] {
   const { key, tier } = policy;
+  const decided = (isAllowed: boolean) =>
+    outcomeOf(direction, isAllowed, { tier, policies: [key] });
+  const outcomes = { Accept: decided(true), Deny: decided(false), Pass: PASSED };
   return stepsOf(policy, direction).map((step) => ({
     peers: step.peers === 'everybody' ? step.peers : step.peers.map(activate),
     step,
-    outcome:
-      step.action === 'Pass'
-        ? PASSED
-        : outcomeOf(direction, step.action === 'Accept', { tier, policies: [key] }),
+    outcome: outcomes[step.action],
   }));
 }

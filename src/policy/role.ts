@@ -52,15 +52,13 @@ type Draft = { readonly last: number; readonly outcome: Outcome | undefined };
 
 /** Makes a role: whoever decides first about a port has decided. */
 export class RolePainter {
-  #drafts: readonly (readonly Draft[])[] = Array.from({ length: OTHERS + 1 }, () => [
+  #drafts: (readonly Draft[])[] = Array.from({ length: OTHERS + 1 }, () => [
     { last: LAST_PORT, outcome: undefined },
   ]);
 
   /** Ranges of one protocol, by its index, in order and without overlaps. */
   paint(at: number, ranges: readonly PortRange[], outcome: Outcome): void {
-    this.#drafts = this.#drafts.map((draft, i) =>
-      i === at ? painted(draft, ranges, outcome) : draft,
-    );
+    this.#drafts[at] = painted(this.#drafts[at] ?? [], ranges, outcome);
   }
 
   paintAll(outcome: Outcome): void {

@@ -48,30 +48,43 @@ function computeSteps({ tier, rules }: CompiledPolicy, direction: Direction): re
   );
 }
 
+const PROTOCOL_INDICES = Object.values(PROTOCOLS);
+
 export function countOf(ports: StepPorts): number {
   if (ports === 'everything') return 1;
   return ports.ranges.reduce((sum, { length }) => sum + length, ports.named.length);
 }
 
-/** With the ports of the destination. */
-export function paintStep(
+/** Steps with one outcome between them, with the ports of the destination; all at once, as each goes through the draft. */
+export function paintSteps(
   painter: RolePainter,
-  { ports }: Pick<Step, 'ports'>,
+  steps: readonly Pick<Step, 'ports'>[],
   outcome: Outcome,
   named: readonly NamedPort[],
 ): void {
-  if (ports === 'everything') {
-    painter.paintAll(outcome);
-    return;
-  }
-  ports.ranges.forEach((ranges, i) => {
-    if (ranges.length > 0) painter.paint(i, ranges, outcome);
-  });
-  for (const port of ports.named) {
-    for (const { protocol, first, last } of portRanges(port, named)) {
-      painter.paint(PROTOCOLS[protocol], [{ first, last }], outcome);
+  const all = PROTOCOL_INDICES.map((): (readonly PortRange[])[] => []);
+  for (const { ports } of steps) {
+    if (ports === 'everything') {
+      painter.paintAll(outcome);
+      return;
+    }
+    ports.ranges.forEach((ranges, i) => {
+      if (ranges.length > 0) all[i]?.push(ranges);
+    });
+    for (const port of ports.named) {
+      for (const { protocol, first, last } of portRanges(port, named)) {
+        all[PROTOCOLS[protocol]]?.push([{ first, last }]);
+      }
     }
   }
+  all.forEach(([ranges, ...others], i) => {
+    if (ranges === undefined) return;
+    painter.paint(
+      i,
+      others.length === 0 ? ranges : joinedRanges([ranges, ...others].flat()),
+      outcome,
+    );
+  });
 }
 
 function withoutEquals(steps: readonly Step[]): readonly Step[] {
