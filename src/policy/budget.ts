@@ -15,9 +15,13 @@ export const BUDGET = {
   policy: 25_000,
   /** Of all that select pods of a node, with all their policy sets. */
   total: 250_000,
+  /** Of a policy on a node, by what its selectors tell apart there; known when it is computed. */
+  share: 100_000,
+  /** Of selectors and the classes of parties that they mean. */
+  pairs: 1_000_000,
   /** Of parts of the address space, each as often as there are rules with blocks that contain it. */
   overlaps: 300_000,
-} as const;
+};
 
 /** Peers, exceptions and ports of all rules: so much is looked at closer. */
 const MOST_WRITTEN = 100_000;
@@ -56,7 +60,8 @@ export function withinBudget(policy: CompiledPolicy): CompiledPolicy {
 export function withoutRoom(policy: CompiledPolicy): CompiledPolicy {
   const known = withoutRooms.get(policy);
   if (known !== undefined) return known;
-  const why = 'more policies with many blocks, selectors and ports than weft enforces on one node';
+  const why =
+    'more blocks, selectors and ports, by whom they tell apart, than weft enforces on one node';
   const made = DIRECTIONS.filter((direction) => policy.rules[direction] !== undefined).reduce(
     (kept, direction) => closed(kept, direction, why),
     policy,
@@ -81,16 +86,18 @@ interface InUse {
 
 /**
  * Those of the policies of sets in use that there is no room for, by policyId: the most expensive ones first, so
- * that others do not notice.
+ * that others do not notice. Those that are closed anyway leave theirs to others.
  */
 export function withoutRoomAmong(
   sets: Iterable<{ readonly direction: Direction; readonly policies: readonly CompiledPolicy[] }>,
+  closed: ReadonlySet<string>,
 ): ReadonlySet<string> {
   const inUse = new Map<string, InUse>();
   const seen = new Set<string>();
   for (const { direction, policies } of sets) {
     for (const policy of policies) {
       const id = policyId(policy);
+      if (closed.has(id)) continue;
       const use = inUse.get(id) ?? { id, policy: originals.get(policy) ?? policy, cost: 0 };
       const { once, perSet } = costOf(use.policy, direction);
       inUse.set(id, use);
@@ -99,7 +106,7 @@ export function withoutRoomAmong(
       seen.add(direction + id);
     }
   }
-  return mostExpensive([...inUse.values()]);
+  return new Set([...closed, ...mostExpensive([...inUse.values()])]);
 }
 
 function mostExpensive(inUse: readonly InUse[]): ReadonlySet<string> {

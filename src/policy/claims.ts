@@ -39,8 +39,8 @@ export class Claims {
   readonly #held = new Map<string, Held>();
   readonly #owners = new Map<IP, string[]>();
   readonly #onClass: (made: PartyClass) => void;
-  /** Addresses whose owner or whose owner's class is another one. */
-  readonly touched = new Set<IP>();
+  readonly #touchedClasses = new Set<PartyClass>();
+  readonly #touched = new Set<IP>();
 
   /** `onClass` sees each class when its first party comes. */
   constructor(onClass: (made: PartyClass) => void) {
@@ -77,6 +77,10 @@ export class Claims {
     return own.every((each) => this.#held.get(each)?.of === found) ? found : undefined;
   }
 
+  get classCount(): number {
+    return this.#classes.size;
+  }
+
   classes(): Iterable<PartyClass> {
     return this.#classes.values();
   }
@@ -88,20 +92,35 @@ export class Claims {
   /** The class is meant by other selectors than before. */
   touchClass(of: PartyClass): void {
     of.identities.clear();
-    for (const owner of of.owners) {
-      for (const ip of this.#held.get(owner)?.ips ?? []) this.touched.add(ip);
+    this.#touchedClasses.add(of);
+  }
+
+  /** All of them are contained by other blocks, or have other ports that count. */
+  touchAll(): void {
+    for (const each of this.#classes.values()) this.touchClass(each);
+  }
+
+  /** Addresses whose owner or whose owner's class is another one. */
+  *takeTouched(): Generator<IP> {
+    for (const ip of this.#touched) {
+      this.#touched.delete(ip);
+      yield ip;
     }
+    for (const { owners } of this.#touchedClasses) {
+      for (const owner of owners) yield* this.#held.get(owner)?.ips ?? [];
+    }
+    this.#touchedClasses.clear();
   }
 
   #claim(owner: string, ip: IP): void {
-    this.touched.add(ip);
+    this.#touched.add(ip);
     const owners = this.#owners.get(ip);
     if (owners === undefined) this.#owners.set(ip, [owner]);
     else if (!owners.includes(owner)) owners.push(owner);
   }
 
   #release(owner: string, ip: IP): void {
-    this.touched.add(ip);
+    this.#touched.add(ip);
     const left = (this.#owners.get(ip) ?? []).filter((each) => each !== owner);
     if (left.length === 0) this.#owners.delete(ip);
     else this.#owners.set(ip, left);

@@ -67,7 +67,7 @@ export class Identities {
     const isSame = names.size === this.#names.size && [...names].every((n) => this.#names.has(n));
     if (isSame) return;
     this.#names = names;
-    for (const each of this.#claims.classes()) this.#claims.touchClass(each);
+    this.#claims.touchAll();
   }
 
   /** Cuts the address space by the blocks of these peers; where they differ from the last ones. */
@@ -80,14 +80,12 @@ export class Identities {
       this.#ranges[family] = arrange(owned);
       this.#fillBlocks(family);
     }
-    for (const each of this.#claims.classes()) each.identities.clear();
-    for (const ip of this.#claims.addresses()) this.#claims.touched.add(ip);
+    this.#claims.touchAll();
   }
 
   /** Gives the addresses that were touched their identities. */
   *settle(): Steps<void> {
-    for (const ip of this.#claims.touched) {
-      this.#claims.touched.delete(ip);
+    for (const ip of this.#claims.takeTouched()) {
       this.#setAddress(ip);
       yield;
     }
@@ -137,13 +135,13 @@ export class Identities {
     blocks: readonly ActivePeer[],
     facts: Pick<Identity, 'ports' | 'isOwnNode'>,
   ): Identity {
-    const text = identityText(parties, blocks, facts);
+    const peers = [...inOrder(parties), ...inOrder(blocks)];
+    const text = identityText(peers, blocks.length, facts);
     const known = this.#used.get(text);
     if (known !== undefined) {
       known.uses++;
       return known.identity;
     }
-    const peers = [...parties, ...blocks].sort((a, b) => (a.digest < b.digest ? -1 : 1));
     const identity = makeIdentity(this.#ids, text, { peers, blocks, ...facts });
     for (const peer of peers) peer.identities.add(identity);
     this.#used.set(text, { identity, uses: 1 });
@@ -174,4 +172,8 @@ export class Identities {
     );
     for (const identity of before) this.#release(identity);
   }
+}
+
+function inOrder(peers: readonly ActivePeer[]): readonly ActivePeer[] {
+  return peers.toSorted((a, b) => (a.digest < b.digest ? -1 : 1));
 }

@@ -12,16 +12,13 @@ import { namespaceOf, PolicyFacts, type Touched } from './facts.ts';
 import { Identities } from './identities.ts';
 import { IdBook } from './ids.ts';
 import { Inside } from './inside.ts';
+import { Meetings } from './meetings.ts';
+import { mayLoseByMove, mayLoseByReplacement } from './narrowing.ts';
 import { nodeParty, type PartyObjects, type PodParty, podParty } from './parties.ts';
-import {
-  type ActivePeer,
-  candidatesOf,
-  type Identity,
-  meet,
-  type PolicySet,
-} from './policy-set.ts';
+import { type ActivePeer, type Identity, meet, type PolicySet } from './policy-set.ts';
 import { PolicySets, type SetChanges } from './policy-sets.ts';
-import { covers } from './role.ts';
+import { type Extent, Room } from './room.ts';
+import { settleRows } from './row-changes.ts';
 import { Rows } from './rows.ts';
 import { Selections } from './selections.ts';
 import { Subjects } from './subjects.ts';
@@ -43,6 +40,8 @@ export class PolicyModel {
   readonly #sets: PolicySets;
   readonly #claims: Claims;
   readonly #identities: Identities;
+  readonly #meetings: Meetings;
+  readonly #room = new Room();
   /** Somebody may have lost what was allowed since the last `settle`. */
   #isNarrowed = false;
   #settling: Steps<void> | undefined;
@@ -61,6 +60,7 @@ export class PolicyModel {
       this.#onMove(...moved),
     );
     this.#sets = new PolicySets(ids, (old, made) => this.#onReplace(old, made));
+    this.#meetings = new Meetings(this.#claims, this.#sets);
     this.subjects = new Subjects(this.book, this.#sets, narrow);
     this.inside = new Inside(this.book, options.inside);
   }
@@ -107,9 +107,8 @@ export class PolicyModel {
       this.#setSubject(key);
       yield;
     }
-    this.#makeRoom();
-    yield* this.#settleSets(this.#sets.takeChanges());
-    this.rows.settle();
+    yield* this.#settleWithinRoom(touched);
+    yield* this.rows.settle();
     this.inside.settle();
     this.#settling = undefined;
   }
@@ -190,63 +189,54 @@ export class PolicyModel {
   }
 
   /** Closes policies that there is no room for with all others, and opens those that there is room for again. */
-  #makeRoom(): void {
-    if (!this.#sets.isChanged) return;
-    const changed = this.selections.setClosed(withoutRoomAmong(this.#sets));
-    if (changed.size === 0) return;
-    this.#sets.invalidate((policy) => changed.has(policyId(policy)));
-    for (const key of this.facts.locals.keys()) this.#setSubject(key);
+  *#settleWithinRoom({ networkPolicies, clusterNetworkPolicies }: Touched): Steps<void> {
+    const touched = [
+      ...Array.from(networkPolicies, (key) => ({ tier: 'NetworkPolicy' as const, key })),
+      ...Array.from(clusterNetworkPolicies, (key) => ({ tier: 'Admin' as const, key })),
+      ...Array.from(clusterNetworkPolicies, (key) => ({ tier: 'Baseline' as const, key })),
+    ];
+    let isRoomOther = this.#room.open(touched, this.#extent);
+    for (let isAgain = false, isLast = false; ; isAgain = true) {
+      yield* this.#makeRoom(isRoomOther);
+      yield* this.#settleSets(this.#sets.takeChanges(), isAgain);
+      const overload = this.#meetings.overload() ?? this.rows.overload();
+      if (isLast || (overload === undefined && !this.rows.isFull)) return;
+      isRoomOther = overload !== undefined && this.#room.close(overload, this.#extent);
+      isLast = !isRoomOther;
+      this.rows.resume(isLast);
+    }
   }
 
-  *#settleSets({ created, dropped, peersCreated, peersDropped }: SetChanges): Steps<void> {
-    for (const peer of peersDropped) {
-      for (const each of this.#claims.classes()) {
-        if (each.peers.delete(peer)) this.#claims.touchClass(each);
-      }
+  get #extent(): Extent {
+    const { setCount: sets } = this.#sets;
+    return { sets, classes: this.#claims.classCount, elements: this.rows.size };
+  }
+
+  *#makeRoom(isRoomOther: boolean): Steps<void> {
+    if (!this.#sets.isChanged && !isRoomOther) return;
+    const closed = withoutRoomAmong(this.#sets, this.#room.closed());
+    const changed = this.selections.setClosed(closed);
+    if (changed.size === 0) return;
+    this.#sets.invalidate((policy) => changed.has(policyId(policy)));
+    for (const key of this.facts.locals.keys()) {
+      this.#setSubject(key);
       yield;
     }
-    for (const peer of peersCreated) {
-      for (const each of this.#claims.classes()) {
-        if (meet(peer, each)) this.#claims.touchClass(each);
-      }
-      yield;
-    }
+  }
+
+  /** `isAgain`: what is dropped leaves its room first. */
+  *#settleSets(changes: SetChanges, isAgain: boolean): Steps<void> {
+    const { created, dropped, peersCreated, peersDropped } = changes;
+    yield* this.#meetings.settle(peersCreated, peersDropped);
     if (created.size + dropped.size > 0) this.#identities.setNames(this.#egressNames());
     const isBlock = ({ peer }: ActivePeer) => peer.kind === 'block';
     if ([...peersCreated, ...peersDropped].some(isBlock)) {
       this.#identities.setBlocks([...this.#sets.peers()].filter(isBlock));
     }
     yield* this.#identities.settle();
-    yield* this.#settleRows(created, dropped);
-  }
-
-  *#settleRows(created: ReadonlySet<PolicySet>, dropped: ReadonlySet<PolicySet>): Steps<void> {
-    const identities = this.#identities.takeChanges();
-    for (const identity of identities.dropped) {
-      for (const set of [...identity.sets]) this.rows.removeIdentity(set, identity);
-    }
-    const texts = new Set(Array.from(created, ({ text }) => text));
-    const replaced = new Map<string, PolicySet>();
-    for (const set of dropped) {
-      if (texts.has(set.text) && !replaced.has(set.text)) replaced.set(set.text, set);
-      else this.rows.removeSet(set);
-    }
-    const isKnown = ({ isOwnNode, ports }: Identity) => isOwnNode || ports.length > 0;
-    const known = [...this.#identities].filter(isKnown);
-    for (const set of created) {
-      const candidates = new Set(candidatesOf(set, known));
-      const old = replaced.get(set.text);
-      if (old === undefined) this.rows.addSet(set, candidates);
-      else this.rows.replaceSet(old, set, candidates);
-      yield;
-    }
-    for (const identity of identities.created) {
-      const isForAll = identity.isOwnNode || identity.ports.length > 0;
-      const users = identity.peers.flatMap((peer) => [...peer.users]);
-      for (const set of isForAll ? this.#sets : new Set(users)) {
-        if (!created.has(set)) this.rows.addIdentity(set, identity);
-      }
-    }
+    const { rows } = this;
+    const book = { rows, identities: this.#identities, sets: this.#sets };
+    yield* settleRows(book, { created, dropped }, isAgain);
   }
 
   #egressNames(): ReadonlySet<string> {
@@ -262,29 +252,11 @@ export class PolicyModel {
     to: Identity | undefined,
     blocks: readonly ActivePeer[],
   ): void {
-    if (this.#isNarrowed) return;
-    const stranger = { peers: blocks, ports: [], isOwnNode: false };
-    const [before, now] = [from ?? stranger, to ?? stranger];
-    const isForAll = [before, now].some(({ isOwnNode, ports }) => isOwnNode || ports.length > 0);
-    const users = [...before.peers, ...now.peers].flatMap((peer) => [...peer.users]);
-    for (const set of isForAll ? this.#sets : new Set(users)) {
-      if (covers(set.roleOf(now), set.roleOf(before))) continue;
-      this.#isNarrowed = true;
-      return;
-    }
+    this.#isNarrowed ||= mayLoseByMove(from, to, blocks, this.#sets);
   }
 
-  /** With other peers the roles of two sets cannot be compared. */
   #onReplace(old: PolicySet, made: PolicySet): void {
-    if (this.#isNarrowed) return;
-    const hasSamePeers =
-      old.peers.size === made.peers.size && [...old.peers].every((peer) => made.peers.has(peer));
-    const isWider = (identity: Identity) => covers(made.roleOf(identity), old.roleOf(identity));
-    const isCovered =
-      hasSamePeers &&
-      covers(made.defaultRole, old.defaultRole) &&
-      [...this.#identities].every(isWider);
-    if (!isCovered) this.#isNarrowed = true;
+    this.#isNarrowed ||= mayLoseByReplacement(old, made, this.#identities);
   }
 
   #localParty(pod: Parameters<typeof podParty>[0], ips: readonly IP[]): PodParty {

@@ -13,7 +13,7 @@ import {
   type Role,
   RolePainter,
 } from './role.ts';
-import { paintSteps, type Step, stepsOf } from './steps.ts';
+import { countOf, paintSteps, type Step, stepsOf } from './steps.ts';
 
 /** A peer that rules of policy sets in use name. */
 export interface ActivePeer {
@@ -70,6 +70,8 @@ export class PolicySet {
   readonly subjects = new Set<string>();
   readonly names: ReadonlySet<string>;
   readonly peers: ReadonlySet<ActivePeer>;
+  /** What its rules name, ranges of them and names. */
+  readonly portCount: number;
   readonly #tiers: Readonly<Record<CompiledPolicy['tier'], readonly ActiveStep[]>>;
   /** Those that isolate the subject. */
   readonly #isolating: readonly string[];
@@ -99,6 +101,7 @@ export class PolicySet {
     this.#isolating = policies.filter(({ tier }) => tier === 'NetworkPolicy').map(({ key }) => key);
     const steps = Object.values(this.#tiers).flat();
     this.peers = new Set(steps.flatMap(({ peers }) => (peers === 'everybody' ? [] : peers)));
+    this.portCount = steps.reduce((sum, { step }) => sum + countOf(step.ports), 0);
     this.names = new Set(namesIn(policies, direction));
   }
 
@@ -217,18 +220,14 @@ export function portsText(ports: readonly NamedPort[]): string {
   return text;
 }
 
-/** Numbers of identities are made of what they are. */
+/** Numbers of identities are made of what they are: of peers in order, blocks last. */
 export function identityText(
   peers: readonly ActivePeer[],
-  blocks: readonly ActivePeer[],
+  blockCount: number,
   { ports, isOwnNode }: Pick<Identity, 'ports' | 'isOwnNode'>,
 ): string {
-  const digests = (of: readonly ActivePeer[]) =>
-    of
-      .map(({ digest }) => digest)
-      .toSorted()
-      .join();
-  return `${isOwnNode ? 'own ' : ''}${digests(peers)}|${digests(blocks)}${portsText(ports)}`;
+  const digests = peers.map(({ digest }) => digest).join();
+  return digestOf(`${isOwnNode ? 'own ' : ''}${blockCount}|${digests}${portsText(ports)}`);
 }
 
 let lastSerial = 0;

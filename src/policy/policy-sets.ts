@@ -40,8 +40,16 @@ export class PolicySets {
     this.#onReplace = onReplace;
   }
 
-  [Symbol.iterator](): Iterator<PolicySet> {
+  [Symbol.iterator](): IterableIterator<PolicySet> {
     return this.#sets.values();
+  }
+
+  get setCount(): number {
+    return this.#sets.size;
+  }
+
+  get peerCount(): number {
+    return this.#peers.size;
   }
 
   peers(): Iterable<ActivePeer> {

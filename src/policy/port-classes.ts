@@ -39,6 +39,13 @@ export class PortClasses<T> {
     this.#of(protocol).release(range, user);
   }
 
+  /** How many classes all ranges consist of, each as often as it has users; without a `settle`. */
+  count(): number {
+    let count = 0;
+    for (const classes of this.#protocols.values()) count += classes.count();
+    return count;
+  }
+
   /** Gives the users of ranges that consist of other classes than before; undefined without any change. */
   settle(): ReadonlySet<T> | undefined {
     const touched = new Set<T>();
@@ -90,7 +97,9 @@ export class PortClasses<T> {
 
 class ProtocolClasses<T> {
   readonly #ranges = new Map<number, Held<T>>();
-  #isTouched = true;
+  #firsts: readonly number[] = [];
+  #isCut = false;
+  #isSettled = false;
   /** Disjoint, in order; what is in none of them is the rest. */
   all: readonly PortRange[] = [];
 
@@ -100,7 +109,7 @@ class ProtocolClasses<T> {
     if (held === undefined) {
       held = { first, last, users: new Set(), classes: [] };
       this.#ranges.set(key, held);
-      this.#isTouched = true;
+      this.#isCut = false;
     }
     held.users.add(user);
   }
@@ -111,17 +120,25 @@ class ProtocolClasses<T> {
     users?.delete(user);
     if (users?.size !== 0) return;
     this.#ranges.delete(key);
-    this.#isTouched = true;
+    this.#isCut = false;
+  }
+
+  count(): number {
+    this.#cut();
+    let count = 0;
+    for (const { first, last, users } of this.#ranges.values()) {
+      const [from, to] = this.#classesAt(first, last);
+      count += (to - from) * users.size;
+    }
+    return count;
   }
 
   settle(touched: Set<T>): boolean {
-    if (!this.#isTouched) return false;
-    this.#isTouched = false;
-    this.all = cut(this.#ranges.values());
-    const firsts = this.all.map(({ first }) => first);
+    this.#cut();
+    if (this.#isSettled) return false;
+    this.#isSettled = true;
     for (const held of this.#ranges.values()) {
-      const from = lowerBound(firsts, held.first);
-      const classes = firsts.slice(from, lowerBound(firsts, held.last + 1));
+      const classes = this.#firsts.slice(...this.#classesAt(held.first, held.last));
       const isSame =
         classes.length === held.classes.length && classes.every((p, i) => p === held.classes[i]);
       if (isSame) continue;
@@ -133,6 +150,19 @@ class ProtocolClasses<T> {
 
   classesOf({ first, last }: PortRange): readonly number[] {
     return this.#ranges.get(keyOfRange(first, last))?.classes ?? [];
+  }
+
+  #cut(): void {
+    if (this.#isCut) return;
+    this.#isCut = true;
+    this.#isSettled = false;
+    this.all = cut(this.#ranges.values());
+    this.#firsts = this.all.map(({ first }) => first);
+  }
+
+  /** Indices of the first one of a range, and of the one behind it. */
+  #classesAt(first: number, last: number): [number, number] {
+    return [lowerBound(this.#firsts, first), lowerBound(this.#firsts, last + 1)];
   }
 }
 

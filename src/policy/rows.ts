@@ -1,9 +1,12 @@
 /** Which role a policy set gives to whom, as elements; and the verdicts of the roles in use. */
 
+import type { Steps } from '../util/turns.ts';
+import { BUDGET } from './budget.ts';
 import type { ContentBook } from './content.ts';
 import { type IdBook, idBytes, idData } from './ids.ts';
+import { type Overload, overloadOf, weightsOf } from './load.ts';
 import type { Identity, PolicySet } from './policy-set.ts';
-import { OTHER_PROTOCOLS, PortClasses, restOf } from './port-classes.ts';
+import { OTHER_PROTOCOLS, PORT_PROTOCOLS, PortClasses, restOf } from './port-classes.ts';
 import { type Outcome, otherProtocols, partsOf, type Role, type RolePart } from './role.ts';
 import { CLASSES, DEFAULTS, ROLES, VERDICTS } from './table/sets.ts';
 
@@ -11,10 +14,16 @@ interface UsedRole {
   readonly id: number;
   readonly role: Role;
   readonly parts: readonly RolePart[];
+  readonly exceptionCount: number;
   /** Keys of its verdicts. */
   keys: ReadonlySet<string>;
   uses: number;
 }
+
+/** Of each role for protocols as a whole. */
+const RESTS = PORT_PROTOCOLS.length + 1;
+/** Once there are many, after so many more it is looked at whose they are. */
+const LOOK_AFTER = BUDGET.share / 16;
 
 export class Rows {
   readonly #ids: IdBook;
@@ -25,10 +34,53 @@ export class Rows {
   readonly #classes = new PortClasses<UsedRole>();
   /** Whose verdicts are not what they are to be. */
   readonly #unsettled = new Set<UsedRole>();
+  /** Elements of roles, one each, and of verdicts those that ports make where nothing cuts them. */
+  #uses = 0;
+  #exceptionCount = 0;
+  #limit = BUDGET.share;
+  #isFull = false;
+  /** Identities that had no place, and the sets that want one for them. */
+  #skipped = 0;
+  #incomplete = new Set<PolicySet>();
 
   constructor(ids: IdBook, book: ContentBook) {
     this.#ids = ids;
     this.#book = book;
+  }
+
+  /** Elements, as far as it is known without a `settle`. */
+  get size(): number {
+    return this.#uses + this.#exceptionCount + RESTS * this.#roles.size;
+  }
+
+  /** What is too much, if anything: then some policies are to be closed, and `resume` is due. */
+  overload(): Overload | undefined {
+    const verdicts = this.#classes.count();
+    const elements = this.#uses + verdicts + RESTS * this.#roles.size;
+    this.#limit = Math.min(this.#limit, Math.max(BUDGET.share, elements + LOOK_AFTER));
+    if (elements <= this.#limit && !this.#isFull) return undefined;
+    this.#limit = elements + LOOK_AFTER;
+    const factor = (this.#uses + this.#skipped) / Math.max(1, this.#uses);
+    return overloadOf(weightsOf(this.#roles.values(), verdicts), elements, factor);
+  }
+
+  /** Nothing is added before `resume`. */
+  get isFull(): boolean {
+    return this.#isFull;
+  }
+
+  /** There is room again, or there has to be. */
+  resume(isUnlimited: boolean): void {
+    this.#isFull = false;
+    this.#skipped = 0;
+    this.#limit = isUnlimited ? Number.POSITIVE_INFINITY : BUDGET.share;
+  }
+
+  /** Gives the sets that want roles for identities that had no place. */
+  takeIncomplete(): ReadonlySet<PolicySet> {
+    const incomplete = this.#incomplete;
+    this.#incomplete = new Set();
+    return incomplete;
   }
 
   /** Who an element of the verdicts counts for, by its key. */
@@ -36,30 +88,39 @@ export class Rows {
     return this.#outcomes.get(key);
   }
 
-  addSet(set: PolicySet, identities: ReadonlySet<Identity>): void {
+  *addSet(set: PolicySet, identities: ReadonlySet<Identity>): Steps<void> {
     const role = set.defaultRole;
     this.#defaults.set(set, role);
     const data = idData(this.#take(role));
     this.#book.put(DEFAULTS[set.direction].name, { key: idBytes(set.id), data });
-    for (const identity of identities) this.addIdentity(set, identity);
+    yield* this.addIdentities(set, identities);
+  }
+
+  *addIdentities(set: PolicySet, identities: ReadonlySet<Identity>): Steps<void> {
+    for (const identity of identities) {
+      this.addIdentity(set, identity);
+      yield;
+    }
   }
 
   removeSet(set: PolicySet): void {
     const role = this.#defaults.get(set);
     if (role === undefined) return;
     this.#defaults.delete(set);
+    this.#incomplete.delete(set);
     this.#book.remove(DEFAULTS[set.direction].name, idBytes(set.id));
     this.#release(role);
     for (const identity of [...set.row.keys()]) this.removeIdentity(set, identity);
   }
 
   /** One set stands for another with the same number: what both say of an identity stays as it is. */
-  replaceSet(old: PolicySet, set: PolicySet, identities: ReadonlySet<Identity>): void {
+  *replaceSet(old: PolicySet, set: PolicySet, identities: ReadonlySet<Identity>): Steps<void> {
     const kept = new Map<Identity, Role>();
     for (const identity of identities) {
       const before = old.row.get(identity);
       const role = before && this.#ownRole(set, identity);
       if (before?.text === role?.text && role !== undefined) kept.set(identity, role);
+      yield;
     }
     for (const [identity, role] of kept) {
       old.row.delete(identity);
@@ -68,11 +129,16 @@ export class Rows {
       identity.sets.add(set);
     }
     this.removeSet(old);
-    this.addSet(set, identities);
+    yield* this.addSet(set, identities);
   }
 
   addIdentity(set: PolicySet, identity: Identity): void {
     if (set.row.has(identity)) return;
+    if (!this.#hasRoom()) {
+      this.#incomplete.add(set);
+      this.#skipped++;
+      return;
+    }
     const role = this.#ownRole(set, identity);
     if (role === undefined) return;
     set.row.set(identity, role);
@@ -90,15 +156,28 @@ export class Rows {
     this.#release(role);
   }
 
+  /** Where many are there it is looked, now and then, whether they are too many of somebody. */
+  #hasRoom(): boolean {
+    if (this.#isFull) return false;
+    if (this.size <= this.#limit) return true;
+    this.#limit = this.size + LOOK_AFTER;
+    const weights = weightsOf(this.#roles.values(), this.#exceptionCount);
+    this.#isFull = overloadOf(weights, this.size, 1) !== undefined;
+    return !this.#isFull;
+  }
+
   /** Brings the verdicts in line with the roles in use. */
-  settle(): void {
+  *settle(): Steps<void> {
     const touched = this.#classes.settle();
     if (touched !== undefined) {
       this.#book.fill(CLASSES.name, this.#classes.elements());
       for (const role of touched) this.#unsettled.add(role);
     }
-    for (const role of this.#unsettled) this.#render(role);
-    this.#unsettled.clear();
+    for (const role of this.#unsettled) {
+      this.#unsettled.delete(role);
+      this.#render(role);
+      yield;
+    }
   }
 
   /** Undefined where falling through would give the same. */
@@ -114,13 +193,17 @@ export class Rows {
   }
 
   #take(role: Role): number {
+    this.#uses++;
     const known = this.#roles.get(role.text);
     if (known !== undefined) {
       known.uses++;
       return known.id;
     }
     const id = this.#ids.take(`role ${role.text}`);
-    const used = { id, role, parts: partsOf(role), keys: new Set<string>(), uses: 1 };
+    const parts = partsOf(role);
+    const exceptionCount = parts.reduce((sum, { exceptions }) => sum + exceptions.length, 0);
+    const used = { id, role, parts, exceptionCount, keys: new Set<string>(), uses: 1 };
+    this.#exceptionCount += exceptionCount;
     this.#roles.set(role.text, used);
     this.#unsettled.add(used);
     for (const { protocol, exceptions } of used.parts) {
@@ -130,9 +213,11 @@ export class Rows {
   }
 
   #release({ text }: Role): void {
+    this.#uses--;
     const used = this.#roles.get(text);
     if (used === undefined || --used.uses > 0) return;
     this.#roles.delete(text);
+    this.#exceptionCount -= used.exceptionCount;
     this.#unsettled.delete(used);
     this.#ids.release(`role ${text}`);
     for (const { protocol, exceptions } of used.parts) {
