@@ -6,7 +6,7 @@ import { bgpQuestion } from './debug/questions/bgp.ts';
 import { diffQuestion } from './debug/questions/diff.ts';
 import { doctorQuestion } from './debug/questions/doctor.ts';
 import { explainQuestion } from './debug/questions/explain.ts';
-import { flowsQuestion, moreFlowsQuestion } from './debug/questions/flows.ts';
+import { endFlowsQuestion, flowsQuestion, moreFlowsQuestion } from './debug/questions/flows.ts';
 import {
   addressesQuestion,
   endpointsQuestion,
@@ -44,6 +44,7 @@ const QUESTIONS: readonly Question[] = [
   bgpQuestion,
   flowsQuestion,
   moreFlowsQuestion,
+  endFlowsQuestion,
   namesQuestion,
   configurationQuestion,
   logQuestion,

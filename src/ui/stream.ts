@@ -2,8 +2,9 @@
 import type { UiChange } from '../agent/page/change.ts';
 import type { UiSnapshot } from '../agent/page/snapshot.ts';
 import { applyChange } from './apply.ts';
-import { askAgent, openSession } from './ask.ts';
-import { readEvents, type ServerEvent } from './events.ts';
+import { openSession } from './ask.ts';
+import type { ServerEvent } from './events.ts';
+import { follow } from './follow.ts';
 import { type History, withRates } from './spark.ts';
 
 export type Link =
@@ -29,8 +30,6 @@ export const NOTHING_TOLD: Told = {
 };
 
 const AGAIN_MS = 3_000;
-/** Three times as long as an agent lets its readers wait for a sign. */
-const MOST_SILENCE_MS = 30_000;
 
 /** Tells `listener` of every change from now on. */
 export class Stream {
@@ -61,26 +60,10 @@ export class Stream {
     return refusal;
   }
 
-  /** Until the agent ends it, or is silent; gives what to say then. */
+  /** Until one of both ends it; gives what to say then. */
   async #follow(underWay: AbortController): Promise<Link> {
-    let silence: ReturnType<typeof setTimeout> | undefined;
-    const onSign = () => {
-      clearTimeout(silence);
-      silence = setTimeout(() => underWay.abort(), MOST_SILENCE_MS);
-    };
-    onSign();
-    try {
-      const { status, body } = await askAgent('/api/events', { signal: underWay.signal });
-      if (status === 401) return { kind: 'locked', words: '' };
-      if (status === 200 && body !== null) {
-        await readEvents(body, (event) => this.#take(event), onSign);
-      }
-    } catch {
-      // The connection is gone: so is what it told.
-    } finally {
-      clearTimeout(silence);
-    }
-    return { kind: 'lost' };
+    const status = await follow('/api/events', underWay, (event) => this.#take(event));
+    return status === 401 ? { kind: 'locked', words: '' } : { kind: 'lost' };
   }
 
   #startAfter(before: AbortController): void {

@@ -12,6 +12,7 @@ import {
   type Theme,
   untilDrawn,
 } from '../support/page/browser.ts';
+import { FakeFeed, flowToWeb } from '../support/page/fake-feed.ts';
 import { pictureDifference } from '../support/page/pictures.ts';
 import { type ServedPage, type ServedPageOptions, servePage } from '../support/page/served-page.ts';
 import { denial, largeNode, pastOf, smallNode } from '../support/page/snapshots.ts';
@@ -126,25 +127,28 @@ describe('for everybody', () => {
     expect(await textOf(page, '.answer .verdict')).toBe('Verdict: refused at once.');
   });
 
-  test('connections of what is selected', async () => {
-    const from = 'shop/cart-7c9f4:41000';
-    const connections = Array.from({ length: 12 }, () => {
-      return {
-        from,
-        to: 'shop/web:http',
-        endpoint: 'shop/web-1:8080',
-        protocol: 'TCP',
-        verdict: 'established',
-      };
-    });
-    const { page } = await open(await serve({ connections }));
+  test('connections of what is selected, as they come and go, while somebody looks', async () => {
+    const feed = new FakeFeed(Array.from({ length: 12 }, (_, i) => flowToWeb(41_000 + i)));
+    const { page, errors } = await open(await serve({ feed }));
     await untilDrawn(page);
+    expect(feed.listeners.size).toBe(0);
     await page.click('[id="map-service-shop/web"]');
-    await page.waitForSelector('.connections li');
+    await page.waitForSelector('.flow.live');
+    expect(await textOf(page, '.connections h3')).toBe('12 connections');
     expect(await textOf(page, '.connections li span')).toBe(
-      'shop/cart-7c9f4:41000 → shop/web:http → shop/web-1:8080',
+      'shop/cart-7c9f4:41011 → shop/web:http → shop/web-1:8080',
     );
-    expect(await textOf(page, '.connections p')).toBe('4 more; weft flows tells all');
+    expect(await textOf(page, '.connections p')).toBe('2 more; weft flows tells all');
+    feed.tell(
+      flowToWeb(41_000, { kind: 'end' }),
+      flowToWeb(50_000, { kind: 'denied', verdict: 'denied' }),
+    );
+    await page.waitForSelector('.flow.end');
+    await page.waitForSelector('.flow.denied');
+    expect(await textOf(page, '.connections h3')).toBe('11 connections');
+    expect(errors).toEqual([]);
+    await page.goto('about:blank');
+    await until('nobody listens', () => feed.listeners.size === 0);
   });
 
   test('a click on both ends fills what is asked', async () => {

@@ -77,6 +77,11 @@ export class FlowReaders {
     return reader.take(name);
   }
 
+  /** One that nobody asks any more; of one that is not there nothing is left to do. */
+  end(name: string): void {
+    this.#readers.get(name)?.close();
+  }
+
   close(): void {
     for (const reader of [...this.#readers.values()]) reader.close();
   }

@@ -7,7 +7,6 @@ import type { ServiceDetail } from '../debug/lists/values.ts';
 import { explainQuestion } from '../debug/questions/explain.ts';
 import type { DebugSubjects } from '../debug/subjects.ts';
 import { byName } from './by-name.ts';
-import { connectionsOf } from './connections.ts';
 import { denialsOf } from './denials.ts';
 import { findingsOf } from './findings.ts';
 import { nodeOf } from './node.ts';
@@ -44,10 +43,9 @@ function openSource(subjects: DebugSubjects): PageSource {
       const answer = (await explainQuestion.answer(request, subjects, signal)) as ExplainAnswer;
       return { outcome: answer.outcome, text: explainText(answer) };
     },
-    connections: async (query) => {
-      const { events } = await subjects.flows.readers.open({ query, isFollowed: false });
-      return connectionsOf(events);
-    },
+    openFlows: (query) => subjects.flows.readers.open({ query, isFollowed: true }),
+    moreFlows: (reader) => subjects.flows.readers.next(reader),
+    endFlows: async (reader) => subjects.flows.readers.end(reader),
   };
 }
 

@@ -3,6 +3,7 @@ import type { Clock } from '../../util/clock.ts';
 import { toError } from '../../util/errors.ts';
 import { type HttpAnswer, plainText } from '../http/http.ts';
 import { changeBetween } from './change.ts';
+import { EVENTS_HEAD, serverEvent } from './server-events.ts';
 import type { UiSnapshot } from './snapshot.ts';
 
 export interface ReadersOptions {
@@ -48,11 +49,7 @@ export class Readers {
       const words = `${MOST_READERS} pages watch already; close one of them\n`;
       return { ...plainText(503, words), headers: { 'Retry-After': '5' } };
     }
-    return {
-      contentType: 'text/event-stream',
-      headers: { 'Cache-Control': 'no-store', 'X-Accel-Buffering': 'no' },
-      open: (response) => this.#take(response),
-    };
+    return { ...EVENTS_HEAD, open: (response) => this.#take(response) };
   }
 
   /** Lets all of them go, who may come back. */
@@ -99,7 +96,7 @@ export class Readers {
       delayMs = Math.min(MOST_REST_MS, Math.max(LOOK_EVERY_MS, REST_FACTOR * tookMs));
       this.#tell(now);
     } catch (thrown) {
-      this.#send(this.#readers, event('trouble', { words: toError(thrown).message }));
+      this.#send(this.#readers, serverEvent('trouble', { words: toError(thrown).message }));
     }
     this.#isLooking = false;
     if (this.#isClosed || this.#readers.size === 0) return this.#rest();
@@ -112,8 +109,8 @@ export class Readers {
     const change = this.#last === undefined ? undefined : changeBetween(this.#last, now);
     const old = [...this.#readers].filter((reader) => !this.#new.has(reader));
     // A comment keeps the connection, and tells the browser that it is alive.
-    this.#send(old, change === undefined ? ': nothing new\n\n' : event('change', change));
-    if (this.#new.size > 0) this.#send(this.#new, event('snapshot', now));
+    this.#send(old, change === undefined ? ': nothing new\n\n' : serverEvent('change', change));
+    if (this.#new.size > 0) this.#send(this.#new, serverEvent('snapshot', now));
     this.#new.clear();
     this.#last = now;
   }
@@ -125,9 +122,4 @@ export class Readers {
       else reader.write(text);
     }
   }
-}
-
-/** JSON has no line breaks, which end an event. */
-function event(name: string, data: object): string {
-  return `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`;
 }

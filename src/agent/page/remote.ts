@@ -6,10 +6,11 @@ import { formatHostPort } from '../config/host-port.ts';
 import type { ExplainAnswer } from '../debug/explain.ts';
 import { explainText } from '../debug/explain-text.ts';
 import type { DebugRequest } from '../debug/protocol.ts';
+import type { EndFlowsRequest, FlowsRequest, MoreFlowsRequest } from '../debug/questions/flows.ts';
 import type { FlowAnswer } from '../flows/flow-reader.ts';
 import { serveHttp } from '../http/http.ts';
 import { Access } from './access.ts';
-import { connectionsOf } from './connections.ts';
+import { Followers } from './followers.ts';
 import type { PageAnswer } from './page-question.ts';
 import { packetOf } from './question.ts';
 import { Readers } from './readers.ts';
@@ -41,13 +42,14 @@ export async function servePageOf(options: RemotePageOptions): Promise<RemotePag
   const { ask, port, clock = systemClock } = options;
   const source = remoteSource(ask);
   const readers = new Readers({ clock, snapshot: source.snapshot });
+  const followers = new Followers({ clock, source });
   const token = randomBytes(TOKEN_BYTES).toString('base64url');
   const server = serveHttp({
     ...{ name: 'page', most: MOST_CONNECTIONS, bindAddressHardFail: true },
     ...{ clock, log: createLogger('silent') },
     addresses: [{ host: LOOPBACK, port }],
     routes: pageRoutes({
-      ...{ source, readers },
+      ...{ source, readers, followers },
       access: new Access({ clock, hostNames: [], token: () => token }),
     }),
   });
@@ -57,6 +59,7 @@ export async function servePageOf(options: RemotePageOptions): Promise<RemotePag
     url: `http://${formatHostPort(address)}/#token=${token}`,
     close: () => {
       readers.close();
+      followers.close();
       return server.close();
     },
   };
@@ -71,9 +74,17 @@ function remoteSource(ask: RemotePageOptions['ask']): PageSource {
       const answer = (await ask(request)) as ExplainAnswer;
       return { outcome: answer.outcome, text: explainText(answer) };
     },
-    connections: async (query) => {
-      const request = { command: 'flows', query, isFollowed: false };
-      return connectionsOf(((await ask(request)) as FlowAnswer).events);
+    openFlows: async (query) => {
+      const request: FlowsRequest = { command: 'flows', query, isFollowed: true };
+      return (await ask(request)) as FlowAnswer;
+    },
+    moreFlows: async (reader) => {
+      const request: MoreFlowsRequest = { command: 'more flows', reader };
+      return (await ask(request)) as FlowAnswer;
+    },
+    endFlows: async (reader) => {
+      const request: EndFlowsRequest = { command: 'end flows', reader };
+      await ask(request);
     },
   };
 }

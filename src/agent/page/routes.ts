@@ -2,7 +2,8 @@ import { errorCode, toError } from '../../util/errors.ts';
 import type { HttpAnswer, HttpReply, HttpRoutes, Respond } from '../http/http.ts';
 import type { Access } from './access.ts';
 import { ASSET_PATHS, openAssets, PAGE_HEADERS } from './assets.ts';
-import { parseConnectionsQuery } from './connections.ts';
+import { parseFlowQuery } from './flows.ts';
+import type { Followers } from './followers.ts';
 import { parseQuestion } from './question.ts';
 import type { Readers } from './readers.ts';
 import type { PageSource } from './source.ts';
@@ -11,10 +12,11 @@ export interface PageRoutesOptions {
   readonly source: PageSource;
   readonly access: Access;
   readonly readers: Readers;
+  readonly followers: Followers;
   readonly asset?: (path: string) => HttpReply;
 }
 
-/** Explanations and lists of connections at once: each reads tables of the kernel. */
+/** Explanations, and flows that somebody begins to follow, at once: each reads tables of the kernel. */
 const MOST_ANSWERED_AT_ONCE = 4;
 
 /**
@@ -22,7 +24,7 @@ const MOST_ANSWERED_AT_ONCE = 4;
  * behind `access`.
  */
 export function pageRoutes(options: PageRoutesOptions): HttpRoutes {
-  const { source, access, readers, asset = openAssets() } = options;
+  const { source, access, readers, followers, asset = openAssets() } = options;
   const guarded =
     (respond: Respond): Respond =>
     (question) =>
@@ -31,9 +33,7 @@ export function pageRoutes(options: PageRoutesOptions): HttpRoutes {
   const explain = inFew(async ({ query }) => {
     return json(200, await source.explain(parseQuestion(query)));
   });
-  const connections = inFew(async ({ query }) => {
-    return json(200, await source.connections(parseConnectionsQuery(query)));
-  });
+  const flows = inFew(({ query }) => followers.answer(parseFlowQuery(query)));
   return new Map<string, Respond>([
     ...ASSET_PATHS.map((path): readonly [string, Respond] => [
       path,
@@ -46,7 +46,7 @@ export function pageRoutes(options: PageRoutesOptions): HttpRoutes {
     ['/api/snapshot', guarded(inFew(async () => json(200, await source.snapshot())))],
     ['/api/events', guarded(() => readers.answer())],
     ['/api/explain', guarded(explain)],
-    ['/api/connections', guarded(connections)],
+    ['/api/flows', guarded(flows)],
   ]);
 }
 

@@ -4,6 +4,7 @@ import type { DebugSubjects } from '../debug/subjects.ts';
 import { serveHttp } from '../http/http.ts';
 import { Access } from './access.ts';
 import { agentPage } from './compose.ts';
+import { Followers } from './followers.ts';
 import { Readers } from './readers.ts';
 import { pageRoutes } from './routes.ts';
 import { tokenFile } from './token-file.ts';
@@ -20,12 +21,13 @@ export function startPage(subjects: DebugSubjects): void {
   if (token === undefined && !isLoopback(address.host)) return;
   const source = agentPage(subjects);
   const readers = new Readers({ clock, snapshot: source.snapshot });
+  const followers = new Followers({ clock, source });
   const access = new Access({ clock, token, hostNames: [config.nodeName] });
   const running = serveHttp({
     name: 'page',
     most: descriptors.limits.page,
     addresses: [address],
-    routes: pageRoutes({ source, access, readers }),
+    routes: pageRoutes({ source, access, readers, followers }),
     bindAddressHardFail: false,
     clock,
     log,
@@ -33,6 +35,7 @@ export function startPage(subjects: DebugSubjects): void {
   problems.add(() => running.failures());
   lifecycle.onShutdown('page', () => {
     readers.close();
+    followers.close();
     return running.close();
   });
 }

@@ -130,7 +130,7 @@ export const MOST_SERVICES = 4_000;
 export const MOST_PEERS = 2_000;
 export const MOST_ENDPOINTS = 12;
 export const MOST_DENIALS = 60;
-export const MOST_CONNECTIONS = 50;
+export const MOST_FLOWS = 50;
 
 /** The answer of `weft explain`, as far as the page shows it. */
 export interface UiExplanation {
@@ -140,8 +140,21 @@ export interface UiExplanation {
   readonly text: string;
 }
 
-/** A connection that the kernel tracks, of the pod or Service that was asked for. */
-export interface UiConnection {
+/** What happened since the last time, oldest first; at first what there is. */
+export interface UiFlows {
+  /** At most MOST_FLOWS. */
+  readonly flows: readonly UiFlow[];
+  /** That many more happened, and are not told. */
+  readonly missed: number;
+}
+
+/** A connection of the pod or Service that was asked for, as FlowEvent has it. */
+export interface UiFlow {
+  /** The same from its begin to its end. */
+  readonly key: string;
+  readonly kind: 'live' | 'new' | 'end' | 'denied' | 'refused';
+  /** RFC 3339. */
+  readonly at: string;
   /** A name or an address, with the port where there is one. */
   readonly from: string;
   readonly to: string;
@@ -150,4 +163,6 @@ export interface UiConnection {
   readonly protocol: string;
   /** `established`, `unanswered`, … */
   readonly verdict: string;
+  /** Of one that came to nothing: why. */
+  readonly reason?: string;
 }

@@ -1,14 +1,18 @@
 /** The page as the agent serves it, with data that a test holds. */
 
+import type { FlowFeed } from '../../../src/agent/flows/flow-event.ts';
+import { FlowReaders } from '../../../src/agent/flows/flow-reader.ts';
 import { serveHttp } from '../../../src/agent/http/http.ts';
 import { Access } from '../../../src/agent/page/access.ts';
+import { Followers } from '../../../src/agent/page/followers.ts';
 import { Readers } from '../../../src/agent/page/readers.ts';
 import { pageRoutes } from '../../../src/agent/page/routes.ts';
-import type { UiConnection, UiExplanation, UiSnapshot } from '../../../src/agent/page/snapshot.ts';
+import type { UiExplanation, UiSnapshot } from '../../../src/agent/page/snapshot.ts';
 import type { PageSource } from '../../../src/agent/page/source.ts';
 import { parseIP } from '../../../src/net/ip.ts';
 import { type Clock, systemClock } from '../../../src/util/clock.ts';
 import { createLogger } from '../../../src/util/log.ts';
+import { FakeFeed } from './fake-feed.ts';
 
 export interface ServedPage {
   readonly url: string;
@@ -23,7 +27,7 @@ export interface ServedPageOptions {
   readonly token?: string;
   readonly clock?: Clock;
   readonly explanation?: UiExplanation;
-  readonly connections?: readonly UiConnection[];
+  readonly feed?: FlowFeed;
   /** What the looks before that find, one after the other. */
   readonly before?: readonly UiSnapshot[];
 }
@@ -32,19 +36,23 @@ export async function servePage(options: ServedPageOptions): Promise<ServedPage>
   const { token, clock = systemClock } = options;
   const before = [...(options.before ?? [])];
   const explanation = options.explanation ?? { outcome: 'allowed', text: '' };
+  const flowReaders = new FlowReaders({ clock, feed: options.feed ?? new FakeFeed() });
   const source: PageSource = {
     snapshot: async () => before.shift() ?? page.snapshot,
     explain: async () => explanation,
-    connections: async () => options.connections ?? [],
+    openFlows: (query) => flowReaders.open({ query, isFollowed: true }),
+    moreFlows: (reader) => flowReaders.next(reader),
+    endFlows: async (reader) => flowReaders.end(reader),
   };
   const readers = new Readers({ clock, snapshot: source.snapshot });
+  const followers = new Followers({ clock, source });
   const access = new Access({
     ...{ clock, hostNames: ['node-1'], token: token === undefined ? undefined : () => token },
   });
   const server = serveHttp({
     ...{ name: 'page', most: 32, bindAddressHardFail: true, clock, log: createLogger('silent') },
     addresses: [{ host: parseIP('127.0.0.1'), port: 0 }],
-    routes: pageRoutes({ source, access, readers }),
+    routes: pageRoutes({ source, access, readers, followers }),
   });
   await server.bound;
   const page: ServedPage = {
@@ -52,6 +60,7 @@ export async function servePage(options: ServedPageOptions): Promise<ServedPage>
     ...{ readers, snapshot: options.snapshot },
     close: () => {
       readers.close();
+      followers.close();
       return server.close();
     },
   };

@@ -16,6 +16,12 @@ export interface MoreFlowsRequest extends DebugRequest {
   readonly reader: string;
 }
 
+/** Has read enough, and does not wait until it is forgotten. */
+export interface EndFlowsRequest extends DebugRequest {
+  readonly command: 'end flows';
+  readonly reader: string;
+}
+
 /** Answered with a FlowAnswer, which names the reader. */
 export const flowsQuestion: Question<FlowsRequest> = {
   command: 'flows',
@@ -35,6 +41,16 @@ export const moreFlowsQuestion: Question<MoreFlowsRequest> = {
     reader: parseName(fields['reader'], 'reader'),
   }),
   answer: ({ reader }, { flows }) => flows.readers.next(reader),
+};
+
+/** Answered with nothing. */
+export const endFlowsQuestion: Question<EndFlowsRequest> = {
+  command: 'end flows',
+  parse: (fields) => ({ command: 'end flows', reader: parseName(fields['reader'], 'reader') }),
+  answer: async ({ reader }, { flows }) => {
+    flows.readers.end(reader);
+    return {};
+  },
 };
 
 function parseQuery(fields: Fields): FlowQuery {

@@ -5,14 +5,15 @@ import type {
   ServiceDetail,
 } from '../../../../src/agent/debug/lists/values.ts';
 import type { FlowEvent } from '../../../../src/agent/flows/flow-event.ts';
-import { connectionsOf, parseConnectionsQuery } from '../../../../src/agent/page/connections.ts';
+import type { FlowAnswer } from '../../../../src/agent/flows/flow-reader.ts';
 import { denialsOf } from '../../../../src/agent/page/denials.ts';
 import { findingsOf } from '../../../../src/agent/page/findings.ts';
+import { flowsOf, parseFlowQuery } from '../../../../src/agent/page/flows.ts';
 import { peersOf } from '../../../../src/agent/page/peers.ts';
 import { podsOf } from '../../../../src/agent/page/pods.ts';
 import { RateMeter } from '../../../../src/agent/page/rates.ts';
 import { serviceOf } from '../../../../src/agent/page/services.ts';
-import { MOST_DENIALS, MOST_ENDPOINTS } from '../../../../src/agent/page/snapshot.ts';
+import { MOST_DENIALS, MOST_ENDPOINTS, MOST_FLOWS } from '../../../../src/agent/page/snapshot.ts';
 import type { Finding } from '../../../../src/agent/status/finding.ts';
 import type { PlannedPeer } from '../../../../src/fabric/plan.ts';
 import { parseCidr } from '../../../../src/net/cidr.ts';
@@ -177,7 +178,7 @@ test('the last denials, the newest first', () => {
   expect([keys.length, keys[0], keys.at(-1)]).toEqual([MOST_DENIALS, '65', '6']);
 });
 
-describe('connections', () => {
+describe('flows', () => {
   const event = (more: Partial<FlowEvent> = {}): FlowEvent => ({
     ...{ kind: 'live', at: '', protocol: 'TCP', verdict: 'established' },
     from: { ip: parseIP('10.244.1.5'), port: 41_000, pod: 'shop/cart' },
@@ -185,30 +186,39 @@ describe('connections', () => {
     endpoint: { ip: parseIP('10.244.2.9'), port: 8080 },
     ...more,
   });
+  const answer = (events: readonly FlowEvent[]): FlowAnswer => ({
+    ...{ reader: 'r', events, lost: 2, overwritten: 3, notices: [] },
+    ...{ isListed: true, hasMore: false, isDone: false },
+  });
 
-  test('by the name that tells most', () => {
-    expect(connectionsOf([event(), event({ kind: 'denied' })])).toEqual([
-      {
-        ...{ from: 'shop/cart:41000', to: 'shop/web:http', endpoint: '10.244.2.9:8080' },
-        ...{ protocol: 'TCP', verdict: 'established' },
-      },
+  test('by the name that tells most, with one key from begin to end', () => {
+    const { flows } = flowsOf(answer([event(), event({ kind: 'end' })]));
+    const same = {
+      ...{ key: 'TCP 10.244.1.5 41000 10.96.0.1 80', at: '' },
+      ...{ from: 'shop/cart:41000', to: 'shop/web:http', endpoint: '10.244.2.9:8080' },
+      ...{ protocol: 'TCP', verdict: 'established' },
+    };
+    expect(flows).toEqual([
+      { ...same, kind: 'live' },
+      { ...same, kind: 'end' },
     ]);
   });
 
-  test('a few of many', () => {
-    expect(connectionsOf(Array.from({ length: 200 }, () => event()))).toHaveLength(50);
+  test('the last of many, and how many more there were', () => {
+    const events = Array.from({ length: 200 }, (_, i) => event({ at: String(i) }));
+    const { flows, missed } = flowsOf(answer(events));
+    expect([flows.length, flows[0]?.at, flows.at(-1)?.at]).toEqual([MOST_FLOWS, '150', '199']);
+    expect(missed).toBe(150 + 2 + 3);
   });
 
   test.each([
     ['pod=shop/web-1', { pod: 'shop/web-1' }],
     ['service=shop/web', { service: 'shop/web' }],
   ])('%s is asked for', (query, want) => {
-    expect(parseConnectionsQuery(new URLSearchParams(query))).toEqual(want);
+    expect(parseFlowQuery(new URLSearchParams(query))).toEqual(want);
   });
 
   test.each(['', 'pod=', 'pod=web', 'pod=a/b/c', 'node=a/b'])('%s is refused', (query) => {
-    expect(() => parseConnectionsQuery(new URLSearchParams(query))).toThrow(
-      'expected pod or service',
-    );
+    expect(() => parseFlowQuery(new URLSearchParams(query))).toThrow('expected pod or service');
   });
 });
