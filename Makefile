@@ -152,8 +152,8 @@ dist/root: bundle
 	@scripts/install.sh dist/root
 
 # As a kustomization would have them; empty: as the agent finds them.
-export API_SERVER POD_CIDRS SERVICE_CIDRS BACKEND PROXY_MODE IMAGE
-manifests: node_modules/.package-lock.json ## dist/weft.yaml and others; API_SERVER, POD_CIDRS, SERVICE_CIDRS, BACKEND, PROXY_MODE, IMAGE
+export API_SERVER POD_CIDRS SERVICE_CIDRS BACKEND PROXY_MODE NODE_SELECTOR IMAGE
+manifests: node_modules/.package-lock.json ## dist/weft.yaml and others; API_SERVER, POD_CIDRS, SERVICE_CIDRS, BACKEND, PROXY_MODE, NODE_SELECTOR, IMAGE
 	@$(NODE) scripts/manifests.ts dist
 
 IMAGE_ARCH ?= $(DEBIAN_ARCH)

@@ -1,6 +1,6 @@
 /**
  * manifests.ts DIR: what `kubectl apply -f` takes, of cni-conf/kustomize and of make's variables
- * API_SERVER, POD_CIDRS, SERVICE_CIDRS, BACKEND, PROXY_MODE and IMAGE in the environment.
+ * API_SERVER, POD_CIDRS, SERVICE_CIDRS, BACKEND, PROXY_MODE, NODE_SELECTOR and IMAGE in the environment.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -19,8 +19,8 @@ export type ManifestName = keyof typeof MANIFESTS;
 export function renderManifest(name: ManifestName, values: ManifestValues): string {
   const documents = build(join(FOLDER, MANIFESTS[name]));
   for (const patch of patchesFor(values)) {
-    // What takes weft off a node has no configuration.
-    if (name === 'weft-uninstall.yaml' && patch.target.kind === 'ConfigMap') continue;
+    // What takes weft off has no configuration, and looks at all nodes.
+    if (name === 'weft-uninstall.yaml') continue;
     applyPatch(documents, patch);
   }
   const image = imageOf(values);

@@ -11,19 +11,29 @@ import type { Patch } from './kustomize.ts';
 /** By the names of make's variables; an empty text is none. */
 export type ManifestValues = Partial<
   Record<
-    'API_SERVER' | 'POD_CIDRS' | 'SERVICE_CIDRS' | 'BACKEND' | 'PROXY_MODE' | 'IMAGE',
+    | 'API_SERVER'
+    | 'POD_CIDRS'
+    | 'SERVICE_CIDRS'
+    | 'BACKEND'
+    | 'PROXY_MODE'
+    | 'NODE_SELECTOR'
+    | 'IMAGE',
     string | undefined
   >
 >;
 
 const CONFIG_MAP = { kind: 'ConfigMap', name: 'weft' } as const;
+const DAEMON_SET = { kind: 'DaemonSet', name: 'weft' } as const;
+/** Key and value as the API takes them (Kubernetes, "Labels and Selectors"): 63 characters after a DNS name. */
+const NODE_LABEL =
+  /^((?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?\/)?[A-Za-z0-9](?:[\w.-]{0,61}[A-Za-z0-9])?)=((?:[A-Za-z0-9](?:[\w.-]{0,61}[A-Za-z0-9])?)?)$/;
 /** A reference as distribution/reference has it, with a registry, a tag or a digest. */
 const IMAGE =
   /^[a-z0-9][a-z0-9.-]*(?::\d+)?(?:\/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)+(?::\w[\w.-]*)?(?:@sha256:[0-9a-f]{64})?$/;
 
 /** The patches for what is given. Throws ConfigError that names the variable. */
 export function patchesFor(values: ManifestValues): readonly Patch[] {
-  const { API_SERVER, BACKEND, PROXY_MODE } = values;
+  const { API_SERVER, BACKEND, PROXY_MODE, NODE_SELECTOR } = values;
   imageOf(values);
   const podCIDRs = oneOfEachFamily('POD_CIDRS', cidrsOf('POD_CIDRS', values.POD_CIDRS));
   const serviceCIDRs = cidrsOf('SERVICE_CIDRS', values.SERVICE_CIDRS);
@@ -36,6 +46,7 @@ export function patchesFor(values: ManifestValues): readonly Patch[] {
       : []),
     ...(PROXY_MODE ? [setting('PROXY_MODE', 'proxy-mode', { proxy: { mode: PROXY_MODE } })] : []),
     ...(API_SERVER ? [apiServers(API_SERVER)] : []),
+    ...(NODE_SELECTOR ? [nodeSelector(NODE_SELECTOR)] : []),
   ];
 }
 
@@ -50,6 +61,16 @@ function apiServers(text: string): Patch {
   return setting('API_SERVER', 'api-server', {
     apiServers: text.split(',').map((url) => url.trim()),
   });
+}
+
+function nodeSelector(text: string): Patch {
+  const [, label = '', value = ''] = NODE_LABEL.exec(text) ?? [];
+  if (label === '') {
+    const reason = `expected a label of nodes such as network=weft, found ${JSON.stringify(text.slice(0, 80))}`;
+    throw new ConfigError('NODE_SELECTOR', `NODE_SELECTOR: ${reason}`);
+  }
+  const path = `/spec/template/spec/nodeSelector/${label.replace('/', '~1')}`;
+  return { target: DAEMON_SET, operations: [{ op: 'add', path, value }] };
 }
 
 function podNetworks(podCIDRs: readonly Cidr[]): Patch {

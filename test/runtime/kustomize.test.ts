@@ -52,6 +52,7 @@ test('the values of `make manifests` are what a kustomization with these patches
     POD_CIDRS: '10.244.0.0/16,fd00:10:244::/48',
     BACKEND: 'host-gw',
     PROXY_MODE: 'ipvs',
+    NODE_SELECTOR: 'example.net/network=weft',
     IMAGE: 'registry.example.net/weft:1',
   };
   const patches = patchesFor(values).map(({ target, operations }) => {

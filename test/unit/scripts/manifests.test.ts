@@ -21,6 +21,7 @@ const ALL_VALUES: ManifestValues = {
   SERVICE_CIDRS: '10.96.0.0/12',
   BACKEND: 'vxlan',
   PROXY_MODE: 'iptables',
+  NODE_SELECTOR: 'example.net/network=weft',
   IMAGE: 'registry.example.net:5000/weft:1',
 };
 
@@ -93,6 +94,7 @@ describe('make manifests', () => {
       '    apiServers:',
       '      - https://api.example.net:6443',
       '      - https://[fd00::1]:6443',
+      '        example.net/network: weft',
       // Of each container.
       ...Array(3).fill('          image: registry.example.net:5000/weft:1'),
     ]);
@@ -126,6 +128,9 @@ describe('make manifests', () => {
     ],
     ['API_SERVER', 'not a server', /^API_SERVER:\d: apiServers/],
     ['API_SERVER', 'https://a,ftp://b', /^API_SERVER:\d: apiServers/],
+    ['NODE_SELECTOR', 'weft', /^NODE_SELECTOR: expected a label of nodes such as network=weft/],
+    ['NODE_SELECTOR', 'a/b/c=d', /^NODE_SELECTOR: expected/],
+    ['NODE_SELECTOR', 'a=b\nhostPID: true', /^NODE_SELECTOR: expected/],
     ['IMAGE', 'weft image', /^IMAGE: expected REGISTRY\/NAME:TAG/],
   ])('%s=%s is refused', (key, value, message) => {
     expect(() => patchesFor({ [key]: value })).toThrow(message);
@@ -136,6 +141,13 @@ describe('make manifests', () => {
     const values = { POD_CIDRS: '10.0.0.0/8', SERVICE_CIDRS: '10.96.0.0/12' };
     expect(() => patchesFor(values)).toThrow(/^SERVICE_CIDRS: 10\.96\.0\.0\/12 overlaps/);
   });
+});
+
+test('what takes weft off looks at all nodes', () => {
+  const values = { ...ALL_VALUES, IMAGE: '' };
+  expect(renderManifest('weft-uninstall.yaml', values)).toBe(
+    renderManifest('weft-uninstall.yaml', {}),
+  );
 });
 
 describe('what is made', () => {
