@@ -1,10 +1,11 @@
 /** docs/migrate.md, "From bridge and host-local": its own commands, on a node whose pods are being pinged. */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createNetns, type TestNetns } from '../support/netns.ts';
+import { pageCommands } from '../support/page-commands.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const PLUGINS = '/usr/lib/cni';
@@ -20,17 +21,6 @@ let host: TestNetns;
 let files: ChildProcess;
 /** Made before the files, which see no mount of later. */
 let pods: readonly TestNetns[] = [];
-
-/** The commands below a title of the page, without what is said beside them. */
-function commandsBelow(title: string): readonly string[] {
-  const page = readFileSync(join(ROOT, 'docs/migrate.md'), 'utf8');
-  const [, block = ''] =
-    new RegExp(`^## ${title}\\n[^#]*?^\`\`\`\\n([^\`]*)^\`\`\``, 'm').exec(page) ?? [];
-  return block
-    .split('\n')
-    .map((line) => line.replace(/\s+#.*/, ''))
-    .filter(Boolean);
-}
 
 function onNode(command: string, input = '', env: Record<string, string> = {}): string {
   const enter = [`--net=${host.path}`, `--mount=/proc/${files.pid}/ns/mnt`, `--wdns=${directory}`];
@@ -92,7 +82,7 @@ afterAll(() => {
 });
 
 test('the commands of the page take over under running pods, and the undo gives back', async () => {
-  const commands = commandsBelow('From bridge and host-local');
+  const commands = pageCommands('docs/migrate.md', 'From bridge and host-local');
   expect(commands.map((line) => line.split(' ')[0])).toEqual([
     'weft-0.1.0/install.sh',
     '/opt/weft/bin/weft',

@@ -4,23 +4,16 @@ import { describe, expect, test } from 'vitest';
 import { MANIFESTS, type ManifestName, renderManifest } from '../../../scripts/manifests/render.ts';
 import { patchesFor } from '../../../scripts/manifests/values.ts';
 import { parseCommandLine } from '../../../src/cli/command-line.ts';
+import { pageCommands } from '../../support/page-commands.ts';
 
 const ROOT = new URL('../../..', import.meta.url).pathname;
 const PAGES = ['install', 'migrate', 'operate'].map((name) => `docs/${name}.md`);
 const MAKEFILE = readFileSync(join(ROOT, 'Makefile'), 'utf8');
 
-/** The commands of a page's blocks, without what is said beside them and where they write. */
-function commandsOf(page: string): readonly string[] {
-  const text = readFileSync(join(ROOT, page), 'utf8');
-  const blocks = [...text.matchAll(/^```\n([^`]*)^```/gm)].map(([, block = '']) => block);
-  return blocks
-    .flatMap((block) => block.split('\n').filter(Boolean))
-    .map((line) => {
-      return line.replace(/\s+[#>].*/, '');
-    });
-}
-
-const COMMANDS = PAGES.flatMap((page) => commandsOf(page).map((line) => [page, line] as const));
+const COMMANDS = PAGES.flatMap((page) =>
+  // Without where they write.
+  pageCommands(page).map((line) => [page, line.replace(/\s+>.*/, '')] as const),
+);
 const OBJECTS = Object.keys(MANIFESTS)
   .map((name) => renderManifest(name as ManifestName, {}))
   .join('---\n');
@@ -36,8 +29,11 @@ async function wrongWith(line: string): Promise<string | undefined> {
 }
 
 function wrongTarget(args: readonly string[]): string | undefined {
-  const values = args.filter((arg) => arg.includes('=')).map((arg) => arg.split('='));
-  const others = values.filter(([name = '']) => !/^(?:IMAGE_ARCH|DESTDIR)$/.test(name));
+  const values = args.flatMap((arg) => {
+    const [, name, value] = /^(\w+)=(.*)$/.exec(arg) ?? [];
+    return name === undefined ? [] : [[name, value] as const];
+  });
+  const others = values.filter(([name]) => !/^(?:IMAGE_ARCH|DESTDIR)$/.test(name));
   patchesFor(Object.fromEntries(others));
   const targets = args.filter((arg) => !arg.includes('='));
   return targets.find((target) => !new RegExp(`^${target}:`, 'm').test(MAKEFILE));
