@@ -16,6 +16,9 @@ import { type Balancing, parseBalancing } from './balancing.ts';
 
 export type Protocol = 'tcp' | 'udp' | 'sctp';
 
+/** Of the IP header. */
+export const PROTOCOL_NUMBERS: Readonly<Record<Protocol, number>> = { tcp: 6, udp: 17, sctp: 132 };
+
 /** What all ports of one Service share in one address family. */
 export interface ServicePolicy extends Balancing {
   readonly externalIPs: readonly IP[];

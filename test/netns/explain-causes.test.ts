@@ -13,7 +13,7 @@ import { createNetns, type TestNetns } from '../support/netns.ts';
 import { recordPod } from '../support/pod-records.ts';
 import { createProxyLab, type ProxyLab } from '../support/proxy-lab.ts';
 import { until } from '../support/until.ts';
-import { probe } from '../support/workloads.ts';
+import { probe, startIn } from '../support/workloads.ts';
 
 let lab: ProxyLab;
 let agent: LabAgent;
@@ -92,6 +92,12 @@ async function ask({
   };
   // The agent answers a request of this command with this shape.
   return (await askAgent(agent.runDir, request)) as ExplainAnswer;
+}
+
+interface AskedOfMode extends Asked {
+  readonly outcome: Outcome;
+  readonly says: string;
+  readonly cause?: CauseId;
 }
 
 const node = (command: string, ...words: readonly string[]) => lab.node.run(command, ...words);
@@ -376,6 +382,57 @@ describe('mode iptables', () => {
       expect.stringContaining('Live, a packet on its way'),
     ]);
     expect(seen.live?.causes[0]?.id).toBe(cause);
+  });
+});
+
+describe('mode userspace', () => {
+  beforeAll(async () => {
+    await agent.end();
+    await agent.start('0s', { mode: 'userspace' });
+    await until('rules serve no more', () => !node('iptables-save').includes('KUBE-SERVICES'));
+  });
+
+  const [far, none, dead] = [2, 4, 3].map((n) => `${IPV4.vip(n)}:80`);
+
+  test.each([
+    {
+      to: 'ns/far:http',
+      outcome: 'allowed',
+      says: `this agent listens at ${far} the agent, from ${far} -> 10.2.0.2:8080 answers`,
+    },
+    {
+      from: 'node/node-a',
+      to: 'ns/here:http',
+      outcome: 'allowed',
+      says: '-> 10.1.0.3:8080 answers',
+    },
+    { to: 'ns/none:http', outcome: 'refused', says: `at ${none} of this node it is refused` },
+    {
+      to: 'ns/dead:http',
+      outcome: 'refused',
+      says: `the agent, from ${dead} -> 10.1.0.3:9999 refuses`,
+      cause: 'not-listening',
+    },
+  ] as const)('$to is $outcome', async ({ outcome, says, cause, ...asked }: AskedOfMode) => {
+    const seen = await ask({ ...asked, isLive: true });
+    expect([seen.outcome, textOf(seen)]).toEqual([outcome, expect.stringContaining(says)]);
+    expect(textOf(seen)).toContain('That is what the model says.');
+    expect(seen.live?.causes[0]?.id).toBe(cause);
+  });
+
+  test('a program that has the port on all addresses: the agent listens at another one', async () => {
+    const script =
+      "require('net').createServer().listen(80, '0.0.0.0', () => console.log('ready'))";
+    await agent.end();
+    const program = await startIn(lab.node.path, [process.execPath, '-e', script], 'ready');
+    await agent.start('0s', { mode: 'userspace' });
+    await until('the agent listens', async () => (await ask({ to: 'ns/far:http' })).pending === 0);
+    const seen = await ask({ to: 'ns/far:http', isLive: true });
+    await program.end();
+    expect([seen.outcome, textOf(seen)]).toEqual([
+      'allowed',
+      expect.stringMatching(/this agent listens at 172\.30\.0\.2:(?!80 )\d+ /),
+    ]);
   });
 });
 

@@ -6,7 +6,8 @@ import type { TestNetns } from './netns.ts';
 
 const SERVER = new URL('workloads/server.ts', import.meta.url).pathname;
 const PROBE = new URL('workloads/probe.ts', import.meta.url).pathname;
-const START_TIMEOUT_MS = 30_000;
+/** For one that hangs: under user-mode Linux an agent takes most of a minute. */
+const START_TIMEOUT_MS = 120_000;
 /** A program that waits for its last answers is not cut short on a busy machine. */
 const END_TIMEOUT_MS = 30_000;
 /** So long the last output may follow the exit; a child of the program may hold the pipe for good. */

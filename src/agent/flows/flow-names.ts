@@ -2,7 +2,7 @@
 
 import { type IP, isLoopback, parseIP } from '../../net/ip.ts';
 import { frontendsOf } from '../../proxy/claims.ts';
-import type { Protocol, ServicePort } from '../../proxy/service.ts';
+import { PROTOCOL_NUMBERS, type ServicePort } from '../../proxy/service.ts';
 import type { Steps } from '../../util/turns.ts';
 import type { FlowParty } from './flow-event.ts';
 
@@ -30,8 +30,6 @@ export interface NameFacts {
   readonly services: Iterable<ServicePort>;
 }
 
-/** IP protocol numbers. */
-const PROTOCOL_NUMBERS: Readonly<Record<Protocol, number>> = { tcp: 6, udp: 17, sctp: 132 };
 /** Ends are told after a pod is gone; the one that went first gives way. */
 const MOST_FORMER = 2_000;
 

@@ -34,8 +34,10 @@ there is named with its cure.
 --live looks at what happens: it waits for a packet from --from to --to, or with --send sends one (a
 SYN, or an empty datagram, from inside the pod or from this node), and follows it and its answer
 through every table of nftables, of weft and of others. Rules of iptables-legacy are told by their
-counters. Where no answer comes the endpoint is asked: it answers, refuses or is silent. Modes nftables
-and iptables; the model answers in all.
+counters. Where no answer comes the endpoint is asked: it answers, refuses or is silent. In mode userspace
+it says who listens at the address of the Service, and how each endpoint answers the agent; in mode ipvs
+what the virtual server leads to, and where connection tracking says that this packet was led. A kernel
+without nf_tables reports no rules: there connection tracking tells, in every mode.
 
 Where the agent enforces policies they are asked about every endpoint: which one decides, or that none
 allows it. A name is that of a Service, of a pod, or node/NAME; a port can be named too.

@@ -1,6 +1,7 @@
 /** Sockets of this network namespace that wait for somebody (net/ipv4/tcp_ipv4.c, udp.c: the files of /proc/net). */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { ipFromBytes } from '../../../net/ip.ts';
 import { isMissing } from '../../../util/files.ts';
 import { inTurns } from '../../../util/turns.ts';
 
@@ -20,7 +21,6 @@ const FILES = [
 /** TCP_LISTEN, and TCP_CLOSE of a UDP socket that is connected to nobody. */
 const WAITING = { tcp: '0A', udp: '07' } as const;
 const LOOPBACK = /^(?:[0-9A-F]{6}7F|0{24}01000000)$/;
-const ANY = /^0+$/;
 
 /** Those at one of the ports that others than this node can reach; on another thread, then in turns. */
 export async function listenersAt(ports: ReadonlySet<number>): Promise<readonly Listener[]> {
@@ -60,9 +60,10 @@ function listenerOf(line: string, protocol: 'tcp' | 'udp'): Listener | undefined
   };
 }
 
+/** Words of four bytes in the order of the machine, which is little-endian on all that are built for. */
 function addressText(hex: string): string {
-  if (hex.length > 8) return ANY.test(hex) ? '[::]' : '[an address]';
-  return [6, 4, 2, 0].map((at) => Number.parseInt(hex.slice(at, at + 2), 16)).join('.');
+  const ip = ipFromBytes(Buffer.from(hex, 'hex').swap32());
+  return hex.length > 8 ? `[${ip}]` : ip;
 }
 
 /** Inodes of the sockets of this process. */

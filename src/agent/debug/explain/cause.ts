@@ -17,6 +17,7 @@ export type CauseId =
   | 'pod-not-local'
   | 'no-endpoints'
   | 'not-listening'
+  | 'other-listener'
   | 'endpoint-silent'
   | 'foreign-rule'
   | 'unseen-rule'

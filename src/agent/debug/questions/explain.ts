@@ -2,9 +2,8 @@ import { join } from 'node:path';
 import { openHostPortStore } from '../../../cni/portmap/store.ts';
 import { ipFamily } from '../../../net/ip.ts';
 import { wire } from '../../../netlink/wire.ts';
-import type { ModeName } from '../../../proxy/modes/names.ts';
 import type { Packet } from '../../../proxy/verdict/explanation.ts';
-import { errorCode, WeftError } from '../../../util/errors.ts';
+import { errorCode } from '../../../util/errors.ts';
 import { readFilterTables } from '../../foreign/read-filter-tables.ts';
 import type { ProxyComponent } from '../../proxy/component.ts';
 import { lookUpPod, lookUpSelection } from '../explain/api-lookup.ts';
@@ -103,23 +102,12 @@ function parseLiveTimeout(value: unknown): number | undefined {
   return value;
 }
 
-/** What a process forwards is two connections; what IPVS does no rule shows. Throws ENOTSUP. */
-function requireTraces(mode: ModeName): void {
-  if (mode === 'nftables' || mode === 'iptables') return;
-  const reason = `it follows packets through rules, and mode ${mode} does not work by rules`;
-  throw new WeftError(
-    'ENOTSUP',
-    `weft explain --live: ${reason}; without --live the model answers`,
-  );
-}
-
 async function answerExplain(
   request: ExplainRequest,
   subjects: DebugSubjects,
   signal: AbortSignal,
 ): Promise<ExplainAnswer> {
   const proxy = requireProxy('explain', subjects);
-  if (request.liveTimeoutMs !== undefined) requireTraces(proxy.choice.mode);
   const answer = await explainNamed(request, subjects, proxy, signal);
   const whyNot = subjects.policy?.whyNotReady() ?? '';
   const unenforced = whyNot === '' ? [] : [`policies do not hold on this node: ${whyNot}`];
@@ -175,7 +163,8 @@ function sourcesOf(
     },
     podMasquerades: () => podMasqueradesOf(records.list(), podMasquerade),
     filterTables: () => readFilterTables(),
-    explainLive: (model, node, options) => explainLive(model, node, { clock, ...options }),
+    explainLive: (model, node, options) =>
+      explainLive(model, node, { clock, mode: proxy.choice.mode, ...options }),
   };
 }
 

@@ -24,7 +24,8 @@ export interface LiveFacts {
 }
 
 type Direction = Cause['direction'];
-type Seen = Pick<LiveAnswer, 'outcome' | 'reply' | 'probed'>;
+type Seen = Pick<LiveAnswer, 'outcome' | 'reply' | 'probed' | 'heldBy'> &
+  Partial<Pick<LiveAnswer, 'agreesWithModel'>>;
 
 const OWN_TABLE = /^\S+ weft-/;
 const HOOKS: Readonly<Partial<Record<Stage, LegacyHook>>> = {
@@ -32,6 +33,10 @@ const HOOKS: Readonly<Partial<Record<Stage, LegacyHook>>> = {
 };
 
 export function liveCauses(answer: Seen, traced: Traced, facts: LiveFacts): readonly Cause[] {
+  // What the model says of the Service is no riddle.
+  if (answer.outcome.kind === 'unknown' && answer.agreesWithModel === true) return [];
+  const held = listenerCauses(answer);
+  if (held.length > 0) return held;
   const own = causesOfLeg(answer.outcome, traced.request, 'request', facts);
   const { reply } = answer;
   if (own.length > 0) return own;
@@ -55,6 +60,28 @@ function causesOfLeg(
     default:
       return [];
   }
+}
+
+/** Mode userspace serves a Service only where the agent itself listens. */
+function listenerCauses({ outcome, heldBy, agreesWithModel }: Seen): readonly Cause[] {
+  const base = { effect: 'refuses', direction: 'request' } as const;
+  if (heldBy !== undefined) {
+    return [
+      {
+        ...{ ...base, id: 'other-listener' },
+        seen: `${heldBy}, in the place of the agent`,
+        cure: 'have that program listen at addresses of its own; with nf_tables (modprobe nf_tables) the agent gets by beside one on all addresses',
+      },
+    ];
+  }
+  if (outcome.kind !== 'closed' || agreesWithModel !== false) return [];
+  return [
+    {
+      ...{ ...base, id: 'not-listening' },
+      seen: `the agent does not listen at ${endText(outcome.ip, outcome.port)}`,
+      cure: 'weft status names places where it cannot listen, and why',
+    },
+  ];
 }
 
 function ruleCause(
@@ -169,6 +196,7 @@ function unseenCause(stage: Stage, { legacy }: LiveFacts): Omit<Cause, 'directio
 }
 
 const PLACES: Readonly<Record<Stage, string>> = {
+  untracked: 'before it left this node as one of a connection',
   tracking: 'before or in connection tracking',
   prerouting: 'between connection tracking and the routing',
   forward: 'at the forward hook',

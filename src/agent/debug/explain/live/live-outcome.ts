@@ -21,8 +21,12 @@ const POLICY_TABLE = 'weft-policy';
 /** Of modes iptables and ipvs, in table filter. */
 const REFUSING_CHAIN = /^KUBE-(SERVICES|EXTERNAL-SERVICES|NODEPORTS|PROXY-FIREWALL|IPVS-)/;
 
-/** Between which chains of ours nothing is reported any more, by what is there in the kernel. */
+/**
+ * Between which chains of ours nothing is reported any more, by what is there in the kernel. `untracked`: nothing
+ * is reported at all, and the packet has not left as one of a connection.
+ */
 export type Stage =
+  | 'untracked'
   | 'tracking'
   | 'prerouting'
   | 'forward'
@@ -50,6 +54,12 @@ export type LiveOutcome =
       /** Absent: the chain's policy. */
       readonly rule?: string;
     }
+  | {
+      /** Mode userspace: the kernel refuses at an address of the Service, or the agent resets. */
+      readonly kind: 'closed';
+      readonly ip: IP;
+      readonly port: number;
+    }
   | { readonly kind: 'unknown'; readonly stage: Stage };
 
 /** What came back: an answer, a reset, an ICMP error, or that a link on the way passes only less. */
@@ -73,6 +83,8 @@ export interface LiveAnswer {
   readonly steps: readonly string[];
   /** Null: none came while it was waited for; absent: none is to be expected. */
   readonly reply?: LiveReply | null;
+  /** Mode userspace: who listens in the agent's place. */
+  readonly heldBy?: string;
   /** What keeps it from its way, or its answer. */
   readonly causes: readonly Cause[];
   /** How the endpoint answers this node. */
@@ -185,14 +197,15 @@ function refusalOf({ table, chain }: TraceEvent): 'refused' | 'denied' | 'droppe
 }
 
 /** Of a denied packet only its end is known, not which of several endpoints it was for. */
-function agrees(
+export function agrees(
   outcome: LiveOutcome,
   explanation: Explanation,
   policies: readonly PolicyOutcome[],
 ): boolean | undefined {
   if (outcome.kind === 'denied') return policies.some(({ isAllowed }) => !isAllowed);
   const reached = policies.find(
-    ({ ip, port }) => 'port' in outcome && ip === outcome.destination && port === outcome.port,
+    ({ ip, port }) =>
+      'destination' in outcome && ip === outcome.destination && port === outcome.port,
   );
   return reached?.isAllowed === false ? false : agreesWithProxy(outcome, explanation);
 }
@@ -201,12 +214,17 @@ function agreesWithProxy(
   outcome: LiveOutcome,
   { packet, decisions, verdict }: Explanation,
 ): boolean | undefined {
-  if (outcome.kind === 'unknown') return undefined;
+  if (outcome.kind === 'unknown') {
+    // What rules refuse or drop is never tracked; what passes is.
+    if (outcome.stage !== 'untracked') return undefined;
+    return verdict.kind === 'pass' ? undefined : verdict.kind !== 'dnat';
+  }
   switch (verdict.kind) {
     case 'reject':
-      return outcome.kind === 'refused';
-    case 'drop':
+      return outcome.kind === 'refused' || outcome.kind === 'closed';
     case 'reset':
+      return outcome.kind === 'dropped' || outcome.kind === 'closed';
+    case 'drop':
       return outcome.kind === 'dropped';
     case 'pass':
       return outcome.kind === 'sent' || outcome.kind === 'delivered' ? true : undefined;

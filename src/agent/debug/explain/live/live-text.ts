@@ -71,12 +71,16 @@ function outcomeText(outcome: LiveOutcome): string {
       return `denied by policies, in ${outcome.table}, chain ${outcome.chain}`;
     case 'dropped':
       return `dropped by ${outcome.table}, chain ${outcome.chain}`;
+    case 'closed':
+      return `at ${endText(outcome.ip, outcome.port)} of this node it is refused`;
     case 'unknown':
       return `it ends ${ENDS[outcome.stage]}`;
   }
 }
 
 const ENDS = {
+  untracked:
+    'on this node: it was dropped or refused before it left, and this kernel does not tell where',
   tracking: 'in connection tracking',
   prerouting: 'at the routing',
   forward: 'at the forward hook',

@@ -9,7 +9,7 @@ import { type IP, ipFamily } from '../../../../net/ip.ts';
 import type { Mac } from '../../../../net/mac.ts';
 import { wire } from '../../../../netlink/wire.ts';
 import type { Packet } from '../../../../proxy/verdict/explanation.ts';
-import { WeftError } from '../../../../util/errors.ts';
+import { errorCode, WeftError } from '../../../../util/errors.ts';
 import type { LocalPod, NodeFacts } from '../node-facts.ts';
 
 /** Of those that Linux hands out too (ip_local_port_range); a collision is as likely as one of clients. */
@@ -28,6 +28,8 @@ export interface Sender {
   readonly sourcePort: number;
   /** Sends one packet. Throws WeftError where it cannot be sent. */
   send(): void;
+  /** This node's own socket was told so; of a packet from a pod nobody here is. */
+  wasRefused(): boolean;
   /** Ends what was begun. */
   close(): void;
 }
@@ -46,6 +48,7 @@ export function openSender(packet: Packet, node: NodeFacts, content: Content): S
     return {
       sourcePort,
       send: () => sendFromPod({ ...first, sequence: randomInt(SEQUENCES) }, content, pod, node),
+      wasRefused: () => false,
       close: () => {},
     };
   }
@@ -153,13 +156,16 @@ function nodeSender(
 ): Sender {
   const { source: localAddress, destination: host, port } = packet;
   const ends: (() => void)[] = [];
+  let isRefused = false;
+  const onError = (error: Error) => {
+    isRefused ||= errorCode(error) === 'ECONNREFUSED';
+  };
   return {
     sourcePort: localPort,
     send() {
       if (protocol === 'tcp') {
         const socket = connect({ host, port, localAddress, localPort });
-        // Its end tells nothing that the trace does not.
-        socket.on('error', () => {});
+        socket.on('error', onError);
         ends.push(() => socket.resetAndDestroy());
         return;
       }
@@ -168,6 +174,7 @@ function nodeSender(
       socket.bind(localPort, localAddress, () => socket.send(payload, port, host, () => {}));
       ends.push(() => socket.close());
     },
+    wasRefused: () => isRefused,
     close: () => {
       for (const end of ends) end();
     },
