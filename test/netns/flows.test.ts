@@ -260,6 +260,69 @@ describe('somebody follows', () => {
   }, 40_000);
 });
 
+describe('mode iptables', () => {
+  let follower: Follower;
+  const explain = (to: string) => {
+    const words = ['--from', 'shop/client', '--to', to, '--live', '--send', '--timeout', '10s'];
+    return node.netns.attempt(WEFT_BINARY, ['explain', '--run-dir', node.runDir, ...words]);
+  };
+
+  beforeAll(async () => {
+    await node.stopAgent();
+    const config = JSON.parse(readFileSync(node.configFile, 'utf8'));
+    config.proxy = { ...config.proxy, mode: 'iptables' };
+    writeFileSync(node.configFile, JSON.stringify(config));
+    await node.startAgent();
+    await until('rules serve', () => node.netns.run('iptables-save').includes('shop/web:http'));
+    follower = await Follower.start('--dropped');
+  }, 60_000);
+
+  afterAll(() => follower.end());
+
+  test('a Service without endpoints, by flows, explain and services', async () => {
+    expect(knockOn(WEB, 80).status).toBe(0);
+    expect(knockOn(EMPTY, 80).status).not.toBe(0);
+    expect(await follower.find('it', ({ kind }) => kind === 'refused')).toMatchObject({
+      ...{ verdict: 'no endpoint', from: { pod: 'shop/client' } },
+      to: { ip: EMPTY, service: 'shop/empty:http' },
+    });
+    const said = explain('shop/empty:http');
+    expect([said.status, said.stdout]).toEqual([
+      3,
+      expect.stringMatching(/refused by ip filter, chain KUBE-SERVICES/),
+    ]);
+    expect(said.stdout).toContain('That is what the model says.');
+    const services = node.netns.run(
+      WEFT_BINARY,
+      'services',
+      'shop/empty',
+      '--run-dir',
+      node.runDir,
+    );
+    expect(services).toMatch(/no endpoint/);
+  });
+
+  test('a policy denies behind a Service, by flows and explain', async () => {
+    const closed = pods[2]?.ip<{ addr_info: { local: string }[] }[]>('addr', 'show', 'eth0')[0];
+    const ip = closed?.addr_info[0]?.local ?? '';
+    writeObjects([ip]);
+    await until('the endpoint is there', () =>
+      node.netns.run('iptables-save').includes(`${ip}:8080`),
+    );
+    expect(knockOn(WEB, 80).status).not.toBe(0);
+    expect(await follower.find('it', ({ kind }) => kind === 'denied')).toMatchObject({
+      ...{ verdict: 'denied', from: { pod: 'shop/client' } },
+      policies: ['NetworkPolicy shop/closed'],
+    });
+    const said = explain('shop/web:http');
+    expect([said.status, said.stdout]).toEqual([
+      4,
+      expect.stringMatching(/denied by policies, in inet weft-policy/),
+    ]);
+    expect(said.stdout).toContain('That is what the model says.');
+  });
+});
+
 test('of a burst that does not fit some is lost, which is told, and then it goes on', async () => {
   const netns = netnses.open(node.netns.path);
   const ports = new Set<number | undefined>();

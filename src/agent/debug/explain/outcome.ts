@@ -50,12 +50,18 @@ export function liveOutcome(
   if (!live.isNewConnection) return model.outcome;
   if (live.agreesWithModel === false) return 'differs';
   const expected = expectedOf(model, live.outcome);
+  // What the model refuses or drops is what a kernel that reports no rules does not track.
+  if (isUntracked(live) && expected !== 'allowed') return expected;
   // The model may know why nothing comes back.
   if (live.reply === null && expected === 'dropped') return 'dropped';
   const node = nodeOutcome(live);
   if (node !== 'allowed') return isAsSaid(node, expected, model) ? node : 'differs';
   if (expected !== 'allowed') return 'differs';
   return live.reply === null ? silentOutcome(model) : repliedOutcome(live.reply);
+}
+
+function isUntracked({ outcome }: LiveAnswer): boolean {
+  return outcome.kind === 'unknown' && outcome.stage === 'untracked';
 }
 
 /** The kernel does not send an ICMP error for every packet that it has no route for. */
@@ -68,8 +74,11 @@ function isAsSaid(node: Outcome, expected: Outcome, { ways }: Modelled): boolean
 function nodeOutcome({ outcome, reply }: LiveAnswer): Outcome {
   switch (outcome.kind) {
     case 'refused':
+    case 'closed':
       return 'refused';
+    // Whether or not the client was told by a reset.
     case 'denied':
+      return 'dropped';
     case 'dropped':
     case 'unknown':
       return isRefusal(reply) ? 'refused' : 'dropped';
