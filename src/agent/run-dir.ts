@@ -23,10 +23,25 @@ export function ensureRunDir(path: string, ownerUid: number): void {
  */
 export function lockRunDir(path: string, pid: number, flock: Flock): RunDirLock {
   const file = join(path, 'agent.lock');
+  return takeLock(file, pid, flock, () => busyError(path, file));
+}
+
+/** One connectivity test at a time on a node. Throws BusyError naming the holder. */
+export function lockConnectivityTest(path: string, pid: number, flock: Flock): RunDirLock {
+  const file = join(path, 'connectivity-test.lock');
+  return takeLock(file, pid, flock, () => {
+    const holder = holderOf(file);
+    return new BusyError(
+      `weft connectivity-test runs on this node already, with pid ${holder}: wait for its end`,
+    );
+  });
+}
+
+function takeLock(file: string, pid: number, flock: Flock, busy: () => BusyError): RunDirLock {
   const fd = openLockFile(file);
   if (!flock(fd, 'exclusive')) {
     closeSync(fd);
-    throw busyError(path, file);
+    throw busy();
   }
   ftruncateSync(fd);
   writeSync(fd, `${pid}\n`, 0);
@@ -53,11 +68,14 @@ export function whyLocked(path: string, flock: Flock): BusyError | undefined {
 }
 
 function busyError(path: string, file: string): BusyError {
-  const holder = readFileSync(file, 'utf8').trim();
   return new BusyError(
-    `lock run directory ${path}: the agent with pid ${holder || 'unknown'} is using it; stop it ` +
+    `lock run directory ${path}: the agent with pid ${holderOf(file)} is using it; stop it ` +
       'or choose another with --run-dir or WEFT_RUN_DIR',
   );
+}
+
+function holderOf(file: string): string {
+  return readFileSync(file, 'utf8').trim() || 'unknown';
 }
 
 function openLockFile(file: string): number {

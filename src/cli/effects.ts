@@ -59,6 +59,8 @@ export interface CommandEffects {
   readonly clock: Pick<Clock, 'now' | 'elapsed'>;
   /** The API server of a kubeconfig, for who may write there. Throws ConfigError. */
   readonly openApi: (kubeconfig: string) => Promise<ClusterApi>;
+  /** One at a time on a node; gives what ends it. Throws BusyError. */
+  readonly lockConnectivityTest: (runDir: string) => Promise<() => void>;
   /** Calls back once when somebody interrupts; what it gives forgets that. A second time ends the process. */
   readonly onInterrupt: (listener: () => void) => () => void;
   readonly wait: (ms: number) => Promise<void>;

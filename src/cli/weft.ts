@@ -45,6 +45,7 @@ const code = await runCommand(() => parseCommandLine(argv.slice(2)), {
     return { url, ended };
   },
   openApi: async (kubeconfig) => (await work()).openApi(kubeconfig, env),
+  lockConnectivityTest: async (directory) => (await work()).lockTest(directory),
   onInterrupt: (listener) => {
     const signals = ['SIGINT', 'SIGTERM'] as const;
     for (const signal of signals) process.once(signal, listener);

@@ -6,10 +6,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { askAgent } from '../../src/agent/debug/client.ts';
+import { lockConnectivityTest } from '../../src/agent/run-dir.ts';
 import { HOST_PORT } from '../../src/cli/connectivity/objects.ts';
 import { type ConnectivityEffects, runConnectivityTest } from '../../src/cli/connectivity/run.ts';
 import { readKubeconfig } from '../../src/kube/access/kubeconfig.ts';
 import { ApiClient } from '../../src/kube/api/client.ts';
+import { wire } from '../../src/netlink/wire.ts';
 import { systemClock } from '../../src/util/clock.ts';
 import type { ApiObject } from '../support/fake-api-objects.ts';
 import { FakeApiServer } from '../support/fake-api-server.ts';
@@ -63,11 +65,11 @@ afterAll(async () => {
 beforeEach(async () => {
   api = new FakeApiServer({ authorization: 'Bearer t' });
   await api.start();
-  for (const [name, address] of [
-    ['node-a', IPV4.node],
-    ['node-b', '192.168.0.2'],
+  for (const [name, ips] of [
+    ['node-a', [IPV4.node, IPV6.node]],
+    ['node-b', ['192.168.0.2']],
   ] as const) {
-    const addresses = [{ type: 'InternalIP', address }];
+    const addresses = ips.map((address) => ({ type: 'InternalIP', address }));
     const conditions = [{ type: 'Ready', status: 'True' }];
     api.put('nodes', { metadata: { name }, status: { addresses, conditions } });
   }
@@ -166,6 +168,10 @@ async function run(
       const access = await readKubeconfig(path, { clock: systemClock, environment: {} });
       return new ApiClient({ access, version: 'test', clock: systemClock, random: Math.random });
     },
+    lockConnectivityTest: async (path) => {
+      const lock = lockConnectivityTest(path, process.pid, wire.flock);
+      return () => lock.release();
+    },
     onInterrupt: () => () => {},
     ...change,
   };
@@ -202,9 +208,20 @@ test('through the API: all is well, and nothing is left', async () => {
 });
 
 test('what fails is named with the cause, and what an earlier run left goes', async () => {
-  api.put('namespaces', {
-    metadata: { name: 'weft-connectivity-0a1b2c', labels: { 'weft.dev/connectivity-test': '' } },
-  });
+  const others = ['weft-connectivity-0d1e2f', 'shop'];
+  const hours = (ago: number) => new Date(Date.now() - ago * 3_600_000).toISOString();
+  for (const [name, runBy, ago] of [
+    ['weft-connectivity-0a1b2c', 'node-a', 0.01],
+    ['weft-connectivity-0b1c2d', 'node-b', 3],
+    ['weft-connectivity-0d1e2f', 'node-b', 0.01],
+    ['shop', 'node-a', 3],
+  ] as const) {
+    const labels = { 'weft.dev/connectivity-test': '' };
+    const annotations = { 'weft.dev/connectivity-run-by': runBy };
+    api.put('namespaces', {
+      metadata: { name, labels, annotations, creationTimestamp: hours(ago) },
+    });
+  }
   const stop = runCluster();
   lab.node.run('ip', 'link', 'set', 'eth0', 'mtu', '1400');
   lab.node.run(
@@ -222,8 +239,8 @@ test('what fails is named with the cause, and what an earlier run left goes', as
     );
     expect(text).toContain('ok      pod to pod, node node-b, IPv4');
     expect(text.split('\n').filter((line) => line.length > 80)).toEqual([]);
-    expect(namespaces()).toEqual([]);
-    expect(api.deleted).toContain('/api/v1/namespaces/weft-connectivity-0a1b2c');
+    expect(namespaces()).toEqual(expect.arrayContaining(others));
+    expect(namespaces()).toHaveLength(others.length);
   } finally {
     stop();
     lab.node.run('nft', 'delete', 'table', 'ip', 'foreign');
@@ -267,6 +284,106 @@ test('the command itself is interrupted, and leaves nothing', async () => {
   } finally {
     child.kill('SIGKILL');
     stop();
+  }
+});
+
+test('the command itself is killed: another run waits for nobody, and removes what it left', async () => {
+  const stopIdle = runCluster(true);
+  const child = spawn(
+    process.execPath,
+    [CLI, 'connectivity-test', '--kubeconfig', own().kubeconfig, '--run-dir', agent.runDir],
+    { stdio: 'ignore' },
+  );
+  await until('the namespace is there', () => namespaces().length > 0);
+  await expect(run(own())).rejects.toThrow(
+    `weft connectivity-test runs on this node already, with pid ${child.pid}: wait for its end`,
+  );
+  const left = namespaces();
+  const ended = once(child, 'exit');
+  child.kill('SIGKILL');
+  await ended;
+  stopIdle();
+  const stop = runCluster();
+  try {
+    const { text } = await run(own());
+    expect(text).toContain(`removed namespace ${left[0]}`);
+    expect(text).toMatch(/All \d+ are as they should be/);
+    expect(namespaces()).toEqual([]);
+  } finally {
+    stop();
+  }
+});
+
+interface Broken {
+  readonly title: string;
+  readonly breakIt: readonly string[];
+  readonly mend: readonly string[];
+  /** What is said of it, white space made one. */
+  readonly says: RegExp;
+}
+
+/** A rule of somebody else that drops. */
+function dropping(
+  family: 'ip' | 'ip6',
+  match: string,
+  hook = 'forward priority 0',
+): Pick<Broken, 'breakIt' | 'mend'> {
+  const chain = `${family} foreign f { type filter hook ${hook}; }`;
+  const rule = `add rule ${family} foreign f ${match} drop`;
+  return {
+    breakIt: [`nft 'add table ${family} foreign; add chain ${chain}; ${rule}'`],
+    mend: [`nft delete table ${family} foreign`],
+  };
+}
+
+const RULE = /rule of table ip6? foreign, chain f, drops it/;
+const REMOTE_ROUTE = '10.2.0.0/24 via 192.168.0.2';
+
+const BROKEN: readonly Broken[] = [
+  { title: 'pod to pod, node node-b, IPv4', ...dropping('ip', 'ip daddr 10.2.0.2'), says: RULE },
+  {
+    title: 'pod to pod, node node-b, IPv4',
+    breakIt: [`ip route replace unreachable 10.2.0.0/24`],
+    mend: [`ip route replace ${REMOTE_ROUTE}`],
+    says: /10\.2\.0\.2/,
+  },
+  {
+    title: 'pod to Service, IPv4',
+    ...dropping('ip', 'ct original ip daddr 172.30.0.70'),
+    says: RULE,
+  },
+  {
+    title: 'pod to NodePort, IPv6',
+    ...dropping('ip6', `tcp dport ${NODE_PORT}`, 'prerouting priority -150'),
+    says: RULE,
+  },
+  {
+    title: 'pod to host port, IPv4',
+    breakIt: ['nft flush chain ip hostports p'],
+    mend: [`nft add rule ip hostports p tcp dport ${HOST_PORT} dnat to ${IPV4.podB}:8080`],
+    says: new RegExp(`${IPV4.node}:${HOST_PORT} answers RST: nothing listens there`),
+  },
+  { title: 'DNS, IPv4', ...dropping('ip', 'udp dport 8080'), says: RULE },
+  {
+    title: 'pod to the outside, IPv6',
+    ...dropping('ip6', `ip6 daddr ${IPV6.remote} tcp dport 8080`),
+    says: RULE,
+  },
+];
+
+test.each(BROKEN)('$title: $breakIt.0', async ({ title, breakIt, mend, says }) => {
+  const stop = runCluster();
+  lab.node.run('sh', '-ec', breakIt.join('\n'));
+  try {
+    const { code, text } = await run({ ...own(), outside: `[${IPV6.remote}]:8080` });
+    const [, said = ''] = text.replaceAll(/\s+/g, ' ').split(` FAILED ${title}: `);
+    expect([code, said.split(/ (?:ok|FAILED|not tried) /)[0]]).toEqual([
+      1,
+      expect.stringMatching(says),
+    ]);
+  } finally {
+    stop();
+    lab.node.run('sh', '-ec', mend.join('\n'));
   }
 });
 

@@ -5,7 +5,9 @@ import { type IP, tryParseIP } from '../../net/ip.ts';
 import { BusyError, toError, WeftError } from '../../util/errors.ts';
 import {
   type MadeObjects,
+  NAMESPACE_PREFIX,
   type Role,
+  RUN_BY,
   rolesOf,
   TEST_LABEL,
   type TestSettings,
@@ -25,6 +27,8 @@ export interface ClusterSurroundings {
   /** Somebody wants it to end. */
   readonly signal: AbortSignal;
   readonly now: () => number;
+  /** Milliseconds since the epoch. */
+  readonly time: () => number;
   readonly wait: (ms: number) => Promise<void>;
   readonly print: (text: string) => void;
 }
@@ -33,7 +37,11 @@ const POLL_MS = 500;
 /** The namespace's service account is made by a controller, behind it. */
 const ACCOUNT_MS = 20_000;
 const REMOVAL_MS = 15_000;
+/** For kubelets to end the pods of a namespace. */
+const GONE_MS = 60_000;
 const MOST_LEFT = 20;
+/** Nobody's run takes as long, whatever the clocks of other nodes say. */
+const LONGEST_RUN_MS = 2 * 60 * 60_000;
 const NAMESPACES = '/api/v1/namespaces';
 
 export type Made = Omit<MadeObjects, 'outside' | 'hasPolicies'>;
@@ -60,7 +68,7 @@ export async function withTestObjects<T>(
   use: (made: Made) => Promise<T>,
 ): Promise<T> {
   const { signal, print } = around;
-  await removeLeft(around);
+  await removeLeft(settings.thisNode, around);
   try {
     print(`making namespace ${settings.namespace} with ${rolesOf(settings).length} pods\n`);
     for (const { path, object } of testObjects(settings))
@@ -144,17 +152,47 @@ async function dnsAddresses({ api, signal }: ClusterSurroundings): Promise<reado
   }
 }
 
-/** Of runs that were killed. */
-async function removeLeft(around: ClusterSurroundings): Promise<void> {
-  const { api, signal } = around;
+/**
+ * Of runs that were killed: of this node, where only one runs at a time, and those of others that none can need
+ * any more.
+ */
+async function removeLeft(thisNode: string, around: ClusterSurroundings): Promise<void> {
+  const { api, signal, time } = around;
   const path = `${NAMESPACES}?limit=${MOST_LEFT}&labelSelector=${encodeURIComponent(TEST_LABEL)}`;
-  const left = listAt(await api.read(path, signal), 'items').map((each) => {
-    return textAt(each, 'metadata', 'name');
+  const left = listAt(await api.read(path, signal), 'items').filter((namespace) => {
+    const createdAtMs = Date.parse(textAt(namespace, 'metadata', 'creationTimestamp'));
+    const isOwn = textAt(namespace, 'metadata', 'annotations', RUN_BY) === thisNode;
+    return isOwn || time() - createdAtMs > LONGEST_RUN_MS;
   });
+  const names = left.map((namespace) => textAt(namespace, 'metadata', 'name'));
   // Whoever may label a namespace must not have it removed.
-  const own = left.filter((name) => /^weft-connectivity-[0-9a-f]{6}$/.test(name));
+  const own = names.filter((name) => OWN_NAME.test(name));
   for (const name of own) await remove(name, around);
+  // Their pods have the host port until then.
+  for (const name of own) await untilGone(name, around);
 }
+
+async function untilGone(
+  name: string,
+  { api, signal, now, wait }: ClusterSurroundings,
+): Promise<void> {
+  for (const endMs = now() + GONE_MS; ; await wait(POLL_MS)) {
+    signal.throwIfAborted();
+    try {
+      await api.read(`${NAMESPACES}/${name}`, signal);
+    } catch (thrown) {
+      if (thrown instanceof ApiError && thrown.status === 404) return;
+      throw thrown;
+    }
+    if (now() > endMs) {
+      throw new BusyError(
+        `namespace ${name} of a former run is still being removed: kubectl describe namespace ${name}`,
+      );
+    }
+  }
+}
+
+const OWN_NAME = new RegExp(`^${NAMESPACE_PREFIX}[0-9a-f]{6}$`);
 
 async function remove(name: string, { api, print }: ClusterSurroundings): Promise<void> {
   try {

@@ -7,6 +7,11 @@ import { joined, PlanBuilder, type Target, WHERE_OUTSIDE } from './plan-builder.
 export const TEST_LABEL = 'weft.dev/connectivity-test';
 const ROLE_LABEL = 'weft.dev/connectivity-role';
 
+/** By the name of the node, on the namespace. */
+export const RUN_BY = 'weft.dev/connectivity-run-by';
+/** Of every run, with three random bytes. */
+export const NAMESPACE_PREFIX = 'weft-connectivity-';
+
 export const SERVER_PORT = 8080;
 export const HOST_PORT = 18_080;
 
@@ -37,7 +42,10 @@ export function testObjects(settings: TestSettings) {
       object: {
         apiVersion: 'v1',
         kind: 'Namespace',
-        metadata: { name: namespace, labels: { [TEST_LABEL]: '' } },
+        metadata: {
+          ...{ name: namespace, labels: { [TEST_LABEL]: '' } },
+          annotations: { [RUN_BY]: settings.thisNode },
+        },
       },
     },
     {

@@ -17,7 +17,7 @@ import { type IP, tryParseIP } from '../../net/ip.ts';
 import { toError } from '../../util/errors.ts';
 import type { CommandEffects } from '../effects.ts';
 import { wantsJson } from '../output-flag.ts';
-import { ask, plain, prettyJson, type QuestionEffects } from '../question.ts';
+import { ask, plain, prettyJson, type QuestionEffects, runDirOf } from '../question.ts';
 import { UsageError } from '../usage.ts';
 import {
   type CheckResult,
@@ -29,7 +29,7 @@ import {
 } from './checks.ts';
 import { type ClusterApi, type Made, otherNodes, withTestObjects } from './cluster.ts';
 import { DEFAULT_COMMAND, DEFAULT_IMAGE } from './defaults.ts';
-import { planMade } from './objects.ts';
+import { NAMESPACE_PREFIX, planMade } from './objects.ts';
 import { planFound } from './plan.ts';
 import { resultText, skippedText, summaryText } from './text.ts';
 
@@ -41,7 +41,7 @@ const AGENT_MS = 30_000;
 const POLL_MS = 200;
 
 export type ConnectivityEffects = QuestionEffects &
-  Pick<CommandEffects, 'clock' | 'wait' | 'openApi' | 'onInterrupt'>;
+  Pick<CommandEffects, 'clock' | 'wait' | 'openApi' | 'onInterrupt' | 'lockConnectivityTest'>;
 
 /** 0: all is as it should be, 1: something is not, 2: nothing could be tried. Throws UsageError. */
 export async function runConnectivityTest(
@@ -76,20 +76,32 @@ interface OwnParts {
   readonly tryAll: (plan: Plan, signal?: AbortSignal) => Promise<Tried>;
 }
 
-async function tryOwn(
-  { image, command, nodes, timeoutMs, outside }: Settings,
-  kubeconfig: string,
-  { flags, effects, say, tryAll }: OwnParts,
-): Promise<Tried> {
+/** One at a time on a node: what another one has made is not taken for what a killed one has left. */
+async function tryOwn(settings: Settings, kubeconfig: string, parts: OwnParts): Promise<Tried> {
+  const { flags, effects } = parts;
   // The agent answers a request of this command with this shape.
   const status = (await ask(flags, { command: 'status' }, effects)) as AgentStatus;
+  const unlock = await effects.lockConnectivityTest(runDirOf(flags, effects));
+  try {
+    return await tryMade(settings, { kubeconfig, status }, parts);
+  } finally {
+    unlock();
+  }
+}
+
+async function tryMade(
+  { image, command, nodes, timeoutMs, outside }: Settings,
+  { kubeconfig, status }: { readonly kubeconfig: string; readonly status: AgentStatus },
+  { flags, effects, say, tryAll }: OwnParts,
+): Promise<Tried> {
   const api: ClusterApi = await effects.openApi(kubeconfig);
   const stop = new AbortController();
   const forget = effects.onInterrupt(() => stop.abort(new UsageError('interrupted')));
   try {
     const { clock, wait } = effects;
-    const around = { api, signal: stop.signal, now: () => clock.elapsed(), wait, print: say };
-    const namespace = `weft-connectivity-${randomBytes(3).toString('hex')}`;
+    const time = { now: () => clock.elapsed(), time: () => clock.now(), wait };
+    const around = { api, signal: stop.signal, ...time, print: say };
+    const namespace = `${NAMESPACE_PREFIX}${randomBytes(3).toString('hex')}`;
     const others = await otherNodes(around, status.node, nodes);
     const own = { namespace, image, command, thisNode: status.node, otherNodes: others };
     return await withTestObjects(own, timeoutMs, around, async (made) => {

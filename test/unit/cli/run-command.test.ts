@@ -44,6 +44,7 @@ async function run(line: string, overrides: Partial<CommandEffects> = {}): Promi
     clock: new FakeClock(),
     isScreen: false,
     isTerminal: false,
+    lockConnectivityTest: async () => () => {},
     openApi: () => Promise.reject(new Error('no API server')),
     onInterrupt: () => () => {},
     wait: () => Promise.reject(new Error('nobody waits')),
