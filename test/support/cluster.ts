@@ -26,6 +26,8 @@ export interface ClusterOptions {
   readonly farNodes?: readonly number[];
   /** Where objects come from; etcd is on the router then, and nodes lease their subnets. */
   readonly source?: 'manifests' | 'etcd';
+  /** The agents' section `routing`; each has a directory of its own for BIRD. */
+  readonly routing?: object;
 }
 
 /** Address plan: node n is 192.168.0.n, its pods are 10.244.n.0/24; IPv6 twins. */
@@ -129,6 +131,7 @@ export class ClusterNode {
   readonly runDir: string;
   readonly dataDir: string;
   readonly stateDir: string;
+  readonly birdDirectory: string;
   readonly configFile: string;
   agent: RunningProgram | undefined;
   /** Leased ones are known once the agent has started. */
@@ -140,7 +143,7 @@ export class ClusterNode {
     cluster: Cluster,
     number: number,
     netns: TestNetns,
-    { fabric, farNodes = [] }: ClusterOptions,
+    { fabric, farNodes = [], routing }: ClusterOptions,
   ) {
     this.number = number;
     this.podCIDRs = plan.podCIDRs(number);
@@ -154,11 +157,15 @@ export class ClusterNode {
     this.runDir = join(home, 'run');
     this.dataDir = join(home, 'networks');
     this.stateDir = join(home, 'state');
+    this.birdDirectory = join(home, 'bird');
     this.configFile = join(home, 'weft.json');
     writeFileSync(
       this.configFile,
       JSON.stringify({
-        components: ['cni', 'proxy', ...(fabric === undefined ? [] : ['fabric'])],
+        components: [
+          ...['cni', 'proxy', ...(fabric === undefined ? [] : ['fabric'])],
+          ...(routing === undefined ? [] : ['routing']),
+        ],
         nodeName: this.name,
         ...(cluster.etcd === undefined
           ? { manifests: cluster.manifests }
@@ -168,6 +175,9 @@ export class ClusterNode {
         proxy: { clusterCIDR: plan.clusterCIDR, nftables: { minSyncPeriod: '0s' } },
         cni: { ipamDirectory: this.dataDir },
         ...(fabric === undefined ? {} : { fabric: { backend: fabric, manageConflist: false } }),
+        ...(routing === undefined
+          ? {}
+          : { routing: { directory: this.birdDirectory, ...routing } }),
       }),
     );
   }

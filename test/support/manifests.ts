@@ -79,3 +79,42 @@ export function sliceManifests(
     ),
   }));
 }
+
+/** A Service of type LoadBalancer that has its address already. */
+export interface LoadBalancerSpec {
+  readonly name: string;
+  readonly clusterIP: string;
+  readonly address: string;
+  readonly isLocal: boolean;
+}
+
+export interface ServedBy {
+  readonly address: string;
+  readonly nodeName: string;
+  /** Else it terminates, and answers still. */
+  readonly isReady: boolean;
+}
+
+/** The Service and its slice. */
+export function loadBalancerManifests(
+  { name, clusterIP, address, isLocal }: LoadBalancerSpec,
+  targetPort: number,
+  served: readonly ServedBy[],
+): readonly ManifestObject[] {
+  const spec = { name, clusterIPs: [clusterIP], port: 80 };
+  const { spec: clusterSpec, ...service } = serviceManifest(spec);
+  const [slice] = sliceManifests(spec, targetPort, []);
+  const externalTrafficPolicy = isLocal ? 'Local' : 'Cluster';
+  const endpoints = served.map(({ address: ip, nodeName, isReady }) => ({
+    ...{ addresses: [ip], nodeName },
+    conditions: { ready: isReady, serving: true, terminating: !isReady },
+  }));
+  return [
+    {
+      ...service,
+      ...{ spec: { ...clusterSpec, type: 'LoadBalancer', externalTrafficPolicy } },
+      ...{ status: { loadBalancer: { ingress: [{ ip: address }] } } },
+    },
+    ...(slice === undefined ? [] : [{ ...slice, ...{ endpoints } }]),
+  ];
+}
