@@ -207,6 +207,16 @@ describe('examples of components', () => {
   });
 });
 
+test('bgp gives passwords of a Secret to the agent alone, and works without one', async () => {
+  const folder = mkdtempSync(join(KUSTOMIZE, '.test-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const kustomization = { resources: ['../base'], components: ['../components/bgp'] };
+  writeFileSync(join(folder, 'kustomization.yaml'), JSON.stringify(kustomization));
+  // The ConfigMap has goldens of its own.
+  const text = textOf(build(folder).filter((document) => document.get('kind') === 'DaemonSet'));
+  await expect(text).toMatchFileSnapshot(join(ROOT, 'test/golden/manifests/bgp.yaml'));
+});
+
 describe('a patch', () => {
   const documents = () => parseAllDocuments('kind: A\nmetadata: {name: a}\nlist:\n  - 1 # one\n');
   const target = { kind: 'A', name: 'a' };
