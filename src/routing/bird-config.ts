@@ -23,6 +23,12 @@ const OWN_ROUTES: Readonly<Record<IPFamily, string>> = { 4: 'own4', 6: 'own6' };
 const HEAD = `# Written by weft, which replaces it. Routes to pods of other nodes come from BGP into table main;
 # what others are told are the routes of the protocols own4 and own6.`;
 
+/**
+ * So long a BIRD that starts again (`-R`) waits for neighbours that keep its routes, before it tells others
+ * and changes the kernel. Those that are not back until then may be gone.
+ */
+const MOST_RECOVERY_S = 10;
+
 /** What BIRD of this node is to do. */
 export function planBird(settings: BgpSettings, facts: RoutingFacts): BirdPlan {
   const own = ownNode(facts);
@@ -33,6 +39,7 @@ export function planBird(settings: BgpSettings, facts: RoutingFacts): BirdPlan {
     HEAD,
     'log stderr { info, warning, error, fatal, bug, remote, auth };',
     `router id ${routerID(facts.nodeName, own)};`,
+    `graceful restart wait ${MOST_RECOVERY_S};`,
     'protocol device { scan time 2; }',
     ...block('protocol direct', ['ipv4;', 'ipv6;']),
     ...bfdProtocol(sessions),
@@ -61,6 +68,7 @@ function kernelProtocol(family: IPFamily): readonly string[] {
     'learn;',
     'scan time 10;',
     'merge paths on limit 16;',
+    'graceful restart on;',
     ...inner(`ipv${family}`, ['import all;', 'export where source = RTS_BGP;']),
   ]);
 }

@@ -115,7 +115,7 @@ export class BgpCluster {
     await Promise.all(
       numbers.map((n) => {
         const { bird, netns } = this.node(n);
-        rmSync(join(bird.directory, 'bird.conf'));
+        for (const file of ['bird.conf', 'bird.ctl']) rmSync(join(bird.directory, file));
         for (const family of ['-4', '-6'])
           netns.run('ip', family, 'route', 'flush', 'proto', 'bird');
         this.plug(n);

@@ -98,7 +98,9 @@ export class LabBird {
 
   async startBird(): Promise<void> {
     const file = (name: string) => join(this.directory, name);
-    const args = ['-f', '-c', file('bird.conf'), '-s', file('bird.ctl')];
+    // As its pod and its unit do it.
+    const again = existsSync(file('bird.ctl')) ? ['-R'] : [];
+    const args = [...again, '-f', '-c', file('bird.conf'), '-s', file('bird.ctl')];
     const child = this.netns.start('bird', args);
     // A pipe that nobody reads is full some day, and BIRD waits for it.
     child.stderr?.on(
