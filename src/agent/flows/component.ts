@@ -3,6 +3,8 @@ import { readBootId } from '../../cni/machine.ts';
 import { openRecords } from '../../cni/upkeep/records.ts';
 import { listConnections, watchConnections } from '../../kernel/connections.ts';
 import { nodes } from '../../kube/resources.ts';
+import type { Node } from '../../kube/types.ts';
+import { tryParseCidr } from '../../net/cidr.ts';
 import type { LocalPod } from '../../policy/change.ts';
 import { nodeParty } from '../../policy/parties.ts';
 import { readLocalAddresses } from '../../proxy/local-addresses.ts';
@@ -15,7 +17,7 @@ import type { ProxyComponent } from '../proxy/component.ts';
 import { accountingNotices, holdAccounting, restoreAccounting } from './accounting.ts';
 import { ConnectionFeed, type FlowSources } from './feed.ts';
 import type { FlowFeed } from './flow-event.ts';
-import type { NamedAddresses, NameFacts } from './flow-names.ts';
+import type { NamedAddresses, NamedNode, NameFacts } from './flow-names.ts';
 import { FlowReaders } from './flow-reader.ts';
 import { NameBook } from './name-book.ts';
 import { watchRefusals } from './refusal-log.ts';
@@ -99,12 +101,12 @@ function openNames(context: AgentContext, { proxy, policy, objects }: FlowSurrou
     else local.set(key, pod);
   });
   const addresses = readLocalAddresses(nodeEvents);
-  const nodesByName = new Map<string, NamedAddresses>();
+  const nodesByName = new Map<string, NamedNode>();
   // Only beside others who read them all: alone it would be a watch of its own.
   const watch = config.components.has('fabric')
     ? objects?.source.watch(nodes(), {
-        onAdd: (node) => nodesByName.set(node.metadata.name, nodeParty(node)),
-        onUpdate: (node) => nodesByName.set(node.metadata.name, nodeParty(node)),
+        onAdd: (node) => nodesByName.set(node.metadata.name, namedNode(node)),
+        onUpdate: (node) => nodesByName.set(node.metadata.name, namedNode(node)),
         onDelete: ({ metadata }) => nodesByName.delete(metadata.name),
       })
     : undefined;
@@ -125,6 +127,15 @@ function openNames(context: AgentContext, { proxy, policy, objects }: FlowSurrou
       watch?.close();
       addresses.close();
     },
+  };
+}
+
+function namedNode(node: Node): NamedNode {
+  const { name, ips } = nodeParty(node);
+  return {
+    name,
+    ips,
+    podCIDRs: (node.spec?.podCIDRs ?? []).flatMap((text) => tryParseCidr(text) ?? []),
   };
 }
 

@@ -38,6 +38,8 @@ export interface FlowParty {
   readonly service?: string;
   /** The node that has the address. */
   readonly node?: string;
+  /** The node to whose pods the address belongs, by its podCIDR, where no name is known. */
+  readonly podsOf?: string;
 }
 
 /** What passed; absent where the kernel does not count (net.netfilter.nf_conntrack_acct). */

@@ -1,6 +1,7 @@
 /** Who has an address: pods, Services and nodes by the addresses of packets. */
 
-import { type IP, isLoopback, parseIP } from '../../net/ip.ts';
+import { type Cidr, cidrOf, prefixLength } from '../../net/cidr.ts';
+import { addressBits, type IP, ipFamily, isLoopback, parseIP } from '../../net/ip.ts';
 import { frontendsOf } from '../../proxy/claims.ts';
 import { PROTOCOL_NUMBERS, type ServicePort } from '../../proxy/service.ts';
 import type { Steps } from '../../util/turns.ts';
@@ -10,6 +11,11 @@ export interface NamedAddresses {
   /** `namespace/name` of a pod, or the name of a node. */
   readonly name: string;
   readonly ips: Iterable<IP>;
+}
+
+/** A node, and the networks of its pods. */
+export interface NamedNode extends NamedAddresses {
+  readonly podCIDRs: readonly Cidr[];
 }
 
 /** `protocol` is a number. */
@@ -24,7 +30,7 @@ export interface NameFacts {
   /** This node's. */
   readonly nodeName: string;
   readonly localAddresses: readonly IP[];
-  readonly nodes: Iterable<NamedAddresses>;
+  readonly nodes: Iterable<NamedNode>;
   readonly pods: Iterable<NamedAddresses>;
   /** In the order of claims: of two with one frontend the first has it. */
   readonly services: Iterable<ServicePort>;
@@ -43,6 +49,7 @@ export class FlowNames {
   readonly nodeName: string;
   readonly #own: ReadonlySet<IP>;
   readonly #nodes = new Map<IP, string>();
+  readonly #podNetworks = new NetworkNames();
   readonly #pods = new Map<IP, string>();
   #local: ReadonlyMap<IP, string> = new Map();
   readonly #former = new Map<IP, string>();
@@ -59,7 +66,10 @@ export class FlowNames {
   /** In steps, as there may be tens of thousands. */
   static *of(facts: NameFacts, before?: FlowNames): Steps<FlowNames> {
     const names = new FlowNames(facts, before);
-    for (const { name, ips } of facts.nodes) for (const ip of ips) names.#nodes.set(ip, name);
+    for (const { name, ips, podCIDRs } of facts.nodes) {
+      for (const ip of ips) names.#nodes.set(ip, name);
+      for (const podCIDR of podCIDRs) names.#podNetworks.add(podCIDR, name);
+    }
     for (const { name, ips } of facts.pods) {
       for (const ip of ips) names.#pods.set(ip, name);
       yield;
@@ -93,6 +103,9 @@ export class FlowNames {
     if (pod !== undefined) party.pod = pod;
     const node = this.isOwn(ip) ? this.nodeName : this.#nodes.get(ip);
     if (node !== undefined) party.node = node;
+    if (pod !== undefined || node !== undefined) return party;
+    const podsOf = this.#podNetworks.nameOf(ip);
+    if (podsOf !== undefined) party.podsOf = podsOf;
     return party;
   }
 
@@ -142,5 +155,28 @@ export class FlowNames {
       if (this.#former.size <= MOST_FORMER) return;
       this.#former.delete(ip);
     }
+  }
+}
+
+/** Whose network an address is in; of several that hold it the smallest counts. */
+class NetworkNames {
+  readonly #names = new Map<Cidr, string>();
+  /** Lengths that there are, the longest first: few, however many networks. */
+  #lengths: readonly number[] = [];
+
+  add(network: Cidr, name: string): void {
+    this.#names.set(network, name);
+    const length = prefixLength(network);
+    if (this.#lengths.includes(length)) return;
+    this.#lengths = [...this.#lengths, length].sort((a, b) => b - a);
+  }
+
+  nameOf(ip: IP): string | undefined {
+    const bits = addressBits(ipFamily(ip));
+    for (const length of this.#lengths) {
+      const name = length <= bits ? this.#names.get(cidrOf(ip, length)) : undefined;
+      if (name !== undefined) return name;
+    }
+    return undefined;
   }
 }

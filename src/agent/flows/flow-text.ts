@@ -43,14 +43,14 @@ function routeText({ from, to, endpoint, protocol }: FlowEvent, isWide: boolean)
   return `${name(from)} -> ${name(to)}${sentOn}/${protocol.toLowerCase()}`;
 }
 
-/** `shop/web-1:8080`, `shop/web:http`, `node/a:22` or the address. */
-function partyText({ ip, port, pod, service, node }: FlowParty, isWide: boolean): string {
+/** `shop/web-1:8080`, `shop/web:http`, `node/a:22`, `pods of b=10.1.1.5:80` or the address. */
+function partyText({ ip, port, pod, service, node, podsOf }: FlowParty, isWide: boolean): string {
   const address = port === undefined ? ip : ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`;
   const at = port === undefined ? '' : `:${port}`;
   const name =
     service ??
     (pod === undefined ? (node === undefined ? undefined : `node/${node}${at}`) : `${pod}${at}`);
-  if (name === undefined) return address;
+  if (name === undefined) return podsOf === undefined ? address : `pods of ${podsOf}=${address}`;
   return isWide ? `${name}=${address}` : name;
 }
 

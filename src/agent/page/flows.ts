@@ -32,8 +32,9 @@ function flowOf(event: FlowEvent): UiFlow {
 }
 
 /** The name that tells most, and the port of a place that somebody is reached at. */
-function nameOf({ ip, port, pod, service, node }: FlowParty): string {
+function nameOf({ ip, port, pod, service, node, podsOf }: FlowParty): string {
   if (service !== undefined) return service;
-  const name = pod ?? (node === undefined ? ip : `node/${node}`);
+  const unnamed = podsOf === undefined ? ip : `pods of ${podsOf}=${ip}`;
+  const name = pod ?? (node === undefined ? unnamed : `node/${node}`);
   return port === undefined ? name : `${name}:${port}`;
 }

@@ -1,6 +1,7 @@
 /** Names and connections for tests of the feed of flows. */
 import { FlowNames } from '../../../../src/agent/flows/flow-names.ts';
 import type { Connection } from '../../../../src/kernel/connections.ts';
+import { parseCidr } from '../../../../src/net/cidr.ts';
 import { type IP, ipFamily, parseIP } from '../../../../src/net/ip.ts';
 import { parseService } from '../../../../src/proxy/service.ts';
 import { takeAtOnce } from '../../../../src/util/turns.ts';
@@ -27,8 +28,16 @@ export function labNames(before?: FlowNames): FlowNames {
         nodeName: NODE,
         localAddresses: [ip('192.168.0.1')],
         nodes: [
-          { name: NODE, ips: [ip('192.168.0.1')] },
-          { name: 'node-b', ips: [ip('192.168.0.2')] },
+          {
+            name: NODE,
+            ips: [ip('192.168.0.1')],
+            podCIDRs: ['10.1.0.0/24', 'fd00::/64'].map(parseCidr),
+          },
+          {
+            name: 'node-b',
+            ips: [ip('192.168.0.2')],
+            podCIDRs: ['10.1.1.0/24', 'fd00:0:0:1::/64'].map(parseCidr),
+          },
         ],
         pods: [pod('shop/client', '10.1.0.2', 'fd00::2'), pod('shop/web-1', '10.1.0.3')],
         services: [...service('web', '172.30.0.1', 30080), ...service('none', '172.30.0.2')],

@@ -40,6 +40,11 @@ test.each([
     '03:04:05  live     node/node-b:1 -> 203.0.113.1:443/tcp',
     '                   unanswered',
   ],
+  [
+    event('live', connection('10.1.0.2 1', '10.1.1.5 443', { status: 8 })),
+    '03:04:05  live     shop/client:1 -> pods of node-b=10.1.1.5:443/tcp',
+    '                   unanswered',
+  ],
 ])('text', (each, ...lines) => {
   expect(flowText(each, { isWide: false })).toBe(`${lines.join('\n')}\n`);
 });
