@@ -8,7 +8,7 @@
  * built for (x64, arm64) is little-endian.
  */
 import { type Cidr, cidrFamily, networkAddress, prefixLength } from '../net/cidr.ts';
-import { type IP, ipFromBytes, ipToBytes } from '../net/ip.ts';
+import { type IP, ipFromBytes, ipv4ToNumber, ipv6Groups, isIPv4 } from '../net/ip.ts';
 import { type Mac, macToBytes } from '../net/mac.ts';
 
 const PROTOCOLS = { tcp: 6, udp: 17, sctp: 132 } as const;
@@ -16,7 +16,20 @@ const IFNAME_BYTES = 16;
 
 /** An address: 4 or 16 bytes. */
 export function ipBytes(ip: IP): string {
-  return String.fromCharCode(...ipToBytes(ip));
+  if (isIPv4(ip)) return numberBytes(ipv4ToNumber(ip));
+  let bytes = '';
+  for (const group of ipv6Groups(ip)) bytes += String.fromCharCode(group >>> 8, group & 0xff);
+  return bytes;
+}
+
+/** 0 to 2^32 - 1 in network order: four bytes. */
+export function numberBytes(value: number): string {
+  return String.fromCharCode(
+    value >>> 24,
+    (value >>> 16) & 0xff,
+    (value >>> 8) & 0xff,
+    value & 0xff,
+  );
 }
 
 /** A hardware address: six bytes and two of padding. */
@@ -75,6 +88,17 @@ export function maskBytes(cidr: Cidr): string {
 /** The network address of a network as bytes. */
 export function networkBytes(cidr: Cidr): string {
   return ipBytes(networkAddress(cidr));
+}
+
+/** Of the last address of a network. */
+export function lastBytes(cidr: Cidr): string {
+  const first = networkBytes(cidr);
+  const length = prefixLength(cidr);
+  let last = first.slice(0, length >>> 3);
+  if (length % 8 !== 0) {
+    last += String.fromCharCode(first.charCodeAt(length >>> 3) | (0xff >>> (length % 8)));
+  }
+  return last.padEnd(first.length, '\xff');
 }
 
 /** Reads what ipBytes wrote, `offset` bytes into the string. */

@@ -1,6 +1,6 @@
 import { eachAttribute, readAttributes, readString } from '../netlink/attributes.ts';
 import { NETLINK_NETFILTER } from '../netlink/numbers.ts';
-import { type NetlinkReply, NetlinkSocket } from '../netlink/socket.ts';
+import { type EventListener, type NetlinkReply, NetlinkSocket } from '../netlink/socket.ts';
 import { GEN, MSG, NFNL_SUBSYS_NFTABLES, NFNLGRP_NFTABLES, TABLE } from './constants.ts';
 import { decodeFamily } from './decode.ts';
 import { tableText } from './text.ts';
@@ -8,6 +8,8 @@ import { tableText } from './text.ts';
 /** The kernel sends one message per changed element; a cold start of a proxy must fit in. */
 const RECEIVE_BUFFER_BYTES = 32 * 1024 * 1024;
 const FAMILY_HEADER_BYTES = 4;
+/** Of about forty messages each: others have a turn while a large transaction is told. */
+const DATAGRAMS_AT_ONCE = 32;
 
 /** One transaction that somebody committed. */
 export interface TableEvent {
@@ -25,6 +27,8 @@ export interface TableEvent {
  */
 export class TransactionCollector {
   #tables = new Set<string>();
+  /** What the last message began with, up to the table's name: nearly always the next one is of the same. */
+  #last: Buffer | undefined;
 
   /** Gives the transactions that these messages complete. */
   add(messages: readonly NetlinkReply[]): TableEvent[] {
@@ -33,7 +37,7 @@ export class TransactionCollector {
       if (message.type >> 8 !== NFNL_SUBSYS_NFTABLES) continue;
       if ((message.type & 0xff) === MSG.NEWGEN) {
         events.push({ tables: this.#tables, ...author(message) });
-        this.#tables = new Set();
+        this.reset();
       } else {
         this.#addTable(message.payload);
       }
@@ -44,17 +48,26 @@ export class TransactionCollector {
   /** Forgets a transaction whose other messages were lost. */
   reset(): void {
     this.#tables = new Set();
+    this.#last = undefined;
   }
 
   /** In every message but NEWGEN the first attribute type is the table's name. */
   #addTable(payload: Buffer): void {
+    if (this.#isOfLast(payload)) return;
     const family = decodeFamily(payload);
     if (family === undefined) return;
     for (const { type, value } of eachAttribute(payload, FAMILY_HEADER_BYTES)) {
       if (type !== TABLE.NAME) continue;
       this.#tables.add(tableText({ family, name: readString(value) }));
+      this.#last = payload.subarray(0, value.byteOffset - payload.byteOffset + value.length);
       return;
     }
+  }
+
+  #isOfLast(payload: Buffer): boolean {
+    const last = this.#last;
+    if (last === undefined || payload.length < last.length) return false;
+    return last.compare(payload, 0, last.length) === 0;
   }
 }
 
@@ -74,7 +87,7 @@ export function watchTables(
   });
   const collector = new TransactionCollector();
   socket.join(NFNLGRP_NFTABLES);
-  socket.subscribe((messages) => {
+  const hear: EventListener = (messages) => {
     if (messages === 'overflow') {
       collector.reset();
       listener('overflow');
@@ -82,7 +95,8 @@ export function watchTables(
     }
     messages.forEach(onMessage);
     for (const event of collector.add(messages)) listener(event);
-  });
+  };
+  socket.subscribe(hear, { mostAtOnce: DATAGRAMS_AT_ONCE });
   return socket;
 }
 

@@ -1,7 +1,7 @@
 /** Ranges of addresses, as register bytes in network order, so that they compare as addresses do. */
-import { type Cidr, cidrFamily, lastAddress } from '../net/cidr.ts';
+import { type Cidr, cidrFamily } from '../net/cidr.ts';
 import type { IPFamily } from '../net/ip.ts';
-import { ipBytes, networkBytes, nextKey, previousKey } from '../nftables/bytes.ts';
+import { lastBytes, networkBytes, nextKey, previousKey } from '../nftables/bytes.ts';
 import type { BlockPart } from './peers.ts';
 
 /** Both ends are inside. */
@@ -19,7 +19,7 @@ export function rangesOf(cidrs: readonly Cidr[], family: IPFamily): readonly Add
   return joined(
     cidrs
       .filter((cidr) => cidrFamily(cidr) === family)
-      .map((cidr) => ({ first: networkBytes(cidr), last: ipBytes(lastAddress(cidr)) })),
+      .map((cidr) => ({ first: networkBytes(cidr), last: lastBytes(cidr) })),
   );
 }
 

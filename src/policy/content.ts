@@ -7,8 +7,9 @@ export type TableContent = ReadonlyMap<string, readonly Element[]>;
 /** What a table is to hold, and what of it has changed since it did. */
 export class ContentBook {
   readonly #sets = new Map<string, Map<string, Element>>();
-  /** What was there before the first change; undefined for nothing. */
+  /** What was there before the first change; undefined for nothing. Of sets that were empty nothing is noted. */
   readonly #before = new Map<string, Map<string, Element | undefined>>();
+  readonly #wereEmpty = new Set<string>();
 
   /** Gives whether that is anything new. */
   put(set: string, element: Element): boolean {
@@ -37,23 +38,18 @@ export class ContentBook {
 
   /** What makes what was there before into what is to be. */
   changes(): TableChange['elements'] {
-    return [...this.#before].flatMap(([set, before]) => {
-      const elements = this.#elementsOf(set);
-      const remove: Element[] = [];
-      const add: Element[] = [];
-      for (const [key, was] of before) {
-        const is = elements.get(key);
-        if (was !== undefined && is !== undefined && isSame(was, is)) continue;
-        if (was !== undefined) remove.push(was);
-        if (is !== undefined) add.push(is);
-      }
-      return remove.length + add.length === 0 ? [] : [{ set, remove, add }];
+    const filled = [...this.#wereEmpty].map((set) => {
+      return { set, remove: [], add: [...this.#elementsOf(set).values()] };
     });
+    const changed = [...this.#before].map(([set, before]) => this.#changesOf(set, before));
+    return [...filled, ...changed].filter(({ remove, add }) => remove.length + add.length > 0);
   }
 
   /** The table holds what it is to hold. */
   settle(): void {
     this.#before.clear();
+    this.#wereEmpty.clear();
+    for (const [set, { size }] of this.#sets) if (size === 0) this.#wereEmpty.add(set);
   }
 
   content(): TableContent {
@@ -71,10 +67,25 @@ export class ContentBook {
     if (known !== undefined) return known;
     const elements = new Map<string, Element>();
     this.#sets.set(set, elements);
+    this.#wereEmpty.add(set);
     return elements;
   }
 
+  #changesOf(set: string, before: ReadonlyMap<string, Element | undefined>) {
+    const elements = this.#elementsOf(set);
+    const remove: Element[] = [];
+    const add: Element[] = [];
+    for (const [key, was] of before) {
+      const is = elements.get(key);
+      if (was !== undefined && is !== undefined && isSame(was, is)) continue;
+      if (was !== undefined) remove.push(was);
+      if (is !== undefined) add.push(is);
+    }
+    return { set, remove, add };
+  }
+
   #note(set: string, key: string, was: Element | undefined): void {
+    if (this.#wereEmpty.has(set)) return;
     let before = this.#before.get(set);
     if (before === undefined) {
       before = new Map();

@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import { numberBytes } from '../nftables/bytes.ts';
 
 /** Enough that nobody finds two texts with the same one. */
 const DIGEST_CHARACTERS = 32;
@@ -45,5 +46,5 @@ export function idData(id: number): string {
 
 /** Register bytes in network order, as ranges need them: number 10 is listed as 0.0.0.10. */
 export function idBytes(id: number): string {
-  return String.fromCharCode(id >>> 24, (id >>> 16) & 0xff, (id >>> 8) & 0xff, id & 0xff);
+  return numberBytes(id);
 }

@@ -1,7 +1,7 @@
 /** Policy sets: the policies that select a pod in one direction, as what they say to each peer. */
 import type { Direction, NamedPort } from '../kube/policy/types.ts';
 import type { CompiledPolicy } from './compiled-policy.ts';
-import { digestOf, type IdBook } from './ids.ts';
+import { digestOf, type IdBook, idBytes, idData } from './ids.ts';
 import type { Party } from './parties.ts';
 import type { RulePeer } from './peers.ts';
 import {
@@ -28,6 +28,8 @@ export interface ActivePeer {
 /** What policy sets can tell about an address. */
 export interface Identity {
   readonly id: number;
+  /** Of its number, as in keys. */
+  readonly bytes: string;
   readonly text: string;
   /** Those that mean it, blocks among them. */
   readonly peers: readonly ActivePeer[];
@@ -59,6 +61,9 @@ const CLOSED = outcomeOf('egress', false, { policies: ['unknown pod'] });
 
 export class PolicySet {
   readonly id: number;
+  /** Of its number: as a key begins with it, and as it is data. */
+  readonly bytes: string;
+  readonly data: string;
   readonly text: string;
   readonly direction: Direction;
   readonly policies: readonly CompiledPolicy[];
@@ -76,8 +81,7 @@ export class PolicySet {
   /** Those that isolate the subject. */
   readonly #isolating: readonly string[];
   readonly #roles = new Map<string, Role>();
-  /** By who asks, or by the blocks of a stranger. */
-  readonly #known = new WeakMap<object, Role>();
+  #default: Role | undefined;
 
   constructor(
     made: Pick<PolicySet, 'id' | 'text' | 'direction' | 'policies' | 'ports'>,
@@ -85,6 +89,8 @@ export class PolicySet {
   ) {
     const { id, text, direction, policies, ports } = made;
     this.id = id;
+    this.bytes = idBytes(id);
+    this.data = idData(id);
     this.text = text;
     this.direction = direction;
     this.policies = policies;
@@ -107,32 +113,26 @@ export class PolicySet {
 
   /** For everybody whom no policy can tell from others. */
   get defaultRole(): Role {
-    return this.roleOf(NOBODY);
+    this.#default ??= this.roleOf(NOBODY);
+    return this.#default;
   }
 
   /** For an address that nobody is known to have. */
   strangerRole({ blocks }: Pick<Identity, 'blocks'>): Role {
     if (blocks.length === 0) return this.defaultRole;
-    const known = this.#known.get(blocks) ?? this.#roleOf({ ...NOBODY, peers: blocks });
-    this.#known.set(blocks, known);
-    return known;
+    return this.roleOf({ ...NOBODY, peers: blocks });
   }
 
-  roleOf(asker: Stranger): Role {
-    const known = this.#known.get(asker) ?? this.#roleOf(asker);
-    this.#known.set(asker, known);
-    return known;
-  }
-
-  #roleOf({ peers, ports, isOwnNode }: Stranger): Role {
+  roleOf({ peers, ports, isOwnNode }: Stranger): Role {
     if (isOwnNode) return ALWAYS;
-    const relevant = peers.filter((peer) => this.peers.has(peer));
     const named = this.direction === 'egress' ? portsNamed(ports, this.names) : NO_PORTS;
-    let text = portsText(named);
-    for (const { serial } of relevant) text += ` ${serial}`;
+    const relevant: ActivePeer[] = [];
+    for (const peer of peers) if (this.peers.has(peer)) relevant.push(peer);
+    const text = portsText(named) + relevant.map(({ serial }) => serial).join();
     const known = this.#roles.get(text);
     if (known !== undefined) return known;
-    const role = this.#decide(new Set(relevant), this.direction === 'egress' ? named : this.ports);
+    const decisive = this.direction === 'egress' ? named : this.ports;
+    const role = this.#decide(new Set(relevant), decisive);
     // Identities in use keep theirs by themselves.
     if (this.#roles.size >= MOST_ROLES) this.#roles.clear();
     this.#roles.set(text, role);
@@ -242,7 +242,8 @@ export function makeIdentity(
   text: string,
   facts: Pick<Identity, 'peers' | 'blocks' | 'ports' | 'isOwnNode'>,
 ): Identity {
-  return { id: ids.take(`identity ${text}`), text, sets: new Set(), ...facts };
+  const id = ids.take(`identity ${text}`);
+  return { id, bytes: idBytes(id), text, sets: new Set(), ...facts };
 }
 
 /** Those for whom a set may have a role of its own; `known` are those that no peer has to name. */

@@ -11,7 +11,9 @@ import { type Outcome, otherProtocols, partsOf, type Role, type RolePart } from 
 import { CLASSES, DEFAULTS, ROLES, VERDICTS } from './table/sets.ts';
 
 interface UsedRole {
-  readonly id: number;
+  /** Of its number: as a key begins with it, and as it is data. */
+  readonly bytes: string;
+  readonly data: string;
   readonly role: Role;
   readonly parts: readonly RolePart[];
   readonly exceptionCount: number;
@@ -22,6 +24,8 @@ interface UsedRole {
 
 /** Of each role for protocols as a whole. */
 const RESTS = PORT_PROTOCOLS.length + 1;
+/** So many identities are given their roles in one step. */
+const STEP = 8;
 /** Once there are many, after so many more it is looked at whose they are. */
 const LOOK_AFTER = BUDGET.share / 16;
 
@@ -91,16 +95,17 @@ export class Rows {
   *addSet(set: PolicySet, identities: ReadonlySet<Identity>): Steps<void> {
     const role = set.defaultRole;
     this.#defaults.set(set, role);
-    const data = idData(this.#take(role));
-    this.#book.put(DEFAULTS[set.direction].name, { key: idBytes(set.id), data });
+    this.#book.put(DEFAULTS[set.direction].name, { key: set.bytes, data: this.#take(role).data });
     yield* this.addIdentities(set, identities);
   }
 
   *addIdentities(set: PolicySet, identities: ReadonlySet<Identity>): Steps<void> {
+    let added = 0;
     for (const identity of identities) {
       this.addIdentity(set, identity);
-      yield;
+      if (++added % STEP === 0) yield;
     }
+    yield;
   }
 
   removeSet(set: PolicySet): void {
@@ -108,7 +113,7 @@ export class Rows {
     if (role === undefined) return;
     this.#defaults.delete(set);
     this.#incomplete.delete(set);
-    this.#book.remove(DEFAULTS[set.direction].name, idBytes(set.id));
+    this.#book.remove(DEFAULTS[set.direction].name, set.bytes);
     this.#release(role);
     for (const identity of [...set.row.keys()]) this.removeIdentity(set, identity);
   }
@@ -143,7 +148,7 @@ export class Rows {
     if (role === undefined) return;
     set.row.set(identity, role);
     identity.sets.add(set);
-    const data = idData(this.#take(role));
+    const { data } = this.#take(role);
     this.#book.put(ROLES[set.direction].name, { key: keyOf(set, identity), data });
   }
 
@@ -192,24 +197,25 @@ export class Rows {
     return isBlock && identity.ports.length === 0 ? set.defaultRole : set.strangerRole(identity);
   }
 
-  #take(role: Role): number {
+  #take(role: Role): UsedRole {
     this.#uses++;
     const known = this.#roles.get(role.text);
     if (known !== undefined) {
       known.uses++;
-      return known.id;
+      return known;
     }
     const id = this.#ids.take(`role ${role.text}`);
     const parts = partsOf(role);
     const exceptionCount = parts.reduce((sum, { exceptions }) => sum + exceptions.length, 0);
-    const used = { id, role, parts, exceptionCount, keys: new Set<string>(), uses: 1 };
+    const numbers = { bytes: idBytes(id), data: idData(id) };
+    const used = { ...numbers, role, parts, exceptionCount, keys: new Set<string>(), uses: 1 };
     this.#exceptionCount += exceptionCount;
     this.#roles.set(role.text, used);
     this.#unsettled.add(used);
     for (const { protocol, exceptions } of used.parts) {
       for (const range of exceptions) this.#classes.hold(protocol, range, used);
     }
-    return id;
+    return used;
   }
 
   #release({ text }: Role): void {
@@ -228,10 +234,10 @@ export class Rows {
 
   /** Of classes that are not named the rest of their protocol is true. */
   #render(used: UsedRole): void {
-    const { id, role, parts, keys: before } = used;
+    const { bytes, role, parts, keys: before } = used;
     const keys = new Set<string>();
     const put = (className: string, outcome: Outcome) => {
-      const key = idBytes(id) + className;
+      const key = bytes + className;
       keys.add(key);
       this.#book.put(VERDICTS.name, { key, data: outcome.isAllowed ? 'return' : 'continue' });
       this.#outcomes.set(key, outcome);
@@ -254,5 +260,5 @@ export class Rows {
 }
 
 function keyOf(set: PolicySet, identity: Identity): string {
-  return idBytes(set.id) + idBytes(identity.id);
+  return set.bytes + identity.bytes;
 }

@@ -4,7 +4,6 @@ import { type IP, ipFamily } from '../net/ip.ts';
 import { ipBytes } from '../nftables/bytes.ts';
 import type { CompiledPolicy } from './compiled-policy.ts';
 import type { ContentBook } from './content.ts';
-import { idData } from './ids.ts';
 import type { PodParty } from './parties.ts';
 import { concerning, type PolicySet } from './policy-set.ts';
 import type { PolicySets } from './policy-sets.ts';
@@ -22,6 +21,8 @@ export interface Subject {
 
 /** The policies that select a pod; `closed` for one of which that cannot be known. */
 export type Selection = readonly CompiledPolicy[] | 'closed';
+
+const NO_SETS: OwnSets = {};
 
 interface Known {
   readonly subject: Subject;
@@ -113,8 +114,9 @@ export class Subjects {
   }
 
   #own(key: string, ip: IP): void {
-    const others = (this.#owners.get(ip) ?? []).filter((owner) => owner !== key);
-    this.#owners.set(ip, [...others, key]);
+    const owners = this.#owners.get(ip);
+    if (owners === undefined) this.#owners.set(ip, [key]);
+    else if (!owners.includes(key)) this.#owners.set(ip, [...owners, key]);
   }
 
   #disown(key: string, ip: IP): void {
@@ -132,16 +134,20 @@ export class Subjects {
       const set = sets[direction];
       const { name } = subjects[direction];
       if (set === undefined) this.#book.remove(name, key);
-      else if (this.#book.put(name, { key, data: idData(set.id) })) this.#onNarrow();
+      else if (this.#book.put(name, { key, data: set.data })) this.#onNarrow();
     }
-    if (Object.keys(sets).length === 0) this.#book.remove(selves.name, key + key);
+    if (sets.egress === undefined && sets.ingress === undefined)
+      this.#book.remove(selves.name, key + key);
     else this.#book.put(selves.name, { key: key + key });
   }
 
   /** Nobody can tell which of several pods with one address sent a packet: where one is isolated, it talks to nobody. */
   #setsAt(ip: IP): OwnSets {
-    const all = (this.#owners.get(ip) ?? []).map((owner) => this.#known.get(owner)?.sets ?? {});
-    const [first = {}] = all;
+    const owners = this.#owners.get(ip) ?? [];
+    if (owners.length === 1 && !this.#closed.has(ip))
+      return this.#known.get(owners[0] ?? '')?.sets ?? NO_SETS;
+    const all = owners.map((owner) => this.#known.get(owner)?.sets ?? NO_SETS);
+    const [first = NO_SETS] = all;
     const closed = DIRECTIONS.filter((each) => all.some((sets) => sets[each] !== first[each]));
     const before = this.#closed.get(ip) ?? {};
     const own: { -readonly [D in Direction]?: PolicySet } = {};

@@ -1,10 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { cidrOf } from '../../../src/net/cidr.ts';
+import { cidrOf, lastAddress } from '../../../src/net/cidr.ts';
 import { ipFromBytes, parseIP } from '../../../src/net/ip.ts';
 import {
   ifnameBytes,
   ipBytes,
+  lastBytes,
   maskBytes,
   nextKey,
   portBytes,
@@ -32,6 +33,15 @@ test.each([
   ['interface', ifnameBytes('cni0'), '636e6930000000000000000000000000'],
 ])('%s', (_, bytes, want) => {
   expect(hex(bytes)).toBe(want);
+});
+
+test('the last address of a network, of any length', () => {
+  for (const ip of ['172.30.160.41', 'fd00:172:30::a029'].map(parseIP)) {
+    for (let length = 0; length <= 8 * ipBytes(ip).length; length++) {
+      const cidr = cidrOf(ip, length);
+      expect(hex(lastBytes(cidr)), cidr).toBe(hex(ipBytes(lastAddress(cidr))));
+    }
+  }
 });
 
 test('an interface name of 16 bytes is refused', () => {

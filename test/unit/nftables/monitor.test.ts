@@ -41,6 +41,17 @@ test('a transaction ends with its generation and names its author', () => {
   ]);
 });
 
+test('a table whose name another one begins with, of the same family or not, is one of its own', () => {
+  const [event] = new TransactionCollector().add([
+    change({ family: 'ip', name: 'weft' }),
+    change({ family: 'ip', name: 'weft-proxy' }),
+    change({ family: 'ip', name: 'weft' }),
+    change({ family: 'inet', name: 'weft' }),
+    end(7, 'node'),
+  ]);
+  expect(event?.tables).toEqual(new Set(['ip weft', 'ip weft-proxy', 'inet weft']));
+});
+
 test('a transaction may come in parts', () => {
   const collector = new TransactionCollector();
   expect(collector.add([change({ family: 'ip', name: 'a' })])).toEqual([]);

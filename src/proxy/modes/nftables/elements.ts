@@ -1,7 +1,7 @@
 /** The state of a frontend as elements of the table's maps and sets, but for its slots. */
-import { type Cidr, lastAddress, networkAddress } from '../../../net/cidr.ts';
+import { type Cidr, networkAddress } from '../../../net/cidr.ts';
 import type { IPFamily } from '../../../net/ip.ts';
-import { ipBytes } from '../../../nftables/bytes.ts';
+import { ipBytes, lastBytes } from '../../../nftables/bytes.ts';
 import type { Element } from '../../../nftables/model.ts';
 import { affinityIdData } from './affinity-rules.ts';
 import { CHAIN } from './chain-names.ts';
@@ -114,6 +114,6 @@ function masqueradeVerdict({ masquerading }: FrontendState): string | undefined 
 
 function sourceElement(frontend: string, range: Cidr): Element {
   const key = frontend + ipBytes(networkAddress(range));
-  const keyEnd = frontend + ipBytes(lastAddress(range));
+  const keyEnd = frontend + lastBytes(range);
   return key === keyEnd ? { key } : { key, keyEnd };
 }
