@@ -23,6 +23,8 @@ export interface CompiledPolicy {
   /** As it was written, for those who tell of it. */
   readonly source: NetworkPolicy | ClusterNetworkPolicy;
   readonly isSubject: (pod: PodParty) => boolean;
+  /** Whether it selects every pod of the cluster, whatever its labels. */
+  readonly isOfAll: boolean;
   /** A direction that is not there is none of the policy's business. */
   readonly rules: Readonly<Partial<Record<Direction, readonly CompiledRule[]>>>;
   /** What of it is not known here and therefore fails closed. */

@@ -3,6 +3,7 @@ import type {
   ClusterNetworkPolicy,
   ClusterRule,
   Direction,
+  LabelSelector,
   NetworkPolicy,
   NetworkPolicyRule,
 } from '../kube/policy/types.ts';
@@ -45,6 +46,7 @@ function computeNetworkPolicy(policy: NetworkPolicy): CompiledPolicy {
     tier: 'NetworkPolicy',
     source: policy,
     isSubject: (pod) => pod.namespace === namespace && isSelected(pod.labels),
+    isOfAll: false,
     rules: { ...(ingress && { ingress }), ...(egress && { egress }) },
     problems: unreadableProblems(policy),
     isOverBudget: false,
@@ -70,10 +72,19 @@ function computeClusterPolicy(policy: ClusterNetworkPolicy): CompiledPolicy {
     source: policy,
     // A subject that cannot be read must not open anything, and cannot say whom to close.
     isSubject: subject.kind === 'unknown' ? () => false : podSelection(subject),
+    isOfAll: isOfAll(subject),
     rules,
     problems,
     isOverBudget: false,
   });
+}
+
+function isOfAll(subject: ClusterNetworkPolicy['subject']): boolean {
+  const isEmpty = ({ matchLabels, matchExpressions }: LabelSelector) =>
+    Object.keys(matchLabels).length + matchExpressions.length === 0;
+  if (subject.kind === 'namespaces') return isEmpty(subject.selector);
+  if (subject.kind !== 'pods') return false;
+  return isEmpty(subject.pods.namespaceSelector) && isEmpty(subject.pods.podSelector);
 }
 
 function unreadableProblems({ unreadable }: NetworkPolicy | ClusterNetworkPolicy): string[] {

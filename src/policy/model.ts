@@ -102,7 +102,7 @@ export class PolicyModel {
       this.#setNode(key);
       yield;
     }
-    this.#setPolicies(touched);
+    yield* this.#setPolicies(touched);
     for (const key of touched.locals) {
       this.#setSubject(key);
       yield;
@@ -154,9 +154,10 @@ export class PolicyModel {
   }
 
   /** Whoever has a policy that has changed, or may have one now, is asked for anew. */
-  #setPolicies({ networkPolicies, clusterNetworkPolicies, locals }: Touched): void {
+  *#setPolicies({ networkPolicies, clusterNetworkPolicies, locals }: Touched): Steps<void> {
     for (const key of networkPolicies) {
       this.selections.setNetworkPolicy(key, this.facts.networkPolicies.get(key));
+      yield;
     }
     const isClusterChanged = clusterNetworkPolicies.size > 0;
     if (isClusterChanged) {

@@ -186,13 +186,18 @@ export function namesIn(
   );
 }
 
-/** What a policy set is called; those of one text are one. */
+/**
+ * What a policy set is called; of those of one moment no two are called alike. Policies that select all pods are in
+ * every one and not told: it keeps its number, and whatever has it in the kernel, while they come and go.
+ */
 export function setText(
   direction: Direction,
   policies: readonly CompiledPolicy[],
   ports: readonly NamedPort[],
 ): string {
-  const keys = policies.map(({ tier, key }) => `${tier} ${key}`);
+  if (policies.length === 0) return `${direction} closed`;
+  const told = policies.filter(({ isOfAll }) => !isOfAll);
+  const keys = told.map(({ tier, key }) => `${tier} ${key}`);
   return [direction, ...keys].join('|') + portsText(ports);
 }
 

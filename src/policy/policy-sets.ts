@@ -80,7 +80,8 @@ export class PolicySets {
     const used = ports.filter(({ name }) => names.has(name));
     const text = setText(direction, policies, used);
     const known = this.#sets.get(text);
-    if (known !== undefined) return known;
+    if (known !== undefined && hasPolicies(known, policies)) return known;
+    if (known !== undefined) this.#invalidate(known);
     const id = this.#ids.take(`set ${text}`);
     const made = new PolicySet({ id, text, direction, policies, ports: used }, (peer) =>
       this.#activate(peer),
@@ -95,10 +96,8 @@ export class PolicySets {
 
   /** Sets with these policies are made anew for whoever asks again; all who have one have to. */
   invalidate(isChanged: (policy: CompiledPolicy) => boolean): void {
-    for (const [text, set] of this.#sets) {
-      if (!set.policies.some(isChanged)) continue;
-      this.#sets.delete(text);
-      this.#stale.set(text, set);
+    for (const set of this.#sets.values()) {
+      if (set.policies.some(isChanged)) this.#invalidate(set);
     }
   }
 
@@ -143,6 +142,11 @@ export class PolicySets {
     return changes;
   }
 
+  #invalidate(set: PolicySet): void {
+    this.#sets.delete(set.text);
+    this.#stale.set(set.text, set);
+  }
+
   #activate(peer: RulePeer): ActivePeer {
     const known = this.#peers.get(peer.key);
     if (known !== undefined) return known;
@@ -158,4 +162,8 @@ export class PolicySets {
     if (this.#peers.get(peer.peer.key) === peer) this.#peers.delete(peer.peer.key);
     if (!this.#peersCreated.delete(peer)) this.#peersDropped.add(peer);
   }
+}
+
+function hasPolicies({ policies }: PolicySet, wanted: readonly CompiledPolicy[]): boolean {
+  return policies.length === wanted.length && policies.every((policy, i) => policy === wanted[i]);
 }
