@@ -1,5 +1,6 @@
 /** kube-proxy's command line (cmd/kube-proxy/app/options.go), flag by flag. */
 
+import { formatHostPort } from '../../net/host-port.ts';
 import { ConfigError } from '../../util/errors.ts';
 import type { KeyPath, Origin } from './document.ts';
 import { lastText, texts } from './flag-text.ts';
@@ -104,7 +105,7 @@ function applyDeprecatedPorts(
     if (number === 0) return '';
     if (!isAddressGiven) return address.replace(/:\d+$/, `:${number}`);
     if (/^(\[.*\]|[^:]*):\d+$/.test(address)) return address;
-    return address.includes(':') ? `[${address}]:${number}` : `${address}:${number}`;
+    return formatHostPort(address, number);
   };
   const hasHealthz = values['healthz-bind-address'] !== undefined;
   const hasMetrics = values['metrics-bind-address'] !== undefined;

@@ -1,5 +1,5 @@
+import { type HostPort, parseHostPort } from '../../net/host-port.ts';
 import { parseIP } from '../../net/ip.ts';
-import { type HostPort, parseHostPort } from './host-port.ts';
 
 const LOOPBACK = parseIP('127.0.0.1');
 

@@ -1,13 +1,13 @@
 /** What the Service proxy works with: KubeProxyConfiguration parsed, checked and resolved per mode. */
 
 import type { Cidr } from '../../net/cidr.ts';
+import { type HostPort, parseHostPort } from '../../net/host-port.ts';
 import type { IP } from '../../net/ip.ts';
 import type { IpvsSettings, ModeSettings } from '../../proxy/modes/mode.ts';
 import { MODES, type ModeName } from '../../proxy/modes/names.ts';
 import type { LocalDetection, NodePortAddresses } from '../../proxy/node-addresses.ts';
 import type { Origin } from './document.ts';
 import { parseGoDuration } from './go-duration.ts';
-import { type HostPort, parseHostPort } from './host-port.ts';
 import type { KubeProxyConfiguration } from './kube-proxy-config.ts';
 import { KUBE_PROXY_SETTINGS } from './kube-proxy-settings.ts';
 import { SettingsReader } from './settings-reader.ts';

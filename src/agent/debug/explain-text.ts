@@ -1,4 +1,5 @@
 /** An explanation in words, for the terminal. */
+import { formatHostPort } from '../../net/host-port.ts';
 import type {
   Candidate,
   Decision,
@@ -9,7 +10,7 @@ import type {
 import { assertNever } from '../../util/errors.ts';
 import { wrapped } from '../../util/text-layout.ts';
 import { liveText } from './explain/live/live-text.ts';
-import { causeLines, endText, wayLines } from './explain/way-text.ts';
+import { causeLines, wayLines } from './explain/way-text.ts';
 import type { ExplainAnswer } from './explain.ts';
 import { nextAgainstPolicies, policyLines } from './policy-outcome-text.ts';
 
@@ -62,7 +63,7 @@ function decisionText(decision: Decision, { packet, verdict }: Explanation): str
         ? `loadBalancerSourceRanges: ${packet.source} is in none of ${decision.ranges.join(', ')}.`
         : `loadBalancerSourceRanges: ${packet.source} is in ${decision.admittedBy}.`;
     case 'noFrontend':
-      return noFrontendText(decision);
+      return noFrontformatHostPort(decision);
     case 'clusterIP':
       return `It is the clusterIP of ${decision.servicePorts.join(', ')}: its other ports are ${verdict.kind === 'pass' ? 'left to the routing in this mode' : 'refused'}.`;
     case 'serviceCIDR':
@@ -113,7 +114,10 @@ function originText(
   }
 }
 
-function noFrontendText({ key, nodePortOf }: Extract<Decision, { kind: 'noFrontend' }>): string {
+function noFrontformatHostPort({
+  key,
+  nodePortOf,
+}: Extract<Decision, { kind: 'noFrontend' }>): string {
   const missed = `Map service-ips has no ${key}`;
   return nodePortOf === undefined
     ? `${missed}, and no NodePort has that number.`
@@ -160,7 +164,7 @@ function masqueradeText(decision: Extract<Decision, { kind: 'masquerade' }>): st
 function candidateLines(candidates: readonly Candidate[]): readonly string[] {
   const lines = candidates.slice(0, MOST_CANDIDATES).map(({ ip, port, isLocal, probability }) => {
     const share = `${(probability * 100).toFixed(1)}%`.padStart(9);
-    return `${share}  ${endText(ip, port)}  on ${isLocal ? 'this node' : 'another node'}`;
+    return `${share}  ${formatHostPort(ip, port)}  on ${isLocal ? 'this node' : 'another node'}`;
   });
   const rest = candidates.length - lines.length;
   return rest === 0 ? lines : [...lines, `      and ${rest} more (--json tells all)`];
@@ -184,7 +188,7 @@ function verdictText({
       return 'taken by the agent, then reset: a process learns of a connection when it is made.';
     case 'pass':
       if (hostPort !== undefined) {
-        return `a host port: it goes to pod ${hostPort.pod}, ${endText(hostPort.target, hostPort.port)}.`;
+        return `a host port: it goes to pod ${hostPort.pod}, ${formatHostPort(hostPort.target, hostPort.port)}.`;
       }
       return isPodMasquerade
         ? "no Service; the server sees the node's address, not the pod's."

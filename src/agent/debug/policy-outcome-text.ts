@@ -1,4 +1,5 @@
 /** What policies make of a connection, in words. */
+import { formatHostPort } from '../../net/host-port.ts';
 import type { Protocol } from '../../proxy/service.ts';
 import { wrapped } from '../../util/text-layout.ts';
 import type { PolicyOutcome } from './policy-outcome.ts';
@@ -26,7 +27,7 @@ function summary(denied: number, all: number): string {
 }
 
 function outcomeLines({ name, ip, port, isAllowed, reason }: PolicyOutcome): readonly string[] {
-  const address = ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`;
+  const address = formatHostPort(ip, port);
   const place = name === ip ? address : `${name} (${address})`;
   const indents = { first: '             ', next: '               ' };
   return [`    ${isAllowed ? 'allowed' : 'denied '}  ${place}`, ...wrapped(reason, indents)];

@@ -1,4 +1,5 @@
 /** Flows in words, for the terminal: pure. */
+import { formatHostPort } from '../../net/host-port.ts';
 import { wrapped } from '../../util/text-layout.ts';
 import type { FlowCounts, FlowEvent, FlowParty } from './flow-event.ts';
 
@@ -45,7 +46,7 @@ function routeText({ from, to, endpoint, protocol }: FlowEvent, isWide: boolean)
 
 /** `shop/web-1:8080`, `shop/web:http`, `node/a:22`, `pods of b=10.1.1.5:80` or the address. */
 function partyText({ ip, port, pod, service, node, podsOf }: FlowParty, isWide: boolean): string {
-  const address = port === undefined ? ip : ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`;
+  const address = port === undefined ? ip : formatHostPort(ip, port);
   const at = port === undefined ? '' : `:${port}`;
   const name =
     service ??

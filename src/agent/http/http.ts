@@ -1,9 +1,9 @@
 import type { IncomingHttpHeaders, IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { formatHostPort, type HostPort } from '../../net/host-port.ts';
 import type { Clock } from '../../util/clock.ts';
 import { IoError, toError } from '../../util/errors.ts';
 import type { Logger } from '../../util/log.ts';
-import { formatHostPort, type HostPort } from '../config/host-port.ts';
 import { connectionSeats, createBoundedServer } from './bounded-server.ts';
 
 export interface HttpReply {
@@ -132,13 +132,14 @@ class Listener {
   #onListening(resolve: () => void): void {
     const { log, name } = this.#options;
     this.#reason = undefined;
-    log.info({ server: name, address: formatHostPort(this.boundTo ?? this.#address) }, 'listening');
+    const { host, port } = this.boundTo ?? this.#address;
+    log.info({ server: name, address: formatHostPort(host, port) }, 'listening');
     resolve();
   }
 
   #onError(cause: Error, reject: (error: Error) => void): void {
     const { bindAddressHardFail, clock, log, name } = this.#options;
-    const address = formatHostPort(this.#address);
+    const address = formatHostPort(this.#address.host, this.#address.port);
     if (this.#server.listening) {
       // A connection could not be taken; the next one can.
       log.warn({ server: name, address, reason: cause.message }, 'connection not accepted');

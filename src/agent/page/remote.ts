@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
+import { formatHostPort } from '../../net/host-port.ts';
 import { parseIP } from '../../net/ip.ts';
 import { type Clock, systemClock } from '../../util/clock.ts';
 import { createLogger } from '../../util/log.ts';
-import { formatHostPort } from '../config/host-port.ts';
 import type { ExplainAnswer } from '../debug/explain.ts';
 import { explainText } from '../debug/explain-text.ts';
 import type { DebugRequest } from '../debug/protocol.ts';
@@ -56,7 +56,7 @@ export async function servePageOf(options: RemotePageOptions): Promise<RemotePag
   await server.bound;
   const [address = { host: LOOPBACK, port }] = server.addresses();
   return {
-    url: `http://${formatHostPort(address)}/#token=${token}`,
+    url: `http://${formatHostPort(address.host, address.port)}/#token=${token}`,
     close: () => {
       readers.close();
       followers.close();

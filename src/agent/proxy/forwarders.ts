@@ -1,8 +1,9 @@
+import { formatHostPort } from '../../net/host-port.ts';
 import type { IPFamily } from '../../net/ip.ts';
 import type { ForwardersOptions } from '../../proxy/modes/mode.ts';
 import { Forwarder } from '../../proxy/modes/userspace/forwarder.ts';
 import { Connections } from '../../proxy/modes/userspace/limits.ts';
-import { type Place, placeText } from '../../proxy/modes/userspace/places.ts';
+import type { Place } from '../../proxy/modes/userspace/places.ts';
 import { Traffic } from '../../proxy/modes/userspace/traffic.ts';
 import { UdpFlows } from '../../proxy/modes/userspace/udp-flows.ts';
 import { FirstFew, summarized } from '../../util/complaints.ts';
@@ -91,7 +92,7 @@ function listenProblems({ failures }: Forwarder): readonly string[] {
 }
 
 function whereOf(place: Place): string {
-  return `${placeText(place)}/${place.protocol}`;
+  return `${formatHostPort(place.address, place.port)}/${place.protocol}`;
 }
 
 function limitsOf(own: OwnSettings, descriptors: DescriptorBudget) {

@@ -1,5 +1,6 @@
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
+import { formatHostPort } from '../../net/host-port.ts';
 import { type IPFamily, ipFamily } from '../../net/ip.ts';
 import {
   answerServiceHealth,
@@ -9,7 +10,6 @@ import {
 import { summarized } from '../../util/complaints.ts';
 import type { Logger } from '../../util/log.ts';
 import type { Seats } from '../../util/seats.ts';
-import { formatHostPort } from '../config/host-port.ts';
 import { connectionSeats, createBoundedServer } from '../http/bounded-server.ts';
 import { send } from '../http/http.ts';
 import type { EventSink } from '../objects/events.ts';
@@ -157,7 +157,7 @@ function fairShare(
 }
 
 function placeOf({ address, check }: HealthListener): string {
-  return formatHostPort({ host: address, port: check.port });
+  return formatHostPort(address, check.port);
 }
 
 /** Stops listening at once, so that the port can be taken again in the same turn. */

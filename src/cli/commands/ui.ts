@@ -1,10 +1,10 @@
 /** `weft ui`: a page about this node, served by its agent or, on loopback, by this command. */
 
 import { lastText } from '../../agent/config/flag-text.ts';
-import { formatHostPort, type HostPort } from '../../agent/config/host-port.ts';
 import type { FlagValues } from '../../agent/config/kube-proxy-flags.ts';
 import { parsePageAddress } from '../../agent/config/page-address.ts';
 import type { PageAnswer } from '../../agent/page/page-question.ts';
+import { formatHostPort } from '../../net/host-port.ts';
 import { parseIP } from '../../net/ip.ts';
 import type { Command } from '../command.ts';
 import type { Declaration } from '../declaration.ts';
@@ -61,7 +61,8 @@ export async function runUi(flags: FlagValues, effects: UiEffects): Promise<numb
   const { address } = (await ask(flags, { command: 'page' }, effects)) as PageAnswer;
   const served = parsePageAddress(address);
   if (served !== undefined) {
-    effects.print(plain(`http://${formatHostPort(reachable(served))}/\n`));
+    const host = EVERYWHERE.get(served.host) ?? served.host;
+    effects.print(plain(`http://${formatHostPort(host, served.port)}/\n`));
     return 0;
   }
   const runDir = runDirOf(flags, effects);
@@ -72,11 +73,6 @@ export async function runUi(flags: FlagValues, effects: UiEffects): Promise<numb
   effects.print(`${page.url}\n\nOnly this node can open it, until Ctrl-C here.\n`);
   await page.ended;
   return 0;
-}
-
-/** An agent that listens everywhere is reached on loopback. */
-function reachable({ host, port }: HostPort): HostPort {
-  return { host: EVERYWHERE.get(host) ?? host, port };
 }
 
 function portOf(flags: FlagValues): number {

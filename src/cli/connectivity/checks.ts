@@ -1,8 +1,10 @@
 /** What `weft connectivity-test` tries, and whether an answer of the agent is as it should be. Pure. */
+
 import type { Content } from '../../agent/debug/explain/live/send.ts';
 import type { ExplainAnswer } from '../../agent/debug/explain.ts';
 import type { ExplainRequest } from '../../agent/debug/questions/explain.ts';
-import { type IP, ipFamily } from '../../net/ip.ts';
+import { formatHostPort } from '../../net/host-port.ts';
+import type { IP } from '../../net/ip.ts';
 import type { Protocol } from '../../proxy/service.ts';
 
 /**
@@ -66,7 +68,7 @@ export function failedCheck(check: ConnectivityCheck, message: string): CheckRes
 
 /** What people read of both ends. */
 export function checkText({ from, to, port, protocol }: ConnectivityCheck): string {
-  return `${from} -> ${ipFamily(to) === 6 ? `[${to}]` : to}:${port}/${protocol}`;
+  return `${from} -> ${formatHostPort(to, port)}/${protocol}`;
 }
 
 function whyNot({ expected, content, protocol }: ConnectivityCheck, answer: ExplainAnswer): string {

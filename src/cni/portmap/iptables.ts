@@ -8,10 +8,12 @@
  *                           a port                           -> DNAT
  *     POSTROUTING           marked                           -> CNI-HOSTPORT-MASQ, which masquerades
  */
+
 import { type ListedTable, targetOf } from '../../iptables/listing.ts';
 import type { Iptables } from '../../iptables/programs-sync.ts';
 import { hostCidr } from '../../net/cidr.ts';
-import { type IPFamily, ipFamily, parseIP } from '../../net/ip.ts';
+import { formatHostPort } from '../../net/host-port.ts';
+import { type IPFamily, parseIP } from '../../net/ip.ts';
 import type { HostPort, HostPortRecord } from '../host-ports.ts';
 import { hostPortChain } from '../iptables/chains.ts';
 import { appendsOf, changeTable, deletionOf, listTable, quoted } from '../iptables/change.ts';
@@ -200,7 +202,7 @@ function matchOf({ protocol, port, address }: HostPort): string {
 }
 
 function destinationOf({ target, targetPort }: HostPort): string {
-  return ipFamily(target) === 6 ? `[${target}]:${targetPort}` : `${target}:${targetPort}`;
+  return formatHostPort(target, targetPort);
 }
 
 function waysTo(listed: ListedTable, chain: string): readonly string[] {

@@ -1,5 +1,7 @@
 /** What an attachment publishes on its node, as a value that outlives the call that made it. */
+
 import { addressOf, cidrFamily, networkOf } from '../../net/cidr.ts';
+import { formatHostPort } from '../../net/host-port.ts';
 import { isLoopback } from '../../net/ip.ts';
 import { ConfigError } from '../../util/errors.ts';
 import { type Attachment, attachmentLabel, type NetnsPlace } from '../attachment.ts';
@@ -82,9 +84,8 @@ export function ownerText({ attachment, pod }: Pick<HostPortRecord, 'attachment'
 }
 
 /** `8080/tcp`, `192.168.0.1:8080/tcp`, `[fd00::1]:8080/tcp`. */
-export function portText({ family, protocol, port, address }: HostPort): string {
-  if (address === undefined) return `${port}/${protocol}`;
-  return `${family === 6 ? `[${address}]` : address}:${port}/${protocol}`;
+export function portText({ protocol, port, address }: HostPort): string {
+  return `${address === undefined ? port : formatHostPort(address, port)}/${protocol}`;
 }
 
 /** An index that leads nowhere, and none at all, count as the interface (versions below 0.3.0). */

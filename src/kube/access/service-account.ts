@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { formatHostPort } from '../../net/host-port.ts';
 import { ConfigError } from '../../util/errors.ts';
 import type { ClusterAccess, Credentials } from './access.ts';
 import { type AccessOptions, accessTimings, CombinedCredentials } from './credentials.ts';
@@ -37,7 +38,7 @@ export function serviceAddress(environment: AccessOptions['environment']): URL {
       `use in-cluster access: ${key} is not set; give --kubeconfig FILE, or run in a pod`,
     );
   }
-  const url = `https://${host.includes(':') ? `[${host}]` : host}:${port}`;
+  const url = `https://${formatHostPort(host, port)}`;
   if (!URL.canParse(url)) {
     throw new ConfigError('KUBERNETES_SERVICE_HOST', `use in-cluster access: ${url} is not a URL`);
   }

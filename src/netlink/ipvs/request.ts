@@ -1,4 +1,5 @@
 /** Whole commands of the IPVS family, and answers that are no servers or destinations. */
+import { formatHostPort } from '../../net/host-port.ts';
 import { assertNever } from '../../util/errors.ts';
 import { type AttributeWriter, readAttributes } from '../attributes.ts';
 import { beginCommand, GENL_HEADER_BYTES } from '../generic/family.ts';
@@ -13,7 +14,7 @@ import {
 } from './constants.ts';
 import { writeDestination, writeDestinationKey } from './destination.ts';
 import { writeServer } from './server.ts';
-import { formatDestinationKey, formatServerKey, writeServerKey } from './server-key.ts';
+import { formatServerKey, writeServerKey } from './server-key.ts';
 import type { IpvsChange, IpvsTimeouts, VirtualServerKey } from './types.ts';
 
 const COMMAND_OF: Readonly<Record<IpvsChange['op'], number>> = {
@@ -51,7 +52,7 @@ export function encodeChange(change: IpvsChange): Buffer {
 export function describeChange(change: IpvsChange): string {
   const verb = change.op.startsWith('add') ? 'add' : change.op.startsWith('set') ? 'set' : 'delete';
   if ('destination' in change) {
-    const destination = formatDestinationKey(change.destination);
+    const destination = formatHostPort(change.destination.ip, change.destination.port);
     return `${verb} destination ${destination} of ${formatServerKey(change.key)}`;
   }
   const key = 'server' in change ? change.server.key : change.key;

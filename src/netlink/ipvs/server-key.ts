@@ -1,11 +1,12 @@
 /** What names a virtual server, in messages and in text. */
 
+import { formatHostPort } from '../../net/host-port.ts';
 import { type IPFamily, ipFamily } from '../../net/ip.ts';
 import type { AttributeWriter } from '../attributes.ts';
 import { AF_INET, AF_INET6 } from '../numbers.ts';
 import { decodeAddress, encodeAddress } from './address.ts';
 import { PROTOCOL_NUMBER, SERVICE_ATTR } from './constants.ts';
-import type { DestinationKey, IpvsProtocol, VirtualServerKey } from './types.ts';
+import type { IpvsProtocol, VirtualServerKey } from './types.ts';
 
 const PROTOCOLS: ReadonlyMap<number, IpvsProtocol> = new Map([
   [PROTOCOL_NUMBER.tcp, 'tcp'],
@@ -48,10 +49,5 @@ export function serverFamily(key: VirtualServerKey): IPFamily {
 /** As `ipvsadm -Ln` begins a server: `TCP 10.0.0.1:80`, `UDP [fd00::1]:53`, `FWM 7`, `FWM 7 IPv6`. */
 export function formatServerKey(key: VirtualServerKey): string {
   if (key.kind === 'mark') return key.family === 4 ? `FWM ${key.mark}` : `FWM ${key.mark} IPv6`;
-  return `${key.protocol.toUpperCase()} ${formatDestinationKey(key)}`;
-}
-
-/** `10.0.0.1:80`, `[fd00::1]:80`. */
-export function formatDestinationKey({ ip, port }: DestinationKey): string {
-  return ipFamily(ip) === 4 ? `${ip}:${port}` : `[${ip}]:${port}`;
+  return `${key.protocol.toUpperCase()} ${formatHostPort(key.ip, key.port)}`;
 }

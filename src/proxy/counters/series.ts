@@ -1,5 +1,6 @@
 /** What the elements that count stand for, and their metrics' labels. */
-import { type IP, type IPFamily, ipFamily } from '../../net/ip.ts';
+import { formatHostPort } from '../../net/host-port.ts';
+import type { IPFamily } from '../../net/ip.ts';
 import { readIPBytes, readPortBytes } from '../../nftables/bytes.ts';
 import type { SetName } from '../modes/nftables/sets.ts';
 
@@ -116,16 +117,12 @@ export function seriesLabels(
 function frontendText(key: string, family: IPFamily): string {
   const port = readPortBytes(key, key.length - FIELD_BYTES);
   if (key.length === PORT_KEY_BYTES) return `nodePort:${port}`;
-  return authority(readIPBytes(key, 0, family), port);
+  return formatHostPort(readIPBytes(key, 0, family), port);
 }
 
 function hostPort(bytes: string, offset: number, family: IPFamily): string {
-  return authority(
+  return formatHostPort(
     readIPBytes(bytes, offset, family),
     readPortBytes(bytes, bytes.length - FIELD_BYTES),
   );
-}
-
-function authority(ip: IP, port: number): string {
-  return ipFamily(ip) === 4 ? `${ip}:${port}` : `[${ip}]:${port}`;
 }

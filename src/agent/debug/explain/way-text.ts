@@ -1,5 +1,5 @@
 /** The way behind the rules, in words. */
-import { ipFamily } from '../../../net/ip.ts';
+import { formatHostPort } from '../../../net/host-port.ts';
 import { wrapped } from '../../../util/text-layout.ts';
 import type { Cause } from './cause.ts';
 import type { Leg, Way } from './way.ts';
@@ -13,7 +13,7 @@ export function wayLines(ways: readonly Way[]): readonly string[] {
   const lines = groups.slice(0, MOST_WAYS).flatMap((group) => {
     const [first] = group;
     if (first === undefined) return [];
-    const places = group.slice(0, 3).map(({ place: { ip, port } }) => endText(ip, port));
+    const places = group.slice(0, 3).map(({ place: { ip, port } }) => formatHostPort(ip, port));
     const more = group.length > 3 ? ` and ${group.length - 3} more` : '';
     return [
       ...wrapped(`Way to ${places.join(', ')}${more}:`, { first: '', next: '    ' }),
@@ -86,8 +86,4 @@ function wayKey({ request, reply }: Way): string {
 /** A neighbour on the link is its own gateway. */
 function gatewayKey({ gateway, destination }: Leg): string {
   return gateway === undefined || gateway === destination ? '' : gateway;
-}
-
-export function endText(ip: Leg['source'], port: number): string {
-  return ipFamily(ip) === 6 ? `[${ip}]:${port}` : `${ip}:${port}`;
 }

@@ -1,8 +1,9 @@
 /** Services as a table, and one of them in full. */
+import { formatHostPort } from '../../../net/host-port.ts';
 import { counted, spanText } from '../../../util/human.ts';
 import { type Column, wrapped } from '../../../util/text-layout.ts';
 import { refusedInAll } from './refused.ts';
-import { hostPort, type ListTextOptions, leftOutText, lines, STATES, table } from './text.ts';
+import { type ListTextOptions, leftOutText, lines, STATES, table } from './text.ts';
 import type {
   ListedEndpoint,
   ListedFrontend,
@@ -137,7 +138,7 @@ function frontendRow(frontend: ListedFrontend): readonly string[] {
   const { kind, ip, port, connections, refused, takenBy } = frontend;
   return [
     KINDS[kind],
-    ip === undefined ? String(port) : hostPort(ip, port),
+    ip === undefined ? String(port) : formatHostPort(ip, port),
     String(connections ?? '-'),
     refused === undefined ? '-' : String(refusedInAll(refused)),
     takenBy === undefined ? refusalNote(refused) : `${takenBy} has it`,
@@ -165,7 +166,7 @@ function endpointLines(
   const hasCounts = endpoints.some(({ connections }) => connections !== undefined);
   const columns = hasCounts ? [...ENDPOINTS, { title: 'CONNECTIONS', isNumber: true }] : ENDPOINTS;
   const rows = endpoints.map((each) => [
-    hostPort(each.ip, each.port),
+    formatHostPort(each.ip, each.port),
     STATES[each.state],
     leftOutText(each) || '-',
     each.node ?? '-',

@@ -1,5 +1,7 @@
 /** Lists as tables of 80 columns, or of as many as it takes. */
+
 import { type Cidr, cidrFamily } from '../../../net/cidr.ts';
+import { formatHostPort } from '../../../net/host-port.ts';
 import { type IP, ipFamily } from '../../../net/ip.ts';
 import { ageText, counted } from '../../../util/human.ts';
 import { type Column, TEXT_WIDTH, tableLines, wrapped } from '../../../util/text-layout.ts';
@@ -80,7 +82,7 @@ export function endpointsText(
     const port = portName === '' ? '' : `:${portName}`;
     return [
       `${namespace}/${service}${port}`,
-      `${hostPort(each.ip, each.port)}/${each.protocol}`,
+      `${formatHostPort(each.ip, each.port)}/${each.protocol}`,
       STATES[each.state],
       leftOutText(each),
       ...(options.isWide ? [node ?? '-', zone ?? '-', pod ?? '-', String(connections ?? '-')] : []),
@@ -209,10 +211,6 @@ export function addressesText(
 /** `01-02 03:04:05`, UTC. */
 function timeText(time: string, { isWide }: ListTextOptions): string {
   return isWide ? `${time.slice(0, 19)}Z` : time.slice(5, 19).replace('T', ' ');
-}
-
-export function hostPort(ip: IP, port: number): string {
-  return ipFamily(ip) === 4 ? `${ip}:${port}` : `[${ip}]:${port}`;
 }
 
 /** A line that people should see. */

@@ -1,5 +1,7 @@
 /** The rules that spread connections over the endpoints of a ServicePort, and those that end there. */
+
 import { hostCidr } from '../../../net/cidr.ts';
+import { formatHostPort } from '../../../net/host-port.ts';
 import { ipFamily } from '../../../net/ip.ts';
 import type { Endpoint } from '../../endpoints.ts';
 import type { ResolvedPort } from '../../state.ts';
@@ -14,7 +16,7 @@ export interface EndpointOptions {
 
 /** `10.1.0.3:80` or `[fd00::3]:80` */
 function addressText({ target, port }: Endpoint): string {
-  return ipFamily(target.ip) === 4 ? `${target.ip}:${port}` : `[${target.ip}]:${port}`;
+  return formatHostPort(target.ip, port);
 }
 
 /** Who was here keeps the endpoint; the others are spread by the weights. */

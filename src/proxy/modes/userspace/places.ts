@@ -1,4 +1,4 @@
-import { type IP, ipFamily } from '../../../net/ip.ts';
+import type { IP } from '../../../net/ip.ts';
 import { type Frontend, frontendKey } from '../../claims.ts';
 import type { Protocol } from '../../service.ts';
 import type { ResolvedFrontend, ResolvedPort } from '../../state.ts';
@@ -15,11 +15,6 @@ export interface Place {
 /** `tcp 172.30.0.1 80` */
 export function placeKey({ protocol, address, port }: Omit<Place, 'service'>): string {
   return `${protocol} ${address} ${port}`;
-}
-
-/** `172.30.0.1:80`, `[fd00::1]:80` */
-export function placeText({ address, port }: Pick<Place, 'address' | 'port'>): string {
-  return ipFamily(address) === 6 ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 /**

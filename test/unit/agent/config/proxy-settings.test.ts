@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'vitest';
-import { parseHostPort } from '../../../../src/agent/config/host-port.ts';
 import {
   fillDefaults,
   type KubeProxyConfiguration,
@@ -216,24 +215,6 @@ describe('validation', () => {
     const attempt = () => resolve({ mode: 'x', bindAddress: 'y', oomScoreAdj: 2000 });
     expect(attempt).toThrow(/^mode: .*\nbindAddress: .*\noomScoreAdj: .*$/);
   });
-});
-
-test.each([
-  ['192.168.0.1:80', { host: '192.168.0.1', port: 80 }],
-  ['192.168.0.1', { host: '192.168.0.1', port: 1 }],
-  ['::', { host: '::', port: 1 }],
-  ['fd00::7', { host: 'fd00::7', port: 1 }],
-  ['[fd00::7]:80', { host: 'fd00::7', port: 80 }],
-  ['0.0.0.0:0', { host: '0.0.0.0', port: 0 }],
-  ['[fd00::7]', undefined],
-  [':80', undefined],
-  ['192.168.0.1:', undefined],
-  ['192.168.0.1:-1', undefined],
-  ['192.168.0.1:0x50', undefined],
-  ['node-a:80', undefined],
-  ['', undefined],
-])('parseHostPort(%j)', (text, want) => {
-  expect(parseHostPort(text, 1)).toEqual(want);
 });
 
 /** Whether words such as `unless "mode: a" or "mode: b" is written` are true of a configured mode. */

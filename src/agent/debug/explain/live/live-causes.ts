@@ -1,12 +1,13 @@
 /** Why a packet, or its answer, ended where it did. Pure but for the facts. */
+
 import type { Link } from '../../../../kernel/types.ts';
+import { formatHostPort } from '../../../../net/host-port.ts';
 import type { IP } from '../../../../net/ip.ts';
 import type { TraceEvent } from '../../../../nftables/trace.ts';
 import type { Cause } from '../cause.ts';
 import { conntrackCause } from '../cause.ts';
 import type { NodeFacts } from '../node-facts.ts';
 import { refusalCause, routeCause } from '../route-refusal.ts';
-import { endText } from '../way-text.ts';
 import type { LegacyHook, LegacyView } from './legacy.ts';
 import { suspectsOf } from './legacy.ts';
 import type { LiveAnswer, LiveOutcome, Stage } from './live-outcome.ts';
@@ -78,7 +79,7 @@ function listenerCauses({ outcome, heldBy, agreesWithModel }: Seen): readonly Ca
   return [
     {
       ...{ ...base, id: 'not-listening' },
-      seen: `the agent does not listen at ${endText(outcome.ip, outcome.port)}`,
+      seen: `the agent does not listen at ${formatHostPort(outcome.ip, outcome.port)}`,
       cure: 'weft status names places where it cannot listen, and why',
     },
   ];
@@ -209,7 +210,7 @@ const PLACES: Readonly<Record<Stage, string>> = {
 /** It left, and nothing came back. */
 function silenceCauses({ outcome, probed }: Seen): readonly Cause[] {
   if (!('destination' in outcome) || outcome.port === undefined) return [];
-  const place = endText(outcome.destination, outcome.port);
+  const place = formatHostPort(outcome.destination, outcome.port);
   const base = { direction: 'reply', effect: 'drops' } as const;
   switch (probed?.answer) {
     case 'answers':
@@ -264,7 +265,7 @@ const REFUSALS = { tcp: 'RST', udp: 'an ICMP error' } as const;
 function notListening(ip: IP, port: number, how: string): Cause {
   return {
     ...{ id: 'not-listening', effect: 'refuses', direction: 'reply' },
-    seen: `${endText(ip, port)} answers ${how}: nothing listens there`,
+    seen: `${formatHostPort(ip, port)} answers ${how}: nothing listens there`,
     cure: `have the program in the pod listen at port ${port} of all its addresses, or correct targetPort of the Service`,
   };
 }

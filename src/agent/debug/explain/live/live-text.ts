@@ -1,6 +1,7 @@
 /** What became of a real packet, in words. */
+import { formatHostPort } from '../../../../net/host-port.ts';
 import { wrapped } from '../../../../util/text-layout.ts';
-import { causeLines, endText } from '../way-text.ts';
+import { causeLines } from '../way-text.ts';
 import type { LiveAnswer, LiveOutcome, LiveReply } from './live-outcome.ts';
 
 /** Lines for the terminal; null: no packet came. */
@@ -46,7 +47,9 @@ function probedLines({ probed }: LiveAnswer): readonly string[] {
     silent: 'answers nothing',
     unreachable: 'cannot be reached',
   } as const;
-  return [`Asked from this node, ${endText(probed.ip, probed.port)} ${words[probed.answer]}.`];
+  return [
+    `Asked from this node, ${formatHostPort(probed.ip, probed.port)} ${words[probed.answer]}.`,
+  ];
 }
 
 function agreementLines({ isNewConnection, agreesWithModel }: LiveAnswer): readonly string[] {
@@ -72,7 +75,7 @@ function outcomeText(outcome: LiveOutcome): string {
     case 'dropped':
       return `dropped by ${outcome.table}, chain ${outcome.chain}`;
     case 'closed':
-      return `at ${endText(outcome.ip, outcome.port)} of this node it is refused`;
+      return `at ${formatHostPort(outcome.ip, outcome.port)} of this node it is refused`;
     case 'unknown':
       return `it ends ${ENDS[outcome.stage]}`;
   }

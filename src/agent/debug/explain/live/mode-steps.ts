@@ -4,6 +4,7 @@
  */
 
 import type { ObservedDestination } from '../../../../kernel/ipvs-types.ts';
+import { formatHostPort } from '../../../../net/host-port.ts';
 import type { IP } from '../../../../net/ip.ts';
 import type { ModeName } from '../../../../proxy/modes/names.ts';
 import type { Explanation } from '../../../../proxy/verdict/explanation.ts';
@@ -11,7 +12,6 @@ import { toError } from '../../../../util/errors.ts';
 import type { PolicyOutcome } from '../../policy-outcome.ts';
 import type { NodeFacts } from '../node-facts.ts';
 import type { Place, Way } from '../way.ts';
-import { endText } from '../way-text.ts';
 import { agrees, type LiveAnswer, type LiveReply } from './live-outcome.ts';
 import type { Probed } from './probe.ts';
 import type { Tracked } from './tracked.ts';
@@ -116,12 +116,12 @@ function isLed({ flow: { original, reply } }: Tracked): boolean {
 /** `ipvs tcp 172.30.0.1:80 -> 10.1.0.3:8080 (weight 1, 2 active), 10.1.0.4:8080 (…)` */
 function serverStep({ explanation, destinations }: ModeFacts): string {
   const { destination, protocol, port } = explanation.packet;
-  const server = `ipvs ${protocol} ${endText(destination, port)}`;
+  const server = `ipvs ${protocol} ${formatHostPort(destination, port)}`;
   try {
     const found = destinations();
     if (found.length === 0) return `${server} -> no virtual server with destinations`;
     const named = found.slice(0, MOST_NAMED).map((each) => {
-      return `${endText(each.ip, each.port)} (weight ${each.weight}, ${each.activeConnections} active)`;
+      return `${formatHostPort(each.ip, each.port)} (weight ${each.weight}, ${each.activeConnections} active)`;
     });
     const more = found.length > MOST_NAMED ? `, and ${found.length - MOST_NAMED} more` : '';
     return `${server} -> one of ${named.join(', ')}${more}`;
@@ -146,7 +146,7 @@ async function withRelay(read: Read, facts: ModeFacts): Promise<Read> {
   // Not one of ours: on its way to somebody else.
   if (!node.localAddresses.includes(ip)) return read;
   const listener = await facts.listenerAt(ip, port, protocol);
-  const at = endText(ip, port);
+  const at = formatHostPort(ip, port);
   const steps = [...read.steps, `${listener.who} listens at ${at}`];
   const isRefused = reply?.kind === 'refused' || reply?.kind === 'unreachable';
   const { verdict } = explanation;
@@ -171,7 +171,7 @@ async function withHop(
   let last: Probed | undefined;
   for (const { place } of ways.slice(0, MOST_TRIED)) {
     last = await ask(place, protocol);
-    steps.push(`the agent, from ${at} -> ${endText(last.ip, last.port)} ${last.answer}`);
+    steps.push(`the agent, from ${at} -> ${formatHostPort(last.ip, last.port)} ${last.answer}`);
     if (isTaken(last)) break;
   }
   if (last === undefined) return { ...read, steps };

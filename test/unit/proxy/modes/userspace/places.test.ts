@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { parseIP } from '../../../../../src/net/ip.ts';
-import { placesOf, placeText } from '../../../../../src/proxy/modes/userspace/places.ts';
+import { placesOf } from '../../../../../src/proxy/modes/userspace/places.ts';
 import { resolveGroups } from '../../../../support/flows/model.ts';
 import { IPV4 } from '../../../../support/flows/net.ts';
 import { endpointsOf, loadBalancer, sliceOf } from '../../../../support/flows/objects.ts';
@@ -79,11 +79,4 @@ test.each([
 test('only the frontends that are asked for', () => {
   const places = placesOf(resolve(full, 'a'), NODE_PORT_IPS, ({ kind }) => kind === 'nodePort');
   expect([...places.keys()]).toEqual([`tcp ${node} 30001`, `tcp ${outer} 30001`]);
-});
-
-test.each([
-  { address: '10.0.0.1', want: '10.0.0.1:80' },
-  { address: 'fd00::1', want: '[fd00::1]:80' },
-])('$want', ({ address, want }) => {
-  expect(placeText({ address: parseIP(address), port: 80 })).toBe(want);
 });

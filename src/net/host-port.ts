@@ -1,4 +1,4 @@
-import { type IP, ipFamily, parseSloppyIP } from '../../net/ip.ts';
+import { type IP, ipFamily, parseSloppyIP } from './ip.ts';
 
 /** A listening address. */
 export interface HostPort {
@@ -24,9 +24,9 @@ export function parseHostPort(text: string, defaultPort: number): HostPort | und
   return { host, port };
 }
 
-/** `192.0.2.1:80` or `[::1]:80`. */
-export function formatHostPort({ host, port }: HostPort): string {
-  return ipFamily(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`;
+/** `192.0.2.1:80`, `[::1]:80` or `node-a:80`. */
+export function formatHostPort(host: string, port: number | string): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
 function parsePort(text: string): number | undefined {
