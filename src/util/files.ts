@@ -8,6 +8,7 @@ import {
   closeSync,
   constants,
   fchmodSync,
+  fstatSync,
   fsyncSync,
   ftruncateSync,
   linkSync,
@@ -15,6 +16,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  readSync,
   renameSync,
   rmSync,
   writeFileSync,
@@ -210,6 +212,25 @@ export function readIfReadable(path: string): string | undefined {
     return readFileSync(path, 'utf8');
   } catch {
     return undefined;
+  }
+}
+
+/**
+ * So much of the beginning of a file, with its mode. What is no file throws: a FIFO would hold the thread,
+ * a device has no end.
+ */
+export function readBeginning(
+  path: string,
+  mostBytes: number,
+): { readonly text: string; readonly mode: number } {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    const stat = fstatSync(fd);
+    if (!stat.isFile()) throw new Error('it is no file');
+    const buffer = Buffer.alloc(mostBytes);
+    return { text: buffer.toString('utf8', 0, readSync(fd, buffer)), mode: stat.mode };
+  } finally {
+    closeSync(fd);
   }
 }
 

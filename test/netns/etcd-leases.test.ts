@@ -75,7 +75,7 @@ test('forty nodes that start at once have a subnet each; what changed meanwhile 
   const etcd = await startEtcd();
   etcd.put(`${NETWORK}/config`, CONFIG);
   etcd.enableUser('weft', 's3cret', [['readwrite', `${NETWORK}/`]]);
-  const store = storeOf(etcd, { name: 'weft', password: async () => 's3cret' });
+  const store = storeOf(etcd, { name: 'weft', password: () => 's3cret' });
   const abort = new AbortController();
   onTestFinished(() => abort.abort());
   const { log } = recordingLog();

@@ -155,14 +155,14 @@ test('tokens are renewed, and a wrong password is said', async () => {
   const etcd = await startEtcd({ flags: ['--auth-token-ttl', '1'] });
   putService(etcd, 'a');
   etcd.enableUser('weft', 's3cret', [['read', '/weft/']]);
-  const well = follow(etcd.endpoints, { user: { name: 'weft', password: async () => 's3cret' } });
+  const well = follow(etcd.endpoints, { user: { name: 'weft', password: () => 's3cret' } });
   await well.synced;
   const asked = await well.gateway.ask(tokenQuestion());
   expect(asked['count']).toBeUndefined();
   await new Promise((resolve) => setTimeout(resolve, 2_500));
   // The token of before is over by now, and nobody notices.
   expect((await well.gateway.ask(tokenQuestion()))['header']).toBeDefined();
-  const ill = follow(etcd.endpoints, { user: { name: 'weft', password: async () => 'wr0ng' } });
+  const ill = follow(etcd.endpoints, { user: { name: 'weft', password: () => 'wr0ng' } });
   await until('it is refused', () => ill.problem()?.words === 'etcd refuses user and password');
   const nobody = follow(etcd.endpoints);
   await until('it is asked', () => nobody.problem()?.words === 'etcd asks who we are');

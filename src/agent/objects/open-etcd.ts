@@ -76,7 +76,7 @@ async function openGateway(
   }
   return new EtcdGateway({
     ...{ accesses: spread(accesses, Math.random), version: WEFT_VERSION, clock },
-    user: user === undefined ? undefined : await userOf(user, settings.passwordFile ?? ''),
+    user: user === undefined ? undefined : userOf(user, settings.passwordFile ?? ''),
     onChosen: ({ server }) => log.info({ endpoint: server.origin }, 'etcd endpoint in use'),
   });
 }
@@ -103,10 +103,10 @@ async function tryOut([access]: readonly ClusterAccess[]): Promise<void> {
   }
 }
 
-async function userOf(name: string, passwordFile: string): Promise<EtcdUser> {
+function userOf(name: string, passwordFile: string): EtcdUser {
   const password = () => readPassword(passwordFile);
   try {
-    await password();
+    password();
   } catch (thrown) {
     const words = `etcd.passwordFile: ${toError(thrown).message}`;
     throw new ConfigError('etcd.passwordFile', words, { cause: thrown });

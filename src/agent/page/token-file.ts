@@ -1,6 +1,6 @@
-import { readFileSync, statSync } from 'node:fs';
 import type { Clock } from '../../util/clock.ts';
 import { ConfigError, errorCode, toError } from '../../util/errors.ts';
+import { readBeginning } from '../../util/files.ts';
 
 const FEWEST_CHARACTERS = 16;
 const MOST_BYTES = 4_096;
@@ -26,8 +26,9 @@ function readToken(path: string): string {
     new ConfigError('uiTokenFile', `uiTokenFile ${path}: ${reason}`, { cause });
   let token: string;
   try {
-    if (statSync(path).size > MOST_BYTES) throw refuse(`more than ${MOST_BYTES} bytes`);
-    token = readFileSync(path, 'utf8').trim();
+    const { text } = readBeginning(path, MOST_BYTES + 1);
+    if (Buffer.byteLength(text) > MOST_BYTES) throw refuse(`more than ${MOST_BYTES} bytes`);
+    token = text.trim();
   } catch (cause) {
     if (cause instanceof ConfigError) throw cause;
     throw refuse(errorCode(cause) ?? toError(cause).message, cause);

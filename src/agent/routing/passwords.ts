@@ -1,7 +1,7 @@
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { whyNoPassword } from '../../routing/bird-text.ts';
 import type { PeerSettings } from '../../routing/settings.ts';
 import { errorCode, toError } from '../../util/errors.ts';
+import { readBeginning } from '../../util/files.ts';
 
 const MOST_BYTES = 4_096;
 
@@ -31,21 +31,10 @@ export class Passwords {
 
 function readPassword(path: string): { readonly password: string } | { readonly problem: string } {
   try {
-    const password = readBounded(path).replace(/\r?\n$/, '');
+    const password = readBeginning(path, MOST_BYTES).text.replace(/\r?\n$/, '');
     const problem = whyNoPassword(password);
     return problem === undefined ? { password } : { problem };
   } catch (thrown) {
     return { problem: errorCode(thrown) ?? toError(thrown).message };
-  }
-}
-
-function readBounded(path: string): string {
-  const fd = openSync(path, 'r');
-  try {
-    if (!fstatSync(fd).isFile()) throw new Error('it is no file');
-    const buffer = Buffer.alloc(MOST_BYTES);
-    return buffer.toString('utf8', 0, readSync(fd, buffer));
-  } finally {
-    closeSync(fd);
   }
 }

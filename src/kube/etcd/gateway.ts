@@ -12,7 +12,7 @@ import { GRPC, isTokenRefused, parseFailure } from './wire.ts';
 export interface EtcdUser {
   readonly name: string;
   /** Read anew for each token. Throws IoError. */
-  readonly password: () => Promise<string>;
+  readonly password: () => string;
 }
 
 export interface GatewayOptions {
@@ -128,7 +128,7 @@ export class EtcdGateway {
     const path = '/v3/auth/authenticate';
     // What others wait for ends with none of them.
     const signal = AbortSignal.timeout(2 * this.#timeoutMs);
-    const body = { name, password: await password() };
+    const body = { name, password: password() };
     try {
       const answer = await this.#checked({ path, body, isRead: true, signal }, '');
       const text = await this.#text(answer, path, MOST_ERROR_BYTES);

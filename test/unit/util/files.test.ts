@@ -21,6 +21,7 @@ import {
   namesIn,
   overwriteFile,
   READ_PLAIN,
+  readBeginning,
   readIfReadable,
   readIfThere,
   replaceFile,
@@ -178,4 +179,19 @@ test('READ_PLAIN follows no link', async () => {
   const file = await open(join(directory, 'a'), READ_PLAIN);
   onTestFinished(() => file.close());
   expect(await file.readFile('utf8')).toBe('text');
+});
+
+test('readBeginning reads no more than it is told, and waits for nobody', () => {
+  const path = join(directory, 'file');
+  writeFileSync(path, 'abcdef', { mode: 0o640 });
+  expect(readBeginning(path, 4)).toEqual({ text: 'abcd', mode: 0o100640 });
+  expect(readBeginning(path, 40).text).toBe('abcdef');
+  const link = join(directory, 'link');
+  symlinkSync(path, link);
+  expect(readBeginning(link, 4).text).toBe('abcd');
+  const fifo = join(directory, 'fifo');
+  spawnSync('mkfifo', [fifo]);
+  for (const none of [fifo, '/dev/zero', directory]) {
+    expect(() => readBeginning(none, 4)).toThrow('it is no file');
+  }
 });

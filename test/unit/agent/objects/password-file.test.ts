@@ -17,25 +17,24 @@ test.each([
   ['s3cret', 's3cret'],
   [' s3cret \n', ' s3cret '],
   ['s3cret\r\nmore\n', 's3cret'],
-])('%j', async (text, want) => {
-  expect(await readPassword(file(text, 0o600))).toBe(want);
-  expect(await readPassword(file(text, 0o400))).toBe(want);
+])('%j', (text, want) => {
+  expect(readPassword(file(text, 0o600))).toBe(want);
+  expect(readPassword(file(text, 0o400))).toBe(want);
 });
 
 test.each([0o644, 0o640, 0o604, 0o620])(
   'mode %o is refused, without a word of the content',
-  async (mode) => {
-    const refused = expect(readPassword(file('s3cret', mode))).rejects;
-    await refused.toThrow(/has mode \d+, which lets others read it: chmod 600 /);
-    await expect(readPassword(file('s3cret', mode))).rejects.not.toThrow(/s3cret/);
+  (mode) => {
+    const read = () => readPassword(file('s3cret', mode));
+    expect(read).toThrow(/has mode \d+, which lets others read it: chmod 600 /);
+    expect(read).not.toThrow(/s3cret/);
   },
 );
 
-test('an empty, very long, or missing one', async () => {
-  await expect(readPassword(file('', 0o600))).rejects.toThrow(
-    'its first line is empty or too long',
-  );
+test('an empty, very long, or missing one', () => {
+  const why = 'its first line is empty or too long';
+  expect(() => readPassword(file('', 0o600))).toThrow(why);
   const long = file('x'.repeat(5_000), 0o600);
-  await expect(readPassword(long)).rejects.toThrow('its first line is empty or too long');
-  await expect(readPassword('/none')).rejects.toThrow('read /none: ENOENT');
+  expect(() => readPassword(long)).toThrow(why);
+  expect(() => readPassword('/none')).toThrow('read /none: ENOENT');
 });
