@@ -2,9 +2,10 @@
 
 export const ROOT_EPILOGUE = `weft connects the pods of one Kubernetes node. Components of the agent:
   cni     answers the container runtime: a pod gets its veth, addresses, routes
-  proxy   makes Services reachable (nftables or iptables), in kube-proxy's place
+  proxy   Services by nftables, iptables, IPVS or sockets, in kube-proxy's place
   fabric  routes and tunnels to the pods of other nodes
   policy  who may talk to whom: NetworkPolicy, ClusterNetworkPolicy
+  routing BGP by BIRD, and addresses for Services of type LoadBalancer
 
 Examples:
   weft agent --kubeconfig FILE                   cni and proxy, from an API server
