@@ -4,9 +4,9 @@ import { type FlowItem, flowWords, isThere, lingering, NO_FLOWS, withFlows } fro
 import { follow } from './follow.ts';
 import { html } from './html.ts';
 import type { Selection } from './search.ts';
+import { whileVisible } from './visible.ts';
 import { counted } from './words.ts';
 
-const AGAIN_MS = 3_000;
 /** How often what is over is looked through. */
 const TURN_MS = 2_000;
 const MOST_SHOWN = 10;
@@ -20,20 +20,21 @@ interface ConnectionsProps {
 export function Connections({ kind, name }: ConnectionsProps) {
   const [list, setList] = useState<typeof NO_FLOWS>();
   const [nowMs, setNowMs] = useState(Date.now());
-  useEffect(
-    () =>
-      whileVisible((stop) => {
-        setList(undefined);
-        return follow(`/api/flows?${new URLSearchParams({ [kind]: name })}`, stop, (event) => {
-          if (event.name !== 'flows') return;
-          // The agent of this page writes exactly this shape.
-          const told = JSON.parse(event.data) as UiFlows;
-          setNowMs(Date.now());
-          setList((before = NO_FLOWS) => withFlows(before, told, Date.now()));
-        });
-      }),
-    [kind, name],
-  );
+  useEffect(() => {
+    const work = whileVisible(async (signal) => {
+      setList(undefined);
+      const query = new URLSearchParams({ [kind]: name });
+      await follow(`/api/flows?${query}`, signal, (event) => {
+        if (event.name !== 'flows') return;
+        // The agent of this page writes exactly this shape.
+        const told = JSON.parse(event.data) as UiFlows;
+        setNowMs(Date.now());
+        setList((before = NO_FLOWS) => withFlows(before, told, Date.now()));
+      });
+      return true;
+    });
+    return work.end;
+  }, [kind, name]);
   useEffect(() => {
     const timer = setInterval(() => setNowMs(Date.now()), TURN_MS);
     return () => clearInterval(timer);
@@ -57,29 +58,4 @@ function Line({ item }: { readonly item: FlowItem }) {
       <span>${from} → ${to}${endpoint === undefined ? '' : ` → ${endpoint}`}</span>
       <span class="quiet">${flowWords(item)}</span>
     </li>`;
-}
-
-/** Begins again when the other side ends it; at rest while nobody can see the page. Gives what ends it for good. */
-function whileVisible(run: (stop: AbortController) => Promise<unknown>): () => void {
-  let underWay: AbortController | undefined;
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const begin = () => {
-    clearTimeout(timer);
-    underWay?.abort();
-    underWay = undefined;
-    if (document.visibilityState === 'hidden') return;
-    const stop = new AbortController();
-    underWay = stop;
-    void run(stop).then(() => {
-      if (stop === underWay) timer = setTimeout(begin, AGAIN_MS);
-    });
-  };
-  document.addEventListener('visibilitychange', begin);
-  begin();
-  return () => {
-    document.removeEventListener('visibilitychange', begin);
-    clearTimeout(timer);
-    underWay?.abort();
-    underWay = undefined;
-  };
 }

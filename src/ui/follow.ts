@@ -10,13 +10,16 @@ const MOST_SILENCE_MS = 30_000;
  */
 export async function follow(
   path: string,
-  stop: AbortController,
+  signal: AbortSignal,
   onEvent: (event: ServerEvent) => void,
 ): Promise<number> {
+  const stop = new AbortController();
+  const onAbort = () => stop.abort();
+  signal.addEventListener('abort', onAbort);
   let silence: ReturnType<typeof setTimeout> | undefined;
   const onSign = () => {
     clearTimeout(silence);
-    silence = setTimeout(() => stop.abort(), MOST_SILENCE_MS);
+    silence = setTimeout(onAbort, MOST_SILENCE_MS);
   };
   let found = 0;
   onSign();
@@ -29,6 +32,7 @@ export async function follow(
     // The connection is gone, and with it what it told.
   } finally {
     clearTimeout(silence);
+    signal.removeEventListener('abort', onAbort);
   }
   return found;
 }

@@ -6,6 +6,7 @@ import { openSession } from './ask.ts';
 import type { ServerEvent } from './events.ts';
 import { follow } from './follow.ts';
 import { type History, withRates } from './spark.ts';
+import { type VisibleWork, whileVisible } from './visible.ts';
 
 export type Link =
   | { readonly kind: 'connecting' }
@@ -29,45 +30,33 @@ export const NOTHING_TOLD: Told = {
   history: new Map(),
 };
 
-const AGAIN_MS = 3_000;
-
-/** Tells `listener` of every change from now on. */
+/** Tells `listener` of every change from now on, while somebody can see the page. */
 export class Stream {
   readonly #listener: (told: Told) => void;
   #told = NOTHING_TOLD;
-  #underWay: AbortController | undefined;
+  #work: VisibleWork | undefined;
 
   constructor(listener: (told: Told) => void) {
     this.#listener = listener;
   }
 
   start(): void {
-    this.#underWay?.abort();
-    const underWay = new AbortController();
-    this.#underWay = underWay;
-    void this.#follow(underWay).then((link) => {
-      if (underWay !== this.#underWay) return;
+    this.#work ??= whileVisible(async (signal) => {
+      const status = await follow('/api/events', signal, (event) => this.#take(event));
+      if (signal.aborted) return false;
+      const isLocked = status === 401;
+      const link: Link = isLocked ? { kind: 'locked', words: '' } : { kind: 'lost' };
       this.#tell({ ...this.#told, link });
       // A token has to be typed first.
-      if (link.kind !== 'locked') setTimeout(() => this.#startAfter(underWay), AGAIN_MS);
+      return !isLocked;
     });
   }
 
   /** For a token that somebody typed; empty: it fits. */
   async unlock(token: string): Promise<string> {
     const refusal = await openSession(token);
-    if (refusal === '') this.start();
+    if (refusal === '') this.#work?.again();
     return refusal;
-  }
-
-  /** Until one of both ends it; gives what to say then. */
-  async #follow(underWay: AbortController): Promise<Link> {
-    const status = await follow('/api/events', underWay, (event) => this.#take(event));
-    return status === 401 ? { kind: 'locked', words: '' } : { kind: 'lost' };
-  }
-
-  #startAfter(before: AbortController): void {
-    if (before === this.#underWay) this.start();
   }
 
   #take({ name, data }: ServerEvent): void {

@@ -204,6 +204,23 @@ describe('live', () => {
     await page.waitForSelector('.link.live');
   });
 
+  test('out of sight it asks for nothing, and back in sight it goes on', async () => {
+    const served = await serve({ feed: new FakeFeed() });
+    const { page } = await open(served);
+    await untilDrawn(page);
+    expect(served.readers.count).toBe(1);
+    const turnTo = (state: string) =>
+      page.evaluate(
+        `Object.defineProperty(document, 'visibilityState', { value: '${state}', configurable: true });` +
+          "document.dispatchEvent(new Event('visibilitychange'))",
+      );
+    await turnTo('hidden');
+    await until('nobody watches', () => served.readers.count === 0);
+    await turnTo('visible');
+    await until('it watches again', () => served.readers.count === 1);
+    await page.waitForSelector('.link.live');
+  });
+
   test('500 pods and 1,000 Services: an update is drawn within 100 ms', async () => {
     const served = await serve({ snapshot: largeNode() });
     const { page } = await open(served);

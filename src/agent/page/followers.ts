@@ -56,13 +56,19 @@ export class Followers {
     const { clock, source } = this.#options;
     let cancel: (() => void) | undefined;
     let toldAt = clock.elapsed();
-    this.#followers.add(follower);
-    follower.once('close', () => {
+    const leave = () => {
       this.#followers.delete(follower);
       cancel?.();
       // A reader that nobody ends is forgotten within seconds.
       source.endFlows(first.reader).catch(() => undefined);
-    });
+    };
+    // It went while its reader was opened: no event will tell.
+    if (follower.destroyed) {
+      leave();
+      return;
+    }
+    this.#followers.add(follower);
+    follower.once('close', leave);
     // One that goes while it is written to closes, which is what matters.
     follower.on('error', () => undefined);
     const take = (answer: FlowAnswer) => {
@@ -83,7 +89,6 @@ export class Followers {
         follower.end();
       }
     };
-    if (follower.destroyed) return;
     take(first);
   }
 

@@ -59,6 +59,26 @@ describe('those who follow flows', () => {
     expect(clock.scheduled).toBe(0);
   });
 
+  test('one that goes before it is told anything leaves nothing', async () => {
+    const feed = new FakeFeed();
+    const opened = Promise.withResolvers<void>();
+    const live = feed.live.bind(feed);
+    feed.live = async (query, onPart) => {
+      await opened.promise;
+      return live(query, onPart);
+    };
+    const page = await served(feed);
+    const stop = new AbortController();
+    const asked = fetch(`${page.url}/api/flows?pod=shop/web-1`, { signal: stop.signal });
+    await until('its reader is there', () => feed.listeners.size === 1);
+    stop.abort();
+    await expect(asked).rejects.toThrow();
+    // The server hears of it before it answers.
+    await fetch(`${page.url}/api/snapshot`);
+    opened.resolve();
+    await until('its reader is gone', () => feed.listeners.size === 0);
+  });
+
   test('there are so many places, and one that goes makes room', async () => {
     const feed = new FakeFeed();
     const page = await served(feed);
