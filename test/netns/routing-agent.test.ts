@@ -163,6 +163,7 @@ test('the router learns the podCIDR of the node', async () => {
 test('a Service gets an address, which the router learns', async () => {
   putService();
   await until('the router knows it', () => isLearned(`${ADDRESS}/32`));
+  expect(bgp('--address', ADDRESS).stdout).toContain('(ns/web) is told to rack');
   const { stdout, status: code } = bgp();
   expect(stdout).toContain(`${ADDRESS}/32  yes   ns/web`);
   expect(stdout).toMatch(/public +1 +3 {2}ns\/web/);
@@ -173,6 +174,9 @@ test('it is taken back with the last endpoint, and told again with the next', as
   putSlice([]);
   await until('the router forgot it', async () => !(await isLearned(`${ADDRESS}/32`)));
   expect(bgp().stdout).toContain('no    ns/web: no endpoint is ready');
+  expect(bgp('--address', ADDRESS)).toMatchObject({
+    ...{ status: 1, stdout: expect.stringContaining('is not told: no endpoint is ready') },
+  });
   putSlice(['10.0.0.2']);
   await until('the router knows it', () => isLearned(`${ADDRESS}/32`));
 });
@@ -189,6 +193,18 @@ test('another start takes nothing back and resets no session', async () => {
   await until('weft knows', () => status().pools?.isAllocator === true);
   expect(await since()).toBe(before);
   expect(await isLearned(`${ADDRESS}/32`)).toBe(true);
+});
+
+test('a neighbour with another password is named as such, by doctor too', async () => {
+  writeFileSync(join(directory, 'secret'), 'another one');
+  const state = () => status().sessions[0]?.state;
+  await until('the session ends', () => state() !== 'Established');
+  await until('weft bgp names it', () => status().problems.join().includes('another password'));
+  const doctor = node.attempt(WEFT_BINARY, ['doctor', '--run-dir', join(directory, 'run')]);
+  expect(doctor.stdout).toMatch(/bgp-sessions/);
+  expect(doctor.stdout.replace(/\s+/g, ' ')).toContain('segments of another password come');
+  writeFileSync(join(directory, 'secret'), PASSWORD);
+  await until('it is well again', () => state() === 'Established');
 });
 
 test('the password is in one file for root, and nowhere else', () => {

@@ -2,14 +2,21 @@ import type { Cidr } from '../../net/cidr.ts';
 import type { AgentContext } from '../context.ts';
 import type { FabricComponent } from '../fabric/component.ts';
 import type { ProxyComponent } from '../proxy/component.ts';
+import type { RoutingComponent } from '../routing/component.ts';
 import type { RunningParts } from '../running-parts.ts';
-import type { CheckedAgent, CheckedFabric, CheckedProxy, CheckedSource } from './checked-node.ts';
+import type {
+  CheckedAgent,
+  CheckedBgp,
+  CheckedFabric,
+  CheckedProxy,
+  CheckedSource,
+} from './checked-node.ts';
 import { inventoryOf } from './inventory.ts';
 
 /** What the parts of a running agent know that checks want to know. */
 export function checkedAgent(context: AgentContext, parts: RunningParts): CheckedAgent {
   const { config } = context;
-  const { proxy, fabric, cni } = parts;
+  const { proxy, fabric, cni, routing } = parts;
   return {
     components: config.components,
     nodeName: config.nodeName,
@@ -17,8 +24,14 @@ export function checkedAgent(context: AgentContext, parts: RunningParts): Checke
     proxy: proxy && checkedProxy(context, proxy),
     fabric: fabric && checkedFabric(context, fabric),
     source: checkedSource(context, parts),
+    bgp: routing && (() => checkedBgp(routing)),
     differing: cni?.differing() ?? [],
   };
+}
+
+async function checkedBgp(routing: RoutingComponent): Promise<CheckedBgp> {
+  const { sessions } = await routing.statusNow();
+  return { sessions, problems: routing.problems() };
 }
 
 function checkedProxy({ live }: AgentContext, proxy: ProxyComponent): CheckedProxy {

@@ -4,6 +4,7 @@ import type { Cidr } from '../../net/cidr.ts';
 import type { IP } from '../../net/ip.ts';
 import type { Component } from '../config/agent-config.ts';
 import type { KubeCounts } from '../metrics/metrics.ts';
+import type { SessionStatus } from '../status/routing-status.ts';
 
 /** What is known of a node before anything of it is read. */
 export interface CheckedNode {
@@ -33,8 +34,16 @@ export interface CheckedAgent {
   readonly proxy?: CheckedProxy | undefined;
   readonly fabric?: CheckedFabric | undefined;
   readonly source?: CheckedSource | undefined;
+  /** Sessions at this moment. */
+  readonly bgp?: (() => Promise<CheckedBgp>) | undefined;
   /** What differs inside of pods from what they were given, in sentences. */
   readonly differing: readonly string[];
+}
+
+export interface CheckedBgp {
+  readonly sessions: readonly SessionStatus[];
+  /** Of BIRD and the configuration, in sentences with the cure. */
+  readonly problems: readonly string[];
 }
 
 export interface CheckedPod {

@@ -2,11 +2,13 @@
 
 import { readFilterTables } from '../foreign/read-filter-tables.ts';
 import { API_CHECKS } from './api.ts';
+import { BGP_CHECKS } from './bgp.ts';
 import { type Subject, subjectOf } from './check.ts';
 import { CONNTRACK_CHECKS } from './conntrack.ts';
 import { CounterDeltas } from './counter-deltas.ts';
 import { DISK_CHECKS } from './disks.ts';
 import { readApiFacts } from './facts/api.ts';
+import { readBgpFacts } from './facts/bgp.ts';
 import { readConntrackFacts } from './facts/conntrack.ts';
 import { readDiskFacts } from './facts/disks.ts';
 import { readForeignFacts } from './facts/foreign-rules.ts';
@@ -44,5 +46,6 @@ export function openSubjects(): readonly Subject[] {
     subjectOf(DISK_CHECKS, readDiskFacts),
     subjectOf(RUNTIME_CHECKS, readRuntimeFacts),
     subjectOf(API_CHECKS, readApiFacts),
+    subjectOf(BGP_CHECKS, readBgpFacts),
   ];
 }

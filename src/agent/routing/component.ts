@@ -4,7 +4,7 @@ import type { NodeRtnl } from '../../kernel/types.ts';
 import { nodes } from '../../kube/resources.ts';
 import { type Cidr, cidrFamily, networkOf, parseIPWithPrefix } from '../../net/cidr.ts';
 import type { IPFamily } from '../../net/ip.ts';
-import { type BirdPlan, planBird } from '../../routing/bird-config.ts';
+import { planBird } from '../../routing/bird-config.ts';
 import { openBirdSocket } from '../../routing/bird-socket.ts';
 import type { RoutingFacts } from '../../routing/facts.ts';
 import { Speaker } from '../../routing/speaker.ts';
@@ -15,6 +15,7 @@ import { startAnnouncer } from './announcer.ts';
 import { openConfigFiles } from './config-files.ts';
 import { startLoadBalancers } from './load-balancers.ts';
 import { RoutedNodes } from './nodes.ts';
+import { PasswordFailures, readSignatureCounts } from './password-failures.ts';
 import { Passwords } from './passwords.ts';
 import { ServiceAddresses } from './service-addresses.ts';
 import { routingStatus, withAddresses } from './status.ts';
@@ -24,6 +25,7 @@ export interface RoutingComponent {
   readonly status: () => RoutingStatus;
   /** With how sessions are at this moment. */
   readonly statusNow: () => Promise<RoutingStatus>;
+  /** Of BGP, but for its sessions. */
   readonly problems: () => readonly string[];
 }
 
@@ -48,6 +50,7 @@ export function startRouting(
   const { directory } = config.routing;
   const rtnl = openRtnl();
   const passwords = new Passwords();
+  const failures = new PasswordFailures(readSignatureCounts, clock);
   const files = openConfigFiles(directory, process.getuid?.() ?? 0);
   const follower = followNodes(context, () => speaker.trigger());
   const facts = (): RoutingFacts => ({
@@ -61,6 +64,7 @@ export function startRouting(
     ...{ files, clock, log },
     askBird: openBirdSocket(join(directory, 'bird.ctl')),
     plan: () => {
+      failures.look();
       const { topology, peers } = live.current.routing;
       const isWanted = topology !== 'none' || peers.length > 0;
       // Who only answers on links needs no BIRD; one that had sessions is told to end them.
@@ -83,13 +87,14 @@ export function startRouting(
   });
   speaker.trigger();
   const addresses = startAddresses(context, { rtnl, services, follower });
-  const problemsOf = (plan: BirdPlan | undefined) => [
+  const problems = () => [
     ...(speaker.report.problem === '' ? [] : [withCure(speaker.report.problem, directory)]),
-    ...(plan?.problems ?? []),
-    ...passwords.problems(),
+    ...[...(speaker.report.plan?.problems ?? []), ...passwords.problems(), ...follower.problems()],
   ];
-  const problems = () => problemsOf(speaker.report.plan);
-  const status = () => addresses(routingStatus(live.current.routing, speaker.report, problems()));
+  const status = () => {
+    const { routing } = live.current;
+    return addresses(routingStatus(routing, speaker.report, problems(), failures.recent()));
+  };
   context.metrics.observeRouting(status);
   return {
     ...{ status, problems },
@@ -128,7 +133,7 @@ function withCure(problem: string, directory: string): string {
   return `${problem}; is it running? ${command}`;
 }
 
-interface NodesFollowed extends Pick<RoutedNodes, 'labelsOf'> {
+interface NodesFollowed extends Pick<RoutedNodes, 'labelsOf' | 'problems'> {
   /** Networks of pods and of Services. */
   networks(): readonly { readonly cidr: Cidr; readonly what: string }[];
   list(): ReturnType<RoutedNodes['list']>;
@@ -162,6 +167,7 @@ function followNodes(
   const ofServices = () => serviceNetworks.map((cidr) => ({ cidr, what: 'a network of Services' }));
   return {
     labelsOf: (name) => known.labelsOf(name),
+    problems: () => known.problems(),
     networks: () => [
       ...ofServices(),
       ...[...live.current.fabric.clusterCIDRs, ...known.podCIDRs()].map((cidr) => {

@@ -9,11 +9,14 @@ import type { Labels } from '../../routing/node-selector.ts';
 /** Annotation with the autonomous system of a Node. */
 export const ASN_ANNOTATION = 'weft.dev/asn';
 const MOST_ASN = 4_294_967_295;
+const MOST_SHOWN = 20;
 
 interface Known {
   readonly node: FabricNode;
   readonly labels: Labels;
   readonly asn: number | undefined;
+  /** What of the Node cannot be used; empty where all can. */
+  readonly problem: string;
 }
 
 /** Nodes by name, of which each has the podCIDRs that the fabric would let it have. */
@@ -22,8 +25,10 @@ export class RoutedNodes {
 
   put(node: Node): void {
     const { name, labels = {}, annotations = {} } = node.metadata;
-    const asn = parseASN(annotations[ASN_ANNOTATION]);
-    this.#nodes.set(name, { node: readFabricNode(node), labels, asn });
+    const text = annotations[ASN_ANNOTATION];
+    const asn = parseASN(text);
+    const problem = text === undefined || asn !== undefined ? '' : whyNoASN(name, text);
+    this.#nodes.set(name, { node: readFabricNode(node), labels, asn, problem });
   }
 
   delete(name: string): void {
@@ -32,6 +37,11 @@ export class RoutedNodes {
 
   labelsOf(name: string): Labels {
     return this.#nodes.get(name)?.labels ?? {};
+  }
+
+  /** Nodes that say what cannot be, in words with the cure. */
+  problems(): readonly string[] {
+    return [...this.#nodes.values()].flatMap(({ problem }) => (problem === '' ? [] : [problem]));
   }
 
   /** What Nodes say, whoever is right. */
@@ -74,4 +84,10 @@ function holdersOf(
 function parseASN(text: string | undefined): number | undefined {
   const asn = text !== undefined && /^\d{1,10}$/.test(text) ? Number(text) : 0;
   return asn >= 1 && asn <= MOST_ASN ? asn : undefined;
+}
+
+/** Anybody who may write a Node wrote the text. */
+function whyNoASN(name: string, text: string): string {
+  const shown = JSON.stringify(text.slice(0, MOST_SHOWN));
+  return `Node ${name}: annotation ${ASN_ANNOTATION} is ${shown}, no AS from 1 to ${MOST_ASN}: routing.asn counts for it; correct it, or kubectl annotate node ${name} ${ASN_ANNOTATION}-`;
 }

@@ -1,3 +1,5 @@
+import { cidrFamily } from '../../net/cidr.ts';
+import { ipFamily } from '../../net/ip.ts';
 import type { BirdSession } from '../../routing/bird-reply.ts';
 import type { BgpSettings } from '../../routing/settings.ts';
 import type { SpeakerReport } from '../../routing/speaker.ts';
@@ -8,6 +10,8 @@ import type {
   RoutingStatus,
   SessionStatus,
 } from '../status/routing-status.ts';
+import type { SignatureCounts } from './password-failures.ts';
+import { cureOf } from './session-cures.ts';
 
 /** With pools and announced addresses, and what is wrong with them. */
 export function withAddresses(
@@ -32,41 +36,41 @@ export function routingStatus(
   { asn, topology }: BgpSettings,
   { plan, sessions, reloads }: SpeakerReport,
   problems: readonly string[],
+  signatures: SignatureCounts,
 ): RoutingStatus {
   const bySymbol = new Map(sessions.map((session) => [session.symbol, session]));
   const told = (plan?.sessions ?? []).map((planned) => {
     const { state, lastError, imported, exported } = bySymbol.get(planned.symbol) ?? UNKNOWN;
-    const { name, kind, address } = planned;
-    return { name, kind, address, asn: planned.asn, state, lastError, imported, exported };
+    const { name, kind, address, asn: itsASN, password } = planned;
+    const hasPassword = password !== undefined;
+    const cure = cureOf({ state, lastError, hasPassword }, signatures);
+    return { name, kind, address, asn: itsASN, state, lastError, cure, imported, exported };
   });
-  const isNobodyThere = !told.some(({ state }) => state === 'Established');
+  // Each session is of one family, that of its address.
+  const hearing = new Set(
+    told.flatMap(({ state, address }) => (state === 'Established' ? [ipFamily(address)] : [])),
+  );
   return {
     ...{ asn, topology, sessions: told, reloads },
     routes: (plan?.routes ?? []).map(({ network, what, whyNot }) => ({
       ...{ network, what },
-      whyNot: whyNot === '' && isNobodyThere ? 'no session is established' : whyNot,
+      whyNot:
+        whyNot === '' && !hearing.has(cidrFamily(network))
+          ? `no session of IPv${cidrFamily(network)} is established`
+          : whyNot,
     })),
     problems: summarized([...problems, ...told.flatMap(sessionProblem)]),
   };
 }
 
-function sessionProblem({ name, address, state, lastError }: SessionStatus): readonly string[] {
+function sessionProblem(session: SessionStatus): readonly string[] {
+  const { state, cure } = session;
   if (state === 'Established' || state === 'unknown') return [];
-  const why = lastError === '' ? '' : `: ${lastError}${cureOf(lastError)}`;
-  return [`BGP with ${name} (${address}) is not established, ${state}${why}`];
+  return [`${sessionText(session)}${cure === '' ? '' : ` (${cure})`}`];
 }
 
-/** BIRD's words for what is usual, with what helps. */
-const CURES: readonly (readonly [RegExp, string])[] = [
-  [/Bad peer AS/i, 'its AS is another one: correct asn (or localASN) here or there'],
-  [/Connection refused/i, 'nobody listens there: is BGP running, and this node configured on it?'],
-  [/Authentication|MD5|not permitted/i, 'the passwords differ'],
-  [/No route to host|unreachable/i, 'there is no way to it: check the link and address'],
-  [/Hold timer expired/i, 'it has been silent: check the link, and the password of both sides'],
-  [/Invalid next hop/i, 'it tells of routes by a router that is on no link of this node'],
-];
-
-function cureOf(lastError: string): string {
-  const cure = CURES.find(([pattern]) => pattern.test(lastError))?.[1];
-  return cure === undefined ? '' : ` (${cure})`;
+/** How far a session is, and what BIRD says of it. */
+function sessionText({ name, address, state, lastError }: SessionStatus): string {
+  const why = lastError === '' ? '' : `: ${lastError}`;
+  return `BGP with ${name} (${address}) is not established, ${state}${why}`;
 }

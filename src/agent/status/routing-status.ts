@@ -47,6 +47,8 @@ export interface SessionStatus {
   readonly state: string;
   /** Why it is not established, in BIRD's words; empty where BIRD says nothing. */
   readonly lastError: string;
+  /** What helps; empty where it is established, or nobody knows. */
+  readonly cure: string;
   /** Routes from there, and to there. */
   readonly imported: number;
   readonly exported: number;

@@ -1,11 +1,10 @@
 import { openRtnl } from '../../../kernel/rtnl.ts';
 import { linkSysctl, sysctls } from '../../../kernel/sysctls.ts';
+import { readTcpCounters } from '../../../kernel/tcp-counters.ts';
 import type { Link, LinkAddress, Route, RouteLookup, Rtnl } from '../../../kernel/types.ts';
 import { nthAddress, prefixLength } from '../../../net/cidr.ts';
 import type { IP } from '../../../net/ip.ts';
 import { specialKind } from '../../../net/special.ts';
-import { IoError } from '../../../util/errors.ts';
-import { readIfThere } from '../../../util/files.ts';
 import { factOf, isUnread } from '../check.ts';
 import type { CheckedNode, CheckedPod } from '../checked-node.ts';
 import type { CounterDeltas } from '../counter-deltas.ts';
@@ -36,7 +35,10 @@ export function readWayFacts(node: CheckedNode, deltas: CounterDeltas): WayFacts
     const sample = soughtPods(pods);
     return {
       uplinks: onGround((read) => uplinksOf(read, pods)),
-      filtered: factOf(() => deltas.grown('rp_filter', readFiltered())),
+      filtered: factOf(() => {
+        const { IPReversePathFilter } = readTcpCounters(['IPReversePathFilter']);
+        return deltas.grown('rp_filter', IPReversePathFilter);
+      }),
       podMtu: onGround(({ links }) => podMtuOf(links, pods)),
       hasFabric: agent?.fabric !== undefined,
       paths: agent?.fabric?.findings,
@@ -90,15 +92,6 @@ function uplinksOf(
       isDefault: routes.some((route) => route.link === index && isDefault(route)),
     };
   });
-}
-
-/** Names and values are on two lines that begin alike. */
-function readFiltered(): number {
-  const text = readIfThere('/proc/net/netstat') ?? '';
-  const [names, values] = text.split('\n').filter((line) => line.startsWith('TcpExt:'));
-  const at = names?.split(' ').indexOf('IPReversePathFilter') ?? -1;
-  if (at < 0) throw new IoError('/proc/net/netstat does not count IPReversePathFilter');
-  return Number(values?.split(' ')[at]);
 }
 
 function podMtuOf(links: readonly Link[], pods: readonly CheckedPod[]): number | undefined {

@@ -33,3 +33,16 @@ test.each([
   const [listed] = list(node('n1', [], ['192.0.2.1'], { annotations }));
   expect(listed?.asn).toBe(asn);
 });
+
+test('an annotation that is no autonomous system is named, with what it is', () => {
+  const nodes = new RoutedNodes();
+  const at = (name: string, asn: string) =>
+    node(name, [], ['192.0.2.1'], { annotations: { 'weft.dev/asn': asn } });
+  nodes.put(at('n1', '0'));
+  nodes.put(at('n2', '64600'));
+  expect(nodes.problems()).toEqual([
+    'Node n1: annotation weft.dev/asn is "0", no AS from 1 to 4294967295: routing.asn counts for it; correct it, or kubectl annotate node n1 weft.dev/asn-',
+  ]);
+  nodes.put(at('n1', '64601'));
+  expect(nodes.problems()).toEqual([]);
+});
