@@ -73,17 +73,24 @@ export function entryChanges(present: Entries, wanted: Entries): readonly EntryC
   return takeAtOnce(changeSteps(present, wanted));
 }
 
-/** `entryChanges`, an entry a step. Who is reached must be known before packets are led there, and longer. */
-export function* changeSteps(present: Entries, wanted: Entries): Steps<readonly EntryChange[]> {
+/**
+ * `entryChanges`, an entry a step; of some keys where only these may differ. Who is reached must be known
+ * before packets are led there, and longer.
+ */
+export function* changeSteps(
+  present: Entries,
+  wanted: Entries,
+  keys?: ReadonlySet<string>,
+): Steps<readonly EntryChange[]> {
   const puts = noChanges();
   const deletes = noChanges();
-  for (const [key, entry] of wanted) {
+  for (const [key, entry] of keys === undefined ? wanted : entriesOf(wanted, keys)) {
     const known = present.get(key);
     const isThere = known !== undefined && isSameEntry(known, entry);
     if (!isThere) puts[entry.kind].push({ ...entry, action: 'put' });
     yield;
   }
-  for (const [key, entry] of present) {
+  for (const [key, entry] of keys === undefined ? present : entriesOf(present, keys)) {
     if (!wanted.has(key)) deletes[entry.kind].push({ ...entry, action: 'delete' });
     yield;
   }
@@ -91,6 +98,16 @@ export function* changeSteps(present: Entries, wanted: Entries): Steps<readonly 
     ...[...puts.neighbour, ...puts.forwarding, ...puts.route],
     ...[...deletes.route, ...deletes.forwarding, ...deletes.neighbour],
   ];
+}
+
+function* entriesOf(
+  entries: Entries,
+  keys: ReadonlySet<string>,
+): Generator<readonly [string, Entry]> {
+  for (const key of keys) {
+    const entry = entries.get(key);
+    if (entry !== undefined) yield [key, entry];
+  }
 }
 
 function noChanges(): Record<Entry['kind'], EntryChange[]> {

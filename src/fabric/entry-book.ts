@@ -1,7 +1,15 @@
 import type { EntryChange, Tunnels } from '../kernel/types.ts';
 import { summarized } from '../util/complaints.ts';
-import { inParts } from '../util/turns.ts';
-import { type Entries, type Entry, entryKey, entryText, isSameEntry } from './entries.ts';
+import { inParts, type Steps } from '../util/turns.ts';
+import {
+  changeSteps,
+  type Entries,
+  type Entry,
+  entryKey,
+  entryText,
+  isSameEntry,
+} from './entries.ts';
+import type { Plan } from './plan.ts';
 
 /** As many as one datagram carries. */
 const PART = 256;
@@ -24,6 +32,8 @@ export class EntryBook {
   #writes = 0;
   #repairs = 0;
   #isRead = false;
+  /** Number of the plan that this is, neither more nor less; undefined: of none. */
+  #plan: number | undefined;
 
   get entries(): Entries {
     return this.#entries;
@@ -42,15 +52,27 @@ export class EntryBook {
     if (this.#isRead) this.#repairs += differences(this.#entries, read);
     this.#isRead = true;
     this.#entries = new Map(read);
+    this.#plan = undefined;
   }
 
-  /** All that is wanted is there, and nothing else: keeps these values for it, not others that equal them. */
-  settle(wanted: Entries): void {
-    this.#entries = new Map(wanted);
+  /** What is to be changed for a plan; where that before it is there, only what is new is looked at. */
+  changesFor({ entries, number, changedKeys }: Plan): Steps<readonly EntryChange[]> {
+    const isNext = this.#plan === number - 1;
+    return changeSteps(this.#entries, entries, isNext ? changedKeys : undefined);
+  }
+
+  /**
+   * The plan is there, and nothing else. Where all was just read it keeps the plan's values, not others that
+   * equal them.
+   */
+  settle({ entries, number }: Plan, isRead: boolean): void {
+    if (isRead) this.#entries = new Map(entries);
+    this.#plan = number;
   }
 
   /** The link is gone or was raised again, and what was on it with it. */
   forgetLink(link: number): void {
+    this.#plan = undefined;
     for (const [key, { entry }] of this.#entries) {
       if (entry.link === link) this.#entries.delete(key);
     }

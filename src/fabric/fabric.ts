@@ -11,7 +11,6 @@ import {
   neighbourhoodReader,
   whyWithoutPods,
 } from './desired.ts';
-import { changeSteps } from './entries.ts';
 import { EntryBook } from './entry-book.ts';
 import { FabricLog } from './fabric-log.ts';
 import { ensureForwarding } from './forwarding.ts';
@@ -176,14 +175,14 @@ export class Fabric {
     const unguarded = await guard(hood, read, true);
     // A device that only could not be changed goes on carrying what it carries.
     const kept = problem === undefined ? undefined : tunnelIndex(read);
-    const due = await takeInTurns(changeSteps(this.#book.entries, plan.entries));
+    const due = await takeInTurns(this.#book.changesFor(plan));
     const changes = due.filter(
       ({ action, entry }) => action === 'put' || (this.#isConfirmed && entry.link !== kept),
     );
     const { failed, refused } = await this.#book.apply(kernel.rtnl, changes, tunnel?.link);
     const isWhole = failed.length === 0 && this.#isConfirmed;
     const isSettled = isWhole && refused.length === 0 && changes.length === due.length;
-    if (isSettled && read !== known) this.#book.settle(plan.entries);
+    if (isSettled) this.#book.settle(plan, read !== known);
     if (backend === 'none') this.#removeTunnel();
     const unsettled = isWhole ? await guard(hood, read, false) : unguarded;
     const isNeeded = plan.peers.some(({ path }) => backend !== 'host-gw' && path === 'unreachable');

@@ -51,8 +51,13 @@ export interface PlannedPeer {
 }
 
 export interface Plan {
+  /** The planner's own, which changes with its next plan. */
   readonly entries: Entries;
   readonly peers: readonly PlannedPeer[];
+  /** One more than that of the planner's last. */
+  readonly number: number;
+  /** Of the entries that are others than in the plan before; undefined: all may be. */
+  readonly changedKeys: ReadonlySet<string> | undefined;
 }
 
 /** What planning one peer depends on besides the peer. */
@@ -76,6 +81,10 @@ interface Known {
 export class Planner {
   #ground: Ground | undefined;
   #known: ReadonlyMap<string, Known> = new Map();
+  #entries = new Map<string, Entry>();
+  /** No two peers have an entry of one key: what one leaves is nobody else's. */
+  #isDistinct = false;
+  #number = 0;
 
   /** What must be in the kernel so that the pods of all peers are reached. */
   plan(facts: PlanFacts): Plan {
@@ -84,23 +93,64 @@ export class Planner {
 
   /** `plan`, a peer a step. */
   *steps(facts: PlanFacts): Steps<Plan> {
-    const before = isSameGround(this.#ground, facts) ? this.#known : new Map<string, Known>();
+    const isSame = isSameGround(this.#ground, facts);
+    const before = isSame ? this.#known : new Map<string, Known>();
     const known = new Map<string, Known>();
-    const entries = new Map<string, Entry>();
+    const come: Known[] = [];
     for (const peer of facts.peers) {
       const last = before.get(peer.node.name);
-      const now = last !== undefined && isSamePeer(last.peer, peer) ? last : look(peer, facts);
+      const isKnown = last !== undefined && isSamePeer(last.peer, peer);
+      const now = isKnown ? last : look(peer, facts);
       known.set(peer.node.name, now);
-      for (const [i, key] of now.keys.entries()) {
-        const entry = now.entries[i];
-        if (entry !== undefined) entries.set(key, entry);
-      }
+      if (!isKnown) come.push(now);
       yield;
     }
+    const gone: Known[] = [];
+    for (const each of before.values()) {
+      if (known.get(each.planned.name) !== each) gone.push(each);
+    }
+    const changedKeys = isSame ? this.#change(gone, come) : undefined;
+    if (changedKeys === undefined) yield* this.#fill(known.values());
     const { backend, underlay, tunnel } = facts;
     this.#ground = { backend, underlay, tunnel };
     this.#known = known;
-    return { entries, peers: Array.from(known.values(), ({ planned }) => planned) };
+    this.#number += 1;
+    const peers = Array.from(known.values(), ({ planned }) => planned);
+    return { entries: this.#entries, peers, number: this.#number, changedKeys };
+  }
+
+  /** Gives the keys; undefined where an entry is not one peer's alone. */
+  #change(gone: readonly Known[], come: readonly Known[]): ReadonlySet<string> | undefined {
+    if (!this.#isDistinct) return undefined;
+    const changed = new Set<string>();
+    for (const key of gone.flatMap(({ keys }) => keys)) {
+      this.#entries.delete(key);
+      changed.add(key);
+    }
+    for (const each of come) {
+      if (!this.#add(each)) return undefined;
+      for (const key of each.keys) changed.add(key);
+    }
+    return changed;
+  }
+
+  *#fill(all: Iterable<Known>): Steps<void> {
+    this.#entries = new Map();
+    this.#isDistinct = true;
+    for (const each of all) {
+      if (!this.#add(each)) this.#isDistinct = false;
+      yield;
+    }
+  }
+
+  /** The last of a key counts; false where it is not the first. */
+  #add({ keys, entries }: Known): boolean {
+    const size = this.#entries.size + keys.length;
+    for (const [i, key] of keys.entries()) {
+      const entry = entries[i];
+      if (entry !== undefined) this.#entries.set(key, entry);
+    }
+    return this.#entries.size === size;
   }
 }
 

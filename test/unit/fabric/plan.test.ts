@@ -1,12 +1,16 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { entryChanges, entryText } from '../../../src/fabric/entries.ts';
+import { EntryBook } from '../../../src/fabric/entry-book.ts';
 import { tunnelMac } from '../../../src/fabric/names.ts';
 import type { FabricNode } from '../../../src/fabric/nodes.ts';
 import { type Backend, type PlanFacts, Planner, type TunnelEnd } from '../../../src/fabric/plan.ts';
 import { rivalProblems } from '../../../src/fabric/rivals.ts';
 import { readUnderlay } from '../../../src/fabric/underlay.ts';
+import type { EntryChange } from '../../../src/kernel/types.ts';
 import { parseIP } from '../../../src/net/ip.ts';
 import { linkLocalOf } from '../../../src/net/mac.ts';
+import { takeAtOnce } from '../../../src/util/turns.ts';
 import { fabricNode, link, route, underlayFacts } from '../../support/fabric-objects.ts';
 
 const OWN = { 4: parseIP('192.0.2.1'), 6: parseIP('2001:db8::1') };
@@ -115,7 +119,74 @@ test('a planner that has planned before gives what a new one gives', () => {
     { ...ground, peers: peersOf(third, FAR), underlay: alone },
   ];
   const planner = new Planner();
-  for (const facts of steps) expect(planner.plan(facts)).toEqual(new Planner().plan(facts));
+  for (const facts of steps) {
+    const { entries, peers } = new Planner().plan(facts);
+    expect(planner.plan(facts)).toMatchObject({ entries, peers });
+  }
+});
+
+/** The order within a kind is nobody's business. */
+const sorted = (changes: readonly EntryChange[]) =>
+  changes.map((change) => JSON.stringify(change)).toSorted();
+
+test('of a later plan only the changed keys are looked at, and nothing is overlooked', () => {
+  const underlay = readUnderlay(underlayFacts(), OWN);
+  const ground = { backend: 'auto', underlay, tunnel: TUNNEL } as const;
+  const nodeOf = (n: number, podCIDR: number, address: number) =>
+    fabricNode(`n${n}`, [`10.244.${podCIDR}.0/24`], [`192.0.2.${address}`]);
+  const planner = new Planner();
+  const book = new EntryBook();
+  let isOften = 0;
+  fc.assert(
+    fc.property(
+      fc.uniqueArray(
+        fc.tuple(
+          fc.integer({ min: 2, max: 6 }),
+          fc.integer({ min: 2, max: 6 }),
+          fc.integer({ min: 2, max: 4 }),
+        ),
+        { selector: ([n]) => n, maxLength: 5 },
+      ),
+      (asked) => {
+        // Some want the podCIDR of another one, which the planner has to live with.
+        const peers = asked.map(([n, podCIDR, address]) => {
+          const node = nodeOf(n, podCIDR, address);
+          return { node, podCIDRs: node.podCIDRs, addresses: node.addresses };
+        });
+        const plan = planner.plan({ ...ground, peers });
+        isOften += plan.changedKeys === undefined ? 0 : 1;
+        const changes = takeAtOnce(book.changesFor(plan));
+        expect(sorted(changes)).toEqual(sorted(entryChanges(book.entries, plan.entries)));
+        expect(plan.entries).toEqual(new Planner().plan({ ...ground, peers }).entries);
+        book.settle(plan, true);
+      },
+    ),
+    { numRuns: 300 },
+  );
+  expect(isOften).toBeGreaterThan(30);
+});
+
+test('a book that was read again or lost a link is compared whole', () => {
+  const underlay = readUnderlay(underlayFacts(), OWN);
+  const peers = [{ node: FAR, podCIDRs: FAR.podCIDRs, addresses: FAR.addresses }];
+  const facts = { backend: 'auto', underlay, tunnel: TUNNEL, peers } as const;
+  const planner = new Planner();
+  const losses: readonly ((book: EntryBook) => unknown)[] = [
+    (book) => book.readBack(new Map()),
+    (book) => book.forgetLink(TUNNEL.link),
+    // A run that failed after its plan.
+    () => planner.plan({ ...facts, peers: [] }),
+  ];
+  for (const lose of losses) {
+    const book = new EntryBook();
+    const first = planner.plan(facts);
+    book.readBack(first.entries);
+    book.settle(first, true);
+    lose(book);
+    const next = planner.plan(facts);
+    const due = takeAtOnce(book.changesFor(next));
+    expect(due).toEqual(entryChanges(book.entries, next.entries));
+  }
 });
 
 test('a tunnel without IPv6 says which pods it does not reach', () => {
