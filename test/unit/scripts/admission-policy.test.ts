@@ -15,6 +15,8 @@ interface Attempt {
   readonly user?: string;
   /** Of the pod whose token asks; undefined: a token without. */
   readonly nodeName?: string | undefined;
+  /** More values of the same key, which the API server does not write. */
+  readonly moreNames?: readonly string[];
   readonly object?: object;
   readonly oldObject?: object;
 }
@@ -36,9 +38,12 @@ const NODE = {
 const [READY, UNAVAILABLE] = NODE.status.conditions;
 
 /** Undefined: let through; `not its business`: the policy does not apply. Throws what CEL throws. */
-function verdict({ user = AGENT, nodeName, object = NODE, oldObject = NODE }: Attempt) {
+function verdict(attempt: Attempt) {
+  const { user = AGENT, nodeName, moreNames = [], object = NODE, oldObject = NODE } = attempt;
   const extra =
-    nodeName === undefined ? {} : { 'authentication.kubernetes.io/node-name': [nodeName] };
+    nodeName === undefined
+      ? {}
+      : { 'authentication.kubernetes.io/node-name': [nodeName, ...moreNames] };
   const request = { userInfo: { username: user, extra } };
   const holds = (expression: string) => cel.evaluate(expression, { request, object, oldObject });
   const { matchConditions, validations } = policy.spec;
@@ -91,6 +96,41 @@ test.each([['node-b'], [''], [undefined]])(
     expect(verdict({ nodeName })).toBe('an agent may only change the Node that its pod runs on');
   },
 );
+
+const FOREIGN = 'an agent may only change the Node that its pod runs on';
+
+test.each([
+  ...[
+    'node-a ',
+    'Node-A',
+    'node-a.',
+    'node',
+    'node-a" || "" == "',
+    '") || true || ("',
+    'node-a\u0000',
+  ],
+  ...['\u043dode-a', '*', '.*', '["node-a"]', '__proto__', 'constructor'],
+])('no name but its own is its own: %j', (nodeName) => {
+  expect(verdict({ nodeName })).toBe(FOREIGN);
+});
+
+test.each(['a"b', '") || true || ("', '\\', '$(x)', '\u043dode'])(
+  'nor is a Node %j node-a',
+  (name) => {
+    const object = { ...NODE, metadata: { ...NODE.metadata, name } };
+    expect(verdict({ nodeName: 'node-a', object, oldObject: object })).toBe(FOREIGN);
+    expect(verdict({ nodeName: name, object, oldObject: object })).toBeUndefined();
+  },
+);
+
+test('of several names the first counts', () => {
+  expect(verdict({ nodeName: 'node-b', moreNames: ['node-a'] })).toBe(FOREIGN);
+});
+
+test('an object without a name is refused: failurePolicy is Fail', () => {
+  expect(() => verdict({ nodeName: 'node-a', object: { status: {} } })).toThrow();
+  expect(policy.spec.failurePolicy).toBe('Fail');
+});
 
 test.each([
   ['another condition', [{ ...READY, status: 'False' }, UNAVAILABLE]],
