@@ -33,7 +33,7 @@ export interface ProcessResult {
 const MIB = 1 << 20;
 /** For what the kernel tells of the start, and the look that this may cause. */
 const CALM_MS = 500;
-/** The runner's shortest interval: each event finds nobody at work. */
+/** The runner's shortest interval, from the end of a run on: each event finds nobody at work. */
 const BETWEEN_EVENTS_MS = 12;
 /** The types of rtnetlink come in fours: NEW, DEL, GET, SET (include/uapi/linux/rtnetlink.h). */
 const KINDS_OF_REQUEST = 4;
@@ -90,10 +90,12 @@ async function tellEvents(fabric: RunningFabric, watched: NodeEvents): Promise<r
     await sleep(BETWEEN_EVENTS_MS);
     const { promise, resolve } = Promise.withResolvers<void>();
     [wanted, onTold] = [text, resolve];
+    const run = fabric.settled();
     const startedAt = performance.now();
     action();
     await within(`the kernel tells ${text}`, promise);
     times.push(performance.now() - startedAt);
+    await run;
   };
   for (let i = 0; i < events; i++) {
     const n = 1 + ((i * 7) % peers);

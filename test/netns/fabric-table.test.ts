@@ -112,6 +112,22 @@ const tunnelEntries = () =>
     .split('\n')
     .filter((line) => line.includes(`dport=${TUNNEL_PORT}`));
 
+test('where the table is there, elements of thousands of peers are made in turns before it is compared', async () => {
+  const peers = Array.from({ length: 5_000 }, (_, i) => parseIP(`10.9.${i >> 8}.${i & 255}`));
+  const facts = { ...FACTS, tunnel: { port: TUNNEL_PORT, peers, own: FACTS.tunnel?.own ?? [] } };
+  let [turns, isMade] = [0, false];
+  const making = second.table.begin(facts).then(() => {
+    isMade = true;
+  });
+  while (!isMade) {
+    turns += 1;
+    await nextTurn();
+  }
+  await making;
+  expect(turns).toBeGreaterThan(2);
+  expect(lab.n2.run('nft', 'list', 'table', 'inet', 'weft-fabric')).not.toContain('10.9.0.1');
+});
+
 describe('the table', () => {
   test('is listed by nft as nft would have made it', () => {
     const text = list().replaceAll(/weft-fabric|masquerade of pods [0-9a-f]{8}/g, (word) =>

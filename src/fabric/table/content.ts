@@ -107,7 +107,9 @@ export function contentUnion(one: TableContent, other: TableContent): TableConte
     [...new Set([...one.keys(), ...other.keys()])].map((set) => {
       const [a, b] = [one.get(set) ?? [], other.get(set) ?? []];
       const more = others(b, a);
-      return [set, more.length === 0 ? a : outermost([...a, ...more])] as const;
+      if (more.length === 0) return [set, a] as const;
+      // Where nothing goes, what is wanted is all there is to be, and need not be compared again.
+      return [set, others(a, b).length === 0 ? b : outermost([...a, ...more])] as const;
     }),
   );
 }

@@ -110,14 +110,15 @@ export class FabricTable {
   }
 
   /**
-   * The first time, where the kernel has no such table: makes it and fills it in parts, others having their
-   * turn, before packets pass through it. Everything else is left to `sync`. Throws NftablesError.
+   * Before `sync`: makes the elements of thousands of peers, others having their turn; where the kernel has no
+   * such table, makes and fills that too, in parts, before packets pass through it. Throws NftablesError.
    */
   async begin(facts: FabricTableFacts): Promise<void> {
     const { connection } = this.#options;
+    // Kept: `sync` finds them made.
+    const content = await takeInTurns(this.#maker.steps(facts));
     if (this.#facts !== undefined || hasTable(connection, FABRIC_TABLE)) return;
     const tunnelPort = facts.tunnel?.port;
-    const content = await takeInTurns(this.#maker.steps(facts));
     const applier = this.#applier(tunnelPort);
     applier.prepare({ elements: [] });
     for (const [set, elements] of content) {
