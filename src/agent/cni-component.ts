@@ -11,6 +11,7 @@ import type { AuditReport } from '../util/audit.ts';
 import { AddressHistory } from './addresses/history.ts';
 import type { AgentContext } from './context.ts';
 import type { PolicyNode } from './policy/node.ts';
+import { stoppedCallsOf } from './sysctl-record.ts';
 import { WEFT_VERSION } from './version.ts';
 
 export interface CniComponent {
@@ -60,6 +61,7 @@ export function startCni(context: AgentContext, policy: PolicyNode | undefined):
     clock,
     log,
     metrics: metrics.upkeep,
+    stoppedCalls: stoppedCallsOf(runDirectory, readBootId()),
   });
   metrics.upkeep.differed(0);
   context.podMasquerade.serve(upkeep);

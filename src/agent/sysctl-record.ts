@@ -5,7 +5,7 @@
 import { writeFileSync } from 'node:fs';
 import { cpus, release } from 'node:os';
 import { join } from 'node:path';
-import { BRIDGE_CALLS } from '../cni/upkeep/bridge-calls.ts';
+import { BRIDGE_CALLS, type StoppedCalls } from '../cni/upkeep/bridge-calls.ts';
 import { sysctls } from '../kernel/sysctls.ts';
 import type { Link } from '../kernel/types.ts';
 import { ipvsSysctls } from '../proxy/modes/ipvs/sysctls.ts';
@@ -81,9 +81,48 @@ export function recordSysctls(
     if (before === undefined) continue;
     if (known.has(path) || known.size < MOST_VALUES) known.set(path, { path, before, ours });
   }
-  const file: SysctlFile = { bootId, values: [...known.values()] };
+  writeRecord(runDir, bootId, [...known.values()], name);
+}
+
+function writeRecord(
+  runDir: string,
+  bootId: string,
+  values: readonly RecordedSysctl[],
+  name: string = SYSCTL_RECORD,
+): void {
+  const file: SysctlFile = { bootId, values };
   replaceFile(join(runDir, name), `${JSON.stringify(file)}\n`);
 }
+
+/** What the upkeep of pods has switched off of br_netfilter, in the same record: `weft cleanup` knows it too. */
+export function stoppedCallsOf(
+  runDir: string,
+  bootId: string,
+  access: SysctlAccess = nodeSysctls,
+): StoppedCalls {
+  const change = (settings: readonly string[], now: readonly RecordedSysctl[]) => {
+    const others = readSysctlRecord(runDir, bootId).filter(({ path }) => !settings.includes(path));
+    writeRecord(runDir, bootId, [...others, ...now]);
+  };
+  return {
+    read: () =>
+      readSysctlRecord(runDir, bootId)
+        .filter(({ path, before, ours }) => {
+          return IS_BRIDGE_CALL.has(path) && before === '1' && ours === '0';
+        })
+        .map(({ path }) => path)
+        .filter((path) => access.read(path) === '0'),
+    // Whatever they were when an agent first looked: somebody has switched them on since.
+    add: (settings) =>
+      change(
+        settings,
+        settings.map((path) => ({ path, before: '1', ours: '0' })),
+      ),
+    remove: (settings) => change(settings, []),
+  };
+}
+
+const IS_BRIDGE_CALL: ReadonlySet<string> = new Set(Object.values(BRIDGE_CALLS));
 
 /** None of another boot, or of a file that is not whole. */
 export function readSysctlRecord(

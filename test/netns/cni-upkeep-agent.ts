@@ -3,6 +3,7 @@
  * ended. Prints one JSON line per event: `ready`, and each thing that was removed or repaired.
  */
 import { createInterface } from 'node:readline';
+import { stoppedCallsOf } from '../../src/agent/sysctl-record.ts';
 import { openLocalNode } from '../../src/cni/local-node.ts';
 import { readBootId } from '../../src/cni/machine.ts';
 import { CniServer } from '../../src/cni/server.ts';
@@ -33,6 +34,7 @@ const upkeep = Upkeep.start({
   ...(criSocket === undefined ? {} : { criSocket }),
   clock: systemClock,
   log,
+  stoppedCalls: stoppedCallsOf(runDirectory, readBootId()),
   metrics: {
     leaked: (kind) => tell({ leaked: kind }),
     suspected: (count) => tell({ suspected: count }),

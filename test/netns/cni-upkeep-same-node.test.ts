@@ -159,6 +159,18 @@ test('br_netfilter leads no translated packet past isolated ports, and other bri
   expect(other?.linkinfo.info_data).toMatchObject({ nf_call_iptables: 1 });
 });
 
+test('br_netfilter is switched on again by the next agent, for which nobody enforces policies', async () => {
+  node.host.run('sysctl', '-qw', `${BRIDGE_CALLS}=1`);
+  node.attach(node.pod(), 'a');
+  node.attach(node.pod(), 'b');
+  await node.startAgent({ policy: true });
+  await node.until(() => areIsolated(2) && bridgeCalls() === '0');
+  await node.stopAgent();
+  await node.startAgent();
+  await node.tellAgent('switch');
+  await node.until(() => bridgeCalls() === '1');
+});
+
 describe('policies are switched on under running pods', () => {
   test('no packet is lost, connections go on, and the forward hook sees all; and back', async () => {
     const [a, b, c] = [node.pod(), node.pod(), node.pod()];

@@ -38,6 +38,7 @@ const upkeep = Upkeep.start({
   confDirectory: '/nonexistent',
   clock: systemClock,
   log,
+  stoppedCalls: { read: () => [], add: () => {}, remove: () => {} },
   metrics: {
     leaked: (kind) => tell({ leaked: kind }),
     suspected: () => {},

@@ -14,17 +14,30 @@ export const BRIDGE_CALLS: Readonly<Record<IPFamily, string>> = {
 };
 const FAMILIES = [4, 6] as const;
 
+/** Settings that were on before they were switched off here; to outlive this process, not the boot. */
+export interface StoppedCalls {
+  read(): readonly string[];
+  /** Called before the kernel is told. */
+  add(settings: readonly string[]): void;
+  remove(settings: readonly string[]): void;
+}
+
 /**
  * Switches it off but for bridges that are not `own` (ifindexes), which keep it by a setting of theirs. Only
  * for when no two pods reach each other from port to port: answers to connections through Services would pass
  * untranslated. Gives the settings that were changed.
  */
-export function stopBridgeCalls(node: UpkeepNode, own: ReadonlySet<number>): readonly string[] {
+export function stopBridgeCalls(
+  node: UpkeepNode,
+  own: ReadonlySet<number>,
+  stopped: StoppedCalls,
+): readonly string[] {
   const { kernel } = node;
   const on = FAMILIES.filter(
     (family) => kernel.sysctls.read(undefined, BRIDGE_CALLS[family]) === '1',
   );
   if (on.length === 0) return [];
+  stopped.add(on.map((family) => BRIDGE_CALLS[family]));
   withRtnl(kernel, undefined, (host) => keepForOthers(host, own, on));
   for (const family of on) kernel.sysctls.write(undefined, BRIDGE_CALLS[family], '0');
   return on.map((family) => BRIDGE_CALLS[family]);
@@ -33,9 +46,11 @@ export function stopBridgeCalls(node: UpkeepNode, own: ReadonlySet<number>): rea
 /** For all bridges again, what was switched off. */
 export function startBridgeCalls(
   { kernel }: Pick<UpkeepNode, 'kernel'>,
-  settings: readonly string[],
+  stopped: StoppedCalls,
 ): void {
+  const settings = stopped.read();
   for (const path of settings) kernel.sysctls.write(undefined, path, '1');
+  stopped.remove(settings);
 }
 
 /** Bridges that are not `own` keep it each for itself. */

@@ -11,7 +11,13 @@ import { forgetOwnQuestions } from '../bridge/own-addresses.ts';
 import { gatewayLink, PROXY_PROTOCOL } from '../bridge/same-node.ts';
 import { type UpkeepNode, withNftables, withRtnl } from '../node.ts';
 import type { SysctlSetting } from '../node-plan.ts';
-import { BRIDGE_CALLS, keepForOthers, startBridgeCalls, stopBridgeCalls } from './bridge-calls.ts';
+import {
+  BRIDGE_CALLS,
+  keepForOthers,
+  type StoppedCalls,
+  startBridgeCalls,
+  stopBridgeCalls,
+} from './bridge-calls.ts';
 import { HOST_VETH } from './repair.ts';
 import { livingRecords, type Repair } from './repair-model.ts';
 import { type Bypass, conversionsOf, findBypasses, type SameNodeFacts } from './same-node.ts';
@@ -26,6 +32,8 @@ export interface SameNodeUpkeepOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly intervals: RunnerIntervals;
+  /** Of br_netfilter. */
+  readonly stoppedCalls: StoppedCalls;
   readonly onRepair: (repair: Repair) => void;
   /** Told of the ways past the policies whenever they are others than before. */
   readonly onBypasses?: (bypasses: readonly Bypass[]) => void;
@@ -54,8 +62,6 @@ export class SameNodeUpkeep {
   /** Ports that are no pod's. */
   #strangers: ReadonlySet<number> = new Set();
   #settings: readonly SysctlSetting[] = [];
-  /** Settings of br_netfilter that were on before. */
-  #stoppedCalls: readonly string[] = [];
   /** By the last look br_netfilter shows bridged packets to the rules of IP. */
   #areBridgedSeen = false;
   /** Ifindexes of the last look. */
@@ -91,9 +97,9 @@ export class SameNodeUpkeep {
    * policies any more.
    */
   async switchSameNode(): Promise<void> {
-    const { node } = this.#options;
+    const { node, stoppedCalls } = this.#options;
     // First: answers from a port that is not isolated any more pass the bridge.
-    startBridgeCalls(node, this.#stoppedCalls);
+    startBridgeCalls(node, stoppedCalls);
     switchSameNode(node, await this.#living());
     untieSenders(node, await this.#living());
   }
@@ -124,7 +130,7 @@ export class SameNodeUpkeep {
 
   /** What pods send takes one way alone, where none of them needs the other. Gives the ways past the policies. */
   #sendThroughNode(records: readonly AttachmentRecord[], facts: SameNodeFacts): readonly Bypass[] {
-    const { node, log } = this.#options;
+    const { node, log, stoppedCalls } = this.#options;
     const { bridgedFamilies } = facts;
     this.#keepForNewBridges(facts);
     const unbridged = findBypasses(records, { ...facts, bridgedFamilies: [] });
@@ -133,11 +139,10 @@ export class SameNodeUpkeep {
       return findBypasses(records, facts);
     }
     const bridges = new Set(routed.flatMap(({ master }) => master ?? []));
-    const stopped = stopBridgeCalls(node, bridges);
-    this.#stoppedCalls = [...new Set([...this.#stoppedCalls, ...stopped])];
+    const settings = stopBridgeCalls(node, bridges, stoppedCalls);
     this.#areBridgedSeen = false;
     log.info(
-      { settings: this.#stoppedCalls },
+      { settings },
       'bridged packets do not pass the rules of IP: pods are sent through the node',
     );
     return unbridged;
@@ -149,11 +154,10 @@ export class SameNodeUpkeep {
     const bridges = links.filter(({ kind }) => kind === 'bridge').map(({ index }) => index);
     const seen = this.#seenBridges;
     this.#seenBridges = new Set(bridges);
-    const families = ([4, 6] as const).filter((family) =>
-      this.#stoppedCalls.includes(BRIDGE_CALLS[family]),
-    );
-    if (seen === undefined || families.length === 0) return;
-    if (bridges.every((index) => seen.has(index))) return;
+    if (seen === undefined || bridges.every((index) => seen.has(index))) return;
+    const stopped = this.#options.stoppedCalls.read();
+    const families = ([4, 6] as const).filter((family) => stopped.includes(BRIDGE_CALLS[family]));
+    if (families.length === 0) return;
     const ofPods = links.flatMap(({ name, master }) =>
       HOST_VETH.test(name) ? (master ?? []) : [],
     );

@@ -13,6 +13,7 @@ import { openForeignIpam } from '../foreign-ipam.ts';
 import type { ForeignIpam, UpkeepNode } from '../node.ts';
 import { FALLBACK } from '../registry.ts';
 import { auditedParts } from './audited-parts.ts';
+import type { StoppedCalls } from './bridge-calls.ts';
 import { listSandboxes } from './cri.ts';
 import { type FactSources, findLost, sweepSources } from './facts.ts';
 import { repairMasquerade } from './masquerade.ts';
@@ -57,6 +58,7 @@ export interface UpkeepOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: UpkeepMetrics;
+  readonly stoppedCalls: StoppedCalls;
   /** Told of the ways past the policies whenever they change; see `bypasses`. */
   readonly onBypasses?: (bypasses: readonly Bypass[]) => void;
   /** Nothing younger is swept; default 5 minutes, more than a runtime lets any call take. */

@@ -8,6 +8,7 @@ import {
   readSysctlRecord,
   recordSysctls,
   SYSCTL_RECORD,
+  stoppedCallsOf,
   sysctlsOfAgent,
 } from '../../../src/agent/sysctl-record.ts';
 
@@ -69,4 +70,28 @@ test('an agent may set forwarding, conntrack, and what IPVS and links of the nod
   );
   expect(all.has('net/ipv6/conf/veth0/accept_ra')).toBe(false);
   expect(all.get('net/netfilter/nf_conntrack_tcp_timeout_close_wait')).toBe('3600');
+});
+
+test('what was switched off of br_netfilter is known to the next agent, until it is on again', () => {
+  const path = 'net/bridge/bridge-nf-call-iptables';
+  // Off when an agent first looked, and switched on by somebody since.
+  recordSysctls(
+    directory,
+    'boot',
+    wanted({ [path]: '0', a: '1' }),
+    access({ [path]: '0', a: '0' }),
+  );
+  const now: Record<string, string> = { [path]: '1' };
+  const stopped = () => stoppedCallsOf(directory, 'boot', access(now));
+  expect(stopped().read()).toEqual([]);
+  stopped().add([path]);
+  now[path] = '0';
+  expect(stopped().read()).toEqual([path]);
+  expect(readSysctlRecord(directory, 'boot')).toEqual([
+    { path: 'a', before: '0', ours: '1' },
+    { path, before: '1', ours: '0' },
+  ]);
+  expect(stoppedCallsOf(directory, 'later', access(now)).read()).toEqual([]);
+  stopped().remove([path]);
+  expect(stopped().read()).toEqual([]);
 });
