@@ -1,6 +1,7 @@
 import { closeSync, existsSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { BusyError, errorCode, IoError } from '../util/errors.ts';
+import { fileFailure } from '../util/errno.ts';
+import { BusyError, IoError } from '../util/errors.ts';
 import { ensurePrivateDirectory } from '../util/private-directory.ts';
 import type { Flock } from '../util/wait.ts';
 
@@ -82,6 +83,6 @@ function openLockFile(file: string): number {
   try {
     return openSync(file, 'a+', 0o600);
   } catch (cause) {
-    throw new IoError(`open ${file}: ${errorCode(cause)}`, { cause });
+    throw new IoError(`open ${file}: ${fileFailure(cause)}`, { cause });
   }
 }

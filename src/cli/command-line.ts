@@ -34,6 +34,11 @@ export async function parseCommandLine(args: readonly string[]): Promise<Invocat
       return { help: groupHelp(`weft ${word} <command>`, group) };
     }
     const what = word.startsWith('-') ? 'flag before a command' : 'command';
+    if (group.length > 0) {
+      const names = group.map(({ name }) => name);
+      const hint = suggestion(`${word} ${next}`, names) || `: use ${names.join(', ')}`;
+      throw new UsageError(`unknown command ${word} ${next}${hint}; see weft ${word} --help`);
+    }
     const hint = suggestion(word, COMMAND_NAMES) || `: use ${COMMAND_NAMES.join(', ')}`;
     throw new UsageError(`unknown ${what} ${word}${hint}; see weft --help`);
   }

@@ -5,6 +5,7 @@ import type { FlagValues } from '../agent/config/kube-proxy-flags.ts';
 import type { DebugRequest } from '../agent/debug/protocol.ts';
 import type { Declaration } from './declaration.ts';
 import type { CommandEffects } from './effects.ts';
+import { UsageError } from './usage.ts';
 
 export type QuestionEffects = Pick<CommandEffects, 'runDir' | 'askAgent' | 'print'>;
 
@@ -24,7 +25,10 @@ export function declareRunDir(declaration: Declaration): Declaration {
 
 /** Where the agent is that the flags mean. */
 export function runDirOf(flags: FlagValues, effects: Pick<CommandEffects, 'runDir'>): string {
-  return lastText(flags['run-dir']) ?? effects.runDir;
+  const given = lastText(flags['run-dir']);
+  // It would be where the shell is.
+  if (given === '') throw new UsageError('--run-dir: expected a directory, found ""');
+  return given ?? effects.runDir;
 }
 
 export function ask(

@@ -2,7 +2,8 @@
 import type { AgentConfig } from '../agent/config/agent-config.ts';
 import { lastText } from '../agent/config/flag-text.ts';
 import type { FlagValues } from '../agent/config/kube-proxy-flags.ts';
-import { errorCode, IoError, toError } from '../util/errors.ts';
+import { fileFailure } from '../util/errno.ts';
+import { IoError } from '../util/errors.ts';
 import type { CommandEffects } from './effects.ts';
 
 type ReadConfig = (flags: FlagValues, effects: CommandEffects) => AgentConfig;
@@ -23,7 +24,7 @@ export function readText(flag: string, path: string, { readFile }: CommandEffect
   try {
     return readFile(path);
   } catch (cause) {
-    throw new IoError(`${flag}: read ${path}: ${errorCode(cause) ?? toError(cause).message}`, {
+    throw new IoError(`${flag}: read ${path}: ${fileFailure(cause)}`, {
       cause,
     });
   }

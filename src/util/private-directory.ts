@@ -1,5 +1,6 @@
 import { chmodSync, lstatSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { fileFailure } from './errno.ts';
 import { errorCode, IoError } from './errors.ts';
 
 const PRIVATE_MODE = 0o700;
@@ -33,6 +34,6 @@ function createMissing(path: string, options: { recursive?: boolean; mode: numbe
   } catch (cause) {
     // Whatever is there already is looked at afterwards; as a parent it has to be a directory.
     if (errorCode(cause) === 'EEXIST' && options.recursive !== true) return;
-    throw new IoError(`create directory ${path}: ${errorCode(cause)}`, { cause });
+    throw new IoError(`create directory ${path}: ${fileFailure(cause)}`, { cause });
   }
 }

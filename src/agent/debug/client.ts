@@ -1,4 +1,5 @@
 import { connect } from 'node:net';
+import { fileFailure } from '../../util/errno.ts';
 import { errorCode, IoError, WeftError } from '../../util/errors.ts';
 import { type DebugAnswer, type DebugRequest, debugSocketPath } from './protocol.ts';
 
@@ -31,7 +32,7 @@ function exchange(path: string, request: string, timeoutMs: number): Promise<str
     socket.setTimeout(timeoutMs, () => fail(undefined, `no answer within ${timeoutMs} ms`));
     socket.on('connect', () => socket.write(request));
     socket.on('data', (bytes: Buffer) => chunks.push(bytes));
-    socket.on('error', (error) => fail(error, reasonOf(errorCode(error))));
+    socket.on('error', (error) => fail(error, reasonOf(error)));
     socket.on('end', () => {
       const text = Buffer.concat(chunks).toString();
       if (text.endsWith('\n')) resolve(text);
@@ -40,9 +41,10 @@ function exchange(path: string, request: string, timeoutMs: number): Promise<str
   });
 }
 
-function reasonOf(code: string | undefined): string {
+function reasonOf(error: Error): string {
+  const code = errorCode(error);
   if (NOBODY.includes(code)) {
     return 'nobody answers; start weft agent, or name its --run-dir';
   }
-  return code === 'EACCES' ? 'only root may ask' : (code ?? 'failed');
+  return code === 'EACCES' ? 'only root may ask' : fileFailure(error);
 }

@@ -12,7 +12,8 @@ import {
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Refusal } from '../../cni/refusals.ts';
-import { DecodeError, errorCode, IoError, toError } from '../../util/errors.ts';
+import { fileFailure } from '../../util/errno.ts';
+import { DecodeError, IoError, toError } from '../../util/errors.ts';
 import { replaceFile } from '../../util/files.ts';
 import { planInstall, planUndo, type Refused, type Seat, type Step, savedName } from './plan.ts';
 
@@ -133,7 +134,7 @@ function run(directory: string, { name, action }: Step, target: string): void {
     if (action === 'remove') rmSync(path);
     if (action === 'forget') rmSync(saved);
   } catch (cause) {
-    throw new IoError(`${action} ${path}: ${errorCode(cause) ?? toError(cause).message}`, {
+    throw new IoError(`${action} ${path}: ${fileFailure(cause)}`, {
       cause,
     });
   }

@@ -1,4 +1,5 @@
-import { IoError, toError } from '../../util/errors.ts';
+import { fileFailure } from '../../util/errno.ts';
+import { IoError } from '../../util/errors.ts';
 import { readBeginning } from '../../util/files.ts';
 
 const OPEN_TO_OTHERS = 0o077;
@@ -16,7 +17,7 @@ export function readPassword(path: string): string {
     if (line !== '' && Buffer.byteLength(line) <= MOST_BYTES) return line;
   } catch (thrown) {
     if (thrown instanceof IoError) throw thrown;
-    throw new IoError(`read ${path}: ${toError(thrown).message}`, { cause: thrown });
+    throw new IoError(`read ${path}: ${fileFailure(thrown)}`, { cause: thrown });
   }
   throw new IoError(`read ${path}: its first line is empty or too long`);
 }

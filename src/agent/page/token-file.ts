@@ -1,5 +1,6 @@
 import type { Clock } from '../../util/clock.ts';
-import { ConfigError, errorCode, toError } from '../../util/errors.ts';
+import { fileFailure } from '../../util/errno.ts';
+import { ConfigError } from '../../util/errors.ts';
 import { readBeginning } from '../../util/files.ts';
 
 const FEWEST_CHARACTERS = 16;
@@ -31,7 +32,7 @@ function readToken(path: string): string {
     token = text.trim();
   } catch (cause) {
     if (cause instanceof ConfigError) throw cause;
-    throw refuse(errorCode(cause) ?? toError(cause).message, cause);
+    throw refuse(fileFailure(cause), cause);
   }
   if (/\s/.test(token)) throw refuse('expected one word');
   if (token.length >= FEWEST_CHARACTERS) return token;

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RULES_KINDS, type RulesKind } from '../../proxy/modes/names.ts';
-import { errorCode, IoError } from '../../util/errors.ts';
+import { fileFailure } from '../../util/errno.ts';
+import { IoError } from '../../util/errors.ts';
 import { ifThere, replaceFile } from '../../util/files.ts';
 
 /**
@@ -15,7 +16,7 @@ export function readRulesRecord(runDir: string): ReadonlySet<RulesKind> {
     const lines = ifThere(() => readFileSync(path, 'utf8'))?.split('\n') ?? [];
     return new Set(RULES_KINDS.filter((kind) => lines.includes(kind)));
   } catch (cause) {
-    throw new IoError(`read ${path}: ${errorCode(cause)}`, { cause });
+    throw new IoError(`read ${path}: ${fileFailure(cause)}`, { cause });
   }
 }
 
@@ -26,7 +27,7 @@ export function writeRulesRecord(runDir: string, kinds: Iterable<RulesKind>): vo
   try {
     replaceFile(path, text);
   } catch (cause) {
-    throw new IoError(`write ${path}: ${errorCode(cause)}`, { cause });
+    throw new IoError(`write ${path}: ${fileFailure(cause)}`, { cause });
   }
 }
 

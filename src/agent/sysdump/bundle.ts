@@ -2,7 +2,8 @@ import { closeSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import { createTar } from 'nanotar';
-import { errorCode, IoError, toError } from '../../util/errors.ts';
+import { fileFailure } from '../../util/errno.ts';
+import { IoError } from '../../util/errors.ts';
 import type { Collected } from './piece.ts';
 
 const compressed = promisify(gzip);
@@ -33,15 +34,13 @@ export function writeBundle(path: string, bytes: Uint8Array): void {
     // Never through a link, never over a file that somebody else may read.
     fd = openSync(path, 'wx', 0o600);
   } catch (cause) {
-    const isThere = errorCode(cause) === 'EEXIST';
-    const why = isThere ? 'it is there already' : (errorCode(cause) ?? toError(cause).message);
-    throw new IoError(`write ${path}: ${why}`, { cause });
+    throw new IoError(`write ${path}: ${fileFailure(cause)}`, { cause });
   }
   try {
     writeFileSync(fd, bytes);
   } catch (cause) {
     rmSync(path, { force: true });
-    throw new IoError(`write ${path}: ${errorCode(cause) ?? toError(cause).message}`, { cause });
+    throw new IoError(`write ${path}: ${fileFailure(cause)}`, { cause });
   } finally {
     closeSync(fd);
   }

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Clock } from '../../util/clock.ts';
-import { IoError, toError } from '../../util/errors.ts';
+import { fileFailure } from '../../util/errno.ts';
+import { IoError } from '../../util/errors.ts';
 
 /** Kubelet rotates service account tokens well before they expire; a minute is client-go's period. */
 export const FILE_MAX_AGE_MS = 60_000;
@@ -56,7 +57,7 @@ export class CachedFile implements TextSource {
       this.#readAt = this.#clock.elapsed();
     } catch (thrown) {
       if (this.#text === undefined) {
-        throw new IoError(`read ${this.path}: ${toError(thrown).message}`, { cause: thrown });
+        throw new IoError(`read ${this.path}: ${fileFailure(thrown)}`, { cause: thrown });
       }
     }
     return this.#text;

@@ -121,7 +121,9 @@ describe('lockRunDir', () => {
   });
 
   test('a missing directory is an error that names the file', () => {
-    expect(() => lockRunDir(path, 1, lockTable())).toThrow(/agent\.lock: ENOENT$/);
+    expect(() => lockRunDir(path, 1, lockTable())).toThrow(
+      /agent\.lock: ENOENT \(no such file or directory\)$/,
+    );
   });
 });
 

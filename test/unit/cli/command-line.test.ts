@@ -56,6 +56,10 @@ describe('parseCommandLine', () => {
     ['agnet', 'unknown command agnet (did you mean agent?); see weft --help'],
     ['start', `unknown command start: use ${COMMAND_NAMES.join(', ')}; see weft --help`],
     [
+      'policy pods',
+      'unknown command policy pods (did you mean policy pod?); see weft policy --help',
+    ],
+    [
       '--kubeconfig x',
       `unknown flag before a command --kubeconfig: use ${COMMAND_NAMES.join(', ')}; see weft --help`,
     ],

@@ -319,7 +319,7 @@ test.each([
     2,
     'weft: --log-level: expected trace, debug, info, warn, error, fatal, silent, found "x"\n',
   ],
-  ['agent --config absent', 1, 'weft: --config: read absent: ENOENT\n'],
+  ['agent --config absent', 1, 'weft: --config: read absent: ENOENT (no such file or directory)\n'],
   [
     'proxy --oom-score-adj=9999 --proxy-mode=x',
     2,
