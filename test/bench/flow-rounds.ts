@@ -2,6 +2,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import type { TestNetns } from '../support/netns.ts';
+import { median } from './statistics.ts';
 
 /** One way from a client to a server that runs `flows serve`. */
 export interface FlowLane {
@@ -16,6 +17,8 @@ export interface ConnectRound {
   readonly rate: number;
   readonly medianUs: number;
   readonly p99Us: number;
+  /** CPU time of one connection: what else the machine does hardly touches it. */
+  readonly cpuUs: number;
 }
 
 /** What was measured of a lane; equal positions of two lanes were measured after each other. */
@@ -25,8 +28,8 @@ export interface LaneRounds {
 }
 
 /** Short and many: what else the machine does then meets all lanes alike. */
-const CONNECT_MS = 250;
-const SLICES_PER_ROUND = 4;
+const CONNECT_MS = 50;
+const SLICES_PER_ROUND = 20;
 const STREAM_MS = 500;
 const execute = promisify(execFile);
 
@@ -57,18 +60,33 @@ export async function measureInTurns(
   return results;
 }
 
-/** Every round starts with another lane, so that none is always behind the same one. */
-function inTurn<T>(items: readonly T[], round: number): readonly T[] {
-  const first = (round + items.length) % items.length;
-  return [...items.slice(first), ...items.slice(0, first)];
+/**
+ * Every round starts with another lane, and every second one goes backwards: each lane is as often before each
+ * other as behind it.
+ */
+export function inTurn<T>(items: readonly T[], round: number): readonly T[] {
+  const first = ((round >> 1) + items.length) % items.length;
+  const turned = [...items.slice(first), ...items.slice(0, first)];
+  return round % 2 === 0 ? turned : turned.reverse();
+}
+
+/** Median of the ratios of what was measured one after the other. */
+export function medianRatio(of: readonly number[] = [], to: readonly number[] = []): number {
+  return median(of.map((value, i) => value / (to[i] ?? Number.NaN)));
 }
 
 async function measureConnects(flows: string, lane: FlowLane): Promise<ConnectRound> {
-  const [count = 0, wallNs = 0, medianNs = 0, p99Ns = 0] = await runFlows(flows, lane, [
-    'connect',
-    CONNECT_MS,
-  ]);
-  return { rate: count / (wallNs / 1e9), medianUs: medianNs / 1e3, p99Us: p99Ns / 1e3 };
+  const [count = 0, wallNs = 0, medianNs = 0, p99Ns = 0, , cpuNs = 0] = await runFlows(
+    flows,
+    lane,
+    ['connect', CONNECT_MS],
+  );
+  return {
+    rate: count / (wallNs / 1e9),
+    medianUs: medianNs / 1e3,
+    p99Us: p99Ns / 1e3,
+    cpuUs: cpuNs / 1e3,
+  };
 }
 
 async function measureStream(flows: string, lane: FlowLane): Promise<number> {
@@ -85,7 +103,7 @@ async function runFlows(
   const { stdout } = await execute(
     'nsenter',
     [`--net=${client.path}`, 'taskset', '-c', '0', ...words],
-    { timeout: 10 * ms },
+    { timeout: 10_000 + 10 * ms },
   );
   return stdout.trim().split(' ').map(Number);
 }

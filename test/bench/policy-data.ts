@@ -11,7 +11,7 @@ import { createEnforcer } from '../support/policy-enforcer.ts';
 import { createProxy } from '../support/proxy-lab.ts';
 import { service, slice } from '../support/proxy-objects.ts';
 import { type RunningProgram, startIn } from '../support/workloads.ts';
-import { measureInTurns } from './flow-rounds.ts';
+import { inTurn, measureInTurns, medianRatio } from './flow-rounds.ts';
 import { BENCH_NODE, type BenchSize, benchChanges, localIPs } from './policy-world.ts';
 import { median } from './statistics.ts';
 
@@ -22,9 +22,12 @@ export interface PolicyData {
   /** Medians of ratios, slice by slice. */
   readonly firstOfConntrack: number;
   readonly establishedOfConntrack: number;
-  readonly connectionsPerSecond: Readonly<Record<string, number>>;
-  readonly connectionsOfNone: number;
   /** How far two equal lanes are apart. */
+  readonly firstOfEqual: number;
+  readonly establishedOfEqual: number;
+  readonly connectionsPerSecond: Readonly<Record<string, number>>;
+  /** Connections for the same CPU time, against a node without policies. */
+  readonly connectionsOfNone: number;
   readonly connectionsOfEqual: number;
 }
 
@@ -38,6 +41,7 @@ interface Lane {
 
 const BARE = 'no rules';
 const TRACKED = 'conntrack alone';
+const TRACKED_AGAIN = 'conntrack alone, again';
 const POLICY = 'policies';
 const NO_POLICY = 'no policies';
 const NO_POLICY_AGAIN = 'no policies, again';
@@ -47,8 +51,9 @@ const SERVER = 100;
 const CLUSTER_IP = '10.96.0.10';
 const SERVICE_PORT = 80;
 const SERVER_PORT = 8080;
-const PACKETS = 20_000;
-const SLICES_PER_ROUND = 8;
+/** Short and many, as in flow-rounds. */
+const PACKETS = 5_000;
+const SLICES_PER_ROUND = 32;
 const CLIENT_SYSCTLS = ['net.ipv4.ip_local_port_range=1024 65535'];
 const SERVER_SYSCTLS = ['net.core.somaxconn=65535', 'net.ipv4.tcp_max_syn_backlog=65535'];
 const execute = promisify(execFile);
@@ -63,18 +68,20 @@ export interface PolicyDataOptions {
 export async function measurePolicyData(options: PolicyDataOptions): Promise<PolicyData> {
   const { firstPacketNs, establishedNs } = await measurePackets(options);
   const connects = await measureConnections(options);
-  const none = connects.get(NO_POLICY) ?? [];
-  const ratio = (of: ReadonlyMap<string, readonly number[]>, a: string, b: string) =>
-    median((of.get(a) ?? []).map((value, i) => value / (of.get(b)?.[i] ?? Number.NaN)));
+  const cpu = (name: string) => connects.get(name)?.map(({ cpuUs }) => cpuUs);
+  const rates = [...connects].map(
+    ([name, rounds]) => [name, rounds.map(({ rate }) => rate)] as const,
+  );
   return {
     firstPacketNs: medians(firstPacketNs),
     establishedNs: medians(establishedNs),
-    firstOfConntrack: ratio(firstPacketNs, POLICY, TRACKED),
-    establishedOfConntrack: ratio(establishedNs, POLICY, TRACKED),
-    connectionsPerSecond: medians(connects),
-    connectionsOfNone: ratio(connects, POLICY, NO_POLICY),
-    connectionsOfEqual:
-      none.length === 0 ? Number.NaN : ratio(connects, NO_POLICY_AGAIN, NO_POLICY),
+    firstOfConntrack: medianRatio(firstPacketNs.get(POLICY), firstPacketNs.get(TRACKED)),
+    establishedOfConntrack: medianRatio(establishedNs.get(POLICY), establishedNs.get(TRACKED)),
+    firstOfEqual: medianRatio(firstPacketNs.get(TRACKED_AGAIN), firstPacketNs.get(TRACKED)),
+    establishedOfEqual: medianRatio(establishedNs.get(TRACKED_AGAIN), establishedNs.get(TRACKED)),
+    connectionsPerSecond: medians(new Map(rates)),
+    connectionsOfNone: medianRatio(cpu(NO_POLICY), cpu(POLICY)),
+    connectionsOfEqual: medianRatio(cpu(NO_POLICY), cpu(NO_POLICY_AGAIN)),
   };
 }
 
@@ -86,7 +93,8 @@ async function measurePackets({ packets, rounds, size }: PolicyDataOptions) {
   const lanes: Lane[] = [];
   const programs: RunningProgram[] = [];
   try {
-    for (const name of [BARE, TRACKED, POLICY]) lanes.push(await openLane(name, size));
+    for (const name of [BARE, TRACKED, TRACKED_AGAIN, POLICY])
+      lanes.push(await openLane(name, size));
     for (const { server } of lanes) {
       swallow(server);
       programs.push(await startIn(server.path, ['taskset', '-c', '1', packets, 'serve'], 'ready'));
@@ -117,7 +125,7 @@ async function packetNs(program: string, lane: Lane, kind: 'new' | 'same'): Prom
   return Number(stdout);
 }
 
-/** Connections each second of slices, by lane. */
+/** Slices of connections, by lane. */
 async function measureConnections({ flows, rounds, size }: PolicyDataOptions) {
   const lanes: Lane[] = [];
   const programs: RunningProgram[] = [];
@@ -135,9 +143,7 @@ async function measureConnections({ flows, rounds, size }: PolicyDataOptions) {
       lanes.map(({ name, client }) => ({ name, client, host: CLUSTER_IP, port: SERVICE_PORT })),
       { connects: rounds, streams: 0 },
     );
-    return new Map(
-      [...measured].map(([name, { connects }]) => [name, connects.map((c) => c.rate)]),
-    );
+    return new Map([...measured].map(([name, { connects }]) => [name, connects]));
   } finally {
     for (const program of programs) await program.end('SIGKILL');
     for (const lane of lanes) await lane.close();
@@ -157,7 +163,7 @@ async function openLane(name: string, size: BenchSize, hasService = false): Prom
     node.run('sysctl', '-qw', 'net.ipv4.ip_forward=1');
     attach(node, client, 'client', CLIENT);
     attach(node, server, 'server', SERVER);
-    if (name === TRACKED) track(node);
+    if (name === TRACKED || name === TRACKED_AGAIN) track(node);
     if (hasService) closers.push(await addService(node));
     if (name === POLICY) closers.push(enforce(node, size));
   } catch (thrown) {
@@ -232,10 +238,4 @@ function forgetFlows(node: TestNetns): void {
     conntrack.close();
     netns.close();
   }
-}
-
-/** Every slice starts with another lane, so that none is always behind the same one. */
-function inTurn<T>(items: readonly T[], round: number): readonly T[] {
-  const first = round % items.length;
-  return [...items.slice(first), ...items.slice(0, first)];
 }

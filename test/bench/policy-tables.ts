@@ -51,10 +51,12 @@ export function dataTable(data: PolicyData): string {
       count(Math.round(rate)),
     ]),
   );
+  const pair = (what: string, ratio: number, equal: number) =>
+    `${what}: ${fixed(ratio, 3)}; of two equals: ${fixed(equal, 3)}`;
   const ratios = [
-    `first packet of conntrack alone: ${fixed(data.firstOfConntrack, 3)}`,
-    `established of conntrack alone: ${fixed(data.establishedOfConntrack, 3)}`,
-    `connections of none: ${fixed(data.connectionsOfNone, 3)}; of two equals: ${fixed(data.connectionsOfEqual, 3)}`,
+    pair('first packet of conntrack alone', data.firstOfConntrack, data.firstOfEqual),
+    pair('established of conntrack alone', data.establishedOfConntrack, data.establishedOfEqual),
+    pair('connections of none, by CPU', data.connectionsOfNone, data.connectionsOfEqual),
   ];
   return [packets, connections, ratios.join('\n')].join('\n\n');
 }
