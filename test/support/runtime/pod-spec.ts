@@ -5,6 +5,7 @@ interface Volume {
   readonly name: string;
   readonly hostPath?: { readonly path: string; readonly type: string };
   readonly configMap?: { readonly name: string };
+  readonly secret?: { readonly secretName: string };
 }
 
 export interface PodContainer {
@@ -33,6 +34,7 @@ export interface PodContainer {
 export interface PodSpec {
   readonly hostNetwork?: boolean;
   readonly terminationGracePeriodSeconds: number;
+  readonly automountServiceAccountToken?: boolean;
   readonly initContainers: readonly PodContainer[];
   readonly containers: readonly PodContainer[];
   readonly volumes: readonly Volume[];
@@ -43,6 +45,8 @@ export interface PodSurroundings {
   readonly nodeName: string;
   /** Directory on the node with the files of each ConfigMap. */
   readonly configMaps: Readonly<Record<string, string>>;
+  /** Such a directory for each Secret. */
+  readonly secrets: Readonly<Record<string, string>>;
   /** Directory on the node with token and authority. */
   readonly serviceAccount: string;
   /** Of the Service of the API server. */
@@ -53,7 +57,7 @@ const SERVICE_ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount';
 
 export function containerConfig(
   container: PodContainer,
-  { volumes }: PodSpec,
+  { volumes, automountServiceAccountToken = true }: PodSpec,
   surroundings: PodSurroundings,
 ): ContainerConfig {
   const { name, image, command = [], args = [], securityContext, volumeMounts } = container;
@@ -82,7 +86,12 @@ export function containerConfig(
     command: command.map(expanded),
     args: args.map(expanded),
     environment,
-    mounts: [...mounts, { ...account, isReadOnly: true, isFollowed: false }],
+    mounts: [
+      ...mounts,
+      ...(automountServiceAccountToken
+        ? [{ ...account, isReadOnly: true, isFollowed: false }]
+        : []),
+    ],
     isPrivileged: securityContext.privileged === true,
     isRootReadOnly: securityContext.readOnlyRootFilesystem === true,
     addedCapabilities: securityContext.capabilities?.add ?? [],
@@ -99,8 +108,12 @@ export function missingPaths({ volumes }: PodSpec): readonly string[] {
   });
 }
 
-function nodePathOf(volume: Volume | undefined, { configMaps }: PodSurroundings): string {
-  const path = volume?.hostPath?.path ?? configMaps[volume?.configMap?.name ?? ''];
-  if (path === undefined) throw new Error(`no volume ${volume?.name}`);
+function nodePathOf(
+  { name, hostPath, configMap, secret }: Partial<Volume> = {},
+  { configMaps, secrets }: PodSurroundings,
+): string {
+  const ofCluster = configMaps[configMap?.name ?? ''] ?? secrets[secret?.secretName ?? ''];
+  const path = hostPath?.path ?? ofCluster;
+  if (path === undefined) throw new Error(`no volume ${name}`);
   return path;
 }

@@ -16,12 +16,15 @@ import {
 
 const API_SERVER = new URL('../workloads/api-server.ts', import.meta.url).pathname;
 const SECRETS = '/run/secrets';
+/** Directory on the node with the files of the Secret `weft-bgp`. */
+export const BGP_PASSWORDS = '/run/bgp-passwords';
 const CONFIG = '/run/config';
 /** The machine's own is not for tests. */
 const KUBERNETES = { of: '/etc/kubernetes', here: '/run/etc-kubernetes' } as const;
 
 export interface ManifestObject {
   readonly kind: string;
+  readonly metadata: { readonly name: string };
   readonly data?: Readonly<Record<string, string>>;
   readonly spec?: { readonly template?: { readonly spec: PodSpec } };
 }
@@ -33,28 +36,31 @@ export class WeftPod {
   readonly #sandbox: ReturnType<Containerd['sandboxConfig']>;
   #sandboxId = '';
 
-  /** Of the DaemonSet and ConfigMap in `manifest`. */
-  constructor(containerd: Containerd, manifest: string) {
+  /** Of the first DaemonSet, or the one of that name, and the ConfigMap in `manifest`. */
+  constructor(containerd: Containerd, manifest: string, name?: string) {
     const objects = parseAllDocuments(manifest).map((each) => each.toJS() as ManifestObject);
-    const template = objects.find(({ kind }) => kind === 'DaemonSet')?.spec?.template;
-    if (template === undefined) throw new Error('no DaemonSet');
+    const template = objects.find(
+      ({ kind, metadata }) => kind === 'DaemonSet' && (name ?? metadata.name) === metadata.name,
+    )?.spec?.template;
+    if (template === undefined) throw new Error(`no DaemonSet ${name ?? ''}`);
     const spec = moved(template.spec);
     this.#containerd = containerd;
     this.#spec = spec;
     const { node } = containerd;
-    mkdirSync(node.path(CONFIG), { recursive: true });
+    for (const path of [CONFIG, BGP_PASSWORDS]) mkdirSync(node.path(path), { recursive: true });
     const files = objects.find(({ kind }) => kind === 'ConfigMap')?.data ?? {};
-    for (const [name, text] of Object.entries(files))
-      writeFileSync(node.path(`${CONFIG}/${name}`), text);
+    for (const [key, text] of Object.entries(files))
+      writeFileSync(node.path(`${CONFIG}/${key}`), text);
     for (const command of missingPaths(spec)) node.run('sh', '-c', command);
     this.#surroundings = {
       nodeName: 'node-a',
       configMaps: { weft: CONFIG },
+      secrets: { 'weft-bgp': BGP_PASSWORDS },
       serviceAccount: SECRETS,
       // Nobody serves it yet.
       environment: { KUBERNETES_SERVICE_HOST: '10.96.0.1', KUBERNETES_SERVICE_PORT: '443' },
     };
-    this.#sandbox = containerd.sandboxConfig('weft', {
+    this.#sandbox = containerd.sandboxConfig(name ?? 'weft', {
       // The node's own name goes with its network.
       ...(spec.hostNetwork === true ? { hostname: '' } : {}),
       usesNodeNetwork: spec.hostNetwork === true,
@@ -113,7 +119,9 @@ function moved(spec: PodSpec): PodSpec {
       ? { ...volume, hostPath: { ...volume.hostPath, path: KUBERNETES.here } }
       : volume;
   });
-  return { ...spec, volumes };
+  // A manifest may leave them out.
+  const { initContainers = [] } = spec as Partial<PodSpec>;
+  return { ...spec, initContainers, volumes };
 }
 
 /** A fake API server on the node's loopback, which the kubelet's kubeconfig names. */
