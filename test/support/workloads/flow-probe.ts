@@ -9,6 +9,8 @@ import { createInterface } from 'node:readline';
 import type { FlowProbe, FlowResult } from '../flows/probing.ts';
 
 const PARALLEL = 4;
+/** Who is connected waits for a process, not for a packet that may have been lost. */
+const CONNECTED_TIMEOUT_MS = 4_000;
 
 /** On a slow machine what came in time may wait behind the timer: it is read before time is up. */
 function afterReading(act: () => void): () => void {
@@ -29,6 +31,7 @@ function connectOnce({ source, host, port, timeoutMs }: FlowProbe): Promise<stri
       timeoutMs,
       afterReading(() => finish('TIMEOUT')),
     );
+    socket.on('connect', () => socket.setTimeout(CONNECTED_TIMEOUT_MS));
     socket.on('error', (error: NodeJS.ErrnoException) => finish(error.code ?? 'ERROR'));
     socket.on('data', (answer) => finish(answer.toString().trim()));
     socket.on('end', () => finish('CLOSED'));
