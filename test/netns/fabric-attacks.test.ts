@@ -1,7 +1,4 @@
 /** Kills, links and routes that go, and Nodes with whatever names and lives. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { TUNNEL_NAME, tunnelMac } from '../../src/fabric/names.ts';
@@ -22,21 +19,16 @@ let lab: FabricLab;
 let own: LabNode;
 let near: LabNode;
 let far: LabNode;
-let directory: string;
 let running: RunningFabric[] = [];
 
 beforeAll(() => {
-  directory = mkdtempSync(join(tmpdir(), 'weft-attacks-'));
   lab = createFabricLab([1, 1, 2]);
   const [a, b, c] = lab.nodes;
   if (a === undefined || b === undefined || c === undefined) throw new Error('three nodes');
   [own, near, far] = [a, b, c];
 });
 
-afterAll(() => {
-  lab?.remove();
-  rmSync(directory, { recursive: true });
-});
+afterAll(() => lab?.remove());
 
 beforeEach(() => async () => {
   await Promise.all(running.map((each) => each.stop()));
@@ -175,7 +167,7 @@ test('killed and started fifty times at any moment: no ping is lost', async () =
       text += data.toString();
     });
     return async () => {
-      const ended = new Promise((resolve) => program.once('exit', resolve));
+      const ended = new Promise((resolve) => program.once('close', resolve));
       program.kill('SIGINT');
       await ended;
       return text;
@@ -191,7 +183,6 @@ async function runUntilKilled(afterMs: number | undefined): Promise<void> {
   const script = new URL('fabric-killed-agent.ts', import.meta.url).pathname;
   const nodes = JSON.stringify(lab.nodes.map(({ object }) => object));
   const program = own.netns.start('env', [
-    `NODE_COMPILE_CACHE=${directory}`,
     `WEFT_TEST_NODES=${nodes}`,
     process.execPath,
     script,
