@@ -65,7 +65,14 @@ export function answerFrame({ address, asker, askerMac }: NeighbourQuestion, mac
   return ethernet(askerMac, mac, ETHERTYPE_ARP, arp);
 }
 
-/** The group that solicitations for an address go to (RFC 4291 section 2.7.1, RFC 2464 section 7). */
+/** The group that solicitations for an address go to (RFC 4291 section 2.7.1). */
+export function solicitedNodeGroup(address: IP): IP {
+  const bytes = ipToBytes(parseIP('ff02::1:ff00:0'));
+  bytes.set(ipToBytes(address).subarray(13), 13);
+  return ipFromBytes(bytes);
+}
+
+/** Its Ethernet address (RFC 2464 section 7). */
 export function solicitedNodeMac(address: IP): Mac {
   const [high, middle, low] = ipToBytes(address).subarray(13);
   return macFromBytes(Uint8Array.of(0x33, 0x33, 0xff, high ?? 0, middle ?? 0, low ?? 0));

@@ -4,6 +4,7 @@ import {
   type NeighbourQuestions,
   openNeighbourQuestions,
 } from '../../kernel/neighbour-questions.ts';
+import { SolicitedGroups } from '../../kernel/solicited-groups.ts';
 import type { Link, NodeRtnl } from '../../kernel/types.ts';
 import { containsIP, networkOf, parseIPWithPrefix } from '../../net/cidr.ts';
 import { type IP, ipFamily } from '../../net/ip.ts';
@@ -14,7 +15,7 @@ import { toError } from '../../util/errors.ts';
 import type { Logger } from '../../util/log.ts';
 
 /** Neighbours that missed the first are told again: after a failover a frame is soon lost. */
-const TOLD_AGAIN_MS = [1_000, 3_000] as const;
+const TOLD_AGAIN_MS = [300, 1_000, 3_000, 10_000] as const;
 
 interface Answered {
   readonly mac: Mac;
@@ -33,14 +34,25 @@ export interface LinkAnswersOptions {
 export class LinkAnswers {
   readonly #options: LinkAnswersOptions;
   readonly #links = new Map<number, Answered>();
+  readonly #groups: SolicitedGroups;
   #addresses: ReadonlyMap<IP, number> = new Map();
+  #groupProblem = '';
 
   constructor(options: LinkAnswersOptions) {
     this.#options = options;
+    this.#groups = new SolicitedGroups((reason) => {
+      options.log.warn({ reason }, 'multicast group not joined');
+      this.#groupProblem = reason;
+    });
   }
 
   get addresses(): readonly IP[] {
     return [...this.#addresses.keys()];
+  }
+
+  problems(): readonly string[] {
+    if (this.#groupProblem === '') return [];
+    return [`neighbours may not find an address behind a switch: ${this.#groupProblem}`];
   }
 
   /** Answers for these from now on, and for no others; neighbours are told of new ones. */
@@ -50,6 +62,7 @@ export class LinkAnswers {
     this.#addresses = new Map([...links].map(([ip, { index }]) => [ip, index]));
     for (const [ip, link] of links) this.#open(link)?.questions.expect(ip);
     this.#closeUnused();
+    this.#groups.set(Array.from(links, ([address, link]) => ({ address, link })));
     if (added.length === 0) return;
     this.#options.log.info({ addresses: added }, 'answering neighbours for addresses of Services');
     this.#tell(added);
@@ -58,6 +71,7 @@ export class LinkAnswers {
 
   close(): void {
     this.set([]);
+    this.#groups.close();
   }
 
   /** The link whose network has the address; else the one of the default route. */
