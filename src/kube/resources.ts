@@ -6,6 +6,7 @@ import {
 } from './decode-address-pool.ts';
 import { endpointsDecoder } from './decode-endpoints.ts';
 import { decodeLease, type Lease } from './decode-lease.ts';
+import { decodeServiceAddresses, type ServiceAddresses } from './decode-service-addresses.ts';
 import type { DecodeMode } from './fields.ts';
 import type {
   EndpointSlice,
@@ -206,6 +207,18 @@ export const metalLBPools: Resource<AddressPoolObject> = {
   kind: 'IPAddressPool',
   isNamespaced: true,
   decode: decodeMetalLBPool,
+};
+
+/** What weft notes of Services where no API server keeps their status. */
+export const serviceAddresses: Resource<ServiceAddresses> = {
+  group: 'weft.dev',
+  version: 'v1alpha1',
+  plural: 'serviceaddresses',
+  kind: 'ServiceAddresses',
+  isNamespaced: true,
+  isSelected: () => true,
+  decode: decodeServiceAddresses,
+  weigh: () => 1,
 };
 
 /** Label of the Leases by which nodes say that they answer for addresses of Services. */

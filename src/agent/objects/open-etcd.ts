@@ -2,6 +2,8 @@ import { leaseLayout, subnetLeases } from '../../fabric/subnets/lease.ts';
 import type { ClusterAccess } from '../../kube/access/access.ts';
 import { CombinedCredentials } from '../../kube/access/credentials.ts';
 import { CachedFile, FILE_MAX_AGE_MS } from '../../kube/access/file-cache.ts';
+import { AddressedServices } from '../../kube/addressed-services.ts';
+import { etcdAgreement } from '../../kube/etcd/etcd-agreement.ts';
 import { EtcdSource } from '../../kube/etcd/etcd-source.ts';
 import { EtcdGateway, type EtcdUser } from '../../kube/etcd/gateway.ts';
 import { nodes } from '../../kube/resources.ts';
@@ -38,10 +40,12 @@ export async function openEtcd(
   const counts = () =>
     source.counts().map(({ plural, counts: each }) => ({ resource: plural, ...each }));
   metrics.observeKube(counts);
-  const shared = new SharedObjects(hasLeases ? new LeasedNodes(source) : source, clock);
+  const addressed = new AddressedServices(source);
+  const shared = new SharedObjects(hasLeases ? new LeasedNodes(addressed) : addressed, clock);
   const endpoints = gateway.accesses.map(({ server }) => server.host);
   return {
     ...{ source: shared, events: NO_EVENTS, client: undefined, counts },
+    agreement: etcdAgreement({ gateway, prefix: settings.prefix, notes: () => addressed.notes }),
     ...{ location: () => gateway.access.server.host, foundBy: () => undefined },
     etcd: () => etcdStatus(endpoints, source.revision),
     problems: () => [

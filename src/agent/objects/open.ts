@@ -1,8 +1,12 @@
+import { AddressedServices } from '../../kube/addressed-services.ts';
+import { apiAgreement } from '../../kube/api/api-agreement.ts';
 import { ServerSource } from '../../kube/api/server-source.ts';
+import { fileAgreement } from '../../kube/manifests/file-agreement.ts';
 import type { ManifestProblem } from '../../kube/manifests/manifest-set.ts';
 import { ManifestSource } from '../../kube/manifests/manifests.ts';
 import { nodes } from '../../kube/resources.ts';
 import { SharedObjects } from '../../kube/shared-objects.ts';
+import { wire } from '../../netlink/wire.ts';
 import { ConfigError } from '../../util/errors.ts';
 import type { ObjectSourceSettings } from '../config/source-settings.ts';
 import type { AgentContext } from '../context.ts';
@@ -41,8 +45,11 @@ function openManifests({ clock, log, metrics }: AgentContext, directory: string)
     problems: source.problems.length,
     passedOver: source.passedOver.reduce((sum, { count }) => sum + count, 0),
   }));
+  const addressed = new AddressedServices(source);
+  const notes = () => addressed.notes;
   return {
-    ...{ source: new SharedObjects(source, clock), events: NO_EVENTS, client: undefined },
+    ...{ source: new SharedObjects(addressed, clock), events: NO_EVENTS, client: undefined },
+    agreement: fileAgreement({ directory, flock: wire.flock, notes }),
     ...{ location: () => directory, foundBy: () => undefined, skewMs: () => undefined },
     ...{ stateProblems: () => [], access: () => undefined },
     nodeNames: () => source.names(nodes()),
@@ -93,7 +100,7 @@ async function openApiSource(
     passedOver: () => [],
     access: () => client.access,
     ...{ skewMs, stateProblems: () => source.stateProblems() },
-    client,
+    ...{ client, agreement: apiAgreement(client) },
     nodeNames: () => client.names(nodes(), lifecycle.signal),
   };
 }

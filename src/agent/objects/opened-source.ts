@@ -1,4 +1,5 @@
 import type { ClusterAccess } from '../../kube/access/access.ts';
+import type { Agreement } from '../../kube/agreement.ts';
 import type { ApiClient } from '../../kube/api/client.ts';
 import type { PassedOverKind } from '../../kube/manifests/manifest-set.ts';
 import type { SharedObjects } from '../../kube/shared-objects.ts';
@@ -13,6 +14,8 @@ export interface OpenedSource {
   readonly events: EventSink;
   /** For what is asked and written beside; undefined where there is no API server. */
   readonly client: ApiClient | undefined;
+  /** Of the agents that read the same objects. */
+  readonly agreement: Agreement;
   /** `10.0.0.1:6443`, of several the one in use, or the directory; for people. */
   readonly location: () => string;
   /** How the API server was found. */

@@ -1,10 +1,20 @@
 /** Leases and configuration of subnets in etcd: one request each, nothing is decided here. */
 import type { HeldLease } from '../../fabric/subnets/choose.ts';
 import { leaseLayout, type Subnets, subnetKey, subnetLeases } from '../../fabric/subnets/lease.ts';
-import { asRecord } from '../../kube/api/watch-event.ts';
 import { Entry, type KeyValue } from '../../kube/etcd/entries.ts';
-import type { EtcdGateway } from '../../kube/etcd/gateway.ts';
-import { encodeText, parsePair, prefixEnd } from '../../kube/etcd/wire.ts';
+import {
+  type Asking,
+  grantLease,
+  isUnchanged,
+  keepLeaseAlive,
+  pairsOf,
+  putKey,
+  readKey,
+  readPrefix,
+  revokeLease,
+  transact,
+} from '../../kube/etcd/transact.ts';
+import { encodeText, prefixEnd } from '../../kube/etcd/wire.ts';
 import { DecodeError } from '../../util/errors.ts';
 
 /** flannel's: a node that is away for longer loses its subnet. */
@@ -17,11 +27,11 @@ export interface StoredNetwork {
 }
 
 export class SubnetStore {
-  readonly #gateway: Pick<EtcdGateway, 'ask'>;
+  readonly #gateway: Asking;
   readonly #network: string;
 
   /** `network`: flannel's prefix, `/coreos.com/network`. */
-  constructor(gateway: Pick<EtcdGateway, 'ask'>, network: string) {
+  constructor(gateway: Asking, network: string) {
     this.#gateway = gateway;
     this.#network = network;
   }
@@ -34,17 +44,9 @@ export class SubnetStore {
   /** All of it at one revision. */
   async read(signal: AbortSignal): Promise<StoredNetwork> {
     const { prefix } = leaseLayout(this.#network);
-    const { responses } = await this.#transact(
-      {
-        success: [
-          { request_range: { key: encodeText(this.configKey) } },
-          { request_range: { key: encodeText(prefix), range_end: prefixEnd(prefix) } },
-        ],
-      },
-      true,
-      signal,
-    );
-    const [config, leases] = responses.map((each) => pairsOf(asRecord(each)['response_range']));
+    const success = [readKey(this.configKey), readPrefix(prefix)];
+    const { responses } = await transact(this.#gateway, { success }, { isRead: true, signal });
+    const [config, leases] = responses.map(pairsOf);
     if (config === undefined || leases === undefined) throw new DecodeError('etcd: no answer');
     return {
       configText: config[0]?.value,
@@ -54,27 +56,16 @@ export class SubnetStore {
 
   /** A lease of etcd's, for a day. */
   async grant(signal: AbortSignal): Promise<string> {
-    const body = { TTL: String(SUBNET_TTL_SECONDS) };
-    const { ID } = await this.#gateway.ask({
-      path: '/v3/lease/grant',
-      body,
-      isRead: false,
-      signal,
-    });
-    if (typeof ID !== 'string') throw new DecodeError('etcd: a lease without ID');
-    return ID;
+    return grantLease(this.#gateway, SUBNET_TTL_SECONDS, { signal });
   }
 
   /** For another day; false where it has ended. */
   async keepAlive(leaseId: string, signal: AbortSignal): Promise<boolean> {
-    const question = { path: '/v3/lease/keepalive', body: { ID: leaseId }, isRead: true, signal };
-    const { TTL = '0' } = asRecord((await this.#gateway.ask(question))['result']);
-    return Number(TTL) > 0;
+    return keepLeaseAlive(this.#gateway, leaseId, { signal });
   }
 
   async revoke(leaseId: string, signal: AbortSignal): Promise<void> {
-    const question = { path: '/v3/lease/revoke', body: { ID: leaseId }, isRead: false, signal };
-    await this.#gateway.ask(question);
+    await revokeLease(this.#gateway, leaseId, { signal });
   }
 
   /** False where somebody has the subnet, whatever stands beside it in the key. */
@@ -91,16 +82,12 @@ export class SubnetStore {
     });
     const four = subnetKey([subnets[0]]);
     const ofBoth = `${prefix}${four}&`;
-    const { isDone } = await this.#transact(
-      {
-        // A range that is empty counts as one key that was never made.
-        compare: [compare(four), { ...compare(`${four}&`), range_end: prefixEnd(ofBoth) }],
-        success: [this.#put(subnetKey(subnets), text, leaseId)],
-      },
-      false,
+    return this.#change(
+      // A range that is empty counts as one key that was never made.
+      [compare(four), { ...compare(`${four}&`), range_end: prefixEnd(ofBoth) }],
+      putKey(prefix + subnetKey(subnets), text, leaseId),
       signal,
     );
-    return isDone;
   }
 
   /** False where somebody has changed it since it was read. */
@@ -110,33 +97,14 @@ export class SubnetStore {
     leaseId: string,
     signal: AbortSignal,
   ): Promise<boolean> {
-    const key = encodeText(leaseLayout(this.#network).prefix + name);
-    const { isDone } = await this.#transact(
-      {
-        compare: [{ key, target: 'MOD', result: 'EQUAL', mod_revision: modRevision }],
-        success: [this.#put(name, text, leaseId)],
-      },
-      false,
-      signal,
-    );
-    return isDone;
+    const key = leaseLayout(this.#network).prefix + name;
+    return this.#change([isUnchanged(key, modRevision)], putKey(key, text, leaseId), signal);
   }
 
-  #put(name: string, text: string, leaseId: string): object {
-    const key = encodeText(leaseLayout(this.#network).prefix + name);
-    return { request_put: { key, value: encodeText(text), lease: leaseId } };
+  async #change(compare: readonly object[], change: object, signal: AbortSignal): Promise<boolean> {
+    const asked = { isRead: false, signal };
+    return (await transact(this.#gateway, { compare, success: [change] }, asked)).isDone;
   }
-
-  async #transact(body: Readonly<Record<string, unknown>>, isRead: boolean, signal: AbortSignal) {
-    const path = '/v3/kv/txn';
-    const { succeeded, responses } = await this.#gateway.ask({ path, body, isRead, signal });
-    return { isDone: succeeded === true, responses: Array.isArray(responses) ? responses : [] };
-  }
-}
-
-function pairsOf(range: unknown): readonly KeyValue[] {
-  const { kvs } = asRecord(range);
-  return (Array.isArray(kvs) ? kvs : []).map(parsePair);
 }
 
 /** Undefined for a key that is no lease. A value that cannot be read still has its subnet. */

@@ -1,25 +1,21 @@
 /**
- * Addresses of Services on the links of nodes: of the nodes that renew a Lease of their own one answers for
- * each address. Who cannot renew stops before the others take over.
+ * Addresses of Services on the links of nodes: of the nodes that can one answers for each address.
  */
 import type { NodeRtnl } from '../../kernel/types.ts';
-import { ANNOUNCER_LABEL, announcerLeases } from '../../kube/resources.ts';
-import { AliveNodes } from '../../routing/l2/alive.ts';
-import { announcedBy } from '../../routing/l2/announcer.ts';
+import { Turns } from '../../routing/l2/announcer.ts';
 import { selectsNode } from '../../routing/node-selector.ts';
 import { toError } from '../../util/errors.ts';
 import type { ClusterContext } from '../cluster-context.ts';
 import type { AnnouncerStatus } from '../status/routing-status.ts';
-import { Election, type ElectionTimings } from './election.ts';
+import { type Candidates, leasedCandidates, namedCandidates } from './candidates.ts';
 import { LinkAnswers } from './link-answers.ts';
 import type { RoutedNodes } from './nodes.ts';
 import type { ServiceAddresses } from './service-addresses.ts';
 
-/** A lost node's addresses are with others in three seconds. */
-const TIMINGS: ElectionTimings = { leaseMs: 2_000, renewMs: 500 };
 /** Leases are over without an event. */
 const LOOK_EVERY_MS = 250;
-const PREFIX = 'weft-announcer-';
+/** More than what nodes see at different times, and than the time until one looks. */
+const HANDOVER_MS = 400;
 
 export interface Announcer {
   readonly status: () => AnnouncerStatus;
@@ -28,101 +24,66 @@ export interface Announcer {
 export interface AnnouncerParts {
   readonly rtnl: NodeRtnl;
   readonly services: ServiceAddresses | undefined;
-  readonly nodes: Pick<RoutedNodes, 'labelsOf'>;
+  readonly nodes: Pick<RoutedNodes, 'labelsOf' | 'names'>;
 }
 
-/** Starts to answer, where there is an API server to agree by. */
+/** Starts to answer. */
 export function startAnnouncer(context: ClusterContext, parts: AnnouncerParts): Announcer {
-  const { config, clock, lifecycle, objects } = context;
+  const { config, clock, lifecycle } = context;
   const log = context.log.child({ component: 'announcer' });
-  const { client } = objects;
-  const { services } = parts;
-  const missing =
-    (client === undefined && 'nodes agree through the API server who answers, and there is none') ||
-    (services === undefined &&
-      'addresses are answered for by who serves them: add component proxy');
-  if (missing || client === undefined || services === undefined) {
-    const problem = `routing.announceOnLinks: ${missing || ''}`;
-    return { status: () => ({ addresses: [], nodes: [], problems: [problem] }) };
+  const { services, rtnl } = parts;
+  if (services === undefined) {
+    const problem =
+      'routing.announceOnLinks: addresses are answered for by who serves them: add component proxy';
+    return { status: () => ({ addresses: [], nodes: [], all: [], problems: [problem] }) };
   }
-  const alive = new AliveNodes(clock, TIMINGS.leaseMs);
-  const isSelected = () =>
-    selectsNode(context.live.current.routing.announcers, parts.nodes.labelsOf(config.nodeName));
   let problem = '';
-  const election = new Election({
-    ...{ client, clock, log, namespace: config.routing.leaseNamespace, timings: TIMINGS },
-    ...{ name: `${PREFIX}${config.nodeName}`, identity: config.nodeName },
-    ...{ labels: { [ANNOUNCER_LABEL]: 'true' }, signal: lifecycle.signal },
-    isStanding: () => isSelected(),
-    onChange: () => look(),
-  });
-  const answers = new LinkAnswers({
-    ...{ rtnl: parts.rtnl, clock, log },
-    isAllowed: () => election.isLeader,
-  });
+  const turns = new Turns(config.nodeName, clock, HANDOVER_MS);
+  const candidates = openCandidates(context, parts, () => look());
+  const isAllowed = () => candidates.isAllowed();
+  const answers = new LinkAnswers({ rtnl, clock, log, isAllowed });
   const look = () => {
-    const nodes = new Set(alive.list());
-    // What it is itself it knows better than the lease that it reads.
-    if (election.isLeader && isSelected()) nodes.add(config.nodeName);
-    else nodes.delete(config.nodeName);
-    // Who does not see its own renewals sees nobody's: it takes nothing new.
-    const isBlind = !alive.list(TIMINGS.leaseMs / 2).has(config.nodeName);
+    if (lifecycle.signal.aborted) return;
     try {
-      const ips = announcedBy(config.nodeName, services.list(), nodes);
+      const ips = turns.next(services.list(), candidates.list());
       const held = new Set(answers.addresses);
-      answers.set(isBlind ? ips.filter((ip) => held.has(ip)) : ips);
+      answers.set(candidates.isSeeing() ? ips : ips.filter((ip) => held.has(ip)));
       problem = '';
     } catch (thrown) {
       problem = toError(thrown).message;
     }
   };
-  followLeases(context, alive);
-  startWhenSelected(context, { isSelected, election });
+  services.follow(look);
   const again = () => {
-    if (lifecycle.signal.aborted) return;
     look();
-    clock.schedule(LOOK_EVERY_MS, again);
+    if (!lifecycle.signal.aborted) clock.schedule(LOOK_EVERY_MS, again);
   };
   again();
   lifecycle.onShutdown('announcer', () => answers.close());
-  const told = () => [
-    ...(election.problem === '' ? [] : [`no lease for addresses: ${election.problem}`]),
-    ...(problem === '' ? [] : [`addresses of Services on links: ${problem}`]),
-  ];
-  const nodes = () => [...alive.list()].toSorted();
-  return { status: () => ({ addresses: answers.addresses, nodes: nodes(), problems: told() }) };
-}
-
-/** A node that may not answer writes no lease: thousands of nodes would write thousands of them. */
-function startWhenSelected(
-  { clock, lifecycle }: ClusterContext,
-  { isSelected, election }: { readonly isSelected: () => boolean; readonly election: Election },
-): void {
-  const look = () => {
-    if (lifecycle.signal.aborted) return;
-    if (isSelected()) election.start();
-    else clock.schedule(TIMINGS.leaseMs, look);
+  return {
+    status: () => ({
+      addresses: answers.addresses,
+      nodes: [...candidates.list()].toSorted(),
+      all: turns.list(),
+      problems: [
+        ...candidates.problems(),
+        ...answers.problems(),
+        ...(problem === '' ? [] : [`addresses of Services on links: ${problem}`]),
+      ],
+    }),
   };
-  look();
 }
 
-function followLeases({ objects, config }: ClusterContext, alive: AliveNodes): void {
-  const nodeOf = (lease: {
-    readonly metadata: { readonly name: string; readonly namespace: string };
-  }) =>
-    lease.metadata.namespace === config.routing.leaseNamespace
-      ? lease.metadata.name.slice(PREFIX.length)
-      : undefined;
-  objects.source.watch(announcerLeases, {
-    onAdd: (lease) => see(lease),
-    onUpdate: (lease) => see(lease),
-    onDelete: (lease) => alive.forget(nodeOf(lease) ?? ''),
-  });
-  function see(
-    lease: Parameters<typeof nodeOf>[0] & { readonly holder: string; readonly renewTime: string },
-  ) {
-    const node = nodeOf(lease);
-    // Only a node itself holds its lease.
-    if (node !== undefined && lease.holder === node) alive.see(node, lease.renewTime);
+function openCandidates(
+  context: ClusterContext,
+  { nodes }: AnnouncerParts,
+  onChange: () => void,
+): Candidates {
+  const { config, live, objects } = context;
+  const isChosen = (name: string) =>
+    selectsNode(live.current.routing.announcers, nodes.labelsOf(name));
+  if (objects.agreement.sight.kind === 'none') {
+    return namedCandidates(context, () => nodes.names().filter(isChosen));
   }
+  return leasedCandidates(context, { isSelected: () => isChosen(config.nodeName), onChange });
 }

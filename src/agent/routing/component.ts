@@ -133,7 +133,7 @@ function withCure(problem: string, directory: string): string {
   return `${problem}; is it running? ${command}`;
 }
 
-interface NodesFollowed extends Pick<RoutedNodes, 'labelsOf' | 'problems'> {
+interface NodesFollowed extends Pick<RoutedNodes, 'labelsOf' | 'names' | 'problems'> {
   /** Networks of pods and of Services. */
   networks(): readonly { readonly cidr: Cidr; readonly what: string }[];
   list(): ReturnType<RoutedNodes['list']>;
@@ -168,6 +168,7 @@ function followNodes(
   return {
     labelsOf: (name) => known.labelsOf(name),
     problems: () => known.problems(),
+    names: () => known.names(),
     networks: () => [
       ...ofServices(),
       ...[...live.current.fabric.clusterCIDRs, ...known.podCIDRs()].map((cidr) => {

@@ -2,8 +2,8 @@
  * Addresses of pools for Services of type LoadBalancer: one agent of the cluster writes them into the
  * status of Services, which is the only record of who has which.
  */
+import type { Agreement } from '../../kube/agreement.ts';
 import { ApiError } from '../../kube/api/api-error.ts';
-import type { ApiClient } from '../../kube/api/client.ts';
 import type { AddressPoolObject } from '../../kube/decode-address-pool.ts';
 import { addressPools, metalLBPools, objectKey, services } from '../../kube/resources.ts';
 import type { Service } from '../../kube/types.ts';
@@ -16,6 +16,7 @@ import { summarized } from '../../util/complaints.ts';
 import { joinErrors, toError } from '../../util/errors.ts';
 import { BoundedFrequencyRunner } from '../../util/runner.ts';
 import type { ClusterContext } from '../cluster-context.ts';
+import type { EventSink } from '../objects/events.ts';
 import type { PoolsStatus } from '../status/routing-status.ts';
 import { Election, USUAL_TIMINGS } from './election.ts';
 
@@ -36,19 +37,15 @@ const NOBODY: Allocation = { addresses: new Map(), problems: new Map(), usage: [
 /** Networks of pods and of Services, of which a pool may hold nothing. */
 export type TakenNetworks = () => readonly { readonly cidr: Cidr; readonly what: string }[];
 
-/** Starts to give addresses, where there is an API server to write them to. */
+/** Starts to give addresses. */
 export function startLoadBalancers(context: ClusterContext, taken: TakenNetworks): LoadBalancers {
   const { config, clock, lifecycle, objects } = context;
   const log = context.log.child({ component: 'load balancers' });
-  const { client, events } = objects;
-  if (client === undefined) {
-    const problem =
-      'addresses of pools are written to an API server, and there is none: set status.loadBalancer of Services yourself, or routing.loadBalancers: false';
-    return { status: () => ({ isAllocator: false, pools: [], problems: [problem] }), trigger() {} };
-  }
+  const { agreement, events } = objects;
   const follower = follow(context, () => runner.trigger());
   let allocation = NOBODY;
   let problems: readonly string[] = [];
+  let failure = '';
   const runner = new BoundedFrequencyRunner(
     async () => {
       if (!follower.isConfirmed()) return;
@@ -60,24 +57,23 @@ export function startLoadBalancers(context: ClusterContext, taken: TakenNetworks
       problems = [...follower.problems(), ...checked.problems];
       if (!election.isLeader) return;
       const isLeader = () => election.isLeader;
-      const writer = { client, log, signal: lifecycle.signal, isLeader };
+      const writer = { agreement, log, signal: lifecycle.signal, isLeader };
       await write(all, allocation, checked.pools, writer);
-      for (const [service, note] of allocation.problems) {
-        const [namespace = '', name = ''] = service.split('/');
-        events.send({
-          ...{ about: { kind: 'Service', namespace, name }, type: 'Warning', note },
-          ...{ reason: 'AddressNotAssigned', controller: 'weft', action: 'AssignAddress' },
-        });
-      }
+      await agreement.forgetOthers?.(new Set(all.map(objectKey)), lifecycle.signal);
+      failure = '';
+      tellOf(allocation, events);
     },
     {
       ...{ minIntervalMs: LEAST_INTERVAL_MS, retryIntervalMs: RETRY_MS },
       ...{ maxIntervalMs: LOOK_EVERY_MS, clock },
-      onError: (error) => log.warn({ reason: error.message }, 'addresses not written'),
+      onError: (error) => {
+        failure = `addresses of Services are not written: ${error.message}`;
+        log.warn({ reason: error.message }, 'addresses not written');
+      },
     },
   );
   const election = new Election({
-    ...{ client, clock, log, name: LEASE, namespace: config.routing.leaseNamespace },
+    ...{ agreement, clock, log, name: LEASE, namespace: config.routing.leaseNamespace },
     ...{ identity: config.nodeName, timings: USUAL_TIMINGS, signal: lifecycle.signal },
     onChange: () => runner.trigger(),
   });
@@ -92,11 +88,22 @@ export function startLoadBalancers(context: ClusterContext, taken: TakenNetworks
       }),
       problems: summarized([
         ...problems,
+        ...(failure === '' ? [] : [failure]),
         ...(election.problem === '' ? [] : [`no lease for load balancers: ${election.problem}`]),
         ...Array.from(allocation.problems, ([service, problem]) => `${service}: ${problem}`),
       ]),
     }),
   };
+}
+
+function tellOf({ problems }: Allocation, events: EventSink): void {
+  for (const [service, note] of problems) {
+    const [namespace = '', name = ''] = service.split('/');
+    events.send({
+      ...{ about: { kind: 'Service', namespace, name }, type: 'Warning', note },
+      ...{ reason: 'AddressNotAssigned', controller: 'weft', action: 'AssignAddress' },
+    });
+  }
 }
 
 interface Followed {
@@ -150,7 +157,7 @@ export function poolOf(object: AddressPoolObject): {
 }
 
 interface Writer {
-  readonly client: Pick<ApiClient, 'patch'>;
+  readonly agreement: Pick<Agreement, 'writeAddresses'>;
   readonly log: ClusterContext['log'];
   readonly signal: AbortSignal;
   /** Asked before each part: writing thousands may take longer than a lease. */
@@ -194,14 +201,10 @@ function isSame(one: readonly IP[], other: readonly IP[]): boolean {
 
 async function writeOne(
   { service, wanted }: { readonly service: Service; readonly wanted: readonly IP[] },
-  { client, log, signal }: Writer,
+  { agreement, log, signal }: Writer,
 ): Promise<void> {
-  const { namespace, name, resourceVersion } = service.metadata;
-  const [of, called] = [namespace, name].map(encodeURIComponent);
-  const ingress = wanted.map((ip) => ({ ip, ipMode: 'VIP' }));
-  const change = { metadata: { resourceVersion }, status: { loadBalancer: { ingress } } };
   try {
-    await client.patch(`/api/v1/namespaces/${of}/services/${called}/status`, change, signal);
+    await agreement.writeAddresses(service, wanted, signal);
     log.info({ service: objectKey(service), addresses: wanted }, 'addresses assigned');
   } catch (thrown) {
     // It is another one by now, of which there will be an event, or none any more.

@@ -35,6 +35,10 @@ export class RoutedNodes {
     this.#nodes.delete(name);
   }
 
+  names(): readonly string[] {
+    return [...this.#nodes.keys()];
+  }
+
   labelsOf(name: string): Labels {
     return this.#nodes.get(name)?.labels ?? {};
   }

@@ -29,7 +29,7 @@ const MOST_NAMED = 5;
  */
 export class ServiceAddresses implements CommitListener {
   readonly #isWanted: (kind: Kind) => boolean;
-  #onChange: () => void = () => {};
+  readonly #listeners: (() => void)[] = [];
   readonly #claims = new Map<IPFamily, Map<string, readonly Claim[]>>();
   /** Told since the last commit. */
   readonly #told = new Map<IPFamily, Map<string, readonly Claim[]>>();
@@ -40,7 +40,7 @@ export class ServiceAddresses implements CommitListener {
 
   /** Calls back after each commit. */
   follow(onChange: () => void): void {
-    this.#onChange = onChange;
+    this.#listeners.push(onChange);
   }
 
   programming(family: IPFamily, service: string, ports: readonly ResolvedPort[]): void {
@@ -57,7 +57,7 @@ export class ServiceAddresses implements CommitListener {
     }
     this.#claims.set(family, claims);
     this.#told.delete(family);
-    this.#onChange();
+    for (const listener of this.#listeners) listener();
   }
 
   /** Every Service of this family was told of. */

@@ -21,6 +21,14 @@ export interface AnnouncerStatus {
   readonly addresses: readonly string[];
   /** Nodes that could answer now. */
   readonly nodes: readonly string[];
+  /** Of load balancers, whoever answers for them. */
+  readonly all: readonly {
+    readonly ip: string;
+    readonly services: readonly string[];
+    /** Absent: none. */
+    readonly node?: string | undefined;
+    readonly whyNot: string;
+  }[];
   readonly problems: readonly string[];
 }
 

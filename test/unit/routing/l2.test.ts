@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
-import { parseIP } from '../../../src/net/ip.ts';
+import { type IP, parseIP } from '../../../src/net/ip.ts';
 import type { ServiceAddress } from '../../../src/routing/facts.ts';
 import { AliveNodes } from '../../../src/routing/l2/alive.ts';
-import { announcedBy, announcerOf } from '../../../src/routing/l2/announcer.ts';
+import { announcerOf, Turns } from '../../../src/routing/l2/announcer.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 
 const NODES = Array.from({ length: 10 }, (_, i) => `n${i}`);
@@ -12,6 +12,15 @@ const service = (more: Partial<ServiceAddress> = {}): ServiceAddress => ({
   ...{ ip: parseIP('198.51.100.7'), kind: 'loadBalancerIPs', services: ['shop/web'] },
   ...{ isServed: true, isLocal: false, isServedSomewhere: true, ...more },
 });
+
+/** Without a wait for nodes that give something up. */
+function announcedBy(
+  node: string,
+  services: readonly ServiceAddress[],
+  alive: ReadonlySet<string>,
+): readonly IP[] {
+  return new Turns(node, new FakeClock(), 0).next(services, alive);
+}
 
 test('addresses spread over nodes, and only those of a lost node move', () => {
   const before = IPS.map((ip) => announcerOf(ip, NODES));
@@ -57,4 +66,65 @@ test('a node is alive as long as its lease changes, whatever its clock says', ()
   expect([...alive.list()]).toEqual(['n1']);
   alive.forget('n1');
   expect([...alive.list()]).toEqual([]);
+});
+
+/** Of two nodes the one that wins the address, and the other. */
+const [WINNER = '', LOSER = ''] = ['n1', 'n2'].toSorted((a, b) =>
+  announcerOf(parseIP('198.51.100.7'), [a, b]) === a ? -1 : 1,
+);
+const ADDRESS = '198.51.100.7';
+
+test('what a living node has is taken over once it had time to give it up', () => {
+  const clock = new FakeClock();
+  const [comes, stays] = [new Turns(WINNER, clock, 400), new Turns(LOSER, clock, 400)];
+  expect(stays.next([service()], new Set([LOSER]))).toEqual([ADDRESS]);
+  expect(comes.next([service()], new Set([LOSER]))).toEqual([]);
+  const both = new Set([WINNER, LOSER]);
+  expect(stays.next([service()], both)).toEqual([]);
+  expect(comes.next([service()], both)).toEqual([]);
+  clock.advance(399);
+  expect(comes.next([service()], both)).toEqual([]);
+  clock.advance(1);
+  expect(comes.next([service()], both)).toEqual([ADDRESS]);
+});
+
+test('what a lost node had is taken over at once', () => {
+  const clock = new FakeClock();
+  const turns = new Turns(LOSER, clock, 400);
+  expect(turns.next([service()], new Set([WINNER, LOSER]))).toEqual([]);
+  clock.advance(100);
+  expect(turns.next([service()], new Set([LOSER]))).toEqual([ADDRESS]);
+});
+
+test('who was away waits for who took over meanwhile', () => {
+  const clock = new FakeClock();
+  const turns = new Turns(WINNER, clock, 400);
+  const both = new Set([WINNER, LOSER]);
+  turns.next([service()], both);
+  clock.advance(400);
+  expect(turns.next([service()], both)).toEqual([ADDRESS]);
+  expect(turns.next([service()], new Set([LOSER]))).toEqual([]);
+  clock.advance(5_000);
+  expect(turns.next([service()], both)).toEqual([]);
+  clock.advance(400);
+  expect(turns.next([service()], both)).toEqual([ADDRESS]);
+});
+
+test('why nobody answers is said', () => {
+  const turns = new Turns('n1', new FakeClock(), 0);
+  const services = [
+    service({ isServedSomewhere: false }),
+    service({ ip: parseIP('198.51.100.8'), nodes: ['n9'] }),
+    service({ ip: parseIP('198.51.100.9') }),
+  ];
+  turns.next(services, new Set(['n1']));
+  expect(turns.list().map(({ ip, node, whyNot }) => [ip, node, whyNot])).toEqual([
+    ['198.51.100.7', undefined, 'no endpoint is ready'],
+    [
+      '198.51.100.8',
+      undefined,
+      'externalTrafficPolicy is Local, and of the nodes with endpoints (n9) none can answer',
+    ],
+    ['198.51.100.9', 'n1', ''],
+  ]);
 });

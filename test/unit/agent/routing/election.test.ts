@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { Election } from '../../../../src/agent/routing/election.ts';
+import { apiAgreement } from '../../../../src/kube/api/api-agreement.ts';
 import { ApiError } from '../../../../src/kube/api/api-error.ts';
 import { createLogger } from '../../../../src/util/log.ts';
 import { FakeClock } from '../../../support/fake-clock.ts';
@@ -57,7 +58,7 @@ function stand(server: LeaseServer, clock: FakeClock, identity: string) {
   const changes: boolean[] = [];
   const abort = new AbortController();
   const election = new Election({
-    ...{ client: server.clientOf(identity), clock, identity, timings: TIMINGS },
+    ...{ agreement: apiAgreement(server.clientOf(identity)), clock, identity, timings: TIMINGS },
     ...{ namespace: 'weft', name: 'one', log: createLogger('silent'), signal: abort.signal },
     onChange: (isLeader) => changes.push(isLeader),
   });

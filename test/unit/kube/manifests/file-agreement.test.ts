@@ -1,0 +1,51 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { decodeServiceAddresses } from '../../../../src/kube/decode-service-addresses.ts';
+import { ADDRESSES_FILE, fileAgreement } from '../../../../src/kube/manifests/file-agreement.ts';
+import { parseIP } from '../../../../src/net/ip.ts';
+import { wire } from '../../../../src/netlink/wire.ts';
+import { FakeClock } from '../../../support/fake-clock.ts';
+
+const { signal } = new AbortController();
+const LEASE = { namespace: 'weft', name: 'one', leaseMs: 15_000, clock: new FakeClock() };
+
+function setUp() {
+  const directory = mkdtempSync(join(tmpdir(), 'wt-agreement-'));
+  onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
+  const items = () => {
+    const text = readFileSync(join(directory, ADDRESSES_FILE), 'utf8');
+    // The shape is this test's to check, by the decoder.
+    const list = JSON.parse(text) as { items: readonly unknown[] };
+    return list.items.map((item) => decodeServiceAddresses(item, 'strict'));
+  };
+  const notes = () => new Map();
+  return { items, agreement: fileAgreement({ directory, flock: wire.flock, notes }), directory };
+}
+
+const service = (name: string) => ({ metadata: { name, namespace: 'ns' }, spec: {} });
+
+test('one of several agents has a lease', async () => {
+  const { agreement, directory } = setUp();
+  const another = fileAgreement({ directory, flock: wire.flock, notes: () => new Map() });
+  const [a, b] = [agreement, another].map((each) => each.lease({ ...LEASE, identity: 'n' }));
+  expect(await a?.take(signal)).toBe(true);
+  expect(await b?.take(signal)).toBe(false);
+  expect(await a?.take(signal)).toBe(true);
+});
+
+test('what is written is a manifest, and Services that are gone are taken out of it', async () => {
+  const { agreement, items } = setUp();
+  await Promise.all([
+    agreement.writeAddresses(service('b'), [parseIP('192.0.2.2')], signal),
+    agreement.writeAddresses(service('a'), [parseIP('192.0.2.1')], signal),
+  ]);
+  const told = () => items().map(({ metadata, addresses }) => [metadata.name, ...addresses]);
+  expect(told()).toEqual([
+    ['a', '192.0.2.1'],
+    ['b', '192.0.2.2'],
+  ]);
+  await agreement.forgetOthers?.(new Set(['ns/b']), signal);
+  expect(told()).toEqual([['b', '192.0.2.2']]);
+});
