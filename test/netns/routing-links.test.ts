@@ -78,7 +78,7 @@ function startAgent(node: Node): void {
 
 /** Asked for by who has no address of that group itself. */
 function isMember({ netns }: Node): boolean {
-  return netns.run('ip', 'maddr', 'show', 'dev', 'eth0').includes(`${GROUP} `);
+  return netns.run('ip', 'maddr', 'show', 'dev', 'eth0').split(/\s+/).includes(GROUP);
 }
 
 const macs = () => nodes.map(({ mac }) => mac);
