@@ -88,8 +88,8 @@ function sourceStatus(
     ...(lastEventAtMs === undefined ? {} : { lastEventAt: timeText(lastEventAtMs) }),
     problems: problems(),
     passedOver: passedOver(),
-    resources: counts().map(({ resource, lists, watches, failures, isRestored }) => {
-      return { resource, lists, watches, failures, isRestored };
+    resources: counts().map(({ resource, lists, watches, failures, withheld, isRestored }) => {
+      return { resource, lists, watches, failures, withheld, isRestored };
     }),
   };
 }

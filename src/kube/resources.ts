@@ -84,7 +84,7 @@ export interface Resource<T extends KubernetesObject> extends ResourceKind {
   readonly decode: (value: unknown, mode: DecodeMode) => T;
   /** What an object counts when a list drops many at once; absent leaves the kind unguarded. */
   readonly weigh?: (object: T) => number;
-  /** Losses up to this weight are believed whatever share of everything they are. */
+  /** Losses up to this weight are believed whatever share they are; where it is given, half is held back. */
   readonly unguardedLoss?: number;
   /** No object stands for another: each that a list lacks is lost, and half of all is held back. */
   readonly isEachGuarded?: boolean;

@@ -32,7 +32,7 @@ export const OWN_SETTINGS = {
   }),
   allowMassDeletion: boolean(
     false,
-    'Believe at once a list that drops more than half of the endpoints, or of the Nodes',
+    'Believe at once a list that drops half or more of the endpoints, Nodes or policies',
     { flag: 'allow-mass-deletion' },
   ),
   conntrackKillTCP: boolean(false, 'Forget TCP connections to endpoints that are gone', {

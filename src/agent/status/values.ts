@@ -173,6 +173,8 @@ export interface ResourceStatus {
   readonly watches: number;
   /** Failed lists and watches by reason, since the start. */
   readonly failures: Readonly<Record<string, number | undefined>>;
+  /** Objects that lists lack and that are kept for now, because too many went at once. */
+  readonly withheld: number;
   /** Objects of the last run stand in: nothing was listed yet. */
   readonly isRestored: boolean;
 }
@@ -194,6 +196,7 @@ export function findProblems({
           `${source?.kind === 'etcd' ? 'etcd' : 'the API server'} is not reached: objects of the last run stand in`,
         ]
       : []),
+    ...(source?.resources ?? []).flatMap(withheldProblems),
     ...(fabric === undefined ? [] : fabricProblems(fabric)),
     ...(policy === undefined ? [] : policyProblems(policy)),
     ...(proxy?.families ?? []).flatMap(familyProblems),
@@ -206,6 +209,12 @@ export function findProblems({
         return `network ${network} has no IPv${family} address left: new pods wait for one`;
       }),
   ];
+}
+
+function withheldProblems({ resource, withheld }: ResourceStatus): readonly string[] {
+  if (withheld === 0) return [];
+  const what = `the last list of ${resource} lacks ${withheld} that were there, too many at once`;
+  return [`${what}: they are kept until it has been so for 5 minutes`];
 }
 
 function policyProblems({ reason, problems }: PolicyStatus): readonly string[] {

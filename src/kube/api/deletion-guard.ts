@@ -9,7 +9,7 @@ export interface Relist {
   readonly withheldSince: ReadonlyMap<string, number>;
   readonly now: number;
   readonly holdMs: number;
-  /** Losses up to this weight are believed whatever their share. */
+  /** Losses up to this weight are believed whatever their share; where it is given, half is too much. */
   readonly unguardedLoss?: number | undefined;
   /** Each missing object is a loss whatever came instead, and half of all is too much. */
   readonly isEachGuarded?: boolean | undefined;
@@ -43,10 +43,11 @@ export function judgeRelist(relist: Relist): GuardVerdict {
 }
 
 function isSuspicious(relist: Relist, heldWeight: number, listedWeight: number): boolean {
-  const { held, listed, isEachGuarded = false, unguardedLoss = UNGUARDED_LOSS } = relist;
+  const { held, listed, isEachGuarded = false, unguardedLoss } = relist;
   if (!isEachGuarded) {
     const loss = heldWeight - listedWeight;
-    return loss > unguardedLoss && loss * 2 > heldWeight;
+    if (unguardedLoss === undefined) return loss > UNGUARDED_LOSS && loss * 2 > heldWeight;
+    return loss > unguardedLoss && loss * 2 >= heldWeight;
   }
   const losses = Array.from(held, ([key, weight]) => weight - (listed.get(key) ?? 0));
   const loss = sum(losses.filter((each) => each > 0));

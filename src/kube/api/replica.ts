@@ -235,7 +235,7 @@ export class Replica<T extends KubernetesObject> {
     if (withheldSince.size === 0) return;
     log.warn(
       { kind, held: heldWeight, listed: listedWeight, withheld: withheldSince.size, holdMs },
-      'list takes away more than half, deletions are held back until a later list confirms them ' +
+      'list takes away half or more, deletions are held back until a later list confirms them ' +
         '(--allow-mass-deletion applies them at once)',
     );
   }

@@ -28,8 +28,15 @@ const SOURCE: SourceStatus = {
   problems: [],
   passedOver: [],
   resources: [
-    { resource: 'services', lists: 1, watches: 4, failures: { timeout: 3 }, isRestored: false },
-    { resource: 'nodes', lists: 1, watches: 1, failures: {}, isRestored: false },
+    {
+      resource: 'services',
+      lists: 1,
+      watches: 4,
+      failures: { timeout: 3 },
+      withheld: 0,
+      isRestored: false,
+    },
+    { resource: 'nodes', lists: 1, watches: 1, failures: {}, withheld: 0, isRestored: false },
   ],
 };
 const PROXY = {
@@ -215,12 +222,32 @@ describe('problems', () => {
       want: ['not all objects were read yet'],
     },
     {
+      name: 'a list that lacks too many',
+      status: {
+        source: {
+          ...SOURCE,
+          resources: SOURCE.resources.map((each) => ({ ...each, withheld: 3 })),
+        },
+      },
+      want: ['services', 'nodes'].map((resource) => {
+        const what = `the last list of ${resource} lacks 3 that were there, too many at once`;
+        return `${what}: they are kept until it has been so for 5 minutes`;
+      }),
+    },
+    {
       name: 'objects of the last run',
       status: {
         source: {
           ...SOURCE,
           resources: [
-            { resource: 'services', lists: 0, watches: 0, failures: {}, isRestored: true },
+            {
+              resource: 'services',
+              lists: 0,
+              watches: 0,
+              failures: {},
+              withheld: 0,
+              isRestored: true,
+            },
           ],
         },
       },

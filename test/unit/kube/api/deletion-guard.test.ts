@@ -54,6 +54,8 @@ test.each([
 test.each([
   { unguardedLoss: 1, held: 3, listed: 1, want: 2 },
   { unguardedLoss: 1, held: 3, listed: 2, want: 0 },
+  { unguardedLoss: 1, held: 4, listed: 2, want: 2 },
+  { unguardedLoss: 1, held: 5, listed: 3, want: 0 },
   { unguardedLoss: 1, held: 1, listed: 0, want: 0 },
   { unguardedLoss: 2, held: 3, listed: 1, want: 0 },
 ])('kinds may spare less: $want withheld of $held when $listed are listed', (row) => {
