@@ -4,8 +4,9 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { IPV4, IPV6 } from '../support/flows/net.ts';
-import { createProxyLab, type ProxyLab } from '../support/proxy-lab.ts';
+import { IPV4, IPV6, type Net } from '../support/flows/net.ts';
+import { endpointsOf } from '../support/flows/objects.ts';
+import { createProxyLab, type ProxyLab, SERVER_PORT } from '../support/proxy-lab.ts';
 import {
   addForeign,
   clearRules,
@@ -15,11 +16,16 @@ import {
   NODE_PORT,
   objectsOf,
 } from '../support/proxy-modes.ts';
+import { service, slice } from '../support/proxy-objects.ts';
 import { type RunningProgram, repeatedSyns, startIn } from '../support/workloads.ts';
 
 const WEFT = join(import.meta.dirname, '../../src/cli/weft.ts');
 const OPENER = join(import.meta.dirname, '../support/workloads/opener.ts');
 const STREAM = join(import.meta.dirname, '../support/workloads/stream.ts');
+const UDP_STREAM = join(import.meta.dirname, '../support/workloads/udp-stream.ts');
+const DNS_NODE_PORT = 30053;
+/** Packets of a flow meet no rule; what is more is a black hole. */
+const MOST_SILENCE_MS = 1_000;
 const WAIT = { timeout: 20_000, interval: 100 };
 
 let lab: ProxyLab;
@@ -140,6 +146,65 @@ test('no connection fails while the mode changes, and those that are open go on'
   for (const text of results.slice(openers.length)) expect(text).toMatch(/returned (\d+) of \1/);
   expect([lab.client, lab.outside].map(repeatedSyns)).toEqual(before);
   expect(foreignRules(lab.node)).toEqual(foreign);
+}, 120_000);
+
+const dnsSlice = (net: Net, endpoint: 'a' | 'b') =>
+  slice({
+    ...{ service: `dns-${net.family}`, endpoints: endpointsOf(net, endpoint) },
+    ports: [{ name: 'dns', protocol: 'UDP', port: SERVER_PORT }],
+  });
+
+/** Services with one endpoint for UDP, in a file of their own. */
+function writeDns(endpoint: 'a' | 'b'): void {
+  const ports = [{ name: 'dns', protocol: 'UDP', port: 53, nodePort: DNS_NODE_PORT }] as const;
+  const objects = NETS.flatMap((net) => [
+    {
+      ...{ apiVersion: 'v1', kind: 'Service' },
+      ...service(`dns-${net.family}`, net.vip(2), { type: 'NodePort', ports: [...ports] }),
+    },
+    { ...{ apiVersion: 'discovery.k8s.io/v1', kind: 'EndpointSlice' }, ...dnsSlice(net, endpoint) },
+  ]);
+  const text = objects.map((object) => JSON.stringify(object)).join('\n---\n');
+  writeFileSync(join(directory, 'objects', 'dns.yaml'), text);
+}
+
+test('a UDP flow keeps its endpoint while the mode changes, and none that has gone', async () => {
+  writeDns('a');
+  start('nftables');
+  await settledIn('nftables');
+  const flows = await Promise.all(
+    NETS.flatMap((net) => [
+      { from: lab.client, host: net.vip(2), port: 53 },
+      { from: lab.outside, host: net.outer, port: DNS_NODE_PORT },
+    ]).map(({ from, host, port }) => {
+      const words = [process.execPath, UDP_STREAM, host, String(port), String(MOST_SILENCE_MS)];
+      return startIn(from.path, words, 'ready');
+    }),
+  );
+  const answers = () => flows.map((flow) => flow.output().trim().split('\n').slice(1));
+  const all = (...servers: readonly string[]) => flows.map(() => servers);
+  try {
+    await expect.poll(answers, WAIT).toEqual(all('a'));
+    for (const kind of ['iptables-nft', 'iptables-legacy', 'nftables']) {
+      await end();
+      start(kind);
+      await settledIn(kind);
+    }
+    expect(answers()).toEqual(all('a'));
+    // What serves is another one by the time that the next mode looks: nobody asks the one before any longer.
+    const seen = ['a'];
+    for (const [i, kind] of ['iptables-legacy', 'nftables', 'iptables-nft'].entries()) {
+      const endpoint = i % 2 === 0 ? 'b' : 'a';
+      await end();
+      writeDns(endpoint);
+      start(kind);
+      await settledIn(kind);
+      seen.push(endpoint);
+      await expect.poll(answers, WAIT).toEqual(all(...seen));
+    }
+  } finally {
+    for (const flow of flows) await flow.end('SIGKILL');
+  }
 }, 120_000);
 
 test('those who test for gaps notice one', async () => {
