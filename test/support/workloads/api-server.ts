@@ -3,7 +3,8 @@
  * kubeconfig for it, prints `ready`, then obeys one JSON command per line of stdin:
  * {"put":[plural, object]}, {"delete":[plural, "namespace/name"]}, {"reset":true}; {"created":true}
  * prints what clients have created, {"show":[plural, "namespace/name"]} one object; {"forbid":[plural]}
- * answers 403 to those, {"stop":true} to nobody until {"start":true}; {"skewMs":1000} is another clock.
+ * answers 403 to those, {"stop":true} to nobody until {"start":true}; {"skewMs":1000} is another clock;
+ * {"hide":[kind, names]} has everybody list anew, without those.
  */
 import { createInterface } from 'node:readline';
 import { FakeApiServer } from '../fake-api-server.ts';
@@ -21,6 +22,14 @@ for await (const line of createInterface({ input: process.stdin })) {
   if (command.forbid) {
     server.forbidden = new Set(command.forbid);
     server.resetConnections();
+  }
+  if (command.hide) {
+    const [kind, names] = command.hide;
+    server.isListed = (object) => object.kind !== kind || !names.includes(object.metadata.name);
+    if (names.length > 0) {
+      server.objects.compact();
+      server.resetConnections();
+    }
   }
   if (command.skewMs) server.skewMs = command.skewMs;
   if (command.stop) await server.stop();
