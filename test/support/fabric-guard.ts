@@ -2,17 +2,20 @@
 
 import { FABRIC_SETTINGS, type FabricSettings } from '../../src/agent/config/fabric-settings.ts';
 import { fillTable } from '../../src/agent/config/setting.ts';
-import { tableFacts } from '../../src/agent/fabric/table-facts.ts';
+import { tableFactsReader } from '../../src/agent/fabric/table-facts.ts';
 import type { FabricOptions } from '../../src/fabric/fabric.ts';
 import { FabricTable } from '../../src/fabric/table/fabric-table.ts';
 import type { NodeEvents } from '../../src/kernel/node-events.ts';
 import type { Netns } from '../../src/kernel/types.ts';
+import type { IP } from '../../src/net/ip.ts';
 import { NftablesConnection } from '../../src/nftables/connection.ts';
 import { systemClock } from '../../src/util/clock.ts';
 import { createLogger } from '../../src/util/log.ts';
 
 /** What a node has whose file has no section `fabric`; no default has a network to parse. */
 const DEFAULTS = fillTable(FABRIC_SETTINGS, {}) as unknown as FabricSettings;
+
+const NOBODY: readonly IP[] = [];
 
 export function openGuard(
   events: Pick<NodeEvents, 'onTables'>,
@@ -25,9 +28,10 @@ export function openGuard(
     log: createLogger('silent'),
     onRepair: () => undefined,
   });
+  const tableFactsOf = tableFactsReader();
   return {
     async put(hood, facts, isPartial) {
-      const wanted = tableFacts(hood, { ...facts, former: [] }, DEFAULTS, isPartial);
+      const wanted = tableFactsOf(hood, { ...facts, former: NOBODY }, DEFAULTS, isPartial);
       await table.begin(wanted);
       table.sync(wanted);
       return undefined;

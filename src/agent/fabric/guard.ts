@@ -16,7 +16,7 @@ import { ForeignMasqueradeWatch } from './foreign-watch.ts';
 import { findFormerPods } from './former-pods.ts';
 import { podTraffic } from './pod-traffic.ts';
 import { readNatTables } from './read-nat-tables.ts';
-import { tableFacts } from './table-facts.ts';
+import { tableFactsReader } from './table-facts.ts';
 
 const FORMER_ADDRESSES_MS = 60_000;
 
@@ -57,6 +57,7 @@ export function openFabricGuard(
     onError: (what, err) => log.debug({ what, err }, 'kernel not compared'),
   });
   audit.start();
+  const tableFactsOf = tableFactsReader();
   const former = new FormerAddresses(config.runDir, clock);
   const foreign = new ForeignMasqueradeWatch({ clock, log, read: () => readNatTables() });
   problems.add(() => foreign.problems);
@@ -66,7 +67,7 @@ export function openFabricGuard(
       if (!isPartial) foreign.follow(podTraffic(hood, facts, settings.backend));
       try {
         const node = { ...facts, former: former.of(hood.podCIDRs), probePort: probePort() };
-        const wanted = tableFacts(hood, node, settings, isPartial);
+        const wanted = tableFactsOf(hood, node, settings, isPartial);
         await table.begin(wanted);
         podMasquerade.sync(table, wanted);
         return undefined;

@@ -1,12 +1,15 @@
 import { type Cidr, cidrFamily } from '../../net/cidr.ts';
-import { type IPFamily, ipFamily } from '../../net/ip.ts';
+import { type IP, type IPFamily, ipFamily } from '../../net/ip.ts';
 import { ifnameBytes, ipBytes, portBytes } from '../../nftables/bytes.ts';
 import type { Element, NamedSet } from '../../nftables/model.ts';
+import { withLastResult } from '../../util/last-result.ts';
 import { type Steps, takeAtOnce } from '../../util/turns.ts';
 import { FAMILIES, POD_LINKS, SETS, TUNNEL_PORTS } from './definition.ts';
 import type { FabricTableFacts } from './facts.ts';
 import { ALWAYS_DIRECT, masqueradedNetworks, outermost, rangeOf } from './networks.ts';
 import { PROBE_PORTS } from './probe-guard.ts';
+
+const NOBODY: readonly IP[] = [];
 
 /** Elements by the name of their set; sets without any may be left out. */
 export type TableContent = ReadonlyMap<string, readonly Element[]>;
@@ -22,6 +25,11 @@ export function tableContent(facts: FabricTableFacts): TableContent {
  */
 export class ContentMaker {
   readonly #last = new Map<string, Made>();
+  /** A run asks twice of the same peers. */
+  readonly #peersOf = withLastResult((peers: readonly IP[]) => byFamily(peers, ipFamily));
+  readonly #directOf = withLastResult((direct: readonly Cidr[] | undefined) =>
+    byFamily(direct === undefined ? [] : [...direct, ...ALWAYS_DIRECT], cidrFamily),
+  );
 
   make(facts: FabricTableFacts): TableContent {
     return takeAtOnce(this.steps(facts));
@@ -31,7 +39,11 @@ export class ContentMaker {
   *steps(facts: FabricTableFacts): Steps<TableContent> {
     const { tunnel, probePort, podCIDRs, podLinks = [], masquerade } = facts;
     const port = tunnel === undefined ? [] : [tunnel.port];
-    const outside = masquerade === undefined ? [] : [...masquerade.direct, ...ALWAYS_DIRECT];
+    const peersOf = this.#peersOf(tunnel?.peers ?? NOBODY);
+    const ownOf = byFamily(tunnel?.own ?? NOBODY, ipFamily);
+    const podsOf = byFamily(podCIDRs, cidrFamily);
+    const masqueradedOf = byFamily(masqueradedNetworks(facts), cidrFamily);
+    const directOf = this.#directOf(masquerade?.direct);
     const content = new Map<string, readonly Element[]>();
     const keys = <T>({ name }: NamedSet, values: readonly T[], bytesOf: (value: T) => string) => {
       const elementOf = (value: T) => ({ key: bytesOf(value) });
@@ -44,11 +56,11 @@ export class ContentMaker {
     yield* keys(POD_LINKS, podLinks, ifnameBytes);
     for (const family of FAMILIES) {
       const { peers, own, pods, masqueraded, direct } = SETS[family];
-      yield* keys(peers, ofFamily(tunnel?.peers ?? [], ipFamily, family), ipBytes);
-      yield* keys(own, ofFamily(tunnel?.own ?? [], ipFamily, family), ipBytes);
-      yield* ranges(pods, ofFamily(podCIDRs, cidrFamily, family));
-      yield* ranges(masqueraded, ofFamily(masqueradedNetworks(facts), cidrFamily, family));
-      yield* ranges(direct, ofFamily(outside, cidrFamily, family));
+      yield* keys(peers, peersOf[family], ipBytes);
+      yield* keys(own, ownOf[family], ipBytes);
+      yield* ranges(pods, podsOf[family]);
+      yield* ranges(masqueraded, masqueradedOf[family]);
+      yield* ranges(direct, directOf[family]);
     }
     return content;
   }
@@ -127,14 +139,15 @@ function without(elements: readonly Element[], others: readonly Element[]): read
   return elements.filter(({ key, keyEnd }) => ends.get(key) !== (keyEnd ?? key));
 }
 
-function ofFamily<T>(
+function byFamily<T>(
   values: readonly T[],
   familyOf: (value: T) => IPFamily,
-  family: IPFamily,
-): readonly T[] {
-  return values.filter((value) => familyOf(value) === family);
+): Readonly<Record<IPFamily, readonly T[]>> {
+  const split: Record<IPFamily, T[]> = { 4: [], 6: [] };
+  for (const value of values) split[familyOf(value)].push(value);
+  return split;
 }
 
 function isSame(a: readonly unknown[], b: readonly unknown[]): boolean {
-  return a.length === b.length && a.every((each, i) => each === b[i]);
+  return a === b || (a.length === b.length && a.every((each, i) => each === b[i]));
 }

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { resolveFabricSettings } from '../../../../src/agent/config/fabric-settings.ts';
-import { tableFacts } from '../../../../src/agent/fabric/table-facts.ts';
+import { tableFactsReader } from '../../../../src/agent/fabric/table-facts.ts';
 import { readFabricNode } from '../../../../src/fabric/nodes.ts';
 import { parseCidr } from '../../../../src/net/cidr.ts';
 import { parseIP } from '../../../../src/net/ip.ts';
@@ -19,6 +19,9 @@ const own = readFabricNode({
   status: { addresses: [{ type: 'InternalIP', address: '192.0.2.1' }] },
 } as never);
 const hood = { podCIDRs: ['10.244.1.0/24', 'fd00:244:1::/64'].map(parseCidr), peers: [peer], own };
+
+/** One for all, as an agent has one. */
+const tableFacts = tableFactsReader();
 
 function facts(file: Parameters<typeof resolveFabricSettings>[0]) {
   const settings = resolveFabricSettings(file, () => 'here');
@@ -63,4 +66,21 @@ test('pods from before a change of podCIDRs are guarded and masqueraded like oth
   );
   expect(podCIDRs).toEqual(['10.9.1.7/32', 'fd00:9::7/128']);
   expect(masquerade?.families).toEqual([4, 6]);
+});
+
+test('of the same peers it gives the same lists, and others once one thing is another', () => {
+  const settings = resolveFabricSettings({}, () => 'here');
+  const read = tableFactsReader();
+  const first = read(hood, NODE, settings, true);
+  const again = read({ ...hood }, { ...NODE }, settings, false);
+  expect(again.tunnel?.peers).toBe(first.tunnel?.peers);
+  expect(again.masquerade?.direct).toBe(first.masquerade?.direct);
+  const former = [parseIP('10.9.0.7')];
+  expect(read(hood, { ...NODE, former }, settings, false)).toEqual(
+    tableFactsReader()(hood, { ...NODE, former }, settings, false),
+  );
+  const alone = { ...hood, peers: [] };
+  expect(read(alone, NODE, settings, false)).toEqual(
+    tableFactsReader()(alone, NODE, settings, false),
+  );
 });
