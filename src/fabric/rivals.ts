@@ -14,14 +14,17 @@ export function rivalProblems(
   peers: readonly PlannedPeer[],
   { routes, links }: { readonly routes: readonly Route[]; readonly links: readonly Link[] },
 ): readonly string[] {
-  const owners = new Map<Cidr, string>(
-    peers.flatMap(({ name, path, podCIDRs }) =>
-      path === 'none' ? [] : podCIDRs.map((cidr) => [cidr, name] as const),
-    ),
-  );
-  return routes.flatMap((route) => {
+  // Few routes are others', and peers may be thousands.
+  const rivals = routes.filter((route) => route.protocol !== FABRIC_PROTOCOL && isPreferred(route));
+  const contested = new Set(rivals.map(({ destination }) => destination));
+  const owners = new Map<Cidr, string>();
+  for (const { name, path, podCIDRs } of peers) {
+    if (path === 'none') continue;
+    for (const cidr of podCIDRs) if (contested.has(cidr)) owners.set(cidr, name);
+  }
+  return rivals.flatMap((route) => {
     const name = owners.get(route.destination);
-    if (name === undefined || route.protocol === FABRIC_PROTOCOL || !isPreferred(route)) return [];
+    if (name === undefined) return [];
     const link = links.find(({ index }) => index === route.link)?.name ?? `${route.link}`;
     const text = `${route.destination} by link ${link}, protocol ${route.protocol}`;
     return [
