@@ -85,11 +85,8 @@ export class RoutedCluster {
     return netns.run('birdc', ...words).match(/ BGP /g)?.length ?? 0;
   }
 
-  async startBird({ name, netns, birdDirectory }: ClusterNode): Promise<void> {
-    const file = (leaf: string) => join(birdDirectory, leaf);
-    await until('the configuration is there', () => netns.run('cat', file('bird.conf')) !== '');
-    const args = ['-f', '-c', file('bird.conf'), '-s', file('bird.ctl')];
-    this.#birds.set(name, netns.start('bird', args, { stdio: 'ignore' }));
+  async startBird(node: ClusterNode): Promise<void> {
+    this.#birds.set(node.name, await startBirdOf(node));
   }
 
   /** Ends BIRD of a node at once. */
@@ -117,6 +114,14 @@ export class RoutedCluster {
     this.#router.remove();
     await this.cluster.remove();
   }
+}
+
+/** BIRD with what the agent of the node has written, which is waited for. */
+export async function startBirdOf({ netns, birdDirectory }: ClusterNode): Promise<ChildProcess> {
+  const file = (leaf: string) => join(birdDirectory, leaf);
+  await until('the configuration is there', () => netns.run('cat', file('bird.conf')) !== '');
+  const args = ['-f', '-c', file('bird.conf'), '-s', file('bird.ctl')];
+  return netns.start('bird', args, { stdio: 'ignore' });
 }
 
 function routerConfig(nodes: readonly ClusterNode[], bfd: boolean, fillsKernel: boolean): string {
