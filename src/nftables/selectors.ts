@@ -93,7 +93,7 @@ export const TYPE = {
 } as const;
 
 const HEADER = {
-  ...{ tcp: 6, icmp: 9, icmpv6: 10, transport: 11 },
+  ...{ icmp: 4, tcp: 8, transport: 11, icmpv6: 14 },
   ...{ ip: 12, ip6: 13, arp: 15, ether: 17 },
 } as const;
 
