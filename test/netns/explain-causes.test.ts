@@ -6,6 +6,7 @@ import type { CauseId } from '../../src/agent/debug/explain/cause.ts';
 import type { Outcome } from '../../src/agent/debug/explain/outcome.ts';
 import type { ExplainAnswer } from '../../src/agent/debug/explain.ts';
 import { explainText } from '../../src/agent/debug/explain-text.ts';
+import { runCure } from '../support/cure.ts';
 import { LabAgent } from '../support/flows/agent.ts';
 import { IPV4, IPV6 } from '../support/flows/net.ts';
 import { endpointsOf, loadBalancer, sliceOf } from '../support/flows/objects.ts';
@@ -108,6 +109,8 @@ interface Broken {
   readonly name: string;
   readonly breakIt?: () => void;
   readonly mend?: () => void;
+  /** Its cure begins with a command, which makes it well. */
+  readonly isCured?: true;
   readonly asked: Asked;
   /** Without a packet; absent: nothing is wrong that the model knows. */
   readonly model?: { readonly outcome: Outcome; readonly cause?: CauseId; readonly says?: RegExp };
@@ -149,6 +152,7 @@ const BROKEN: readonly Broken[] = [
     name: 'no forwarding',
     breakIt: () => sysctl('net.ipv4.ip_forward=0'),
     mend: () => sysctl('net.ipv4.ip_forward=1'),
+    isCured: true,
     asked: { to: 'ns/far:http' },
     model: { outcome: 'dropped', cause: 'forwarding', says: /sysctl -w net\.ipv4\.ip_forward=1/ },
     live: { outcome: 'dropped', cause: 'forwarding' },
@@ -157,6 +161,7 @@ const BROKEN: readonly Broken[] = [
     name: 'no bridge-nf-call',
     breakIt: () => sysctl('net.bridge.bridge-nf-call-iptables=0'),
     mend: () => sysctl('net.bridge.bridge-nf-call-iptables=1'),
+    isCured: true,
     asked: { to: 'ns/here:http' },
     model: { outcome: 'dropped', cause: 'bridge-nf-call', says: /bridge-nf-call-iptables=1/ },
     live: { outcome: 'dropped', cause: 'untranslated', says: /to the client from 10\.1\.0\.3/ },
@@ -193,6 +198,7 @@ const BROKEN: readonly Broken[] = [
     name: 'FORWARD policy DROP of iptables-nft',
     breakIt: () => node('iptables-nft', '-P', 'FORWARD', 'DROP'),
     mend: () => node('nft', 'delete', 'table', 'ip', 'filter'),
+    isCured: true,
     asked: { to: 'ns/far:http' },
     model: { outcome: 'dropped', cause: 'foreign-rule', says: /iptables -P FORWARD ACCEPT/ },
     live: { outcome: 'dropped', cause: 'foreign-rule', says: /That is what the model says/ },
@@ -201,6 +207,7 @@ const BROKEN: readonly Broken[] = [
     name: 'FORWARD policy DROP of iptables-legacy',
     breakIt: () => node('iptables-legacy', '-P', 'FORWARD', 'DROP'),
     mend: () => node('iptables-legacy', '-P', 'FORWARD', 'ACCEPT'),
+    isCured: true,
     asked: { to: 'ns/far:http' },
     model: { outcome: 'dropped', cause: 'foreign-rule', says: /iptables-legacy -P FORWARD ACCEPT/ },
     live: { outcome: 'dropped', cause: 'unseen-rule', says: /rule "-P FORWARD DROP"/ },
@@ -297,7 +304,7 @@ describe('IPv6', () => {
 /** Lines may be broken where a word ends. */
 const textOf = (answer: ExplainAnswer) => explainText(answer).replace(/\n {4,}(?! )/g, ' ');
 
-describe.each(BROKEN)('$name', ({ breakIt, mend, asked, model, live }) => {
+describe.each(BROKEN)('$name', ({ breakIt, mend, isCured, asked, model, live }) => {
   test('is told', async () => {
     breakIt?.();
     try {
@@ -316,6 +323,9 @@ describe.each(BROKEN)('$name', ({ breakIt, mend, asked, model, live }) => {
       ]);
       const causes = [...(seen.live?.causes ?? []), ...seen.causes].map(({ id }) => id);
       if (live.cause !== undefined) expect(causes).toContain(live.cause);
+      if (isCured !== true) return;
+      runCure(lab.node, said.causes[0]?.cure ?? '');
+      expect((await ask({ ...asked, isLive: true })).outcome).toBe('allowed');
     } finally {
       mend?.();
     }
