@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Finding, isBad } from '../../src/agent/status/finding.ts';
 import { runCure } from '../support/cure.ts';
 import { ADDRESSES, DoctorLab } from '../support/doctor-lab.ts';
+import { until } from '../support/until.ts';
 
 let lab: DoctorLab;
 
@@ -121,6 +122,65 @@ test.each(BREAKAGES)('$check: $break.0', async ({ check, level, seen, cure, ...c
     cure: expect.stringMatching(cure),
   });
   await lab.finding(check, 'ok');
+});
+
+/** What a person types, and reads with white space made one. */
+function explain(to: string, ...flags: readonly string[]) {
+  const { status, stdout, stderr } = lab.weft(
+    'explain',
+    ...['--from', 'default/pod-1', '--to', to, ...flags],
+  );
+  return { status, said: `${stdout}${stderr}`.replaceAll(/\s+/g, ' ') };
+}
+
+const SENT = ['--live', '--send'] as const;
+
+test('a selector that is mistyped', async () => {
+  lab.putService('typo', '172.30.0.20', { selector: { app: 'typo' } }, []);
+  await until('it is known', () => explain('ns/typo:80').status === 3);
+  const { said } = explain('ns/typo:80', ...SENT);
+  expect(said).toContain('selector app=typo of Service ns/typo matches no pod');
+  expect(said).toContain('Cure: kubectl -n ns get pods --show-labels');
+  expect(said).toContain('That is what the model says.');
+});
+
+test('nobody listens at the endpoint', async () => {
+  lab.putService('dead', '172.30.0.21', {}, ['10.244.0.3']);
+  const isThere = () => {
+    const { status, said } = explain('ns/dead:80');
+    return status === 0 && !said.includes('on their way to the kernel');
+  };
+  await until('it is in the kernel', isThere);
+  const { status, said } = explain('ns/dead:80', ...SENT);
+  expect([status, said]).toEqual([
+    3,
+    expect.stringContaining('10.244.0.3:8080 answers RST: nothing listens there'),
+  ]);
+  expect(said).toContain('Cure: have the program in the pod listen at port 8080');
+  const script = "require('net').createServer().listen(8080)";
+  const program = lab.pods[1]?.start(process.execPath, ['-e', script]);
+  await until('somebody listens', () => explain('ns/dead:80', ...SENT).status === 0);
+  program?.kill('SIGKILL');
+});
+
+test('the table of the proxy is deleted: it is back, and who did it is named', async () => {
+  lab.node.run('nft', 'delete', 'table', 'ip', 'weft-proxy');
+  await until('it is back', () => lab.node.run('nft', 'list', 'tables').includes('ip weft-proxy'));
+  await until('it is told', () => /"nft"/.test(lab.log));
+  expect(explain('ns/typo:80', ...SENT).status).toBe(3);
+});
+
+test('the default route of a pod is gone', async () => {
+  const [pod] = lab.pods;
+  pod?.run('ip', 'route', 'del', 'default');
+  const { status, said } = explain('ns/dead:80', ...SENT);
+  expect([status, said]).toEqual([
+    4,
+    expect.stringContaining('pod default/pod-1 has no route to 172.30.0.21 (ENETUNREACH)'),
+  ]);
+  expect(said).toContain('Cure: start the pod anew');
+  pod?.run('ip', 'route', 'add', 'default', 'via', '10.244.0.1');
+  expect(explain('ns/dead:80').status).toBe(0);
 });
 
 test('a strict rp_filter that drops what comes by the other link', async () => {

@@ -153,6 +153,19 @@ export class DoctorLab {
     return new Date(until).toISOString().slice(0, 16).replace('T', ' ');
   }
 
+  /** A Service `ns/NAME` of port 80, and its endpoints at port 8080. */
+  putService(name: string, clusterIP: string, spec: object, endpoints: readonly string[]): void {
+    const ports = [{ name: 'http', protocol: 'TCP' as const, port: 80 }];
+    const made = service(name, clusterIP, { ports });
+    const object = { ...made, spec: { ...made.spec, ...spec } };
+    this.#put('services', { apiVersion: 'v1', kind: 'Service', ...object });
+    if (endpoints.length === 0) return;
+    const found = endpoints.map((ip) => ({ ip, nodeName: 'node-a' }));
+    const apiVersion = 'discovery.k8s.io/v1';
+    const told = slice({ service: name, endpoints: found });
+    this.#put('endpointslices', { apiVersion, kind: 'EndpointSlice', ...told });
+  }
+
   metrics(): string {
     return this.node.run('curl', '-s', 'http://127.0.0.1:10249/metrics');
   }
