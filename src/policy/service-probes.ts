@@ -7,7 +7,8 @@ import type { PolicyWorld } from './world.ts';
 
 interface JudgedPlace {
   readonly isAllowed: boolean;
-  readonly text: string;
+  /** Of many places one or two are told. */
+  readonly text: () => string;
 }
 
 /**
@@ -60,9 +61,12 @@ function judge(
   const traffic = { protocol: probe.protocol, port };
   const verdict = evaluator.verdict({ from, to, ...traffic, family: ipFamily(ip) });
   const name = partyName(to, ip);
-  const text = verdictText(verdict, { from: probe.from, to: name, ...traffic });
   const unknown = to.kind === 'address' ? `; ${ip} is no pod of the files` : '';
-  return { isAllowed: verdict.isAllowed, text: `${name} port ${port}: ${text}${unknown}` };
+  const reason = () => verdictText(verdict, { from: probe.from, to: name, ...traffic });
+  return {
+    isAllowed: verdict.isAllowed,
+    text: () => `${name} port ${port}: ${reason()}${unknown}`,
+  };
 }
 
 function together(name: string, places: readonly JudgedPlace[]): ProbeAnswer {
@@ -70,10 +74,10 @@ function together(name: string, places: readonly JudgedPlace[]): ProbeAnswer {
   const denied = places.filter(({ isAllowed }) => !isAllowed);
   const all = places.length;
   const count = (some: readonly JudgedPlace[]) => (all === 1 ? '' : `${some.length} of ${all}, `);
-  const tell = (some: readonly JudgedPlace[]) => `${count(some)}${some[0]?.text ?? ''}`;
+  const tell = (some: readonly JudgedPlace[]) => `${count(some)}${some[0]?.text() ?? ''}`;
   const sentence = (text: string) => `${name} goes to ${text}`;
   if (denied.length === 0) return { allowed: true, reason: sentence(tell(allowed)) };
   if (allowed.length === 0) return { allowed: false, reason: sentence(tell(denied)) };
-  const reason = `${sentence(`${tell(denied)}`)}; and allowed to ${tell(allowed)}`;
+  const reason = `${sentence(tell(denied))}; and allowed to ${tell(allowed)}`;
   return { allowed: false, partly: true, reason };
 }
