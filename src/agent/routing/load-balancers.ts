@@ -2,6 +2,7 @@
  * Addresses of pools for Services of type LoadBalancer: one agent of the cluster writes them into the
  * status of Services, which is the only record of who has which.
  */
+import { bgpAdvertisements, l2Advertisements } from '../../kube/advertisements.ts';
 import type { Agreement } from '../../kube/agreement.ts';
 import { ApiError } from '../../kube/api/api-error.ts';
 import type { AddressPoolObject } from '../../kube/decode-address-pool.ts';
@@ -9,6 +10,7 @@ import { addressPools, metalLBPools, objectKey, services } from '../../kube/reso
 import type { Service } from '../../kube/types.ts';
 import type { Cidr } from '../../net/cidr.ts';
 import type { IP } from '../../net/ip.ts';
+import { advertisementProblems } from '../../routing/pools/advertisements.ts';
 import { type Allocation, allocate } from '../../routing/pools/allocate.ts';
 import { type AddressPool, checkPools, holds, parseRange } from '../../routing/pools/pool.ts';
 import { addressRequest, heldBy } from '../../routing/pools/request.ts';
@@ -113,12 +115,16 @@ interface Followed {
   isConfirmed(): boolean;
 }
 
-function follow({ config, objects }: ClusterContext, changed: () => void): Followed {
+function follow({ config, live, objects }: ClusterContext, changed: () => void): Followed {
   const told = { onAdd: changed, onUpdate: changed, onDelete: changed };
   const ofServices = objects.source.watch(services, told);
   const ofPools = [addressPools, ...(config.routing.readMetalLB ? [metalLBPools] : [])].map(
     (kind) => objects.source.watch(kind, told),
   );
+  // They change no address: nobody waits for them.
+  const advertisements = (
+    config.routing.readMetalLB ? [l2Advertisements, bgpAdvertisements] : []
+  ).map((kind) => objects.source.watch(kind, told));
   let isConfirmed = false;
   void Promise.all([ofServices, ...ofPools].map(({ confirmed }) => confirmed)).then(() => {
     isConfirmed = true;
@@ -131,7 +137,12 @@ function follow({ config, objects }: ClusterContext, changed: () => void): Follo
       ...config.routing.pools,
       ...poolObjects().flatMap((object) => poolOf(object).pool ?? []),
     ],
-    problems: () => poolObjects().flatMap((object) => poolOf(object).problems),
+    problems: () => [
+      ...poolObjects().flatMap((object) => poolOf(object).problems),
+      ...advertisements
+        .flatMap((subscription) => subscription.objects())
+        .flatMap((each) => advertisementProblems(each, live.current.routing)),
+    ],
     isConfirmed: () => isConfirmed,
   };
 }
