@@ -8,8 +8,11 @@ import { Election, type ElectionTimings } from './election.ts';
 
 /** A lost node's addresses are with others in three seconds. */
 const TIMINGS: ElectionTimings = { leaseMs: 2_000, renewMs: 500 };
-/** Who did not see what it writes itself for longer than a lease stays away for so long. */
-const REST_MS = 30_000;
+/**
+ * Who did not see what it writes itself for longer than a lease stays away for so long, twice as long each time: after
+ * a loss of the way to the server a watch is back later than other requests.
+ */
+const REST_MS = { first: 2_000, longest: 60_000 };
 const PREFIX = 'weft-announcer-';
 
 export interface Candidates {
@@ -39,6 +42,7 @@ export function leasedCandidates(
   const alive = new AliveNodes(clock, TIMINGS.leaseMs);
   const log = context.log.child({ component: 'announcer' });
   let [leaderSinceMs, restsUntilMs] = [Number.POSITIVE_INFINITY, 0];
+  let restMs = REST_MS.first;
   const isResting = () => clock.elapsed() < restsUntilMs;
   const election = new Election({
     ...{ agreement: objects.agreement, clock, log, namespace: config.routing.leaseNamespace },
@@ -55,9 +59,12 @@ export function leasedCandidates(
   startWhenSelected(context, isSelected, election);
   /** Others give it addresses that it does not take, as its renewals arrive and nothing comes back. */
   const restIfBlind = () => {
+    const isSeen = alive.list().has(nodeName);
+    if (isSeen) restMs = REST_MS.first;
     const isLong = clock.elapsed() - leaderSinceMs > TIMINGS.leaseMs;
-    if (!isLong || isResting() || alive.list().has(nodeName)) return;
-    restsUntilMs = clock.elapsed() + REST_MS;
+    if (!isLong || isResting() || isSeen) return;
+    restsUntilMs = clock.elapsed() + restMs;
+    restMs = Math.min(2 * restMs, REST_MS.longest);
     log.warn('own lease not seen: addresses are left to other nodes for a while');
   };
   return {
