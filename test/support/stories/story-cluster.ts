@@ -11,7 +11,7 @@ import { Cluster, type ClusterNode } from '../cluster.ts';
 import { nodeManifest } from '../manifests.ts';
 import { until } from '../until.ts';
 import { type PodTemplate, prepareNode, type RunningPod, startAgentPod } from './agent-pod.ts';
-import { type KubectlWords, parseKubectl, StandIns } from './kubectl.ts';
+import { type KubectlWords, type Program, parseKubectl, StandIns } from './kubectl.ts';
 import { NodeFiles } from './node-files.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
@@ -35,6 +35,10 @@ export interface DaemonSet {
 
 export interface StoryOptions {
   readonly nodeCount: number;
+  /** What stands in for other programs that a page names. */
+  readonly programs?: Readonly<Record<string, Program>>;
+  /** No Node is known yet. */
+  readonly isEmpty?: boolean;
   /** Pods of a node end, and others may start there: what `kubectl drain` and `uncordon` are for. */
   readonly onDrain?: (on: StoryNode) => void | Promise<void>;
   readonly onUncordon?: (on: StoryNode) => void | Promise<void>;
@@ -53,6 +57,8 @@ export class StoryCluster {
   /** By `namespace/name`. */
   readonly daemonSets = new Map<string, DaemonSet>();
   readonly #running = new Map<string, RunningPod>();
+  /** What was replaced last, of each. */
+  readonly #former = new Map<string, DaemonSet>();
   readonly #settings = new Map<string, Readonly<Record<string, string>>>();
   readonly #api: ChildProcess;
   readonly #options: StoryOptions;
@@ -86,11 +92,16 @@ export class StoryCluster {
       symlinkSync(join(ROOT, name), join(cluster.directory, name));
     }
     const story = new StoryCluster(cluster, api, nodes, options);
-    for (const { node } of nodes) story.put('nodes', nodeManifest(node.number));
+    if (options.isEmpty !== true) story.putNodes();
     story.#standIns = await StandIns.open(join(cluster.directory, 'bin'), {
       kubectl: (words) => story.#kubectl(parseKubectl(words)),
+      ...options.programs,
     });
     return story;
+  }
+
+  putNodes(): void {
+    for (const { node } of this.nodes) this.put('nodes', nodeManifest(node.number));
   }
 
   put(plural: string, object: object): void {
@@ -166,6 +177,8 @@ export class StoryCluster {
     for (const { kind, metadata, spec } of objects) {
       if (kind !== 'DaemonSet' || spec === undefined) continue;
       const data = this.#settings.get(nameOf(metadata)) ?? {};
+      const former = this.daemonSets.get(nameOf(metadata));
+      if (former !== undefined) this.#former.set(nameOf(metadata), former);
       this.daemonSets.set(nameOf(metadata), {
         selector: withoutSystem(spec.template.spec.nodeSelector),
         start: (on) => startAgentPod(on, spec.template, data),
@@ -233,7 +246,9 @@ export class StoryCluster {
   async #rollout({ rest: [what, target = ''], flags }: KubectlWords): Promise<string> {
     const name = `${flags['n']}/${target.replace('daemonset/', '')}`;
     if (!this.daemonSets.has(name)) throw new Error(`no ${name}`);
-    if (what === 'restart') await this.#replace(name);
+    const former = this.#former.get(name);
+    if (what === 'undo' && former !== undefined) this.daemonSets.set(name, former);
+    if (what === 'restart' || what === 'undo') await this.#replace(name);
     else if (what !== 'status') throw new Error(`rollout ${what}`);
     for (const on of this.nodes) if (this.pod(name, on)) await this.#untilReady(name, on);
     return `${target} rolled out\n`;
