@@ -40,15 +40,16 @@ export function weightsOf(
   let exceptionCount = 0;
   for (const { uses, parts } of roles) {
     const owners = new Set<string>();
-    for (const { protocol, rest, exceptions } of parts) {
+    for (const { rest, exceptions } of parts) {
       for (const id of idsOf(rest)) owners.add(id);
       exceptionCount += exceptions.length;
-      for (const { first, last, outcome } of exceptions) {
+      for (const [outcome, own] of Map.groupBy(exceptions, (each) => each.outcome)) {
         for (const id of ownersOf(outcome, rest)) {
           owners.add(id);
-          add(id, 1);
-          const own = ranges.get(id) ?? new Set();
-          ranges.set(id, own.add((protocol * PORTS + first) * PORTS + last));
+          add(id, own.length);
+          const known = ranges.get(id) ?? new Set();
+          ranges.set(id, known);
+          for (const { first, last } of own) known.add((first << PORT_BITS) | last);
         }
       }
     }
@@ -60,7 +61,7 @@ export function weightsOf(
   return weights;
 }
 
-const PORTS = 0x1_0000;
+const PORT_BITS = 16;
 
 /** Of ports that nobody but all together decide about, whoever decides about the others. */
 function ownersOf(outcome: Outcome, rest: Outcome): readonly string[] {

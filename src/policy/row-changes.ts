@@ -30,12 +30,14 @@ export function* settleRows(
     yield;
   }
   const known = [...identities].filter(isForAll);
-  const candidates = (set: PolicySet) => new Set(candidatesOf(set, known));
-  for (const set of rows.takeIncomplete()) yield* rows.addIdentities(set, candidates(set));
+  for (const set of rows.takeIncomplete()) {
+    yield* rows.addIdentities(set, yield* allCandidates(set, known));
+  }
   for (const set of created) {
+    const candidates = yield* allCandidates(set, known);
     const old = replaced.get(set.text);
-    if (old === undefined) yield* rows.addSet(set, candidates(set));
-    else yield* rows.replaceSet(old, set, candidates(set));
+    if (old === undefined) yield* rows.addSet(set, candidates);
+    else yield* rows.replaceSet(old, set, candidates);
   }
   for (const identity of changes.created) {
     const users = identity.peers.flatMap((peer) => [...peer.users]);
@@ -50,3 +52,20 @@ export function* settleRows(
 function isForAll({ isOwnNode, ports }: Identity): boolean {
   return isOwnNode || ports.length > 0;
 }
+
+/** Each once, though many selectors may mean it. */
+function* allCandidates(
+  set: PolicySet,
+  known: readonly Identity[],
+): Generator<void, ReadonlySet<Identity>, void> {
+  const found = new Set<Identity>();
+  let met = 0;
+  for (const identity of candidatesOf(set, known)) {
+    found.add(identity);
+    if (++met % STEP === 0) yield;
+  }
+  return found;
+}
+
+/** So many are looked at in one step. */
+const STEP = 1_024;

@@ -24,8 +24,9 @@ interface UsedRole {
 
 /** Of each role for protocols as a whole. */
 const RESTS = PORT_PROTOCOLS.length + 1;
-/** So many identities are given their roles in one step. */
+/** So many identities are given their roles in one step, or fewer with so many ports each. */
 const STEP = 8;
+const PORTS_PER_ROLE = 64;
 /** Once there are many, after so many more it is looked at whose they are. */
 const LOOK_AFTER = BUDGET.share / 16;
 
@@ -100,10 +101,15 @@ export class Rows {
   }
 
   *addIdentities(set: PolicySet, identities: ReadonlySet<Identity>): Steps<void> {
-    let added = 0;
+    // A role takes its time by how many ports there are to be laid over each other.
+    const work = 1 + set.portCount / PORTS_PER_ROLE;
+    let done = 0;
     for (const identity of identities) {
       this.addIdentity(set, identity);
-      if (++added % STEP === 0) yield;
+      done += work;
+      if (done < STEP) continue;
+      done = 0;
+      yield;
     }
     yield;
   }
