@@ -66,6 +66,7 @@ export interface ExplainSources {
   readonly podMasquerades: () => ReadonlyMap<IP, readonly Cidr[]>;
   /** Of others, that may drop packets. Throws what cannot be read. */
   readonly filterTables: () => Promise<readonly FilterTable[]>;
+  readonly wait: (ms: number) => Promise<void>;
   /** Undefined when no packet came in time. */
   readonly explainLive: (
     model: LiveModel,
@@ -80,6 +81,7 @@ export async function explain(
   sources: ExplainSources,
   signal: AbortSignal,
 ): Promise<ExplainAnswer> {
+  if (liveTimeoutMs !== undefined) await untilInKernel(sources, signal);
   const node = sources.openNode();
   try {
     const model = await withForeignRules(explainByModel(asked, sources, node), sources);
@@ -90,6 +92,21 @@ export async function explain(
     return { ...model, live, outcome: live === null ? model.outcome : liveOutcome(model, live) };
   } finally {
     node.close();
+  }
+}
+
+const SETTLE_MS = 3_000;
+const LOOK_MS = 100;
+
+/** A packet is compared with rules that are there; of changes that do not get there the answer tells. */
+async function untilInKernel(
+  { snapshots, wait }: ExplainSources,
+  signal: AbortSignal,
+): Promise<void> {
+  const arePending = () => [...snapshots().values()].some(({ pending }) => pending.size > 0);
+  for (let waitedMs = 0; waitedMs < SETTLE_MS && arePending(); waitedMs += LOOK_MS) {
+    if (signal.aborted) return;
+    await wait(LOOK_MS);
   }
 }
 

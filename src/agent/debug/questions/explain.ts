@@ -163,6 +163,7 @@ function sourcesOf(
     },
     podMasquerades: () => podMasqueradesOf(records.list(), podMasquerade),
     filterTables: () => readFilterTables(),
+    wait: (ms) => new Promise((resolve) => clock.schedule(ms, resolve)),
     explainLive: (model, node, options) =>
       explainLive(model, node, { clock, mode: proxy.choice.mode, ...options }),
   };

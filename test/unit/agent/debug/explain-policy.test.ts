@@ -64,6 +64,7 @@ function start({ hasPolicies = true, policies = [WEB] } = {}): ExplainSources {
     },
     podMasquerades: () => new Map(),
     filterTables: () => Promise.resolve([]),
+    wait: () => Promise.resolve(),
     explainLive: () => Promise.resolve(undefined),
   };
 }

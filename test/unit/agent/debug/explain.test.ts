@@ -9,6 +9,7 @@ import { parseCidr } from '../../../../src/net/cidr.ts';
 import { parseIP } from '../../../../src/net/ip.ts';
 import type { LocalDetection } from '../../../../src/proxy/node-addresses.ts';
 import { ServiceProxy } from '../../../../src/proxy/service-proxy.ts';
+import type { ProxySnapshot } from '../../../../src/proxy/snapshot.ts';
 import { fakeNode, fakePod } from '../../../support/fake-node.ts';
 import { fakeProxyOptions } from '../../../support/fake-proxier.ts';
 import { FakeKernel } from '../../../support/fake-table.ts';
@@ -42,6 +43,7 @@ function start(localDetection: LocalDetection | undefined, isSynced = true): Exp
     partyOf: () => undefined,
     podMasquerades: () => new Map(),
     filterTables: () => Promise.resolve([]),
+    wait: () => Promise.resolve(),
     explainLive: () => Promise.resolve(undefined),
   };
 }
@@ -258,3 +260,23 @@ function recordOf(address: string, except: readonly string[]) {
   };
   return { plan: { masquerade: [entry] }, addresses: [entry.address] };
 }
+
+test.each([
+  ['a packet is sent once changes are in the kernel', 3, 0],
+  ['changes that do not get there are told', Number.POSITIVE_INFINITY, 1],
+])('%s', async (_, looks, pending) => {
+  const sources = start(undefined);
+  let looked = 0;
+  const snapshots = () => {
+    const isPending = ++looked < looks;
+    const changed = (snapshot: ProxySnapshot): ProxySnapshot => {
+      return { ...snapshot, pending: new Set(isPending ? ['ns/web'] : []) };
+    };
+    return new Map(
+      [...sources.snapshots()].map(([family, snapshot]) => [family, changed(snapshot)]),
+    );
+  };
+  const answer = await ask({ ...sources, snapshots }, '10.1.0.2', undefined, 1_000);
+  expect(answer.pending).toBe(pending);
+  expect(looked).toBeLessThan(50);
+});
