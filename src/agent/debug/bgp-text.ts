@@ -62,10 +62,17 @@ function poolLines({ isAllocator, pools }: NonNullable<RoutingStatus['pools']>):
 function announcerLines({
   addresses,
   nodes,
+  all,
 }: NonNullable<RoutingStatus['announcer']>): readonly string[] {
   const indents = { first: '', next: '  ' };
   const own = addresses.length === 0 ? 'no address' : addresses.join(', ');
+  const columns = [{ title: 'ADDRESS' }, { title: 'ANSWERED BY' }, { title: 'SERVICES' }];
+  const rows = all.map(({ ip, node, services, whyNot }) => {
+    const names = services.join(', ');
+    return [ip, node ?? 'nobody', whyNot === '' ? names : `${names}: ${whyNot}`];
+  });
   return [
+    ...(all.length === 0 ? [] : [...tableLines(columns, rows), '']),
     ...wrapped(`this node answers on its links for ${own}`, indents),
     ...wrapped(`nodes that can answer: ${nodes.join(', ') || 'none'}`, indents),
   ];
