@@ -1,6 +1,7 @@
 import { type Cidr, cidrFamily, containsCidr, containsIP } from '../net/cidr.ts';
 import type { IP } from '../net/ip.ts';
 import { PrefixBook } from '../net/prefix-book.ts';
+import { compareText } from '../util/text-order.ts';
 import { type Steps, takeAtOnce } from '../util/turns.ts';
 import { settleDisputes } from './disputes.ts';
 import type { FabricNode } from './nodes.ts';
@@ -143,9 +144,4 @@ function compareAge(a: FabricNode, b: FabricNode): number {
     compareText(a.uid, b.uid) ||
     compareText(a.name, b.name)
   );
-}
-
-function compareText(a: string, b: string): number {
-  if (a === b) return 0;
-  return a < b ? -1 : 1;
 }

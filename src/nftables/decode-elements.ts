@@ -2,7 +2,9 @@
  * Set elements as the kernel lists them. Like their encoder this reads the bytes directly: one
  * listing can hold tens of thousands.
  */
+
 import { align4, readAttributes } from '../netlink/attributes.ts';
+import { compareText } from '../util/text-order.ts';
 import { previousKey } from './bytes.ts';
 import {
   COUNTER,
@@ -209,8 +211,4 @@ function joinRanges(
     if (keyEnd !== start.key) start.keyEnd = keyEnd;
   }
   return sortedStarts;
-}
-
-function compareText(a: string, b: string): number {
-  return a < b ? -1 : Number(a > b);
 }

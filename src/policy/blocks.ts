@@ -1,7 +1,9 @@
 /** Ranges of addresses, as register bytes in network order, so that they compare as addresses do. */
+
 import { type Cidr, cidrFamily } from '../net/cidr.ts';
 import type { IPFamily } from '../net/ip.ts';
 import { lastBytes, networkBytes, nextKey, previousKey } from '../nftables/bytes.ts';
+import { compareText } from '../util/text-order.ts';
 import type { BlockPart } from './peers.ts';
 
 /** Both ends are inside. */
@@ -47,7 +49,7 @@ export function blockRanges(
 /** In order, without overlaps, and what touches is one. */
 export function joined(ranges: readonly AddressRange[]): readonly AddressRange[] {
   const kept: { first: string; last: string }[] = [];
-  for (const { first, last } of ranges.toSorted((a, b) => compare(a.first, b.first))) {
+  for (const { first, last } of ranges.toSorted((a, b) => compareText(a.first, b.first))) {
     const before = kept.at(-1);
     const next = before === undefined ? undefined : nextKey(before.last);
     if (before === undefined || (next !== undefined && next < first)) kept.push({ first, last });
@@ -130,7 +132,7 @@ export function sweep<T>(
       if (behind !== undefined) begins.push({ at: behind, owner, isBegin: false });
     }
   }
-  begins.sort((a, b) => compare(a.at, b.at));
+  begins.sort((a, b) => compareText(a.at, b.at));
   const owners = new Set<T>();
   for (const [i, { at, owner, isBegin }] of begins.entries()) {
     if (isBegin) owners.add(owner);
@@ -157,8 +159,4 @@ export function rangeAt<R extends AddressRange>(
     else return range;
   }
   return undefined;
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : Number(a > b);
 }

@@ -1,4 +1,5 @@
 import type { IP } from '../net/ip.ts';
+import { compareText } from '../util/text-order.ts';
 import type { Protocol, ServiceEntry, ServicePort } from './service.ts';
 
 /** One place where clients reach a ServicePort. */
@@ -186,8 +187,4 @@ function compareClaims(left: Claim, right: Claim): number {
     compareText(left.port.service, right.port.service) ||
     compareText(left.port.name, right.port.name)
   );
-}
-
-function compareText(left: string, right: string): number {
-  return left < right ? -1 : Number(left > right);
 }

@@ -1,7 +1,9 @@
 /** Pods of this node as the records of their interfaces have them; the same with and without an agent. */
+
 import { type Attachment, attachmentKey, hostVethName } from '../../../cni/attachment.ts';
 import type { AttachmentRecord } from '../../../cni/attachment-records.ts';
 import type { IP } from '../../../net/ip.ts';
+import { compareText } from '../../../util/text-order.ts';
 import { podKeyOf } from '../../policy/local-pods.ts';
 import { isWanted, type Wanted } from './names.ts';
 import type { ListedInterface, ListedPod, Listing } from './values.ts';
@@ -67,10 +69,7 @@ function byAge(a: AttachmentRecord, b: AttachmentRecord): number {
 
 function byName(a: ListedPod, b: ListedPod): number {
   return (
-    compare(`${a.namespace}/${a.name}`, `${b.namespace}/${b.name}`) || compare(b.since, a.since)
+    compareText(`${a.namespace}/${a.name}`, `${b.namespace}/${b.name}`) ||
+    compareText(b.since, a.since)
   );
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : Number(a > b);
 }
