@@ -5,10 +5,11 @@ import { parseGoDuration } from '../agent/config/go-duration.ts';
 import type { FlagValues } from '../agent/config/kube-proxy-flags.ts';
 import type { ListTextOptions } from '../agent/debug/lists/text.ts';
 import type { Listing } from '../agent/debug/lists/values.ts';
+import { prettyJson } from '../util/json.ts';
 import type { Declaration } from './declaration.ts';
 import type { CommandEffects } from './effects.ts';
 import { declareOutput, type Output, outputOf } from './output-flag.ts';
-import { declareRunDir, plain, prettyJson, type QuestionEffects, textFlags } from './question.ts';
+import { declareRunDir, plain, type QuestionEffects, textFlags } from './question.ts';
 import { UsageError } from './usage.ts';
 
 export type ListEffects = QuestionEffects & Pick<CommandEffects, 'clock' | 'wait' | 'isScreen'>;

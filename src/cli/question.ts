@@ -39,10 +39,6 @@ export function ask(
   return effects.askAgent(runDirOf(flags, effects), request);
 }
 
-export function prettyJson(value: unknown): string {
-  return `${JSON.stringify(value, undefined, 2)}\n`;
-}
-
 /** Names come from objects that anybody may have written: no escape sequences into a terminal. */
 export function plain(text: string): string {
   return text.replace(/[^\P{Cc}\n]/gu, '?');

@@ -7,6 +7,11 @@ export function parseJson(text: string): unknown {
   }
 }
 
+/** JSON as people read it, with a line end. */
+export function prettyJson(value: unknown): string {
+  return `${JSON.stringify(value, undefined, 2)}\n`;
+}
+
 export function isText(value: unknown): value is string {
   return typeof value === 'string';
 }

@@ -36,6 +36,12 @@ export function parseName(value: unknown, field: string): string {
   throw new DebugRequestError(`${field}: expected a name`);
 }
 
+/** Undefined when it is not given. */
+export function parseSwitch(value: unknown, field: string): boolean | undefined {
+  if (value === undefined || typeof value === 'boolean') return value;
+  throw new DebugRequestError(`${field}: expected true or false`);
+}
+
 export function parseNumber(value: unknown, field: string): number {
   if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
   throw new DebugRequestError(`${field}: expected a number from 0 on`);

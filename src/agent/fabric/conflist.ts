@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { isJsonObject } from '../../cni/protocol/json.ts';
 import { type Cidr, cidrFamily } from '../../net/cidr.ts';
-import { parseJson } from '../../util/json.ts';
+import { parseJson, prettyJson } from '../../util/json.ts';
 import type { FabricFacts } from './facts.ts';
 
 /** What pods are attached to; reservations are kept by this name. */
@@ -56,7 +56,7 @@ export function renderConflist(
     ],
   };
   const mark = `weft agent, which replaces this file while sha256 is ${checksum(list)}`;
-  return `${JSON.stringify({ [MARK_KEY]: mark, ...list }, undefined, 2)}\n`;
+  return prettyJson({ [MARK_KEY]: mark, ...list });
 }
 
 /** A pod gets one address of each set. */

@@ -3,12 +3,14 @@
  * uses, and who vouches for it. The kubelet's files hold its credentials, and the directory that they
  * are in may hold an administrator's: the agent's container gets neither.
  */
+
 import { mkdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { KubeconfigCluster } from '../../kube/access/kubeconfig.ts';
 import { readKubeconfigCluster } from '../../kube/access/kubeconfig.ts';
 import { toError } from '../../util/errors.ts';
 import { replaceFile } from '../../util/files.ts';
+import { prettyJson } from '../../util/json.ts';
 import type { KubeletSettings } from '../config/source-settings.ts';
 import type { AgentContext } from '../context.ts';
 
@@ -53,5 +55,5 @@ async function withoutUser({ server, tlsServerName, authority }: KubeconfigClust
     contexts: [{ name: 'node', context: { cluster: 'node', user: 'nobody' } }],
     clusters: [{ name: 'node', cluster }],
   };
-  return `${JSON.stringify(config, undefined, 2)}\n`;
+  return prettyJson(config);
 }

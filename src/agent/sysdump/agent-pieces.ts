@@ -1,4 +1,5 @@
 /** What the running agent tells of itself; without one what is on record. */
+import { prettyJson } from '../../util/json.ts';
 import { maskedValue } from './masked.ts';
 import type { Piece } from './piece.ts';
 
@@ -31,7 +32,7 @@ const MOST_FLOWS = 20_000;
 export function agentPieces(ask: Ask, onRecord: OnRecord): readonly Piece[] {
   const one = (file: string, command: string, more: object = {}): Piece => ({
     name: `agent/${file}.json`,
-    read: async () => json(await ask({ ...more, command })),
+    read: async () => prettyJson(await ask({ ...more, command })),
   });
   const list = (file: string, command: string, more: object = {}): Piece => ({
     name: `agent/${file}.json`,
@@ -52,18 +53,18 @@ export function agentPieces(ask: Ask, onRecord: OnRecord): readonly Piece[] {
     one('denied', 'policy denied'),
     one('bgp', 'bgp'),
     { name: 'agent/flows.jsonl', read: () => flowsText(ask) },
-    { name: 'on-record/status.json', read: async () => json(await onRecord.diskStatus()) },
-    { name: 'on-record/doctor.json', read: async () => json(await onRecord.checks()) },
+    { name: 'on-record/status.json', read: async () => prettyJson(await onRecord.diskStatus()) },
+    { name: 'on-record/doctor.json', read: async () => prettyJson(await onRecord.checks()) },
     {
       name: 'on-record/attachments.json',
-      read: async () => json(maskedValue(await onRecord.records())),
+      read: async () => prettyJson(maskedValue(await onRecord.records())),
     },
   ];
 }
 
 async function configurationText(ask: Ask): Promise<string> {
   // The agent answers with an object of settings.
-  return json(maskedValue(await ask({ command: 'configuration' })));
+  return prettyJson(maskedValue(await ask({ command: 'configuration' })));
 }
 
 async function logText(ask: Ask): Promise<string> {
@@ -80,7 +81,7 @@ async function listText(ask: Ask, request: { readonly command: string }): Promis
     items.push(...part.items);
     after = part.next;
     if (after === undefined || items.length >= MOST_LISTED) {
-      return json({ items, ...(after === undefined ? {} : { next: after }) });
+      return prettyJson({ items, ...(after === undefined ? {} : { next: after }) });
     }
   }
 }
@@ -103,13 +104,4 @@ async function flowsText(ask: Ask): Promise<string> {
     add(part);
   }
   return lines.join('');
-}
-
-function json(value: unknown): string {
-  const text = JSON.stringify(
-    value,
-    (_key, member) => (typeof member === 'bigint' ? String(member) : member),
-    2,
-  );
-  return `${text}\n`;
 }

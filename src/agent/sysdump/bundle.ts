@@ -4,6 +4,7 @@ import { gzip } from 'node:zlib';
 import { createTar } from 'nanotar';
 import { fileFailure } from '../../util/errno.ts';
 import { IoError } from '../../util/errors.ts';
+import { prettyJson } from '../../util/json.ts';
 import type { Collected } from './piece.ts';
 
 const compressed = promisify(gzip);
@@ -18,7 +19,7 @@ export async function bundleOf(
   { files, outcomes }: Collected,
   atMs: number,
 ): Promise<Uint8Array> {
-  const index = { name: 'index.json', text: `${JSON.stringify(outcomes, undefined, 2)}\n` };
+  const index = { name: 'index.json', text: prettyJson(outcomes) };
   const entries = [index, ...files].map(({ name, text }) => ({
     name: `${directory}/${name}`,
     data: Buffer.from(text),

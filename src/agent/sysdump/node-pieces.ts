@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { withRtnl } from '../../kernel/rtnl.ts';
 import type { NodeRtnl } from '../../kernel/types.ts';
 import { namesIn, readIfReadable } from '../../util/files.ts';
-import { parseJson } from '../../util/json.ts';
+import { parseJson, prettyJson } from '../../util/json.ts';
 import { maskedValue } from './masked.ts';
 import { nftText } from './own-tables.ts';
 import type { Piece } from './piece.ts';
@@ -60,10 +60,10 @@ const PROGRAMS: readonly (readonly [file: string, program: Program])[] = [
 export function nodePieces({ runDir, cniConfDir, versions }: NodePlaces): readonly Piece[] {
   const network = (file: string, read: (rtnl: NodeRtnl) => unknown): Piece => ({
     name: `network/${file}.json`,
-    read: () => withRtnl((rtnl) => json(read(rtnl))),
+    read: () => withRtnl((rtnl) => prettyJson(read(rtnl))),
   });
   return [
-    { name: 'versions/versions.json', read: () => json({ ...versions, kernel: release() }) },
+    { name: 'versions/versions.json', read: () => prettyJson({ ...versions, kernel: release() }) },
     { name: 'versions/os-release.txt', read: () => readIfReadable('/etc/os-release') },
     network('links', (rtnl) => rtnl.links()),
     network('addresses', (rtnl) => rtnl.addresses()),
@@ -128,9 +128,5 @@ function cniConfText(path: string): string {
   if (!/\.(conf|conflist|json)$/.test(path)) return 'not shown: it is no network configuration\n';
   const value = parseJson(readFileSync(path, 'utf8'));
   if (value === undefined) return 'not shown: it is not JSON\n';
-  return json(maskedValue(value));
-}
-
-function json(value: unknown): string {
-  return `${JSON.stringify(value, undefined, 2)}\n`;
+  return prettyJson(maskedValue(value));
 }

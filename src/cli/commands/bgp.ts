@@ -6,16 +6,10 @@ import { answerAddress } from '../../agent/debug/bgp-address.ts';
 import { bgpText } from '../../agent/debug/bgp-text.ts';
 import type { RoutingStatus } from '../../agent/status/routing-status.ts';
 import { parseIP } from '../../net/ip.ts';
+import { prettyJson } from '../../util/json.ts';
 import type { Command } from '../command.ts';
 import { declareOutput, wantsJson } from '../output-flag.ts';
-import {
-  ask,
-  declareRunDir,
-  plain,
-  prettyJson,
-  type QuestionEffects,
-  textFlags,
-} from '../question.ts';
+import { ask, declareRunDir, plain, type QuestionEffects, textFlags } from '../question.ts';
 
 const EPILOGUE = `Asks the running agent, and it BIRD: whom this node talks BGP to and how far that is, which networks
 of the node are told, and why one is not. IN and OUT count routes. Lines with ! tell what is wrong.

@@ -8,11 +8,12 @@ import {
 import { DEFAULT_CNI, DEFAULT_STATE_DIR } from '../../agent/config/default-directories.ts';
 import { lastText } from '../../agent/config/flag-text.ts';
 import type { FlagValues } from '../../agent/config/kube-proxy-flags.ts';
+import { prettyJson } from '../../util/json.ts';
 import type { Command } from '../command.ts';
 import type { Declaration } from '../declaration.ts';
 import type { CommandEffects } from '../effects.ts';
 import { declareOutput, wantsJson } from '../output-flag.ts';
-import { prettyJson, runDirOf, textFlags } from '../question.ts';
+import { runDirOf, textFlags } from '../question.ts';
 import { UsageError } from '../usage.ts';
 import { servedComponents } from './status.ts';
 

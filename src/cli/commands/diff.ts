@@ -3,10 +3,11 @@
 import type { FlagValues } from '../../agent/config/kube-proxy-flags.ts';
 import { differenceText, hasDifferences } from '../../agent/debug/difference-text.ts';
 import type { TableDifference } from '../../proxy/modes/nftables/difference.ts';
+import { prettyJson } from '../../util/json.ts';
 import type { Command } from '../command.ts';
 import type { Declaration } from '../declaration.ts';
 import { declareOutputAndJson, wantsJson } from '../output-flag.ts';
-import { ask, declareRunDir, plain, prettyJson, type QuestionEffects } from '../question.ts';
+import { ask, declareRunDir, plain, type QuestionEffects } from '../question.ts';
 
 const EPILOGUE = `Compares the nftables tables in the kernel with what the agent wants them to be, and changes
 nothing (an agent in mode iptables has no such tables, and says so): + is

@@ -1,20 +1,15 @@
 /** `weft doctor`: what of this node keeps pods and Services from working, and what cures it. */
+
 import { findingsText } from '../../agent/checks/findings-text.ts';
 import type { FlagValues } from '../../agent/config/kube-proxy-flags.ts';
 import { type Findings, isFailingTraffic } from '../../agent/status/finding.ts';
 import { IoError } from '../../util/errors.ts';
+import { prettyJson } from '../../util/json.ts';
 import type { Command } from '../command.ts';
 import type { Declaration } from '../declaration.ts';
 import type { CommandEffects } from '../effects.ts';
 import { wantsJson } from '../output-flag.ts';
-import {
-  ask,
-  declareRunDir,
-  prettyJson,
-  type QuestionEffects,
-  runDirOf,
-  textFlags,
-} from '../question.ts';
+import { ask, declareRunDir, type QuestionEffects, runDirOf, textFlags } from '../question.ts';
 
 type DoctorEffects = QuestionEffects & Pick<CommandEffects, 'checkWithoutAgent' | 'isTerminal'>;
 

@@ -12,17 +12,11 @@ import type { ExplainRequest } from '../../agent/debug/questions/explain.ts';
 import { ipFamily, tryParseIP } from '../../net/ip.ts';
 import type { Protocol } from '../../proxy/service.ts';
 import type { Packet } from '../../proxy/verdict/explanation.ts';
+import { prettyJson } from '../../util/json.ts';
 import type { Command } from '../command.ts';
 import type { Declaration } from '../declaration.ts';
 import { declareOutputAndJson, wantsJson } from '../output-flag.ts';
-import {
-  ask,
-  declareRunDir,
-  plain,
-  prettyJson,
-  type QuestionEffects,
-  textFlags,
-} from '../question.ts';
+import { ask, declareRunDir, plain, type QuestionEffects, textFlags } from '../question.ts';
 import { UsageError } from '../usage.ts';
 
 const EPILOGUE = `Asks the running agent for the decisions it makes for such a connection, in order, and the verdict:

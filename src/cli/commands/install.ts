@@ -3,11 +3,11 @@
 import { lastText } from '../../agent/config/flag-text.ts';
 import type { FlagValues } from '../../agent/config/kube-proxy-flags.ts';
 import { stepLines } from '../../agent/drop-in/text.ts';
+import { prettyJson } from '../../util/json.ts';
 import type { Command } from '../command.ts';
 import type { Declaration } from '../declaration.ts';
 import type { CommandEffects } from '../effects.ts';
 import { declareOutput, wantsJson } from '../output-flag.ts';
-import { prettyJson } from '../question.ts';
 import { UsageError } from '../usage.ts';
 
 const EPILOGUE = `Makes bridge, host-local, portmap and the other names weft answers to links to weft, so that the

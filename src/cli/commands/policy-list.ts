@@ -1,10 +1,12 @@
 /** `weft policy list`: the policies that the agent of this node enforces. */
+
 import type { FlagValues } from '../../agent/config/kube-proxy-flags.ts';
 import type { PolicyListAnswer } from '../../agent/debug/policy.ts';
 import { policyListText } from '../../agent/debug/policy-text.ts';
+import { prettyJson } from '../../util/json.ts';
 import type { Command } from '../command.ts';
 import { declareOutput, wantsJson } from '../output-flag.ts';
-import { ask, declareRunDir, plain, prettyJson, type QuestionEffects } from '../question.ts';
+import { ask, declareRunDir, plain, type QuestionEffects } from '../question.ts';
 
 const EPILOGUE = `Lists the policies that the agent of this node enforces, in the order in which they decide: Admin by
 priority, NetworkPolicies, Baseline. ALLOWED and DENIED count first packets of connections of pods of

@@ -1,12 +1,14 @@
 /** `weft policy pod`: what policies allow and deny one pod. */
+
 import { lastText } from '../../agent/config/flag-text.ts';
 import type { FlagValues } from '../../agent/config/kube-proxy-flags.ts';
 import type { PolicyPodAnswer } from '../../agent/debug/policy.ts';
 import { policyPodText } from '../../agent/debug/policy-text.ts';
 import type { PolicyPodRequest } from '../../agent/debug/questions/policy.ts';
+import { prettyJson } from '../../util/json.ts';
 import type { Command } from '../command.ts';
 import { declareOutput, wantsJson } from '../output-flag.ts';
-import { ask, declareRunDir, plain, prettyJson, type QuestionEffects } from '../question.ts';
+import { ask, declareRunDir, plain, type QuestionEffects } from '../question.ts';
 import { UsageError } from '../usage.ts';
 
 const EPILOGUE = `Tells what policies say about one pod: which select it, and what they allow and deny, in the order in

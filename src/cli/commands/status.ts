@@ -5,10 +5,11 @@ import type { DiskStatus } from '../../agent/debug/disk-status.ts';
 import { diskStatusText, statusText } from '../../agent/debug/status-text.ts';
 import type { AgentStatus } from '../../agent/status/values.ts';
 import { IoError } from '../../util/errors.ts';
+import { prettyJson } from '../../util/json.ts';
 import type { Command } from '../command.ts';
 import type { CommandEffects } from '../effects.ts';
 import { declareOutputAndJson, wantsJson } from '../output-flag.ts';
-import { declareRunDir, prettyJson, type QuestionEffects, runDirOf } from '../question.ts';
+import { declareRunDir, type QuestionEffects, runDirOf } from '../question.ts';
 
 type StatusEffects = QuestionEffects & Pick<CommandEffects, 'readDiskStatus' | 'isTerminal'>;
 

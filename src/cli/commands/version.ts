@@ -1,7 +1,7 @@
 /** `weft version` */
+import { prettyJson } from '../../util/json.ts';
 import type { Command } from '../command.ts';
 import { declareOutput, wantsJson } from '../output-flag.ts';
-import { prettyJson } from '../question.ts';
 
 export const versionCommand: Command = {
   name: 'version',

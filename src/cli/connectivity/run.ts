@@ -1,4 +1,5 @@
 /** What `weft connectivity-test` does: connections from pods of this node, one after the other. */
+
 import { randomBytes } from 'node:crypto';
 import { lastText } from '../../agent/config/flag-text.ts';
 import { parseGoDuration } from '../../agent/config/go-duration.ts';
@@ -15,9 +16,10 @@ import type { DebugRequest } from '../../agent/debug/protocol.ts';
 import type { AgentStatus } from '../../agent/status/values.ts';
 import { type IP, tryParseIP } from '../../net/ip.ts';
 import { toError } from '../../util/errors.ts';
+import { prettyJson } from '../../util/json.ts';
 import type { CommandEffects } from '../effects.ts';
 import { wantsJson } from '../output-flag.ts';
-import { ask, plain, prettyJson, type QuestionEffects, runDirOf } from '../question.ts';
+import { ask, plain, type QuestionEffects, runDirOf } from '../question.ts';
 import { UsageError } from '../usage.ts';
 import {
   type CheckResult,

@@ -1,5 +1,5 @@
 import type { FlowQuery } from '../../flows/flow-event.ts';
-import { asObject, DebugRequestError, type Fields, parseName } from '../fields.ts';
+import { asObject, type Fields, parseName, parseSwitch } from '../fields.ts';
 import type { DebugRequest } from '../protocol.ts';
 import type { Question } from '../question.ts';
 
@@ -28,7 +28,7 @@ export const flowsQuestion: Question<FlowsRequest> = {
   parse: (fields) => ({
     command: 'flows',
     query: parseQuery(asObject(fields['query'] ?? {}, 'query')),
-    isFollowed: parseSwitch(fields, 'isFollowed') ?? false,
+    isFollowed: parseSwitch(fields['isFollowed'], 'isFollowed') ?? false,
   }),
   answer: ({ query, isFollowed }, { flows }) => flows.readers.open({ query, isFollowed }),
 };
@@ -56,17 +56,11 @@ export const endFlowsQuestion: Question<EndFlowsRequest> = {
 function parseQuery(fields: Fields): FlowQuery {
   const name = (field: 'pod' | 'service' | 'namespace') =>
     fields[field] === undefined ? {} : { [field]: parseName(fields[field], `query.${field}`) };
-  const isNode = parseSwitch(fields, 'isNode');
-  const isDropped = parseSwitch(fields, 'isDropped');
+  const isNode = parseSwitch(fields['isNode'], 'isNode');
+  const isDropped = parseSwitch(fields['isDropped'], 'isDropped');
   return {
     ...{ ...name('pod'), ...name('service'), ...name('namespace') },
     ...(isNode === undefined ? {} : { isNode }),
     ...(isDropped === undefined ? {} : { isDropped }),
   };
-}
-
-function parseSwitch(fields: Fields, name: string): boolean | undefined {
-  const value = fields[name];
-  if (value === undefined || typeof value === 'boolean') return value;
-  throw new DebugRequestError(`${name}: expected true or false`);
 }

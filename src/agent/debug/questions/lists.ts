@@ -1,5 +1,5 @@
 /** What is there: pods, Services, endpoints, nodes, addresses. */
-import { DebugRequestError, type Fields, parseName, parseNumber } from '../fields.ts';
+import { type Fields, parseName, parseNumber, parseSwitch } from '../fields.ts';
 import type { WantedAddresses } from '../lists/addresses.ts';
 import type { Wanted } from '../lists/names.ts';
 import {
@@ -75,7 +75,7 @@ export const endpointsQuestion: Question<EndpointsRequest> = {
   command: 'endpoints',
   parse: (fields) => ({
     ...{ command: 'endpoints', ...parseWanted(fields), ...parsePart(fields) },
-    isLeftOutOnly: parseSwitch(fields['isLeftOutOnly'], 'isLeftOutOnly'),
+    isLeftOutOnly: parseSwitch(fields['isLeftOutOnly'], 'isLeftOutOnly') ?? false,
   }),
   answer: (request, subjects) => endpointsOf(subjects, request, pageOf(request)),
 };
@@ -92,7 +92,7 @@ export const addressesQuestion: Question<AddressesRequest> = {
   command: 'ips',
   parse: (fields) => ({
     ...{ command: 'ips', ...parseWanted(fields), ...parsePart(fields) },
-    isHeldOnly: parseSwitch(fields['isHeldOnly'], 'isHeldOnly'),
+    isHeldOnly: parseSwitch(fields['isHeldOnly'], 'isHeldOnly') ?? false,
   }),
   answer: (request, subjects) => addressesOf(subjects, request, pageOf(request)),
 };
@@ -113,9 +113,4 @@ function parsePart({ after, limit }: Fields): Part {
 
 function pageOf({ after, limit = DEFAULT_LIMIT }: Part): PageRequest {
   return { after, limit: Math.min(Math.max(limit, 1), MOST_LIMIT) };
-}
-
-function parseSwitch(value: unknown, field: string): boolean {
-  if (value === undefined || typeof value === 'boolean') return value ?? false;
-  throw new DebugRequestError(`${field}: expected true or false`);
 }
