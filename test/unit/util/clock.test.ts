@@ -19,6 +19,7 @@ test.each([2 ** 31, 99_999_999_999_000, Number.POSITIVE_INFINITY])(
 
 /** They reckon with times that others wrote down by the clock on the wall, or show one. */
 const RECKON_WITH_DATES = [
+  'agent/routing/candidates.ts',
   'agent/servers.ts',
   'kube/access/exec-credential.ts',
   'kube/manifests/manifests.ts',
