@@ -14,10 +14,10 @@ import type { AgentContext } from '../context.ts';
 import { WEFT_VERSION } from '../version.ts';
 import { spread } from './api-servers.ts';
 import { NO_EVENTS } from './events.ts';
+import { followServer } from './followed-server.ts';
 import { LeasedNodes } from './leased-nodes.ts';
 import type { OpenedSource } from './opened-source.ts';
 import { readPassword } from './password-file.ts';
-import { serverProblems } from './server-problems.ts';
 import { stateDirectoryOf } from './state-directory.ts';
 import { SubnetStore } from './subnet-store.ts';
 
@@ -26,7 +26,7 @@ export async function openEtcd(
   context: AgentContext,
   settings: EtcdSettings,
 ): Promise<OpenedSource> {
-  const { config, clock, log, metrics, lifecycle } = context;
+  const { config, clock, log, lifecycle } = context;
   const gateway = await openGateway(context, settings);
   const { network, nodeAddresses } = settings;
   const hasLeases = network !== '' && config.components.has('fabric');
@@ -36,23 +36,19 @@ export async function openEtcd(
     allowMassDeletion: config.own.allowMassDeletion,
     ...stateDirectoryOf(config.own.stateDir, log),
   });
-  lifecycle.onShutdown('last known objects', () => source.saveState());
-  const counts = () =>
-    source.counts().map(({ plural, counts: each }) => ({ resource: plural, ...each }));
-  metrics.observeKube(counts);
   const addressed = new AddressedServices(source);
   const shared = new SharedObjects(hasLeases ? new LeasedNodes(addressed) : addressed, clock);
   const endpoints = gateway.accesses.map(({ server }) => server.host);
   return {
-    ...{ source: shared, events: NO_EVENTS, client: undefined, counts },
+    ...{ source: shared, events: NO_EVENTS, client: undefined },
+    ...followServer(context, `etcd ${endpoints.join(' and ')}`, source),
     agreement: etcdAgreement({ gateway, prefix: settings.prefix, notes: () => addressed.notes }),
-    ...{ location: () => gateway.access.server.host, foundBy: () => undefined },
+    ...{
+      location: () => gateway.access.server.host,
+      foundBy: () => undefined,
+      skewMs: () => undefined,
+    },
     etcd: () => etcdStatus(endpoints, source.revision),
-    problems: () => [
-      ...serverProblems(`etcd ${endpoints.join(' and ')}`, counts(), clock.elapsed()),
-      ...source.stateProblems(),
-    ],
-    ...{ skewMs: () => undefined, stateProblems: () => source.stateProblems() },
     access: () => gateway.access,
     ...(hasLeases ? { subnets: { store: new SubnetStore(gateway, network), nodeAddresses } } : {}),
     passedOver: () => source.passedOver,

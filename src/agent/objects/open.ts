@@ -12,9 +12,9 @@ import type { ObjectSourceSettings } from '../config/source-settings.ts';
 import type { AgentContext } from '../context.ts';
 import { openApiServers } from './api-servers.ts';
 import { ApiEvents, NO_EVENTS } from './events.ts';
+import { followServer } from './followed-server.ts';
 import { openEtcd } from './open-etcd.ts';
 import type { OpenedSource } from './opened-source.ts';
-import { serverProblems } from './server-problems.ts';
 import { stateDirectoryOf } from './state-directory.ts';
 
 /**
@@ -74,7 +74,7 @@ async function openApiSource(
   context: AgentContext,
   settings: Extract<ObjectSourceSettings, { readonly kind: 'apiServer' }>,
 ): Promise<OpenedSource> {
-  const { config, clock, log, metrics, lifecycle } = context;
+  const { config, clock, log, lifecycle } = context;
   const { client, location, foundBy, locations, skewMs } = await openApiServers(context, settings);
   const source = new ServerSource({
     client,
@@ -84,23 +84,15 @@ async function openApiSource(
     allowMassDeletion: config.own.allowMassDeletion,
     ...stateDirectoryOf(config.own.stateDir, log),
   });
-  lifecycle.onShutdown('last known objects', () => source.saveState());
-  const counts = () =>
-    source.counts().map(({ plural, counts: each }) => ({ resource: plural, ...each }));
-  metrics.observeKube(counts);
   const { nodeName } = config;
   const events = new ApiEvents({ client, nodeName, clock, log, signal: lifecycle.signal });
-  const all = locations.join(' and ');
+  const server = `API server ${locations.join(' and ')}`;
   return {
-    ...{ source: new SharedObjects(source, clock), events, counts, location, foundBy },
-    problems: () => [
-      ...serverProblems(`API server ${all}`, counts(), clock.elapsed()),
-      ...source.stateProblems(),
-    ],
+    ...{ source: new SharedObjects(source, clock), events, location, foundBy },
+    ...followServer(context, server, source),
     passedOver: () => [],
     access: () => client.access,
-    ...{ skewMs, stateProblems: () => source.stateProblems() },
-    ...{ client, agreement: apiAgreement(client) },
+    ...{ client, skewMs, agreement: apiAgreement(client) },
     nodeNames: () => client.names(nodes(), lifecycle.signal),
   };
 }
