@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
@@ -6,6 +6,7 @@ import { parseAllDocuments } from 'yaml';
 import { build, textOf } from '../../scripts/manifests/kustomize.ts';
 import { MANIFESTS, type ManifestName, renderManifest } from '../../scripts/manifests/render.ts';
 import { patchesFor } from '../../scripts/manifests/values.ts';
+import { pageCommands } from '../support/page-commands.ts';
 
 const ROOT = new URL('../..', import.meta.url).pathname;
 const FOLDER = join(ROOT, 'cni-conf/kustomize');
@@ -62,4 +63,28 @@ test('the values of `make manifests` are what a kustomization with these patches
   const images = [{ name: 'weft.dev/weft', newName, newTag }];
   const folder = overlay({ resources: ['../../cni-conf/kustomize/weft'], patches, images });
   expect(objectsOf(renderManifest('weft.yaml', values))).toEqual(kustomize(folder));
+});
+
+/** Nobody listens there: a command that kubectl understands comes as far as that. */
+const NOBODY = ['--server=http://127.0.0.1:1', '--request-timeout=2s'];
+const COMMANDS = ['README.md', 'docs/install.md', 'docs/migrate.md', 'docs/operate.md']
+  .flatMap((page) => pageCommands(page))
+  .filter((command) => command.startsWith('kubectl '));
+
+/** What kubectl says of a command with a shell's quotes, without what is piped. */
+function said(command: string): string {
+  const line = command.replace(/^kubectl|\s*\|.*/g, '');
+  const words = ['-c', `exec "$0" "$@" ${line}`, KUBECTL, ...NOBODY];
+  return spawnSync('bash', words, { encoding: 'utf8', timeout: 20_000, cwd: ROOT }).stderr;
+}
+
+test.each([...new Set(COMMANDS)].filter((command) => !/ -f dist\//.test(command)))(
+  'kubectl understands: %s',
+  (command) => {
+    expect(said(command)).toMatch(/connection .* refused|connection to the server/);
+  },
+);
+
+test('and says so where it does not', () => {
+  expect(said('kubectl drain NODE --delete-everything')).toContain('unknown flag');
 });

@@ -20,6 +20,8 @@ const API_SERVER = new URL('../workloads/api-server.ts', import.meta.url).pathna
 const SOURCES = ['Makefile', 'scripts', 'src', 'cni-conf', 'node_modules', 'native'];
 const PACKAGES = ['package.json', 'package-lock.json'];
 const COMMAND_TIMEOUT_MS = 120_000;
+/** Lines of a pod that kubectl prints where pods are chosen by a selector. */
+const TAIL = '10';
 
 export interface StoryNode {
   readonly node: ClusterNode;
@@ -158,7 +160,7 @@ export class StoryCluster {
       delete: (given) => this.#delete(given),
       drain: ({ rest }) => this.#tell('onDrain', rest[0] ?? ''),
       label: (given) => this.#label(given),
-      logs: async ({ flags }) => this.#logs(flags['l'] ?? ''),
+      logs: async ({ flags }) => this.#logs(flags['l'] ?? '', flags['tail'] ?? TAIL),
       patch: (given) => this.#patch(given),
       rollout: (given) => this.#rollout(given),
       uncordon: ({ rest }) => this.#tell('onUncordon', rest[0] ?? ''),
@@ -254,10 +256,11 @@ export class StoryCluster {
     return `${target} rolled out\n`;
   }
 
-  #logs(selector: string): string {
+  #logs(selector: string, tail: string): string {
     const [label = '', value] = selector.split('=');
     const chosen = [...this.#running.values()].filter(({ labels }) => labels[label] === value);
-    return chosen.map((pod) => pod.log()).join('');
+    const from = tail === '-1' ? 0 : -1 - Number(tail);
+    return chosen.map((pod) => pod.log().split('\n').slice(from).join('\n')).join('');
   }
 
   async #untilReady(name: string, on: StoryNode): Promise<void> {
