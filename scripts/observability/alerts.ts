@@ -145,6 +145,14 @@ const ALERTS: Readonly<Record<string, readonly Alert[]>> = {
       description:
         'What this node announces does not reach that neighbour. weft bgp tells the state and the last error.',
     },
+    {
+      name: 'WeftAddressPoolNearlyUsed',
+      expr: 'max by (pool) (weft_address_pool_used / weft_address_pool_addresses) > 0.9',
+      ...{ for: '15m', severity: 'warning' },
+      summary: 'More than 90 % of the addresses of pool {{ $labels.pool }} are in use',
+      description:
+        'Services of type LoadBalancer will get none. Enlarge the pool or add one; weft bgp tells who holds addresses.',
+    },
   ],
   'weft-policy': [
     {

@@ -29,4 +29,35 @@ export function observeRouting(metrics: MetricFactory, read: () => RoutingStatus
     this.reset();
     this.inc(read().reloads);
   });
+  observeAddresses(metrics, read);
+}
+
+function observeAddresses(metrics: MetricFactory, read: () => RoutingStatus): void {
+  metrics.gauge(
+    'weft_load_balancer_addresses_answered',
+    'Load balancer addresses that this node answers for on its links',
+    [],
+    function () {
+      this.set(read().announcer?.addresses.length ?? 0);
+    },
+  );
+  metrics.gauge(
+    'weft_address_pool_addresses',
+    'Addresses of a pool for load balancers',
+    ['pool'],
+    function () {
+      this.reset();
+      for (const { name, size } of read().pools?.pools ?? [])
+        this.set({ pool: name }, Number(size));
+    },
+  );
+  metrics.gauge(
+    'weft_address_pool_used',
+    'Addresses of a pool that Services have',
+    ['pool'],
+    function () {
+      this.reset();
+      for (const { name, used } of read().pools?.pools ?? []) this.set({ pool: name }, used);
+    },
+  );
 }
