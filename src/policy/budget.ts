@@ -137,7 +137,7 @@ function blocksOf({ policy }: InUse): readonly (readonly BlockPart[])[] {
 }
 
 /** Of what is written, also where that is closed. */
-export function costOf(policy: CompiledPolicy, direction: Direction): Cost {
+function costOf(policy: CompiledPolicy, direction: Direction): Cost {
   const known = costs.get(policy.source) ?? {};
   const cost = known[direction] ?? computeCost(policy, direction);
   costs.set(policy.source, { ...known, [direction]: cost });

@@ -202,10 +202,7 @@ export function setText(
 }
 
 /** The same value where all are. */
-export function portsNamed(
-  ports: readonly NamedPort[],
-  names: ReadonlySet<string>,
-): readonly NamedPort[] {
+function portsNamed(ports: readonly NamedPort[], names: ReadonlySet<string>): readonly NamedPort[] {
   if (ports.length === 0) return NO_PORTS;
   return ports.every(({ name }) => names.has(name))
     ? ports

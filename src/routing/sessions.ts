@@ -37,7 +37,7 @@ export interface Sessions {
 }
 
 /** More nodes in a mesh than this is a number of sessions that grows out of hand. */
-export const MOST_IN_MESH = 50;
+const MOST_IN_MESH = 50;
 /** Nodes behind routers of the site: any number of them. */
 const FAR = 64;
 

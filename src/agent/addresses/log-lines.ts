@@ -26,7 +26,7 @@ export function holdingLine(holding: Holding | PastHolding): string {
 }
 
 /** Undefined for what is no such line: a crash may leave half of one. */
-export function parseHolding(line: string): Holding | PastHolding | undefined {
+function parseHolding(line: string): Holding | PastHolding | undefined {
   const value = parseJson(line);
   if (typeof value !== 'object' || value === null) return undefined;
   const fields: Readonly<Record<string, unknown>> = { ...value };
@@ -46,7 +46,7 @@ export function parseHolding(line: string): Holding | PastHolding | undefined {
 }
 
 /** What identifies an attachment. */
-export function holderKey(holding: Pick<Holding, 'network' | 'container' | 'interface'>): string {
+function holderKey(holding: Pick<Holding, 'network' | 'container' | 'interface'>): string {
   return `${holding.network}\0${holding.container}\0${holding.interface}`;
 }
 

@@ -28,7 +28,7 @@ export function findingsText({ findings, tookMs }: Findings, options: FindingsTe
 }
 
 /** Several lines: what was seen, why it matters, and the cure. */
-export function findingLines(
+function findingLines(
   finding: Finding,
   { hasColors }: Pick<FindingsTextOptions, 'hasColors'>,
 ): readonly string[] {

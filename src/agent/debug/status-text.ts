@@ -111,7 +111,7 @@ function badLines({ check, level, seen, cure }: Finding, bad: Paint): readonly s
 }
 
 /** What a standing comparison of the kernel with what it ought to hold has found. */
-export function auditLines(audit: AuditStatus | undefined, now: string): readonly string[] {
+function auditLines(audit: AuditStatus | undefined, now: string): readonly string[] {
   if (audit === undefined) return [];
   const { differences, comparedAt, last } = audit;
   const compared =

@@ -8,8 +8,8 @@ import { Transaction } from '../../nftables/transaction.ts';
 import { type Refusal, refusalOf } from './refusal.ts';
 
 /** One process of a network namespace can have a group: other programs must leave this one to weft. */
-export const REFUSED_LOG_GROUP = 9339;
-export const REFUSAL_TABLE: Table = { family: 'inet', name: 'weft-flows', isOwned: true };
+const REFUSED_LOG_GROUP = 9339;
+const REFUSAL_TABLE: Table = { family: 'inet', name: 'weft-flows', isOwned: true };
 
 /** Behind everything else. */
 const LAST = 350;

@@ -60,7 +60,7 @@ export function stopAdvice({ cgroup }: Pick<KubeProxyProcess, 'cgroup'>): string
 }
 
 /** What is left of it once it has stopped. */
-export const AFTER_STOP =
+const AFTER_STOP =
   'then weft removes its nftables tables, and kube-proxy --cleanup what its modes iptables and ipvs left';
 
 /** Of several hierarchies (cgroup v1) the one that tells who started it. */

@@ -7,7 +7,7 @@ import type { RoutedNode } from '../../routing/facts.ts';
 import type { Labels } from '../../routing/node-selector.ts';
 
 /** Annotation with the autonomous system of a Node. */
-export const ASN_ANNOTATION = 'weft.dev/asn';
+const ASN_ANNOTATION = 'weft.dev/asn';
 const MOST_ASN = 4_294_967_295;
 const MOST_SHOWN = 20;
 

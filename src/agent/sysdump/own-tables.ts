@@ -11,7 +11,7 @@ export async function nftText(signal: AbortSignal): Promise<string> {
 }
 
 /** Chains and their rules as far as our own library reads them; of sets what they are, not what is in them. */
-export function ownTablesText(): string {
+function ownTablesText(): string {
   const connection = NftablesConnection.open();
   try {
     const tables = connection.tables();

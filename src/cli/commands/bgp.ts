@@ -35,7 +35,7 @@ export const bgpCommand: Command = {
 };
 
 /** Prints how BGP is; 1 when something is wrong. Throws RangeError for an address that is none. */
-export async function runBgp(flags: FlagValues, effects: QuestionEffects): Promise<number> {
+async function runBgp(flags: FlagValues, effects: QuestionEffects): Promise<number> {
   const isJson = wantsJson(flags);
   const address = lastText(flags['address']);
   const ip = address === undefined ? undefined : parseIP(address);

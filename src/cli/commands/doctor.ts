@@ -47,7 +47,7 @@ function declare(declaration: Declaration): Declaration {
 }
 
 /** Prints what is found; 1 when something that concerns traffic is failing. */
-export async function runDoctor(flags: FlagValues, effects: DoctorEffects): Promise<number> {
+async function runDoctor(flags: FlagValues, effects: DoctorEffects): Promise<number> {
   const isJson = wantsJson(flags);
   const { findings, withoutAgent } = await lookNow(flags, effects);
   const options = { hasColors: effects.isTerminal, isWhole: flags['all'] === true, withoutAgent };

@@ -34,7 +34,7 @@ export const sysdumpCommand: Command = {
   run: runSysdump,
 };
 
-export async function runSysdump(flags: FlagValues, effects: CommandEffects): Promise<number> {
+async function runSysdump(flags: FlagValues, effects: CommandEffects): Promise<number> {
   const { clock, surroundings, versions, askAgent } = effects;
   const runDir = runDirOf(flags, effects);
   const time = new Date(clock.now()).toISOString().slice(0, 19).replaceAll(/[-:]/g, '');

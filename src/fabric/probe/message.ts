@@ -14,7 +14,7 @@ export interface ProbeMessage {
 
 const MAGIC = 'weft';
 const KINDS = { ask: 1, answer: 2 } as const;
-export const PROBE_HEADER_BYTES = 16;
+const PROBE_HEADER_BYTES = 16;
 
 /** A question is filled up with zeros to its size. Throws RangeError below 16 bytes. */
 export function encodeProbe({ kind, id, bytes }: ProbeMessage): Buffer {

@@ -13,7 +13,7 @@ export const NDA_LLADDR = 2;
 const NDA_IFINDEX = 8;
 const NDA_PROTOCOL = 12;
 
-export const NUD_REACHABLE = 0x02;
+const NUD_REACHABLE = 0x02;
 const NUD_FAILED = 0x20;
 export const NUD_NOARP = 0x40;
 export const NUD_PERMANENT = 0x80;

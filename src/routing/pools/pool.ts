@@ -52,11 +52,11 @@ export function parseRange(text: string): AddressRange | undefined {
   return { first, last };
 }
 
-export function rangeFamily({ first }: AddressRange): IPFamily {
+function rangeFamily({ first }: AddressRange): IPFamily {
   return ipFamily(first);
 }
 
-export function isInRange({ first, last }: AddressRange, ip: IP): boolean {
+function isInRange({ first, last }: AddressRange, ip: IP): boolean {
   if (ipFamily(ip) !== ipFamily(first)) return false;
   return compareIP(first, ip) <= 0 && compareIP(ip, last) <= 0;
 }

@@ -47,15 +47,7 @@ function legLines(name: string, leg: Leg): readonly string[] {
   return wrapped(`${name.padEnd(8)} ${legText(leg)}`, { first: '    ', next: '             ' });
 }
 
-export function legText({
-  inLink,
-  outcome,
-  outLink,
-  gateway,
-  peer,
-  mtu,
-  destination,
-}: Leg): string {
+function legText({ inLink, outcome, outLink, gateway, peer, mtu, destination }: Leg): string {
   const from = inLink === undefined ? 'from this node' : `in by ${inLink}`;
   switch (outcome) {
     case 'delivered':

@@ -6,7 +6,7 @@ import { findIptables, openIptablesPrograms } from '../../../../iptables/program
 import type { IPFamily } from '../../../../net/ip.ts';
 import { readIfThere } from '../../../../util/files.ts';
 
-export const LEGACY_HOOKS = ['INPUT', 'FORWARD', 'OUTPUT'] as const;
+const LEGACY_HOOKS = ['INPUT', 'FORWARD', 'OUTPUT'] as const;
 export type LegacyHook = (typeof LEGACY_HOOKS)[number];
 
 /** Packets by rule, as `iptables -S` prints it, of one chain of table filter. */

@@ -118,7 +118,7 @@ export function readTrace(
 }
 
 /** Names of our chains that a packet has passed, in order. */
-export function passedChains(events: readonly TraceEvent[]): readonly TraceChain[] {
+function passedChains(events: readonly TraceEvent[]): readonly TraceChain[] {
   return events
     .filter(({ table }) => table.startsWith(TRACE_TABLE_PREFIX))
     .map(({ chain }) => chain)

@@ -24,7 +24,7 @@ const REPLY = 1;
 const STATE_NEW = 8;
 
 /** The chains, with hook and priority; a packet passes them in an order that its way decides. */
-export const TRACE_CHAINS = {
+const TRACE_CHAINS = {
   'weft-trace-in': ['prerouting', FIRST],
   'weft-trace-tracked': ['prerouting', TRACKED],
   'weft-trace-out': ['output', FIRST],
