@@ -52,7 +52,7 @@ function pinging(from: ClusterNode, to: ClusterNode): Promise<string> {
     : undefined;
   const output: string[] = [];
   ping?.stdout?.on('data', (data: Buffer) => output.push(data.toString()));
-  return new Promise((resolve) => ping?.once('exit', () => resolve(output.join(''))));
+  return new Promise((resolve) => ping?.once('close', () => resolve(output.join(''))));
 }
 
 function deviceTo(from: ClusterNode, to: ClusterNode): string {

@@ -29,7 +29,7 @@ function talk(from: ClusterNode, address: string): Talk {
   ping.stdout?.on('data', (data: Buffer) => {
     output += data.toString();
   });
-  const ended = new Promise((resolve) => ping.once('exit', resolve));
+  const ended = new Promise((resolve) => ping.once('close', resolve));
   return {
     async end() {
       ping.kill('SIGINT');

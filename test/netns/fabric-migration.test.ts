@@ -78,7 +78,7 @@ function startPinging(from: LabNode, to: LabNode): Pinging {
   const ping = from.pod.start('ping', args);
   const output: string[] = [];
   ping.stdout?.on('data', (data: Buffer) => output.push(data.toString()));
-  const ended = new Promise((resolve) => ping.once('exit', resolve));
+  const ended = new Promise((resolve) => ping.once('close', resolve));
   return {
     async end() {
       ping.kill('SIGINT');

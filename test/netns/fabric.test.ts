@@ -231,7 +231,7 @@ test('nothing is lost when the back end changes under pings', async () => {
   const ping = a.pod.start('ping', ['-i0.002', '-c1000', '-W2', '-n', '-q', b.podAddresses[0]]);
   const output: string[] = [];
   ping.stdout?.on('data', (data: Buffer) => output.push(data.toString()));
-  const ended = new Promise((resolve) => ping.once('exit', resolve));
+  const ended = new Promise((resolve) => ping.once('close', resolve));
   for (const backend of ['host-gw', 'vxlan', 'auto'] as const) {
     for (const { fabric } of running) {
       fabric.reconfigure({

@@ -106,7 +106,7 @@ test('the commands of the page take over under running pods, and the undo gives 
   onNode('/opt/weft/bin/weft install --drop-in --undo');
   onNode('test ! -L /opt/cni/bin/bridge');
   pings.kill('SIGINT');
-  await new Promise((resolve) => pings.once('exit', resolve));
+  await new Promise((resolve) => pings.once('close', resolve));
   expect(told).toMatch(/ 0% packet loss/);
   expect(Number(/^(\d+) packets/m.exec(told)?.[1])).toBeGreaterThan(50);
 
