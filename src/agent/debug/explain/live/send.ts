@@ -102,9 +102,11 @@ function hopInPod(
     const { mac: from, mtu = 0 } = rtnl.linkByIndex(link) ?? {};
     const known = rtnl.neighbours(link).find(({ address }) => address === hop)?.mac;
     const neighbour = node.podAt(hop);
+    // Where the node answers for its pods, a frame to the other port itself ends at the isolated ports.
+    const isBridged = neighbour !== undefined && !(pod.isRouted && neighbour.isRouted);
     const nextHop =
       known ??
-      (neighbour && macIn(node.podNetns(neighbour), hop)) ??
+      (isBridged ? macIn(node.podNetns(neighbour), hop) : undefined) ??
       node.link(pod.gatewayLink)?.mac;
     if (from === undefined || nextHop === undefined) {
       throw new WeftError('EHOSTUNREACH', `pod ${pod.name}: no hardware address of ${hop}`);
