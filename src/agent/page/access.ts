@@ -66,6 +66,19 @@ export class Access {
     return isEqual(given, this.#sessionOf(token)) ? undefined : this.#refuseToken(asker, token);
   }
 
+  /** Whether who was let in would be now: with the token replaced, or not to be read, nobody is. */
+  isAdmitted({ headers }: Pick<Asker, 'headers'>): boolean {
+    try {
+      const token = this.#options.token?.();
+      if (token === undefined) return true;
+      const given = bearer(headers) ?? '';
+      const session = this.#sessionOf(token);
+      return isEqual(given, session) || isEqual(this.#sessionOf(given), session);
+    } catch {
+      return false;
+    }
+  }
+
   /** For the token: a session that stands for it as long as it is the token. */
   open(asker: Asker): HttpReply {
     const token = this.#options.token?.();

@@ -49,7 +49,7 @@ export async function servePageOf(options: RemotePageOptions): Promise<RemotePag
     ...{ clock, log: createLogger('silent') },
     addresses: [{ host: LOOPBACK, port }],
     routes: pageRoutes({
-      ...{ source, readers, followers },
+      ...{ clock, source, readers, followers },
       access: new Access({ clock, hostNames: [], token: () => token }),
     }),
   });

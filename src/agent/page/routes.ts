@@ -1,6 +1,8 @@
+import type { Clock } from '../../util/clock.ts';
 import { errorCode, toError } from '../../util/errors.ts';
 import type { HttpAnswer, HttpReply, HttpRoutes, Respond } from '../http/http.ts';
 import type { Access } from './access.ts';
+import { whileAdmitted } from './admitted.ts';
 import { ASSET_PATHS, openAssets, PAGE_HEADERS } from './assets.ts';
 import { parseFlowQuery } from './flows.ts';
 import type { Followers } from './followers.ts';
@@ -9,6 +11,7 @@ import type { Readers } from './readers.ts';
 import type { PageSource } from './source.ts';
 
 export interface PageRoutesOptions {
+  readonly clock: Clock;
   readonly source: PageSource;
   readonly access: Access;
   readonly readers: Readers;
@@ -24,11 +27,14 @@ const MOST_ANSWERED_AT_ONCE = 4;
  * behind `access`.
  */
 export function pageRoutes(options: PageRoutesOptions): HttpRoutes {
-  const { source, access, readers, followers, asset = openAssets() } = options;
+  const { clock, source, access, readers, followers, asset = openAssets() } = options;
   const guarded =
     (respond: Respond): Respond =>
-    (question) =>
-      access.refuseHost(question.headers) ?? access.refuse(question) ?? respond(question);
+    async (question) => {
+      const refusal = access.refuseHost(question.headers) ?? access.refuse(question);
+      if (refusal !== undefined) return refusal;
+      return whileAdmitted(await respond(question), () => access.isAdmitted(question), clock);
+    };
   const inFew = atMost(MOST_ANSWERED_AT_ONCE);
   const explain = inFew(async ({ query }) => {
     return json(200, await source.explain(parseQuestion(query)));

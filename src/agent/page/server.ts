@@ -27,7 +27,7 @@ export function startPage(subjects: DebugSubjects): void {
     name: 'page',
     most: descriptors.limits.page,
     addresses: [address],
-    routes: pageRoutes({ source, access, readers, followers }),
+    routes: pageRoutes({ clock, source, access, readers, followers }),
     bindAddressHardFail: false,
     clock,
     log,

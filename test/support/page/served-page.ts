@@ -24,7 +24,8 @@ export interface ServedPage {
 
 export interface ServedPageOptions {
   readonly snapshot: UiSnapshot;
-  readonly token?: string;
+  /** As a function: one that is replaced. */
+  readonly token?: string | (() => string);
   readonly clock?: Clock;
   readonly explanation?: UiExplanation;
   readonly feed?: FlowFeed;
@@ -47,12 +48,12 @@ export async function servePage(options: ServedPageOptions): Promise<ServedPage>
   const readers = new Readers({ clock, snapshot: source.snapshot });
   const followers = new Followers({ clock, source });
   const access = new Access({
-    ...{ clock, hostNames: ['node-1'], token: token === undefined ? undefined : () => token },
+    ...{ clock, hostNames: ['node-1'], token: typeof token === 'string' ? () => token : token },
   });
   const server = serveHttp({
     ...{ name: 'page', most: 32, bindAddressHardFail: true, clock, log: createLogger('silent') },
     addresses: [{ host: parseIP('127.0.0.1'), port: 0 }],
-    routes: pageRoutes({ source, access, readers, followers }),
+    routes: pageRoutes({ clock, source, access, readers, followers }),
   });
   await server.bound;
   const page: ServedPage = {
