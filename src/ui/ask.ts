@@ -4,7 +4,8 @@ const KEY = 'weft-session';
 
 export function askAgent(path: string, init: RequestInit = {}): Promise<Response> {
   const session = sessionStorage.getItem(KEY);
-  const headers: HeadersInit = session === null ? {} : { Authorization: `Bearer ${session}` };
+  const headers: Record<string, string> =
+    session === null ? {} : { Authorization: `Bearer ${session}` };
   return fetch(path, { headers, credentials: 'omit', cache: 'no-store', ...init });
 }
 

@@ -33,6 +33,8 @@ export async function follow(
   } finally {
     clearTimeout(silence);
     signal.removeEventListener('abort', onAbort);
+    // An event that could not be read ends it too: the agent has few places for those who follow.
+    stop.abort();
   }
   return found;
 }
