@@ -23,12 +23,17 @@ export function declareRunDir(declaration: Declaration): Declaration {
   );
 }
 
+/** Undefined where the flag is not given. Throws UsageError for an empty one. */
+export function directoryOf(flags: FlagValues, name: string): string | undefined {
+  const given = lastText(flags[name]);
+  // A variable that is not set: it would be where the shell is, or as if nothing were there.
+  if (given === '') throw new UsageError(`--${name}: expected a directory, found ""`);
+  return given;
+}
+
 /** Where the agent is that the flags mean. */
 export function runDirOf(flags: FlagValues, effects: Pick<CommandEffects, 'runDir'>): string {
-  const given = lastText(flags['run-dir']);
-  // It would be where the shell is.
-  if (given === '') throw new UsageError('--run-dir: expected a directory, found ""');
-  return given ?? effects.runDir;
+  return directoryOf(flags, 'run-dir') ?? effects.runDir;
 }
 
 export function ask(

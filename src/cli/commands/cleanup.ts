@@ -13,7 +13,7 @@ import type { Command } from '../command.ts';
 import type { Declaration } from '../declaration.ts';
 import type { CommandEffects } from '../effects.ts';
 import { declareOutput, wantsJson } from '../output-flag.ts';
-import { runDirOf, textFlags } from '../question.ts';
+import { directoryOf, runDirOf, textFlags } from '../question.ts';
 import { UsageError } from '../usage.ts';
 import { servedComponents } from './status.ts';
 
@@ -71,8 +71,8 @@ export async function runCleanup(
   const report = await cleanup({
     runDir,
     served: await servedComponents(runDir, effects),
-    stateDir: lastText(flags['state-dir']) ?? DEFAULT_STATE_DIR,
-    confDirectory: lastText(flags['cni-conf-dir']) ?? DEFAULT_CNI.confDirectory,
+    stateDir: directoryOf(flags, 'state-dir') ?? DEFAULT_STATE_DIR,
+    confDirectory: directoryOf(flags, 'cni-conf-dir') ?? DEFAULT_CNI.confDirectory,
     components,
     isWhole: flags['all'] === true,
     isDryRun,

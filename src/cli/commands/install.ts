@@ -1,6 +1,5 @@
 /** `weft install`: answers under the names of the reference CNI plugins. */
 
-import { lastText } from '../../agent/config/flag-text.ts';
 import type { FlagValues } from '../../agent/config/kube-proxy-flags.ts';
 import { stepLines } from '../../agent/drop-in/text.ts';
 import { prettyJson } from '../../util/json.ts';
@@ -8,6 +7,7 @@ import type { Command } from '../command.ts';
 import type { Declaration } from '../declaration.ts';
 import type { CommandEffects } from '../effects.ts';
 import { declareOutput, wantsJson } from '../output-flag.ts';
+import { directoryOf } from '../question.ts';
 import { UsageError } from '../usage.ts';
 
 const EPILOGUE = `Makes bridge, host-local, portmap and the other names weft answers to links to weft, so that the
@@ -55,8 +55,8 @@ async function runInstall(flags: FlagValues, { dropIn, print }: CommandEffects):
   const isJson = wantsJson(flags);
   const isDryRun = flags['dry-run'] === true;
   const steps = await dropIn({
-    cniBin: lastText(flags['cni-bin']) ?? '/opt/cni/bin',
-    cniConfDir: lastText(flags['cni-conf-dir']) ?? '/etc/cni/net.d',
+    cniBin: directoryOf(flags, 'cni-bin') ?? '/opt/cni/bin',
+    cniConfDir: directoryOf(flags, 'cni-conf-dir') ?? '/etc/cni/net.d',
     isUndo: flags['undo'] === true,
     isDryRun,
   });

@@ -7,7 +7,7 @@ import type { PieceOutcome } from '../../agent/sysdump/piece.ts';
 import { tableLines } from '../../util/text-layout.ts';
 import type { Command } from '../command.ts';
 import type { CommandEffects } from '../effects.ts';
-import { declareRunDir, plain, runDirOf, textFlags } from '../question.ts';
+import { declareRunDir, directoryOf, plain, runDirOf, textFlags } from '../question.ts';
 
 const EPILOGUE = `Writes a support bundle: status and checks, pods, Services, endpoints, nodes, addresses, policies,
 connections, settings and the last lines of the log as the agent tells them; rules, links, routes, neighbours,
@@ -42,7 +42,7 @@ async function runSysdump(flags: FlagValues, effects: CommandEffects): Promise<n
   const path = lastText(flags['output-file']) ?? `${directory}.tar.gz`;
   const outcomes = await effects.sysdump({
     ...{ path, directory, runDir, versions },
-    cniConfDir: lastText(flags['cni-conf-dir']) ?? DEFAULT_CNI.confDirectory,
+    cniConfDir: directoryOf(flags, 'cni-conf-dir') ?? DEFAULT_CNI.confDirectory,
     ask: (request) => askAgent(runDir, request),
     onRecord: {
       diskStatus: () => effects.readDiskStatus(runDir),

@@ -24,6 +24,7 @@ import { type PolicyWorld, policyWorld } from '../../policy/world.ts';
 import { DecodeError } from '../../util/errors.ts';
 import type { CommandEffects } from '../effects.ts';
 import { wantsJson } from '../output-flag.ts';
+import { directoryOf } from '../question.ts';
 import { UsageError } from '../usage.ts';
 import { withPolicyPorts } from './ports.ts';
 import { FileServices } from './services.ts';
@@ -60,13 +61,13 @@ export async function runPolicyCheck(
   flags: FlagValues,
   effects: PolicyCheckEffects,
 ): Promise<number> {
-  const directory = lastText(flags['manifests']);
+  const directory = directoryOf(flags, 'manifests');
   if (directory === undefined) {
     throw new UsageError('--manifests names no directory; see weft policy check --help');
   }
   const isJson = wantsJson(flags);
   const probes = probesOf(flags, effects);
-  const before = lastText(flags['against']);
+  const before = directoryOf(flags, 'against');
   const world = await readWorld(directory, effects);
   let code = probes.length === 0 ? 0 : tellProbes(probes, world, isJson, effects);
   if (before !== undefined) {

@@ -243,6 +243,12 @@ test.each<[string, Partial<CleanupOptions>]>([
 test.each([
   ['cleanup --component dns', '--component: expected cni, proxy, fabric or policy, found "dns"'],
   ['cleanup --all --component cni', '--all is every component: leave out --component'],
+  ['cleanup --state-dir=', '--state-dir: expected a directory, found ""'],
+  ['cleanup --cni-conf-dir=', '--cni-conf-dir: expected a directory, found ""'],
+  ['install --drop-in --cni-conf-dir=', '--cni-conf-dir: expected a directory, found ""'],
+  ['install --drop-in --cni-bin=', '--cni-bin: expected a directory, found ""'],
+  ['sysdump --cni-conf-dir=', '--cni-conf-dir: expected a directory, found ""'],
+  ['policy check --manifests=', '--manifests: expected a directory, found ""'],
 ])('%s is a usage error', async (line, message) => {
   const { code, err } = await run(line);
   expect([code, err]).toEqual([2, `weft: ${message}\n`]);
