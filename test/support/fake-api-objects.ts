@@ -12,6 +12,12 @@ export interface ApiObject {
   readonly [key: string]: unknown;
 }
 
+/** As one that is made now. */
+export function withAge(object: ApiObject): ApiObject {
+  const creationTimestamp = new Date().toISOString();
+  return { ...object, metadata: { creationTimestamp, ...object.metadata } };
+}
+
 export interface Change {
   readonly version: number;
   readonly plural: string;

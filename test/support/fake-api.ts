@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { type ApiObject, ApiObjects, keyOf } from './fake-api-objects.ts';
+import { type ApiObject, ApiObjects, keyOf, withAge } from './fake-api-objects.ts';
 import { isOfVersion, mergeConditions, mergeObject } from './fake-api-patch.ts';
 import { parseSelectors } from './fake-api-selectors.ts';
 import { FakeApiWatches } from './fake-api-watches.ts';
@@ -245,7 +245,7 @@ export class FakeApi {
       return;
     }
     this.created.push({ path, object });
-    this.put(plural, object);
+    this.put(plural, plural === 'namespaces' ? withAge(object) : object);
     writeJson(response, 201, object);
   }
 

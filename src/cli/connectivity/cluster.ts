@@ -27,8 +27,6 @@ export interface ClusterSurroundings {
   /** Somebody wants it to end. */
   readonly signal: AbortSignal;
   readonly now: () => number;
-  /** Milliseconds since the epoch. */
-  readonly time: () => number;
   readonly wait: (ms: number) => Promise<void>;
   readonly print: (text: string) => void;
 }
@@ -40,7 +38,7 @@ const REMOVAL_MS = 15_000;
 /** For kubelets to end the pods of a namespace. */
 const GONE_MS = 60_000;
 const MOST_LEFT = 20;
-/** Nobody's run takes as long, whatever the clocks of other nodes say. */
+/** Nobody's run takes as long, by the API server's clock. */
 const LONGEST_RUN_MS = 2 * 60 * 60_000;
 const NAMESPACES = '/api/v1/namespaces';
 
@@ -68,11 +66,12 @@ export async function withTestObjects<T>(
   use: (made: Made) => Promise<T>,
 ): Promise<T> {
   const { signal, print } = around;
-  await removeLeft(settings.thisNode, around);
   try {
     print(`making namespace ${settings.namespace} with ${rolesOf(settings).length} pods\n`);
-    for (const { path, object } of testObjects(settings))
+    for (const { path, object } of testObjects(settings)) {
       await createWhenAllowed(path, object, around);
+      if (path === NAMESPACES) await removeLeft(settings, around);
+    }
     const made = await waitForObjects(settings, timeoutMs, around);
     signal.throwIfAborted();
     return await use(made);
@@ -154,15 +153,19 @@ async function dnsAddresses({ api, signal }: ClusterSurroundings): Promise<reado
 
 /**
  * Of runs that were killed: of this node, where only one runs at a time, and those of others that none can need
- * any more.
+ * any more. How old they are the namespace of this run tells: it is new, and this node's clock may be wrong.
  */
-async function removeLeft(thisNode: string, around: ClusterSurroundings): Promise<void> {
-  const { api, signal, time } = around;
+async function removeLeft(
+  { namespace, thisNode }: TestSettings,
+  around: ClusterSurroundings,
+): Promise<void> {
+  const { api, signal } = around;
+  const nowMs = createdAtMs(await api.read(`${NAMESPACES}/${namespace}`, signal));
   const path = `${NAMESPACES}?limit=${MOST_LEFT}&labelSelector=${encodeURIComponent(TEST_LABEL)}`;
-  const left = listAt(await api.read(path, signal), 'items').filter((namespace) => {
-    const createdAtMs = Date.parse(textAt(namespace, 'metadata', 'creationTimestamp'));
-    const isOwn = textAt(namespace, 'metadata', 'annotations', RUN_BY) === thisNode;
-    return isOwn || time() - createdAtMs > LONGEST_RUN_MS;
+  const left = listAt(await api.read(path, signal), 'items').filter((other) => {
+    if (textAt(other, 'metadata', 'name') === namespace) return false;
+    const isOwn = textAt(other, 'metadata', 'annotations', RUN_BY) === thisNode;
+    return isOwn || nowMs - createdAtMs(other) > LONGEST_RUN_MS;
   });
   const names = left.map((namespace) => textAt(namespace, 'metadata', 'name'));
   // Whoever may label a namespace must not have it removed.
@@ -170,6 +173,10 @@ async function removeLeft(thisNode: string, around: ClusterSurroundings): Promis
   for (const name of own) await remove(name, around);
   // Their pods have the host port until then.
   for (const name of own) await untilGone(name, around);
+}
+
+function createdAtMs(object: unknown): number {
+  return Date.parse(textAt(object, 'metadata', 'creationTimestamp'));
 }
 
 async function untilGone(

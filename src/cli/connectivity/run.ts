@@ -101,8 +101,10 @@ async function tryMade(
   const forget = effects.onInterrupt(() => stop.abort(new UsageError('interrupted')));
   try {
     const { clock, wait } = effects;
-    const time = { now: () => clock.elapsed(), time: () => clock.now(), wait };
-    const around = { api, signal: stop.signal, ...time, print: say };
+    const around = {
+      ...{ api, signal: stop.signal, print: say },
+      ...{ now: () => clock.elapsed(), wait },
+    };
     const namespace = `${NAMESPACE_PREFIX}${randomBytes(3).toString('hex')}`;
     const others = await otherNodes(around, status.node, nodes);
     const own = { namespace, image, command, thisNode: status.node, otherNodes: others };
