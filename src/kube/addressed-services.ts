@@ -41,7 +41,10 @@ export class AddressedServices implements ObjectSource {
     return {
       synced: both(read.synced, notesRead.synced),
       confirmed: both(read.confirmed, notesRead.confirmed),
-      objects: () => merged.list() as readonly KubernetesObject[] as readonly T[],
+      objects: () => {
+        this.#renewNotes();
+        return merged.list(read.objects()) as readonly KubernetesObject[] as readonly T[];
+      },
       close: () => {
         this.#followers.delete(merged);
         read.close();
@@ -72,6 +75,14 @@ export class AddressedServices implements ObjectSource {
     return this.#reading;
   }
 
+  /** A version alone is not told of, and whoever writes names the version. */
+  #renewNotes(): void {
+    for (const note of this.#reading?.objects() ?? []) {
+      const key = objectKey(note);
+      if (this.#notes.has(key)) this.#notes.set(key, note);
+    }
+  }
+
   #tell(key: string): void {
     for (const follower of this.#followers) follower.tell(key);
   }
@@ -89,7 +100,16 @@ class MergedServices {
     this.#notes = notes;
   }
 
-  list(): readonly Service[] {
+  /** As told, at the versions that they have now: of a version alone nobody is told. */
+  list(current: readonly Service[]): readonly Service[] {
+    for (const service of current) {
+      const { metadata } = service;
+      const key = objectKey(service);
+      const told = this.#told.get(key);
+      if (told === undefined || told.metadata === metadata) continue;
+      this.#written.set(key, service);
+      this.#told.set(key, { ...told, metadata });
+    }
     return [...this.#told.values()];
   }
 

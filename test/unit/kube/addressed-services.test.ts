@@ -10,12 +10,14 @@ import { RecordingHandlers } from '../../support/kube.ts';
 class ToldSource implements ObjectSource {
   readonly handlers = new Map<string, ObjectHandlers<never>>();
   readonly read = new Map<string, () => void>();
+  readonly current = new Map<string, readonly object[]>();
 
   watch: ObjectSource['watch'] = (resource, handlers) => {
     this.handlers.set(resource.plural, handlers);
     const { promise, resolve } = Promise.withResolvers<void>();
     this.read.set(resource.plural, resolve);
-    return { synced: promise, confirmed: promise, objects: () => [], close: () => {} };
+    const objects = () => (this.current.get(resource.plural) ?? []) as never;
+    return { synced: promise, confirmed: promise, objects, close: () => {} };
   };
   start(): void {}
   hasSynced(): boolean {
@@ -36,7 +38,7 @@ function setUp() {
     subscription
       .objects()
       .map(({ status }) => status?.loadBalancer?.ingress?.map(({ ip }) => ip) ?? []);
-  return { source, ofServices, ofNotes, ips, subscription };
+  return { source, addressed, ofServices, ofNotes, ips, subscription };
 }
 
 const metadata = { name: 'web', namespace: 'ns' };
@@ -78,4 +80,16 @@ test('Services are not all told before the notes are: nothing is taken back by a
   expect(isSynced).toBe(false);
   source.read.get('serviceaddresses')?.();
   await subscription.synced;
+});
+
+test('a Service and a note that are written again as they are have the version that a writer names', () => {
+  const { source, addressed, ofServices, ofNotes, ips, subscription } = setUp();
+  const at = (resourceVersion: string) => ({ metadata: { ...metadata, resourceVersion } });
+  ofServices.onAdd({ ...written(), ...at('1') });
+  ofNotes.onAdd({ ...note('192.0.2.1'), ...at('2') });
+  source.current.set('services', [{ ...written(), ...at('3') }]);
+  source.current.set('serviceaddresses', [{ ...note('192.0.2.1'), ...at('4') }]);
+  expect(subscription.objects().map((each) => each.metadata.resourceVersion)).toEqual(['3']);
+  expect(addressed.notes.get('ns/web')?.metadata.resourceVersion).toBe('4');
+  expect(ips()).toEqual([['192.0.2.1']]);
 });
