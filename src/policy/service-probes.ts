@@ -11,6 +11,22 @@ interface JudgedPlace {
   readonly text: () => string;
 }
 
+interface Side {
+  readonly count: number;
+  /** Of the first. */
+  readonly text: string;
+}
+
+interface Tally {
+  readonly allowed: Side;
+  readonly denied: Side;
+}
+
+const NONE: Side = { count: 0, text: '' };
+
+/** By who asks: a list is of one world, and many ask again who is behind a Service of hundreds of places. */
+const tallies = new WeakMap<readonly Behind[], Map<string, Tally>>();
+
 /**
  * Judges a connection to a Service at every place where it may go, as policies see it there. An error
  * where it can go nowhere: then no policy decides.
@@ -27,11 +43,11 @@ export function serviceAnswer(
   }
   const found = families.map((family) => ({ family, to: service.behind(probe, from, family) }));
   const problem = found.map(({ to }) => to).find(isUnresolved);
-  const places = found.flatMap(({ to }) => (isUnresolved(to) ? [] : to));
+  const places = found.flatMap(({ to }) => (isUnresolved(to) ? [] : [to]));
   if (places.length === 0) return { error: problem?.problem ?? `${service.name} leads nowhere` };
   return together(
     service.name,
-    places.map((place) => judge(place, probe, from, world)),
+    places.map((some) => judgeAll(some, probe, from, world)),
   );
 }
 
@@ -69,15 +85,38 @@ function judge(
   };
 }
 
-function together(name: string, places: readonly JudgedPlace[]): ProbeAnswer {
-  const allowed = places.filter(({ isAllowed }) => isAllowed);
-  const denied = places.filter(({ isAllowed }) => !isAllowed);
-  const all = places.length;
-  const count = (some: readonly JudgedPlace[]) => (all === 1 ? '' : `${some.length} of ${all}, `);
-  const tell = (some: readonly JudgedPlace[]) => `${count(some)}${some[0]?.text() ?? ''}`;
+function judgeAll(places: readonly Behind[], probe: Probe, from: Party, world: PolicyWorld): Tally {
+  const ofClients = tallies.get(places) ?? new Map<string, Tally>();
+  tallies.set(places, ofClients);
+  const client = `${probe.protocol} ${probe.from}`;
+  const known = ofClients.get(client);
+  if (known !== undefined) return known;
+  const [allowed, denied]: JudgedPlace[][] = [[], []];
+  for (const place of places) {
+    const judged = judge(place, probe, from, world);
+    (judged.isAllowed ? allowed : denied)?.push(judged);
+  }
+  const tally = { allowed: sideOf(allowed), denied: sideOf(denied) };
+  ofClients.set(client, tally);
+  return tally;
+}
+
+function sideOf([first, ...others]: readonly JudgedPlace[] = []): Side {
+  return first === undefined ? NONE : { count: others.length + 1, text: first.text() };
+}
+
+function together(name: string, families: readonly Tally[]): ProbeAnswer {
+  const sum = (sides: readonly Side[]): Side => ({
+    count: sides.reduce((total, { count }) => total + count, 0),
+    text: sides.find(({ count }) => count > 0)?.text ?? '',
+  });
+  const allowed = sum(families.map((family) => family.allowed));
+  const denied = sum(families.map((family) => family.denied));
+  const all = allowed.count + denied.count;
+  const tell = ({ count, text }: Side) => (all === 1 ? text : `${count} of ${all}, ${text}`);
   const sentence = (text: string) => `${name} goes to ${text}`;
-  if (denied.length === 0) return { allowed: true, reason: sentence(tell(allowed)) };
-  if (allowed.length === 0) return { allowed: false, reason: sentence(tell(denied)) };
+  if (denied.count === 0) return { allowed: true, reason: sentence(tell(allowed)) };
+  if (allowed.count === 0) return { allowed: false, reason: sentence(tell(denied)) };
   const reason = `${sentence(tell(denied))}; and allowed to ${tell(allowed)}`;
   return { allowed: false, partly: true, reason };
 }
