@@ -218,7 +218,7 @@ class RtnlSocket implements NodeRtnl, RouteLookup, RouteQuestions {
   }
 
   deleteLinks(indexes: readonly number[]): void {
-    deleteLinks(this.#socket, indexes, randomInt);
+    deleteLinks(this.#socket, indexes);
   }
 
   createIfb(spec: IfbSpec): boolean {
@@ -283,11 +283,6 @@ class RtnlSocket implements NodeRtnl, RouteLookup, RouteQuestions {
       this.#socket.request(type, 0, payload, what);
     });
   }
-}
-
-/** Nobody gains by guessing a group's number, and `node:crypto` takes 5 ms to load. */
-function randomInt(min: number, max: number): number {
-  return min + Math.floor(Math.random() * (max - min));
 }
 
 /** For one use, in the namespace of this process. */
