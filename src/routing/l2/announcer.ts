@@ -23,7 +23,14 @@ interface Turn {
   readonly former: string | undefined;
   readonly sinceMs: number;
   /** The nodes that it was chosen from. */
-  readonly candidates: string;
+  readonly candidates: Candidates;
+}
+
+/** Kept as long as they are the same: thousands of addresses have the same ones. */
+interface Candidates {
+  readonly names: ReadonlySet<string>;
+  /** Those that were no candidates before, by what these were. */
+  readonly added: Map<Candidates, readonly string[]>;
 }
 
 /** What becomes of an address, for people. */
@@ -45,6 +52,7 @@ export class Turns {
   readonly #handoverMs: number;
   #turns: ReadonlyMap<IP, Turn> = new Map();
   #services: readonly ServiceAddress[] = [];
+  #all = candidatesOf([]);
 
   constructor(node: string, clock: Clock, handoverMs: number) {
     this.#node = node;
@@ -55,16 +63,22 @@ export class Turns {
   /** Addresses that this node answers for now. `alive` are the nodes that can, this one where it can. */
   next(services: readonly ServiceAddress[], alive: ReadonlySet<string>): readonly IP[] {
     const now = this.#clock.elapsed();
-    const all = [...alive].toSorted();
+    this.#all = sameOr(this.#all, alive);
     const turns = new Map<IP, Turn>();
     this.#services = services.filter(({ kind }) => kind === 'loadBalancerIPs');
     for (const { ip, nodes, isServedSomewhere } of this.#services) {
       if (!isServedSomewhere) continue;
-      const candidates = nodes === undefined ? all : nodes.filter((name) => alive.has(name));
-      turns.set(ip, nextTurn(ip, this.#turns.get(ip), candidates, now));
+      const former = this.#turns.get(ip);
+      const candidates =
+        nodes === undefined
+          ? this.#all
+          : sameOr(former?.candidates, new Set(nodes.filter((name) => alive.has(name))));
+      turns.set(ip, nextTurn(ip, former, candidates, now));
     }
     this.#turns = turns;
-    const isAlone = all.every((name) => name === this.#node);
+    // Who was there before is not kept.
+    for (const { candidates } of turns.values()) candidates.added.clear();
+    const isAlone = [...alive].every((name) => name === this.#node);
     return [...turns].flatMap(([ip, { node, former, sinceMs }]) => {
       const isLeft = former !== undefined && !alive.has(former);
       const isDue = isAlone || isLeft || now - sinceMs >= this.#handoverMs;
@@ -86,12 +100,30 @@ export class Turns {
   }
 }
 
-function nextTurn(ip: IP, former: Turn | undefined, names: readonly string[], now: number): Turn {
-  const candidates = names.join(' ');
+function candidatesOf(names: Iterable<string>): Candidates {
+  return { names: new Set(names), added: new Map() };
+}
+
+function sameOr(former: Candidates | undefined, names: ReadonlySet<string>): Candidates {
+  if (former?.names.size !== names.size) return candidatesOf(names);
+  for (const name of names) if (!former.names.has(name)) return candidatesOf(names);
+  return former;
+}
+
+function nextTurn(ip: IP, former: Turn | undefined, candidates: Candidates, now: number): Turn {
   if (former?.candidates === candidates) return former;
-  const node = announcerOf(ip, names);
+  const node = announcerOf(ip, challengers(former, candidates));
   if (former !== undefined && former.node === node) return { ...former, candidates };
   return { node, former: former?.node, sinceMs: now, candidates };
+}
+
+/** Who was chosen from all others is compared with new ones only: nodes come one by one. */
+function challengers(former: Turn | undefined, { names, added }: Candidates): Iterable<string> {
+  if (former?.node === undefined || !names.has(former.node)) return names;
+  const before = former.candidates;
+  const others = added.get(before) ?? [...names].filter((name) => !before.names.has(name));
+  added.set(before, others);
+  return [former.node, ...others];
 }
 
 function why(isServedSomewhere: boolean, nodes: readonly string[] | undefined): string {

@@ -128,3 +128,19 @@ test('why nobody answers is said', () => {
     ['198.51.100.9', 'n1', ''],
   ]);
 });
+
+test('hundreds of nodes that come one by one and leave again cost no choice among all of them', () => {
+  const nodes = Array.from({ length: 300 }, (_, i) => `node-${i}`);
+  const services = IPS.map((ip) => service({ ip }));
+  const turns = new Turns('node-7', new FakeClock(), 0);
+  const alive = new Set<string>();
+  const before = process.cpuUsage();
+  for (const node of nodes) turns.next(services, alive.add(node));
+  const { user } = process.cpuUsage(before);
+  const chosen = () => turns.list().map(({ node }) => node);
+  expect(chosen()).toEqual(IPS.map((ip) => announcerOf(ip, nodes)));
+  for (const node of nodes.slice(100)) alive.delete(node);
+  turns.next(services, alive);
+  expect(chosen()).toEqual(IPS.map((ip) => announcerOf(ip, alive)));
+  expect(user).toBeLessThan(4_000_000);
+});
