@@ -15,7 +15,7 @@ export const BUDGET = {
   policy: 25_000,
   /** Of all that select pods of a node, with all their policy sets. */
   total: 250_000,
-  /** Of a policy on a node, by what its selectors tell apart there; known when it is computed. */
+  /** Of a NetworkPolicy on a node, by what its selectors tell apart there; known when it is computed. */
   share: 100_000,
   /** Of selectors and the classes of parties that they mean. */
   pairs: 1_000_000,

@@ -2,7 +2,7 @@
 import { BUDGET, policyId } from './budget.ts';
 import type { CompiledPolicy } from './compiled-policy.ts';
 import { namespaceOf } from './facts.ts';
-import type { Overload } from './load.ts';
+import { hasShare, type Overload } from './load.ts';
 
 /** What there is of what makes policies large. */
 export interface Extent {
@@ -28,16 +28,16 @@ export class Room {
     return new Set(this.#closings.keys());
   }
 
-  /** Closes those over their share, and of others the heaviest until there is room; gives whether there was one to close. */
-  close({ weights, excess }: Overload, extent: Extent): boolean {
-    const open = [...weights].filter(([id]) => !this.#closings.has(id));
-    let left = excess;
-    for (const [id, weight] of open.sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1))) {
-      if (left <= 0 && weight <= BUDGET.share) break;
-      this.#closings.set(id, { weight, extent });
-      left -= weight;
-    }
-    return open.length > 0;
+  /**
+   * Closes those over their share, and where there are none the heaviest until there is room; gives whether it has
+   * closed one. What is still too much is for the next time: others may weigh less without these. So nobody's
+   * NetworkPolicy closes an administrator's policy that is about the same pods.
+   */
+  close(overload: Overload, extent: Extent): boolean {
+    const open = [...overload.weights].filter(([id]) => !this.#closings.has(id));
+    const closing = tooHeavy(open, overload);
+    for (const [id, weight] of closing) this.#closings.set(id, { weight, extent });
+    return closing.length > 0;
   }
 
   /**
@@ -62,6 +62,28 @@ export class Room {
     }
     return this.#closings.size < before;
   }
+}
+
+type Weighed = readonly [id: string, weight: number];
+
+function tooHeavy(open: readonly Weighed[], { excess, factor }: Overload): readonly Weighed[] {
+  const own = open.filter(([id]) => hasShare(id));
+  // By what is there: what is still to come is somebody's alone, and nobody knows whose.
+  const over = own.filter(([, weight]) => weight / factor > BUDGET.share);
+  if (over.length > 0) return over;
+  const sum = own.reduce((all, [, weight]) => all + weight, 0);
+  const candidates = sum >= excess || own.length === open.length ? own : without(open, own);
+  let left = excess;
+  const heaviest = candidates.toSorted(([a, x], [b, y]) => y - x || (a < b ? -1 : 1));
+  return heaviest.filter(([, weight]) => {
+    const isTooMuch = left > 0;
+    left -= weight;
+    return isTooMuch;
+  });
+}
+
+function without(all: readonly Weighed[], some: readonly Weighed[]): readonly Weighed[] {
+  return all.filter((each) => !some.includes(each));
 }
 
 function hasRoom({ weight, extent: then }: Closing, now: Extent): boolean {

@@ -4,7 +4,7 @@ import type { Steps } from '../util/turns.ts';
 import { BUDGET } from './budget.ts';
 import type { ContentBook } from './content.ts';
 import { type IdBook, idBytes, idData } from './ids.ts';
-import { type Overload, overloadOf, weightsOf } from './load.ts';
+import { type Overload, overloadOf, Tellers, weightsOf } from './load.ts';
 import type { Identity, PolicySet } from './policy-set.ts';
 import { OTHER_PROTOCOLS, PORT_PROTOCOLS, PortClasses, restOf } from './port-classes.ts';
 import { type Outcome, otherProtocols, partsOf, type Role, type RolePart } from './role.ts';
@@ -66,7 +66,7 @@ export class Rows {
     if (elements <= this.#limit && !this.#isFull) return undefined;
     this.#limit = elements + LOOK_AFTER;
     const factor = (this.#uses + this.#skipped) / Math.max(1, this.#uses);
-    return overloadOf(weightsOf(this.#roles.values(), verdicts), elements, factor);
+    return overloadOf(this.#weights(verdicts), elements, factor);
   }
 
   /** Nothing is added before `resume`. */
@@ -172,9 +172,26 @@ export class Rows {
     if (this.#isFull) return false;
     if (this.size <= this.#limit) return true;
     this.#limit = this.size + LOOK_AFTER;
-    const weights = weightsOf(this.#roles.values(), this.#exceptionCount);
-    this.#isFull = overloadOf(weights, this.size, 1) !== undefined;
+    this.#isFull = overloadOf(this.#weights(this.#exceptionCount), this.size, 1) !== undefined;
     return !this.#isFull;
+  }
+
+  /** By policyId. */
+  #weights(verdicts: number): ReadonlyMap<string, number> {
+    const tellers = new Tellers();
+    for (const [set, role] of this.#defaults) {
+      tellers.add(role, undefined, 1);
+      const bases = new Map<Identity['blocks'], Role>();
+      for (const [identity, own] of set.row) {
+        const base = bases.get(identity.blocks) ?? set.strangerRole(identity);
+        bases.set(identity.blocks, base);
+        tellers.add(own, isBlockAlone(identity) ? role : base, 1);
+      }
+    }
+    const used = Array.from(this.#roles.values(), ({ role, parts }) => {
+      return { tellers: tellers.of(role), parts };
+    });
+    return weightsOf(used, verdicts);
   }
 
   /** Brings the verdicts in line with the roles in use. */
@@ -199,8 +216,7 @@ export class Rows {
 
   /** Somebody with an entry in the map of blocks alone falls through to the default. */
   #fallThrough(set: PolicySet, identity: Identity): Role {
-    const isBlock = identity.blocks.length === identity.peers.length && !identity.isOwnNode;
-    return isBlock && identity.ports.length === 0 ? set.defaultRole : set.strangerRole(identity);
+    return isBlockAlone(identity) ? set.defaultRole : set.strangerRole(identity);
   }
 
   #take(role: Role): UsedRole {
@@ -263,6 +279,10 @@ export class Rows {
     this.#book.remove(VERDICTS.name, key);
     this.#outcomes.delete(key);
   }
+}
+
+function isBlockAlone({ blocks, peers, ports, isOwnNode }: Identity): boolean {
+  return blocks.length === peers.length && ports.length === 0 && !isOwnNode;
 }
 
 function keyOf(set: PolicySet, identity: Identity): string {
