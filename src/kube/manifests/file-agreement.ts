@@ -1,4 +1,4 @@
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { replaceFile } from '../../util/files.ts';
 import type { Flock } from '../../util/wait.ts';
@@ -30,12 +30,15 @@ export function fileAgreement({ directory, flock, notes }: FileAgreementOptions)
     return known;
   };
   let writing: Promise<void> | undefined;
+  let isWritten = true;
   /** What changes in one turn is written once. */
   const write = () => {
+    isWritten = false;
     writing ??= Promise.resolve().then(() => {
       writing = undefined;
       const options = { mode: MODE, isDurable: true };
       replaceFile(join(directory, ADDRESSES_FILE), textOf(all()), options);
+      isWritten = true;
     });
     return writing;
   };
@@ -49,7 +52,7 @@ export function fileAgreement({ directory, flock, notes }: FileAgreementOptions)
     forgetOthers: async (services) => {
       const others = [...all().keys()].filter((name) => !services.has(name));
       for (const name of others) all().delete(name);
-      if (others.length > 0) await write();
+      if (others.length > 0 || !isWritten) await write();
     },
   };
 }
@@ -65,7 +68,7 @@ function textOf(all: ReadonlyMap<string, readonly string[]>): string {
   return `${JSON.stringify({ apiVersion: 'v1', kind: 'List', items }, undefined, 1)}\n`;
 }
 
-/** Until this process ends. */
+/** Until this process ends, or its file is another one: then others lock that. */
 class FileLease implements ExclusiveLease {
   readonly #path: string;
   readonly #flock: Flock;
@@ -77,10 +80,19 @@ class FileLease implements ExclusiveLease {
   }
 
   async take(): Promise<boolean> {
-    if (this.#fd !== undefined) return true;
+    if (this.#fd !== undefined) {
+      if (isAt(this.#fd, this.#path)) return true;
+      closeSync(this.#fd);
+      this.#fd = undefined;
+    }
     const fd = openSync(this.#path, 'a', 0o600);
     if (this.#flock(fd, 'exclusive')) this.#fd = fd;
     else closeSync(fd);
     return this.#fd !== undefined;
   }
+}
+
+function isAt(fd: number, path: string): boolean {
+  const [held, there] = [fstatSync(fd), statSync(path, { throwIfNoEntry: false })];
+  return held.ino === there?.ino && held.dev === there.dev;
 }

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
@@ -48,4 +48,26 @@ test('what is written is a manifest, and Services that are gone are taken out of
   ]);
   await agreement.forgetOthers?.(new Set(['ns/b']), signal);
   expect(told()).toEqual([['b', '192.0.2.2']]);
+});
+
+test('who has the lock of a file that was taken away has it no more', async () => {
+  const { agreement, directory } = setUp();
+  const another = fileAgreement({ directory, flock: wire.flock, notes: () => new Map() });
+  const [a, b] = [agreement, another].map((each) => each.lease({ ...LEASE, identity: 'n' }));
+  expect(await a?.take(signal)).toBe(true);
+  rmSync(join(directory, '.one.lock'));
+  expect(await b?.take(signal)).toBe(true);
+  expect(await a?.take(signal)).toBe(false);
+});
+
+test('a Service that could not be taken out is taken out later', async () => {
+  const { agreement, directory, items } = setUp();
+  await agreement.writeAddresses(service('a'), [parseIP('192.0.2.1')], signal);
+  const file = join(directory, ADDRESSES_FILE);
+  rmSync(file);
+  mkdirSync(join(file, 'in-the-way'), { recursive: true });
+  await expect(agreement.forgetOthers?.(new Set(), signal)).rejects.toThrow();
+  rmSync(file, { recursive: true });
+  await agreement.forgetOthers?.(new Set(), signal);
+  expect(items()).toEqual([]);
 });
