@@ -59,6 +59,8 @@ export class Access {
 
   /** Undefined for whoever may see the data: with a session, or the token itself. */
   refuse(asker: Asker): HttpReply | undefined {
+    const elsewhere = refuseOtherPages(asker.headers);
+    if (elsewhere !== undefined) return elsewhere;
     const token = this.#options.token?.();
     if (token === undefined) return undefined;
     const given = bearer(asker.headers);
@@ -97,6 +99,13 @@ export class Access {
   #sessionOf(token: string): string {
     return createHmac('sha256', this.#key).update(token).digest('hex');
   }
+}
+
+/** Somebody else's page cannot read an answer, but it could take all places of streams (Fetch Metadata). */
+function refuseOtherPages(headers: IncomingHttpHeaders): HttpReply | undefined {
+  const site = headers['sec-fetch-site'] ?? 'none';
+  if (site === 'same-origin' || site === 'none') return undefined;
+  return plainText(403, 'only the page itself may ask this\n');
 }
 
 /** Who guesses is one place, however many addresses it has. */

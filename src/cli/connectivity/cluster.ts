@@ -37,7 +37,8 @@ const ACCOUNT_MS = 20_000;
 const REMOVAL_MS = 15_000;
 /** For kubelets to end the pods of a namespace. */
 const GONE_MS = 60_000;
-const MOST_LEFT = 20;
+const MOST_LEFT = 10_000;
+const PAGE = 250;
 /** Nobody's run takes as long, by the API server's clock. */
 const LONGEST_RUN_MS = 2 * 60 * 60_000;
 const NAMESPACES = '/api/v1/namespaces';
@@ -66,17 +67,22 @@ export async function withTestObjects<T>(
   use: (made: Made) => Promise<T>,
 ): Promise<T> {
   const { signal, print } = around;
+  let isTaken = false;
   try {
     print(`making namespace ${settings.namespace} with ${rolesOf(settings).length} pods\n`);
     for (const { path, object } of testObjects(settings)) {
-      await createWhenAllowed(path, object, around);
+      await createWhenAllowed(path, object, around).catch((thrown: unknown) => {
+        isTaken = path === NAMESPACES && thrown instanceof ApiError && thrown.status === 409;
+        throw thrown;
+      });
       if (path === NAMESPACES) await removeLeft(settings, around);
     }
     const made = await waitForObjects(settings, timeoutMs, around);
     signal.throwIfAborted();
     return await use(made);
   } finally {
-    await remove(settings.namespace, around);
+    // One of that name is somebody else's.
+    if (!isTaken) await remove(settings.namespace, around);
   }
 }
 
@@ -161,8 +167,7 @@ async function removeLeft(
 ): Promise<void> {
   const { api, signal } = around;
   const nowMs = createdAtMs(await api.read(`${NAMESPACES}/${namespace}`, signal));
-  const path = `${NAMESPACES}?limit=${MOST_LEFT}&labelSelector=${encodeURIComponent(TEST_LABEL)}`;
-  const left = listAt(await api.read(path, signal), 'items').filter((other) => {
+  const left = (await labelledNamespaces(around)).filter((other) => {
     if (textAt(other, 'metadata', 'name') === namespace) return false;
     const isOwn = textAt(other, 'metadata', 'annotations', RUN_BY) === thisNode;
     return isOwn || nowMs - createdAtMs(other) > LONGEST_RUN_MS;
@@ -173,6 +178,19 @@ async function removeLeft(
   for (const name of own) await remove(name, around);
   // Their pods have the host port until then.
   for (const name of own) await untilGone(name, around);
+}
+
+/** Of those that somebody else has labelled there may be many before ours. */
+async function labelledNamespaces({ api, signal }: ClusterSurroundings): Promise<unknown[]> {
+  const found: unknown[] = [];
+  const path = `${NAMESPACES}?limit=${PAGE}&labelSelector=${encodeURIComponent(TEST_LABEL)}`;
+  let next = '';
+  do {
+    const page = await api.read(`${path}&continue=${encodeURIComponent(next)}`, signal);
+    found.push(...listAt(page, 'items'));
+    next = textAt(page, 'metadata', 'continue');
+  } while (next !== '' && found.length < MOST_LEFT);
+  return found;
 }
 
 function createdAtMs(object: unknown): number {

@@ -25,6 +25,17 @@ async function served(token?: string): Promise<string> {
 
 const DATA = ['/api/snapshot', '/api/events', '/api/explain?from=10.0.0.1&to=10.0.0.2&port=80'];
 
+test.each(DATA)('%s is nothing that pages of others may ask for', async (path) => {
+  const url = await served();
+  const asked = (site: string) => fetch(url + path, { headers: { 'Sec-Fetch-Site': site } });
+  for (const site of ['cross-site', 'same-site']) expect((await asked(site)).status).toBe(403);
+  for (const site of ['same-origin', 'none']) {
+    const { status, body } = await asked(site);
+    expect(status).not.toBe(403);
+    await body?.cancel();
+  }
+});
+
 describe('with a token', () => {
   test.each(DATA)('%s is refused without one', async (path) => {
     const url = await served(TOKEN);
