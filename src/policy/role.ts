@@ -92,17 +92,19 @@ export function plainRole(outcome: Outcome): Role {
   return new RolePainter().finish(outcome);
 }
 
-/** Whether everything that the other allows is allowed. */
+/** Whether everything that the other allows is allowed. Both may have thousands of segments, so once through them. */
 export function covers(role: Role, other: Role): boolean {
   return role.segments.every((segments, i) => {
-    const theirs = other.segments[i] ?? [];
-    return theirs.every(({ last, outcome }, at) => {
-      if (!outcome.isAllowed) return true;
-      const first = (theirs[at - 1]?.last ?? -1) + 1;
-      return segments.every(
-        (own, k) =>
-          own.outcome.isAllowed || own.last < first || (segments[k - 1]?.last ?? -1) + 1 > last,
-      );
+    let at = 0;
+    return (other.segments[i] ?? []).every(({ last, outcome }) => {
+      for (let end = -1; end < last; ) {
+        const own = segments[at];
+        if (own === undefined) return true;
+        if (outcome.isAllowed && !own.outcome.isAllowed) return false;
+        end = own.last;
+        if (end <= last) at++;
+      }
+      return true;
     });
   });
 }
