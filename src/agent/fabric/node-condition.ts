@@ -1,8 +1,4 @@
-/**
- * `NetworkUnavailable=False` on the own Node: schedulers and dashboards then know that its pods can be
- * reached. Cloud providers and other agents set it to True; the node lifecycle controller makes a taint
- * of that. Never set back: what is in the kernel goes on working without the agent.
- */
+/** Conditions of the own Node: what schedulers, dashboards and people see of it without asking the agent. */
 import { ApiError } from '../../kube/api/api-error.ts';
 import { Backoff } from '../../kube/api/backoff.ts';
 import type { ApiClient } from '../../kube/api/client.ts';
@@ -22,9 +18,23 @@ export interface NodeConditionOptions {
   readonly signal: AbortSignal;
 }
 
-const TYPE = 'NetworkUnavailable';
-const REASON = 'WeftIsUp';
-const MESSAGE = 'weft serves the pod network of this node';
+/** As a NodeCondition of core/v1 has it. */
+export interface ConditionValue {
+  readonly type: string;
+  readonly status: 'True' | 'False';
+  readonly reason: string;
+  readonly message: string;
+}
+
+/**
+ * Schedulers and dashboards then know that the pods of the node can be reached. Cloud providers and other
+ * agents set it to True; the node lifecycle controller makes a taint of that. Never set back: what is in the
+ * kernel goes on working without the agent.
+ */
+export const NETWORK_IS_UP: ConditionValue = {
+  ...{ type: 'NetworkUnavailable', status: 'False', reason: 'WeftIsUp' },
+  message: 'weft serves the pod network of this node',
+};
 const BACKOFF = { minMs: 1_000, maxMs: 60_000 };
 const SAID_AGAIN_MS = 600_000;
 
@@ -38,6 +48,7 @@ export class NodeCondition {
   #isDue = false;
   #isSet = false;
   #problem: string | undefined;
+  #wanted: ConditionValue | undefined;
 
   constructor(options: NodeConditionOptions) {
     this.#options = options;
@@ -57,7 +68,8 @@ export class NodeCondition {
   }
 
   /** Sees to it that the condition is set, whoever had set it otherwise. Never blocks, never throws. */
-  set(): void {
+  set(wanted: ConditionValue): void {
+    this.#wanted = wanted;
     this.#isDue = true;
     if (!this.#isRunning) void this.#run();
   }
@@ -65,9 +77,9 @@ export class NodeCondition {
   async #run(): Promise<void> {
     const { clock, signal } = this.#options;
     this.#isRunning = true;
-    while (this.#isDue && !signal.aborted) {
+    while (this.#wanted !== undefined && this.#isDue && !signal.aborted) {
       this.#isDue = false;
-      if (await this.#try()) {
+      if (await this.#try(this.#wanted)) {
         this.#backoff.reset();
         continue;
       }
@@ -83,35 +95,39 @@ export class NodeCondition {
     this.#isRunning = false;
   }
 
-  async #try(): Promise<boolean> {
+  async #try(wanted: ConditionValue): Promise<boolean> {
     const { client, clock, log, nodeName: node, signal } = this.#options;
     let verb: 'get' | 'patch' = 'get';
     try {
-      const found = conditionOf(await client.read(this.#path, signal));
+      const found = conditionOf(await client.read(this.#path, signal), wanted.type);
       verb = 'patch';
-      const change = conditionChange(found, clock.now());
+      const change = conditionChange(found, wanted, clock.now());
       if (change !== undefined) {
         await client.patch(`${this.#path}/status`, change, signal);
-        log.info({ node, condition: `${TYPE}=False` }, 'condition of the node set');
+        log.info({ node, condition: conditionText(wanted) }, 'condition of the node set');
       }
       this.#isSet = true;
       this.#problem = undefined;
       return true;
     } catch (thrown) {
-      if (!signal.aborted) this.#complain(toError(thrown), verb);
+      if (!signal.aborted) this.#complain(toError(thrown), verb, wanted);
       return false;
     }
   }
 
-  #complain(error: Error, verb: 'get' | 'patch'): void {
+  #complain(error: Error, verb: 'get' | 'patch', wanted: ConditionValue): void {
     const { log, nodeName: node } = this.#options;
     const { words, cure } = wordsOf(error, verb, node);
     this.#isSet = false;
-    this.#problem = `condition ${TYPE}=False of the node is not set: ${words}; ${cure}`;
+    this.#problem = `condition ${conditionText(wanted)} of the node is not set: ${words}; ${cure}`;
     if (this.#reminder.isDue(this.#problem)) {
       log.warn({ node, why: words, cure }, 'condition of the node not set, trying again');
     }
   }
+}
+
+function conditionText({ type, status }: ConditionValue): string {
+  return `${type}=${status}`;
 }
 
 function wordsOf(error: Error, verb: 'get' | 'patch', node: string) {
@@ -132,28 +148,34 @@ interface Condition {
   readonly type?: unknown;
   readonly status?: unknown;
   readonly reason?: unknown;
+  readonly message?: unknown;
 }
 
-function conditionOf(node: unknown): Condition | undefined {
+function conditionOf(node: unknown, type: string): Condition | undefined {
   // Any object may lack these properties; what is used of them is compared with fixed texts.
   const { status } = Object(node) as { status?: { conditions?: unknown } | null };
   const conditions = status?.conditions;
   if (!Array.isArray(conditions)) return undefined;
-  return (conditions as (Condition | null)[]).find((each) => each?.type === TYPE) ?? undefined;
+  return (conditions as (Condition | null)[]).find((each) => each?.type === type) ?? undefined;
 }
 
 /**
  * What has to be merged into the Node, undefined when it says so already. The time of the transition
  * changes with the status only (core/v1 NodeCondition).
  */
-export function conditionChange(found: Condition | undefined, nowMs: number): object | undefined {
-  const isFalse = found?.status === 'False';
-  if (isFalse && found.reason === REASON) return undefined;
+export function conditionChange(
+  found: Condition | undefined,
+  wanted: ConditionValue,
+  nowMs: number,
+): object | undefined {
+  const { status, reason, message } = wanted;
+  const isSame = found?.status === status;
+  if (isSame && found.reason === reason && found.message === message) return undefined;
   const now = new Date(nowMs).toISOString().replace(/\.\d+Z$/, 'Z');
   const condition = {
-    ...{ type: TYPE, status: 'False', reason: REASON, message: MESSAGE },
+    ...wanted,
     lastHeartbeatTime: now,
-    ...(isFalse ? {} : { lastTransitionTime: now }),
+    ...(isSame ? {} : { lastTransitionTime: now }),
   };
   return { status: { conditions: [condition] } };
 }

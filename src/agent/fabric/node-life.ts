@@ -22,7 +22,7 @@ import { type ConflistPlace, placeConflist } from './conflist-file.ts';
 import type { FabricFacts, FabricReadiness } from './facts.ts';
 import { findFormerPods, formerPodProblems, type PodRecord } from './former-pods.ts';
 import { placeLoopback } from './loopback.ts';
-import type { NodeCondition } from './node-condition.ts';
+import { NETWORK_IS_UP, type NodeCondition } from './node-condition.ts';
 
 export interface NodeLifeOptions {
   readonly fabric: FabricReadiness;
@@ -199,7 +199,7 @@ export class NodeLife {
     this.#configure(facts);
     if (clock.elapsed() >= this.#conditionDueAtMs) {
       this.#conditionDueAtMs = clock.elapsed() + CONDITION_EVERY_MS;
-      condition?.set();
+      condition?.set(NETWORK_IS_UP);
     }
     const formerMtu = this.#options.followMtu(facts);
     if (formerMtu !== undefined) log.info({ mtu, formerMtu }, 'MTU of the bridge changed');

@@ -11,6 +11,8 @@ import type { RouteLookup } from '../../kernel/types.ts';
 import { Reminder, summarized } from '../../util/complaints.ts';
 import type { ClusterContext } from '../cluster-context.ts';
 import { nodeOf } from '../objects/events.ts';
+import { NodeCondition } from './node-condition.ts';
+import { pathCondition } from './path-condition.ts';
 import { openProbeSocket } from './probe-socket.ts';
 
 export interface PathProbes {
@@ -39,6 +41,13 @@ export function startPathProbes(context: ClusterContext, rtnl: RouteLookup): Pat
   const { socket, isOpen, problems } = openProbeSocket(port, clock);
   const problemsNow = () =>
     summarized([...found.values()].flatMap((each) => pathProblem(each) ?? []));
+  const tellNode = nodeTeller(context);
+  let paths: number | undefined;
+  /** All is well only once all was looked at: what a former run has found may still be so. */
+  const tell = () => {
+    const note = problemsNow().join('; ');
+    if (note !== '' || (found.size > 0 && found.size === paths)) tellNode(note);
+  };
   const prober = new Prober({
     ...{ socket, port, clock },
     randomId: () => randomBytes(8).readBigUInt64BE(),
@@ -46,6 +55,7 @@ export function startPathProbes(context: ClusterContext, rtnl: RouteLookup): Pat
     onFinding: (finding) => {
       found.set(finding.path.target, finding);
       const note = problemsNow().join('; ');
+      tell();
       if (!reminder.isDue(note) || note === '') return;
       log.warn({ problems: note }, 'packets of pods do not arrive at other nodes');
       const about = nodeOf(config);
@@ -58,13 +68,37 @@ export function startPathProbes(context: ClusterContext, rtnl: RouteLookup): Pat
   lifecycle.onShutdown('path probes', () => prober.close());
   return {
     follow({ peers, mtu }) {
-      const paths = pathsTo(peers);
-      const targets = new Set<string>(paths.map(({ target }) => target));
+      const ways = pathsTo(peers);
+      const targets = new Set<string>(ways.map(({ target }) => target));
       for (const target of found.keys()) if (!targets.has(target)) found.delete(target);
-      if (mtu !== undefined) prober.follow(paths, mtu, askingAddresses(peers));
+      paths = targets.size;
+      tell();
+      if (mtu !== undefined) prober.follow(ways, mtu, askingAddresses(peers));
     },
     findings: () => [...found.values()],
     problems: () => [...problems(), ...problemsNow()],
     port: () => (isOpen() ? port : undefined),
+  };
+}
+
+/** Writes what differs from what was told last. Where it cannot, the log says why. */
+function nodeTeller({
+  config,
+  clock,
+  lifecycle,
+  log,
+  objects,
+}: ClusterContext): (note: string) => void {
+  const { client } = objects;
+  if (client === undefined) return () => {};
+  const condition = new NodeCondition({
+    ...{ client, clock, log, nodeName: config.nodeName },
+    ...{ random: Math.random, signal: lifecycle.signal },
+  });
+  let told: string | undefined;
+  return (note) => {
+    if (note === told) return;
+    told = note;
+    condition.set(pathCondition(note));
   };
 }

@@ -36,6 +36,7 @@ const NODE = {
   },
 };
 const [READY, UNAVAILABLE] = NODE.status.conditions;
+const SMALL_PATH = { type: 'weft.dev/PathMTUTooSmall', status: 'True' };
 
 /** Undefined: let through; `not its business`: the policy does not apply. Throws what CEL throws. */
 function verdict(attempt: Attempt) {
@@ -63,6 +64,7 @@ describe('the admission policy lets the agent', () => {
     ['say that the network is there', [READY, { ...UNAVAILABLE, status: 'False' }]],
     ['say it first', [READY, UNAVAILABLE, { type: 'NetworkUnavailable', status: 'False' }]],
     ['take it back', [READY]],
+    ['say that a path is small', [READY, UNAVAILABLE, SMALL_PATH]],
   ])('%s', (_name, conditions) => {
     expect(own(withStatus({ conditions }))).toBeUndefined();
   });

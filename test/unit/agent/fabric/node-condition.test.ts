@@ -1,5 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { conditionChange, NodeCondition } from '../../../../src/agent/fabric/node-condition.ts';
+import {
+  conditionChange,
+  NETWORK_IS_UP,
+  NodeCondition,
+} from '../../../../src/agent/fabric/node-condition.ts';
+import { pathCondition } from '../../../../src/agent/fabric/path-condition.ts';
 import type { FakeApiServerOptions } from '../../../support/fake-api-server.ts';
 import { recordingLog } from '../../../support/kube.ts';
 import { until } from '../../../support/until.ts';
@@ -37,7 +42,7 @@ function conditions(): unknown {
 describe('the condition of the node', () => {
   test.each([{}, { speaksOnlyHttp1: true }])('is set beside the others: %j', async (options) => {
     const { condition } = await conditionOf('node-1', options);
-    condition.set();
+    condition.set(NETWORK_IS_UP);
     await until('the condition is set', () => condition.isSet);
     expect(conditions()).toEqual([
       READY,
@@ -52,10 +57,10 @@ describe('the condition of the node', () => {
 
   test('is written once: a second look writes nothing', async () => {
     const { condition } = await conditionOf('node-1');
-    condition.set();
+    condition.set(NETWORK_IS_UP);
     await until('the condition is set', () => condition.isSet);
     const requests = server.requests.length;
-    condition.set();
+    condition.set(NETWORK_IS_UP);
     await until('it was looked at again', () => server.requests.length > requests);
     await until('nothing is under way', () => server.requests.length === requests + 1);
     expect(server.patched).toHaveLength(1);
@@ -63,13 +68,13 @@ describe('the condition of the node', () => {
 
   test('is set again where somebody else has changed it', async () => {
     const { condition } = await conditionOf('node-1');
-    condition.set();
+    condition.set(NETWORK_IS_UP);
     await until('the condition is set', () => condition.isSet);
     const conditionsNow = [
       { type: 'NetworkUnavailable', status: 'True', reason: 'NoRouteCreated' },
     ];
     server.put('nodes', { metadata: { name: 'node-1' }, status: { conditions: conditionsNow } });
-    condition.set();
+    condition.set(NETWORK_IS_UP);
     await until('it is set again', () => server.patched.length === 2);
   });
 
@@ -81,7 +86,7 @@ describe('the condition of the node', () => {
     async (method, verb, resource) => {
       const { condition, records, delays } = await conditionOf('node-1');
       for (let i = 0; i < 5; i++) server.failNext((request) => request.method === method, 403);
-      condition.set();
+      condition.set(NETWORK_IS_UP);
       await until('it is told', () => condition.problem);
       expect(condition.problem).toContain(`we may not ${verb} ${resource} (403)`);
       expect(condition.problem).toContain(
@@ -97,7 +102,7 @@ describe('the condition of the node', () => {
   test('a server that is away is waited for', async () => {
     const { condition } = await conditionOf('node-1');
     await server.stop();
-    condition.set();
+    condition.set(NETWORK_IS_UP);
     await until('it is told', () => condition.problem);
     expect(condition.problem).toContain('connection refused');
     await server.start();
@@ -106,7 +111,7 @@ describe('the condition of the node', () => {
 
   test('a name that no Node has is told', async () => {
     const { condition } = await conditionOf('node-2');
-    condition.set();
+    condition.set(NETWORK_IS_UP);
     await until('it is told', () => condition.problem);
     expect(condition.problem).toMatch(/no Node is called "node-2"; set nodeName/);
   });
@@ -114,8 +119,8 @@ describe('the condition of the node', () => {
 
 describe('the change', () => {
   const nowMs = Date.UTC(2026, 10, 30);
-  const merged = (found: Parameters<typeof conditionChange>[0]) =>
-    JSON.stringify(conditionChange(found, nowMs) ?? 'none');
+  const merged = (found: Parameters<typeof conditionChange>[0], wanted = NETWORK_IS_UP) =>
+    JSON.stringify(conditionChange(found, wanted, nowMs) ?? 'none');
 
   test('keeps the time of a transition that has been', () => {
     expect(merged({ status: 'False', reason: 'FlannelIsUp' })).not.toContain('lastTransitionTime');
@@ -123,6 +128,17 @@ describe('the change', () => {
       '"lastTransitionTime":"2026-11-30T00:00:00Z"',
     );
     expect(merged(undefined)).toContain('lastTransitionTime');
-    expect(merged({ status: 'False', reason: 'WeftIsUp' })).toBe('"none"');
+    expect(merged(NETWORK_IS_UP)).toBe('"none"');
+  });
+
+  test('tells another message, in the same state', () => {
+    const [two, one] = [pathCondition('to node2: no; to node3: no'), pathCondition('to node3: no')];
+    expect(merged(two, one)).toContain('"message":"to node3: no"');
+    expect(merged(two, one)).not.toContain('lastTransitionTime');
+    expect(merged(one, pathCondition(''))).toMatch(/"status":"False".*lastTransitionTime/);
+  });
+
+  test('of a path is bounded', () => {
+    expect(pathCondition('x'.repeat(100_000)).message).toHaveLength(1_000);
   });
 });
