@@ -74,7 +74,8 @@ export class Enforcer {
   #needsAllPods = false;
   /** Something may be lost by a change that is not in the kernel yet. */
   #isNarrowed = false;
-  #world: PolicyWorld | undefined;
+  /** With the policies that were closed then. */
+  #world: { readonly of: PolicyWorld; readonly closed: ReadonlySet<string> } | undefined;
   #report: Pick<EnforcerReport, 'lastCommit' | 'error' | 'repairs'> = {
     lastCommit: undefined,
     error: undefined,
@@ -173,8 +174,11 @@ export class Enforcer {
 
   /** The parties and the evaluator of what was told so far. */
   world(): PolicyWorld {
-    this.#world ??= policyWorld(this.#model.objects());
-    return this.#world;
+    const { closed } = this.#model.selections;
+    if (this.#world?.closed !== closed) {
+      this.#world = { of: policyWorld(this.#model.objects()), closed };
+    }
+    return this.#world.of;
   }
 
   /** By policy and direction; policies that isolate a pod together are each counted for a denial. */

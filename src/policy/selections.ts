@@ -16,6 +16,7 @@ export class Selections {
   /** Policies that there is no room for, by policyId. */
   #closed: ReadonlySet<string> = new Set();
 
+  /** Another value whenever others are closed. */
   get closed(): ReadonlySet<string> {
     return this.#closed;
   }
@@ -26,8 +27,9 @@ export class Selections {
     const changed = new Set(
       [...closed, ...before].filter((id) => closed.has(id) !== before.has(id)),
     );
+    if (changed.size === 0) return changed;
     this.#closed = closed;
-    if (changed.size > 0) this.#forget();
+    this.#forget();
     return changed;
   }
 
