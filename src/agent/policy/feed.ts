@@ -149,10 +149,14 @@ export class PolicyFeed {
     const needs = now !== undefined && needsAllPods(now);
     if (needs) this.#needing.add(id);
     else this.#needing.delete(id);
-    this.#parked.delete(id);
+    const wasParked = this.#parked.delete(id);
     this.#follow();
-    if (needs && !this.#hasOthers) this.#park(id, kind, now);
-    else this.#applyPolicy(kind, key, now);
+    if (needs && !this.#hasOthers) {
+      this.#park(id, kind, now);
+      return;
+    }
+    this.#applyPolicy(kind, key, now);
+    if (wasParked) this.#options.onProgress();
   }
 
   #applyPolicy(kind: PolicyKind, key: string, now: Policy | undefined): void {

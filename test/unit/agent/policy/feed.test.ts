@@ -17,12 +17,14 @@ let source: FakeSource;
 let clock: FakeClock;
 let told: string[];
 let feed: PolicyFeed;
+let onProgress: () => void;
 beforeEach(() => {
+  onProgress = () => {};
   source = new FakeSource();
   clock = new FakeClock();
   told = [];
   feed = new PolicyFeed({
-    ...{ source, nodeName: 'n1', clock, onProgress: () => {} },
+    ...{ source, nodeName: 'n1', clock, onProgress: () => onProgress() },
     apply: (change) => told.push(textOf(change)),
   });
 });
@@ -101,6 +103,18 @@ describe('pods of other nodes', () => {
     clock.advance(20_000);
     await syncAll();
     expect(told).toEqual(['networkPolicy shop/from-pods gone']);
+  });
+
+  test.each([
+    ['is gone', () => remove('networkpolicies ', 'shop/from-pods')],
+    ['is about others by now', () => putPolicy({ ...toBlock, metadata: fromPods.metadata })],
+  ])('whoever waits is told when a policy that is held back %s', async (_, change) => {
+    await syncAll();
+    putPolicy(fromPods);
+    const seen: string[] = [];
+    onProgress = () => seen.push(`${take().length} told, held back: ${feed.holdsBackFor('shop')}`);
+    change();
+    expect(seen).toEqual(['1 told, held back: false']);
   });
 
   test('are let go a minute after the last policy about them', async () => {
