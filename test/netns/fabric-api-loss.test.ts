@@ -272,3 +272,27 @@ test('an agent that starts meanwhile goes on with what was known', async () => {
   }
   expect(await lost()).toEqual([0, 0]);
 }, 90_000);
+
+/** The condition that the Node has in the API server, of the kind that the fabric's probes set. */
+async function pathCondition({ name }: Node): Promise<object | undefined> {
+  await ask({ show: ['nodes', name] });
+  const { status: shown } = JSON.parse(told.at(-2) ?? '{}');
+  const conditions: readonly { readonly type: string }[] = shown?.conditions ?? [];
+  return conditions.find(({ type }) => type === 'weft.dev/PathMTUTooSmall');
+}
+
+test('a way that passes less than pods send is a condition of the Node', async () => {
+  const [a] = nodes;
+  const wanted = (condition: object) =>
+    expect
+      .poll(() => pathCondition(a), { timeout: 40_000, interval: 500 })
+      .toMatchObject(condition);
+  await wanted({ status: 'False', reason: 'PacketsArrive' });
+  router.run('ip', 'link', 'set', 'to-2', 'mtu', '1400');
+  await wanted({
+    ...{ status: 'True', reason: 'PacketsDoNotArrive' },
+    message: expect.stringMatching(
+      /^node node-2: packets of 1450 bytes.* set fabric\.mtu: 1[34]\d\d/,
+    ),
+  });
+}, 120_000);

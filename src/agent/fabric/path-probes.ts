@@ -26,6 +26,8 @@ export interface PathProbes {
 }
 
 const SAID_AGAIN_MS = 3_600_000;
+/** A Node that is deleted and made again has lost its condition. */
+const LOOK_EVERY_MS = 600_000;
 const NO_PROBES: PathProbes = {
   ...{ follow: () => {}, findings: () => [], problems: () => [], port: () => undefined },
 };
@@ -81,7 +83,7 @@ export function startPathProbes(context: ClusterContext, rtnl: RouteLookup): Pat
   };
 }
 
-/** Writes what differs from what was told last. Where it cannot, the log says why. */
+/** Writes what differs from what the Node says. Where it cannot, the log says why. */
 function nodeTeller({
   config,
   clock,
@@ -96,9 +98,11 @@ function nodeTeller({
     ...{ random: Math.random, signal: lifecycle.signal },
   });
   let told: string | undefined;
+  let dueAtMs = 0;
   return (note) => {
-    if (note === told) return;
+    if (note === told && clock.elapsed() < dueAtMs) return;
     told = note;
+    dueAtMs = clock.elapsed() + LOOK_EVERY_MS;
     condition.set(pathCondition(note));
   };
 }
