@@ -36,6 +36,10 @@ export class ContentBook {
     for (const element of wanted) this.put(set, element);
   }
 
+  clear(): void {
+    for (const set of this.#sets.keys()) this.fill(set, []);
+  }
+
   /** What makes what was there before into what is to be. */
   changes(): TableChange['elements'] {
     const filled = [...this.#wereEmpty].map((set) => {

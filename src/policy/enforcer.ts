@@ -5,6 +5,7 @@ import type { NftablesConnection } from '../nftables/connection.ts';
 import type { AuditedPart } from '../util/audit.ts';
 import type { Clock } from '../util/clock.ts';
 import { Reminder } from '../util/complaints.ts';
+import { toError } from '../util/errors.ts';
 import type { Logger } from '../util/log.ts';
 import { BoundedFrequencyRunner } from '../util/runner.ts';
 import type { LocalPod, PolicyChange } from './change.ts';
@@ -66,7 +67,7 @@ const REPAIRS_SAID_MS = 10_000;
 /** Keeps the kernel in line with the policies, as far as they concern pods of this node. */
 export class Enforcer {
   readonly #options: EnforcerOptions;
-  readonly #model: PolicyModel;
+  #model: PolicyModel;
   readonly #table: PolicyTable;
   readonly #runner: BoundedFrequencyRunner;
   readonly #repairsSaid: Reminder;
@@ -132,8 +133,14 @@ export class Enforcer {
   }
 
   /** Most of what the next `commit` would compute, others having their turns. */
-  prepare(): Promise<void> {
-    return this.#model.settleInTurns();
+  async prepare(): Promise<void> {
+    if (this.#model.hasFailed) this.#model = this.#model.anew();
+    try {
+      await this.#model.settleInTurns();
+    } catch (thrown) {
+      this.#noteFailure(thrown);
+      throw thrown;
+    }
   }
 
   /** What was told so far is in the kernel when it returns, if all is synced. Throws WeftError. */
@@ -146,9 +153,7 @@ export class Enforcer {
       this.#isNarrowed = false;
       this.#noteCommit(beganMs, isWritten, repairedFrom);
     } catch (thrown) {
-      const error = thrown instanceof Error ? thrown.message : String(thrown);
-      this.#report = { ...this.#report, error };
-      this.#options.onReport?.(this.report);
+      this.#noteFailure(thrown);
       throw thrown;
     }
   }
@@ -209,11 +214,23 @@ export class Enforcer {
   }
 
   #settle(): void {
-    if (this.#model.settle()) this.#isNarrowed = true;
+    try {
+      if (this.#model.settle()) this.#isNarrowed = true;
+    } catch (thrown) {
+      this.#noteFailure(thrown);
+      // It is made anew, others having their turns.
+      this.#runner.trigger();
+      throw thrown;
+    }
     const needs = this.#model.selections.needsAllPods();
     if (needs === this.#needsAllPods) return;
     this.#needsAllPods = needs;
     this.#options.onNeedsAllPods?.(needs);
+  }
+
+  #noteFailure(thrown: unknown): void {
+    this.#report = { ...this.#report, error: toError(thrown).message };
+    this.#options.onReport?.(this.report);
   }
 
   #noteCommit(beganMs: number, isWritten: boolean, by: readonly string[] | undefined): void {

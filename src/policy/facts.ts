@@ -67,6 +67,17 @@ export class PolicyFacts {
     return touched;
   }
 
+  /** As if all were new. */
+  touchAll(): void {
+    for (const kind of ['pods', 'locals', 'nodes', 'namespaces'] as const) {
+      for (const key of this[kind].keys()) this.#touched[kind].add(key);
+    }
+    for (const kind of ['networkPolicies', 'clusterNetworkPolicies'] as const) {
+      for (const key of this[kind].keys()) this.#touched[kind].add(key);
+    }
+    for (const key of this.locals.keys()) this.#touched.pods.add(key);
+  }
+
   podsIn(namespace: string): Iterable<string> {
     return this.#podKeys.get(namespace) ?? [];
   }
@@ -104,6 +115,15 @@ export class PolicyFacts {
     else keys.delete(key);
     if (keys.size === 0) this.#podKeys.delete(namespace);
   }
+}
+
+/** What may be a policy of these keys, by its tier. */
+export function policiesIn({ networkPolicies, clusterNetworkPolicies }: Touched) {
+  return [
+    ...Array.from(networkPolicies, (key) => ({ tier: 'NetworkPolicy' as const, key })),
+    ...Array.from(clusterNetworkPolicies, (key) => ({ tier: 'Admin' as const, key })),
+    ...Array.from(clusterNetworkPolicies, (key) => ({ tier: 'Baseline' as const, key })),
+  ];
 }
 
 export function namespaceOf(key: string): string {

@@ -16,6 +16,10 @@ export class Inside {
     this.#cidrs = cidrs;
   }
 
+  get networks(): readonly Cidr[] | undefined {
+    return this.#cidrs;
+  }
+
   /** Replaces the networks of the cluster. */
   setNetworks(cidrs: readonly Cidr[] | undefined): void {
     this.#cidrs = cidrs;

@@ -8,7 +8,7 @@ import type { PolicyChange } from './change.ts';
 import { Claims, LOCAL } from './claims.ts';
 import { ContentBook } from './content.ts';
 import type { PolicyObjects } from './evaluator.ts';
-import { namespaceOf, PolicyFacts, type Touched } from './facts.ts';
+import { namespaceOf, PolicyFacts, policiesIn, type Touched } from './facts.ts';
 import { Identities } from './identities.ts';
 import { IdBook } from './ids.ts';
 import { Inside } from './inside.ts';
@@ -30,8 +30,8 @@ export interface ModelOptions {
 }
 
 export class PolicyModel {
-  readonly facts = new PolicyFacts();
-  readonly book = new ContentBook();
+  readonly facts: PolicyFacts;
+  readonly book: ContentBook;
   readonly selections = new Selections();
   readonly rows: Rows;
   readonly subjects: Subjects;
@@ -45,8 +45,12 @@ export class PolicyModel {
   /** Somebody may have lost what was allowed since the last `settle`. */
   #isNarrowed = false;
   #settling: Steps<void> | undefined;
+  /** Why only half of what was told is in the content. */
+  #failure: { readonly thrown: unknown } | undefined;
 
-  constructor(options: ModelOptions) {
+  constructor(options: ModelOptions, before?: Pick<PolicyModel, 'facts' | 'book'>) {
+    this.facts = before?.facts ?? new PolicyFacts();
+    this.book = before?.book ?? new ContentBook();
     const ids = new IdBook();
     const narrow = () => {
       this.#isNarrowed = true;
@@ -65,11 +69,27 @@ export class PolicyModel {
     this.inside = new Inside(this.book, options.inside);
   }
 
+  get hasFailed(): boolean {
+    return this.#failure !== undefined;
+  }
+
+  /** One that makes the content anew of all that was told; this one is not to be used any more. */
+  anew(): PolicyModel {
+    this.facts.touchAll();
+    this.book.clear();
+    const made = new PolicyModel({ ...this.#options, inside: this.inside.networks }, this);
+    made.#isNarrowed = true;
+    return made;
+  }
+
   apply(change: PolicyChange): void {
     this.facts.apply(change);
   }
 
-  /** Brings the content in line with the facts; gives whether somebody may lose what was allowed. */
+  /**
+   * Brings the content in line with the facts; gives whether somebody may lose what was allowed. Once it has
+   * thrown it always does, as nobody knows what the content is.
+   */
   settle(): boolean {
     if (this.#settling !== undefined) takeAtOnce(this.#settling);
     this.#settling = undefined;
@@ -87,7 +107,18 @@ export class PolicyModel {
 
   /** What is told meanwhile is for the next time. */
   *#settleInSteps(): Steps<void> {
-    const touched = this.facts.takeTouched();
+    try {
+      if (this.#failure !== undefined) throw this.#failure.thrown;
+      yield* this.#settleTouched(this.facts.takeTouched());
+    } catch (thrown) {
+      this.#failure = { thrown };
+      throw thrown;
+    } finally {
+      this.#settling = undefined;
+    }
+  }
+
+  *#settleTouched(touched: Touched): Steps<void> {
     for (const namespace of touched.namespaces) {
       for (const key of this.facts.podsIn(namespace)) {
         touched.pods.add(key);
@@ -110,7 +141,6 @@ export class PolicyModel {
     yield* this.#settleWithinRoom(touched);
     yield* this.rows.settle();
     this.inside.settle();
-    this.#settling = undefined;
   }
 
   /** What was told, pods of this node with the addresses that they have. */
@@ -190,13 +220,8 @@ export class PolicyModel {
   }
 
   /** Closes policies that there is no room for with all others, and opens those that there is room for again. */
-  *#settleWithinRoom({ networkPolicies, clusterNetworkPolicies }: Touched): Steps<void> {
-    const touched = [
-      ...Array.from(networkPolicies, (key) => ({ tier: 'NetworkPolicy' as const, key })),
-      ...Array.from(clusterNetworkPolicies, (key) => ({ tier: 'Admin' as const, key })),
-      ...Array.from(clusterNetworkPolicies, (key) => ({ tier: 'Baseline' as const, key })),
-    ];
-    let isRoomOther = this.#room.open(touched, this.#extent);
+  *#settleWithinRoom(touched: Touched): Steps<void> {
+    let isRoomOther = this.#room.open(policiesIn(touched), this.#extent);
     for (let isAgain = false, isLast = false; ; isAgain = true) {
       yield* this.#makeRoom(isRoomOther);
       yield* this.#settleSets(this.#sets.takeChanges(), isAgain);

@@ -1,8 +1,9 @@
 /** Whoever asks who may talk to whom is told what is enforced, however little was told since. */
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { decodeNetworkPolicy } from '../../../src/kube/policy/decode-network-policy.ts';
 import { parseIP } from '../../../src/net/ip.ts';
 import { Enforcer, type EnforcerOptions } from '../../../src/policy/enforcer.ts';
+import { Subjects } from '../../../src/policy/subjects.ts';
 import { createLogger } from '../../../src/util/log.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { namespaceChange, podChange } from '../../support/policy-enforcer.ts';
@@ -59,4 +60,26 @@ test('policies that are closed, or open again, since the last question are so in
   settle();
   expect(enforcer.report.overBudget).toBeLessThan(problems.length);
   expect(closed()).toBe(enforcer.report.overBudget);
+});
+
+test('what cannot be settled is said, and no half of it is committed', async () => {
+  const enforcer = newEnforcer();
+  const now = { key: 'x/a', uid: undefined, ips: [parseIP('10.244.0.2')] };
+  enforcer.apply(namespaceChange('x', {}));
+  enforcer.apply(podChange('x/a', { ips: ['10.244.0.2'], node: 'n0' }));
+  enforcer.apply({ kind: 'localPod', key: 'x/a', now });
+  const broken = vi.spyOn(Subjects.prototype, 'set').mockImplementation(() => {
+    throw new Error('it is broken');
+  });
+  expect(() => enforcer.commit()).toThrow('it is broken');
+  expect(enforcer.report.error).toBe('it is broken');
+  await expect(enforcer.prepare()).rejects.toThrow('it is broken');
+  broken.mockRestore();
+  expect(() => enforcer.commit()).toThrow('it is broken');
+  for (const each of policies.slice(0, 1)) {
+    enforcer.apply({ kind: 'networkPolicy', key: `x/${each.metadata.name}`, now: each });
+  }
+  await enforcer.prepare();
+  enforcer.commit();
+  expect(enforcer.report).toMatchObject({ policies: 1, subjects: 1 });
 });
