@@ -5,6 +5,7 @@ import type { ProxyComponent } from '../proxy/component.ts';
 import type { RoutingComponent } from '../routing/component.ts';
 import type { RunningParts } from '../running-parts.ts';
 import type {
+  CheckedAddresses,
   CheckedAgent,
   CheckedBgp,
   CheckedFabric,
@@ -25,6 +26,7 @@ export function checkedAgent(context: AgentContext, parts: RunningParts): Checke
     fabric: fabric && checkedFabric(context, fabric),
     source: checkedSource(context, parts),
     bgp: routing && (() => checkedBgp(routing)),
+    addresses: routing && (() => checkedAddresses(context, routing)),
     differing: cni?.differing() ?? [],
   };
 }
@@ -32,6 +34,21 @@ export function checkedAgent(context: AgentContext, parts: RunningParts): Checke
 async function checkedBgp(routing: RoutingComponent): Promise<CheckedBgp> {
   const { sessions } = await routing.statusNow();
   return { sessions, problems: routing.problems() };
+}
+
+function checkedAddresses(
+  { config }: AgentContext,
+  routing: RoutingComponent,
+): CheckedAddresses | undefined {
+  const { pools, announcer } = routing.status();
+  if (pools === undefined && announcer === undefined) return undefined;
+  return { pools, announcer, leaseCure: leaseCureOf(config) };
+}
+
+function leaseCureOf({ source, routing }: AgentContext['config']): string {
+  return source.kind === 'etcd'
+    ? `etcdctl role grant-permission ROLE readwrite ${source.prefix}/ --prefix`
+    : `see that the server answers, and that weft may get, create and update leases of namespace ${routing.leaseNamespace}`;
 }
 
 function checkedProxy({ live }: AgentContext, proxy: ProxyComponent): CheckedProxy {

@@ -4,7 +4,7 @@ import type { Cidr } from '../../net/cidr.ts';
 import type { IP } from '../../net/ip.ts';
 import type { Component } from '../config/agent-config.ts';
 import type { KubeCounts } from '../metrics/metrics.ts';
-import type { SessionStatus } from '../status/routing-status.ts';
+import type { AnnouncerStatus, PoolsStatus, SessionStatus } from '../status/routing-status.ts';
 
 /** What is known of a node before anything of it is read. */
 export interface CheckedNode {
@@ -36,6 +36,8 @@ export interface CheckedAgent {
   readonly source?: CheckedSource | undefined;
   /** Sessions at this moment. */
   readonly bgp?: (() => Promise<CheckedBgp>) | undefined;
+  /** Of load balancers; undefined result: none are given nor announced here. */
+  readonly addresses?: (() => CheckedAddresses | undefined) | undefined;
   /** What differs inside of pods from what they were given, in sentences. */
   readonly differing: readonly string[];
 }
@@ -44,6 +46,13 @@ export interface CheckedBgp {
   readonly sessions: readonly SessionStatus[];
   /** Of BIRD and the configuration, in sentences with the cure. */
   readonly problems: readonly string[];
+}
+
+export interface CheckedAddresses {
+  readonly pools: PoolsStatus | undefined;
+  readonly announcer: AnnouncerStatus | undefined;
+  /** What lets an agent take part in the election, by where objects come from. */
+  readonly leaseCure: string;
 }
 
 export interface CheckedPod {

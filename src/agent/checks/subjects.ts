@@ -1,12 +1,14 @@
 /** Every check there is, in the order in which people read them. */
 
 import { readFilterTables } from '../foreign/read-filter-tables.ts';
+import { ADDRESS_CHECKS } from './addresses.ts';
 import { API_CHECKS } from './api.ts';
 import { BGP_CHECKS } from './bgp.ts';
 import { type Subject, subjectOf } from './check.ts';
 import { CONNTRACK_CHECKS } from './conntrack.ts';
 import { CounterDeltas } from './counter-deltas.ts';
 import { DISK_CHECKS } from './disks.ts';
+import { readAddressFacts } from './facts/addresses.ts';
 import { readApiFacts } from './facts/api.ts';
 import { readBgpFacts } from './facts/bgp.ts';
 import { readConntrackFacts } from './facts/conntrack.ts';
@@ -47,5 +49,6 @@ export function openSubjects(): readonly Subject[] {
     subjectOf(RUNTIME_CHECKS, readRuntimeFacts),
     subjectOf(API_CHECKS, readApiFacts),
     subjectOf(BGP_CHECKS, readBgpFacts),
+    subjectOf(ADDRESS_CHECKS, readAddressFacts),
   ];
 }

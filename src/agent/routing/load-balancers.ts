@@ -88,12 +88,12 @@ export function startLoadBalancers(context: ClusterContext, taken: TakenNetworks
       pools: allocation.usage.map(({ pool: name, size, used, holders }) => {
         return { name, size: String(size), used, holders };
       }),
-      problems: summarized([
-        ...problems,
-        ...(failure === '' ? [] : [failure]),
-        ...(election.problem === '' ? [] : [`no lease for load balancers: ${election.problem}`]),
-        ...Array.from(allocation.problems, ([service, problem]) => `${service}: ${problem}`),
-      ]),
+      leaseProblems:
+        election.problem === '' ? [] : [`no lease for load balancers: ${election.problem}`],
+      unassigned: summarized(
+        Array.from(allocation.problems, ([service, problem]) => `${service}: ${problem}`),
+      ),
+      problems: summarized([...problems, ...(failure === '' ? [] : [failure])]),
     }),
   };
 }

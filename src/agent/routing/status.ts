@@ -23,7 +23,13 @@ export function withAddresses(
     ...status,
     ...(pools === undefined ? {} : { pools }),
     ...(announcer === undefined ? {} : { announcer }),
-    problems: [...status.problems, ...(pools?.problems ?? []), ...(announcer?.problems ?? [])],
+    problems: [
+      ...status.problems,
+      ...(pools === undefined
+        ? []
+        : [...pools.problems, ...pools.leaseProblems, ...pools.unassigned]),
+      ...(announcer?.problems ?? []),
+    ],
   };
 }
 

@@ -42,6 +42,11 @@ export interface PoolsStatus {
     readonly used: number;
     readonly holders: readonly string[];
   }[];
+  /** Why this agent cannot stand for election. */
+  readonly leaseProblems: readonly string[];
+  /** Services that lack an address, or keep one that they should not have, and why. */
+  readonly unassigned: readonly string[];
+  /** Of pools themselves, and of writing. */
   readonly problems: readonly string[];
 }
 
