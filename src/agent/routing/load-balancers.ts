@@ -60,7 +60,9 @@ export function startLoadBalancers(context: ClusterContext, taken: TakenNetworks
       if (!election.isLeader) return;
       const isLeader = () => election.isLeader;
       const writer = { agreement, log, signal: lifecycle.signal, isLeader };
-      await write(all, allocation, checked.pools, writer);
+      const isWhole = await write(all, allocation, checked.pools, writer);
+      // There is no event where only the version is another.
+      if (!isWhole) clock.schedule(RETRY_MS, () => runner.trigger());
       await agreement.forgetOthers?.(new Set(all.map(objectKey)), lifecycle.signal);
       failure = '';
       tellOf(allocation, events);
@@ -175,27 +177,33 @@ interface Writer {
   readonly isLeader: () => boolean;
 }
 
-/** Writes what differs. Throws when something could not be written that nobody else has changed. */
+/**
+ * Writes what differs, and tells whether nobody else had changed any of it. Throws when something else could not be
+ * written.
+ */
 async function write(
   all: readonly Service[],
   { addresses }: Allocation,
   pools: readonly AddressPool[],
   writer: Writer,
-): Promise<void> {
+): Promise<boolean> {
   const due = all.flatMap((service) => {
     const wanted = addresses.get(objectKey(service)) ?? leftover(service, pools);
     return wanted === undefined || isSame(heldBy(service), wanted) ? [] : [{ service, wanted }];
   });
   const failures: unknown[] = [];
+  let isWhole = true;
   for (let at = 0; at < due.length && writer.isLeader(); at += MOST_WRITES) {
     const part = due.slice(at, at + MOST_WRITES);
     const results = await Promise.allSettled(part.map((each) => writeOne(each, writer)));
-    failures.push(
-      ...results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : [])),
-    );
+    for (const result of results) {
+      if (result.status === 'rejected') failures.push(result.reason);
+      else isWhole &&= result.value;
+    }
   }
   const error = joinErrors(failures, 'write addresses of Services');
   if (error !== undefined) throw error;
+  return isWhole;
 }
 
 /** What a Service of another type should have: nothing of our pools. */
@@ -210,16 +218,20 @@ function isSame(one: readonly IP[], other: readonly IP[]): boolean {
   return one.length === other.length && one.every((ip, i) => ip === other[i]);
 }
 
+/** Whether nobody else had changed it. */
 async function writeOne(
   { service, wanted }: { readonly service: Service; readonly wanted: readonly IP[] },
   { agreement, log, signal }: Writer,
-): Promise<void> {
+): Promise<boolean> {
   try {
     await agreement.writeAddresses(service, wanted, signal);
     log.info({ service: objectKey(service), addresses: wanted }, 'addresses assigned');
+    return true;
   } catch (thrown) {
-    // It is another one by now, of which there will be an event, or none any more.
-    if (thrown instanceof ApiError && [404, 409].includes(thrown.status)) return;
+    const status = thrown instanceof ApiError ? thrown.status : 0;
+    // One that is gone needs nothing.
+    if (status === 404) return true;
+    if (status === 409) return false;
     throw toError(thrown);
   }
 }

@@ -65,6 +65,11 @@ export class Turns {
     const now = this.#clock.elapsed();
     this.#all = sameOr(this.#all, alive);
     const turns = new Map<IP, Turn>();
+    const isAlone = [...alive].every((name) => name === this.#node);
+    const isDue = ({ former, sinceMs }: Turn) => {
+      const isLeft = former !== undefined && !alive.has(former);
+      return isAlone || isLeft || now - sinceMs >= this.#handoverMs;
+    };
     this.#services = services.filter(({ kind }) => kind === 'loadBalancerIPs');
     for (const { ip, nodes, isServedSomewhere } of this.#services) {
       if (!isServedSomewhere) continue;
@@ -73,16 +78,14 @@ export class Turns {
         nodes === undefined
           ? this.#all
           : sameOr(former?.candidates, new Set(nodes.filter((name) => alive.has(name))));
-      turns.set(ip, nextTurn(ip, former, candidates, now));
+      const holder = former === undefined || isDue(former) ? former?.node : former.former;
+      turns.set(ip, nextTurn(ip, { turn: former, holder }, candidates, now));
     }
     this.#turns = turns;
     // Who was there before is not kept.
     for (const { candidates } of turns.values()) candidates.added.clear();
-    const isAlone = [...alive].every((name) => name === this.#node);
-    return [...turns].flatMap(([ip, { node, former, sinceMs }]) => {
-      const isLeft = former !== undefined && !alive.has(former);
-      const isDue = isAlone || isLeft || now - sinceMs >= this.#handoverMs;
-      return node === this.#node && isDue ? [ip] : [];
+    return [...turns].flatMap(([ip, turn]) => {
+      return turn.node === this.#node && isDue(turn) ? [ip] : [];
     });
   }
 
@@ -110,11 +113,22 @@ function sameOr(former: Candidates | undefined, names: ReadonlySet<string>): Can
   return former;
 }
 
-function nextTurn(ip: IP, former: Turn | undefined, candidates: Candidates, now: number): Turn {
+interface Former {
+  readonly turn: Turn | undefined;
+  /** Who may answer still: not who had no time to begin. */
+  readonly holder: string | undefined;
+}
+
+function nextTurn(
+  ip: IP,
+  { turn: former, holder }: Former,
+  candidates: Candidates,
+  now: number,
+): Turn {
   if (former?.candidates === candidates) return former;
   const node = announcerOf(ip, challengers(former, candidates));
   if (former !== undefined && former.node === node) return { ...former, candidates };
-  return { node, former: former?.node, sinceMs: now, candidates };
+  return { node, former: holder, sinceMs: now, candidates };
 }
 
 /** Who was chosen from all others is compared with new ones only: nodes come one by one. */

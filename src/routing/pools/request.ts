@@ -27,6 +27,11 @@ export interface AddressRequest {
   readonly problem?: string;
 }
 
+/** Of what somebody has written into an annotation, which may be 256 KB. */
+const MOST_SHOWN = 64;
+/** Longer names of pools there are none. */
+const MOST_NAME = 254;
+
 /**
  * What a Service asks for; undefined for one that is of another type or class. `ownClass` is the class
  * that is served; empty for Services without.
@@ -50,7 +55,7 @@ export function addressRequest(service: Service, ownClass: string): AddressReque
     ...{ service: objectKey(service), namespace: metadata.namespace, families, wanted },
     createdAt: metadata.creationTimestamp ?? '',
     held: heldBy(service),
-    ...(pool === undefined ? {} : { pool }),
+    ...(pool === undefined ? {} : { pool: pool.slice(0, MOST_NAME) }),
     ...(sharing === undefined || sharing === '' ? {} : { sharing }),
     ports: (spec.ports ?? []).map(({ protocol, port }) => `${protocol.toLowerCase()} ${port}`),
     isLocal: spec.externalTrafficPolicy === 'Local',
@@ -78,7 +83,8 @@ function problemOf(
   wanted: readonly IP[],
   families: readonly IPFamily[],
 ): string | undefined {
-  if (wanted.length < texts.length) return `${texts.join(',')}: expected IP addresses`;
+  const wrong = texts.find((text) => tryParseIP(text) === undefined);
+  if (wrong !== undefined) return `${wrong.slice(0, MOST_SHOWN)}: expected an IP address`;
   const asked = wanted.map(ipFamily);
   const strange = asked.find((family) => !families.includes(family));
   if (strange !== undefined) return `it wants an IPv${strange} address, and has no such family`;

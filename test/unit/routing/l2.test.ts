@@ -96,6 +96,22 @@ test('what a lost node had is taken over at once', () => {
   expect(turns.next([service()], new Set([LOSER]))).toEqual([ADDRESS]);
 });
 
+test('who had no time to begin is not who is waited for', () => {
+  const [c = '', b = '', a = ''] = ['n1', 'n2', 'n3'].toSorted((one, other) =>
+    announcerOf(parseIP(ADDRESS), [one, other]) === one ? -1 : 1,
+  );
+  const clock = new FakeClock();
+  const turns = new Turns(c, clock, 400);
+  turns.next([service()], new Set([a]));
+  clock.advance(1_000);
+  turns.next([service()], new Set([a, b]));
+  clock.advance(200);
+  // What a has seen of b's coming nobody knows.
+  expect(turns.next([service()], new Set([a, c]))).toEqual([]);
+  clock.advance(400);
+  expect(turns.next([service()], new Set([a, c]))).toEqual([ADDRESS]);
+});
+
 test('who was away waits for who took over meanwhile', () => {
   const clock = new FakeClock();
   const turns = new Turns(WINNER, clock, 400);

@@ -112,7 +112,12 @@ describe('what a Service asks for', () => {
     ['weft.dev/load-balancer-ips', '198.51.100.2', 'a/b 198.51.100.2'],
     ['metallb.universe.tf/loadBalancerIPs', '198.51.100.2', 'a/b 198.51.100.2'],
     ['weft.dev/load-balancer-ips', '203.0.113.9', 'a/b 203.0.113.9 is in no address pool'],
-    ['weft.dev/load-balancer-ips', 'here', 'a/b here: expected IP addresses'],
+    ['weft.dev/load-balancer-ips', 'here', 'a/b here: expected an IP address'],
+    [
+      'weft.dev/load-balancer-ips',
+      `10.0.0.1,${'x'.repeat(70)}`,
+      `a/b ${'x'.repeat(64)}: expected an IP address`,
+    ],
     [
       'weft.dev/load-balancer-ips',
       '2001:db8::1',
