@@ -61,9 +61,16 @@ export class PolicyFacts {
     }
   }
 
+  /** With the pods of namespaces that have changed. */
   takeTouched(): Touched {
     const touched = this.#touched;
     this.#touched = new Touched();
+    for (const namespace of touched.namespaces) {
+      for (const key of this.#podKeys.get(namespace) ?? []) {
+        touched.pods.add(key);
+        if (this.locals.has(key)) touched.locals.add(key);
+      }
+    }
     return touched;
   }
 
@@ -76,10 +83,6 @@ export class PolicyFacts {
       for (const key of this[kind].keys()) this.#touched[kind].add(key);
     }
     for (const key of this.locals.keys()) this.#touched.pods.add(key);
-  }
-
-  podsIn(namespace: string): Iterable<string> {
-    return this.#podKeys.get(namespace) ?? [];
   }
 
   /** Whether the Pod object is that of the pod which is attached. */

@@ -55,6 +55,10 @@ export class Identities {
     for (const { identity } of this.#used.values()) yield identity;
   }
 
+  get count(): number {
+    return this.#used.size;
+  }
+
   /** What is called by its number in rows since this was taken last, or not any more. */
   takeChanges(): { readonly created: readonly Identity[]; readonly dropped: readonly Identity[] } {
     const changes = { created: [...this.#created], dropped: [...this.#dropped] };

@@ -92,7 +92,6 @@ export class PolicyModel {
    */
   settle(): boolean {
     if (this.#settling !== undefined) takeAtOnce(this.#settling);
-    this.#settling = undefined;
     takeAtOnce(this.#settleInSteps());
     const isNarrowed = this.#isNarrowed;
     this.#isNarrowed = false;
@@ -119,12 +118,6 @@ export class PolicyModel {
   }
 
   *#settleTouched(touched: Touched): Steps<void> {
-    for (const namespace of touched.namespaces) {
-      for (const key of this.facts.podsIn(namespace)) {
-        touched.pods.add(key);
-        if (this.facts.locals.has(key)) touched.locals.add(key);
-      }
-    }
     for (const key of touched.pods) {
       this.#setPod(key);
       yield;
@@ -222,20 +215,27 @@ export class PolicyModel {
   /** Closes policies that there is no room for with all others, and opens those that there is room for again. */
   *#settleWithinRoom(touched: Touched): Steps<void> {
     let isRoomOther = this.#room.open(policiesIn(touched), this.#extent);
-    for (let isAgain = false, isLast = false; ; isAgain = true) {
+    for (let isAgain = false, futile = 0; ; isAgain = true) {
       yield* this.#makeRoom(isRoomOther);
       yield* this.#settleSets(this.#sets.takeChanges(), isAgain);
       const overload = this.#meetings.overload() ?? this.rows.overload();
-      if (isLast || (overload === undefined && !this.rows.isFull)) return;
-      isRoomOther = overload !== undefined && this.#room.close(overload, this.#extent);
-      isLast = !isRoomOther;
-      this.rows.resume(isLast);
+      if (futile > 1) break;
+      if (overload === undefined && !this.rows.isFull) {
+        // Only now it is known whom those that are open tell apart.
+        isRoomOther = !isAgain && this.#room.open([], this.#extent);
+        if (isRoomOther) continue;
+        break;
+      }
+      isRoomOther = overload !== undefined && this.#room.close(overload, this.#extent, futile > 0);
+      futile = isRoomOther ? 0 : futile + 1;
+      this.rows.resume(futile > 1);
     }
+    this.#room.settled(this.#extent);
   }
 
   get #extent(): Extent {
-    const { setCount: sets } = this.#sets;
-    return { sets, classes: this.#claims.classCount, elements: this.rows.size };
+    const [{ setCount: sets }, { count: identities }] = [this.#sets, this.#identities];
+    return { sets, classes: this.#claims.classCount, identities, elements: this.rows.size };
   }
 
   *#makeRoom(isRoomOther: boolean): Steps<void> {

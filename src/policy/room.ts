@@ -8,6 +8,8 @@ import { hasShare, type Overload } from './load.ts';
 export interface Extent {
   readonly sets: number;
   readonly classes: number;
+  /** Of addresses and networks, by what the policies that are not closed tell apart. */
+  readonly identities: number;
   /** Of roles and verdicts. */
   readonly elements: number;
 }
@@ -15,6 +17,8 @@ export interface Extent {
 interface Closing {
   readonly weight: number;
   readonly extent: Extent;
+  /** Those of others, once it is settled without it. */
+  readonly identities?: number;
 }
 
 /** Below this part of what there was, or of what there may be, it is worth another look. */
@@ -31,13 +35,22 @@ export class Room {
   /**
    * Closes those over their share, and where there are none the heaviest until there is room; gives whether it has
    * closed one. What is still too much is for the next time: others may weigh less without these. So nobody's
-   * NetworkPolicy closes an administrator's policy that is about the same pods.
+   * NetworkPolicy closes an administrator's policy that is about the same pods. `isEach`: where that would be none,
+   * each that weighs anything.
    */
-  close(overload: Overload, extent: Extent): boolean {
+  close(overload: Overload, extent: Extent, isEach: boolean): boolean {
     const open = [...overload.weights].filter(([id]) => !this.#closings.has(id));
-    const closing = tooHeavy(open, overload);
+    const heavy = tooHeavy(open, overload);
+    const closing = heavy.length === 0 && isEach ? open.filter(([, weight]) => weight > 0) : heavy;
     for (const [id, weight] of closing) this.#closings.set(id, { weight, extent });
     return closing.length > 0;
+  }
+
+  /** What is closed is so for now. */
+  settled({ identities }: Extent): void {
+    for (const [id, closing] of this.#closings) {
+      if (closing.identities === undefined) this.#closings.set(id, { ...closing, identities });
+    }
   }
 
   /**
@@ -86,10 +99,11 @@ function without(all: readonly Weighed[], some: readonly Weighed[]): readonly We
   return all.filter((each) => !some.includes(each));
 }
 
-function hasRoom({ weight, extent: then }: Closing, now: Extent): boolean {
+function hasRoom({ weight, extent: then, identities = 0 }: Closing, now: Extent): boolean {
   return (
     now.sets < NOTICEABLY_LESS * then.sets ||
     now.classes < NOTICEABLY_LESS * then.classes ||
+    now.identities < NOTICEABLY_LESS * identities ||
     (weight <= BUDGET.share && now.elements + weight < NOTICEABLY_LESS * BUDGET.total)
   );
 }

@@ -4,6 +4,7 @@ import { decodeNetworkPolicy } from '../../../src/kube/policy/decode-network-pol
 import { parseIP } from '../../../src/net/ip.ts';
 import type { PolicyChange } from '../../../src/policy/change.ts';
 import { PolicyModel } from '../../../src/policy/model.ts';
+import { Room } from '../../../src/policy/room.ts';
 import { namespaceChange, podChange, policyChange } from '../../support/policy-enforcer.ts';
 
 const TENANTS = 950;
@@ -85,4 +86,39 @@ test('what isolates pods weighs nothing: two that have room are not without it w
   model.settle();
   expect(model.rows.size).toBeGreaterThan(100_000);
   expect(model.selections.problems()).toEqual([]);
+});
+
+test('what others made heavy is open again when they are gone', () => {
+  const model = newModel(130);
+  const blocks = many(900, (i) => ({
+    from: [{ ipBlock: { cidr: `10.9.${i >> 7}.${2 * (i & 127)}/32` } }],
+    ports: [{ port: 1 + i }],
+  }));
+  model.apply(policy('y/blocks', { is: 'pod' }, blocks));
+  const from = [{ ipBlock: { cidr: '10.0.0.0/8' } }];
+  model.apply(policy('x/one', {}, [{ from, ports: [{ port: 'web' }] }]));
+  const closed = () => model.selections.problems().map((each) => each.policy);
+  model.settle();
+  expect(closed()).toEqual(['x/one']);
+  model.apply({ kind: 'node', key: 'n7' });
+  model.settle();
+  expect(closed(), 'not for nothing').toEqual(['x/one']);
+  model.apply({ kind: 'networkPolicy', key: 'y/blocks' });
+  model.settle();
+  expect(closed()).toEqual([]);
+});
+
+test('where none is too heavy by what is there, each is closed before all is let in', () => {
+  const room = new Room();
+  const extent = { sets: 1, classes: 1, identities: 1, elements: 1 };
+  const weights = new Map([
+    ['NetworkPolicy x/a', 120_000],
+    ['NetworkPolicy x/b', 10],
+    ['NetworkPolicy x/nothing', 0],
+  ]);
+  const overload = { excess: -1, factor: 3, weights };
+  expect(room.close(overload, extent, false)).toBe(false);
+  expect(room.close(overload, extent, true)).toBe(true);
+  expect([...room.closed()]).toEqual(['NetworkPolicy x/a', 'NetworkPolicy x/b']);
+  expect(room.close(overload, extent, true)).toBe(false);
 });
