@@ -235,7 +235,8 @@ export class PolicyModel {
 
   get #extent(): Extent {
     const [{ setCount: sets }, { count: identities }] = [this.#sets, this.#identities];
-    return { sets, classes: this.#claims.classCount, identities, elements: this.rows.size };
+    const [pods, classes] = [this.facts.locals.size, this.#claims.classCount];
+    return { pods, sets, classes, identities, elements: this.rows.size };
   }
 
   *#makeRoom(isRoomOther: boolean): Steps<void> {

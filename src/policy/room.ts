@@ -6,6 +6,7 @@ import { hasShare, type Overload } from './load.ts';
 
 /** What there is of what makes policies large. */
 export interface Extent {
+  readonly pods: number;
   readonly sets: number;
   readonly classes: number;
   /** Of addresses and networks, by what the policies that are not closed tell apart. */
@@ -17,8 +18,8 @@ export interface Extent {
 interface Closing {
   readonly weight: number;
   readonly extent: Extent;
-  /** Those of others, once it is settled without it. */
-  readonly identities?: number;
+  /** What others make, once it is settled without it. */
+  readonly others?: Extent;
 }
 
 /** Below this part of what there was, or of what there may be, it is worth another look. */
@@ -47,9 +48,9 @@ export class Room {
   }
 
   /** What is closed is so for now. */
-  settled({ identities }: Extent): void {
+  settled(others: Extent): void {
     for (const [id, closing] of this.#closings) {
-      if (closing.identities === undefined) this.#closings.set(id, { ...closing, identities });
+      if (closing.others === undefined) this.#closings.set(id, { ...closing, others });
     }
   }
 
@@ -99,11 +100,12 @@ function without(all: readonly Weighed[], some: readonly Weighed[]): readonly We
   return all.filter((each) => !some.includes(each));
 }
 
-function hasRoom({ weight, extent: then, identities = 0 }: Closing, now: Extent): boolean {
+function hasRoom({ weight, extent: then, others }: Closing, now: Extent): boolean {
   return (
-    now.sets < NOTICEABLY_LESS * then.sets ||
+    now.pods < NOTICEABLY_LESS * then.pods ||
+    now.sets < NOTICEABLY_LESS * (others?.sets ?? 0) ||
     now.classes < NOTICEABLY_LESS * then.classes ||
-    now.identities < NOTICEABLY_LESS * identities ||
+    now.identities < NOTICEABLY_LESS * (others?.identities ?? 0) ||
     (weight <= BUDGET.share && now.elements + weight < NOTICEABLY_LESS * BUDGET.total)
   );
 }

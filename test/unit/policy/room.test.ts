@@ -1,5 +1,5 @@
 /** Whose policies are closed where there is no room for all: not those of others. */
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { decodeNetworkPolicy } from '../../../src/kube/policy/decode-network-policy.ts';
 import { parseIP } from '../../../src/net/ip.ts';
 import type { PolicyChange } from '../../../src/policy/change.ts';
@@ -100,8 +100,11 @@ test('what others made heavy is open again when they are gone', () => {
   const closed = () => model.selections.problems().map((each) => each.policy);
   model.settle();
   expect(closed()).toEqual(['x/one']);
+  const close = vi.spyOn(Room.prototype, 'close');
   model.apply({ kind: 'node', key: 'n7' });
   model.settle();
+  expect(close).not.toHaveBeenCalled();
+  close.mockRestore();
   expect(closed(), 'not for nothing').toEqual(['x/one']);
   model.apply({ kind: 'networkPolicy', key: 'y/blocks' });
   model.settle();
@@ -110,7 +113,7 @@ test('what others made heavy is open again when they are gone', () => {
 
 test('where none is too heavy by what is there, each is closed before all is let in', () => {
   const room = new Room();
-  const extent = { sets: 1, classes: 1, identities: 1, elements: 1 };
+  const extent = { pods: 1, sets: 1, classes: 1, identities: 1, elements: 1 };
   const weights = new Map([
     ['NetworkPolicy x/a', 120_000],
     ['NetworkPolicy x/b', 10],
