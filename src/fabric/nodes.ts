@@ -16,12 +16,15 @@ export interface FabricNode {
   readonly addresses: Partial<Readonly<Record<IPFamily, IP>>>;
   /** Of the device that its tunnels end at. */
   readonly tunnelMac: Mac;
+  /** It has a device for each family: ours leads to that of the underlay's. */
+  readonly hasTunnelPerFamily: boolean;
   /** What of the object cannot be used, in words. */
   readonly problems: readonly string[];
 }
 
 /** Reads a Node; what is wrong in it becomes a problem and leaves the rest as it is. */
-export function readFabricNode({ metadata, spec, status, tunnelMac: mac }: Node): FabricNode {
+export function readFabricNode(object: Node): FabricNode {
+  const { metadata, spec, status, tunnelMac: mac, hasTunnelPerFamily = false } = object;
   const problems: string[] = [];
   const texts = spec?.podCIDRs ?? [];
   const podCIDRs = texts.flatMap((text) => {
@@ -37,6 +40,7 @@ export function readFabricNode({ metadata, spec, status, tunnelMac: mac }: Node)
     podCIDRs: podCIDRs.slice(),
     addresses: internalAddresses(status, problems),
     tunnelMac: mac === undefined ? tunnelMac(metadata.name) : parseMac(mac),
+    hasTunnelPerFamily,
     problems,
   };
 }

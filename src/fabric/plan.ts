@@ -240,6 +240,10 @@ function directGateway(
 const NO_IPV6 =
   'the tunnel carries no IPv6: its MTU is below 1280, or the kernel has IPv6 disabled';
 
+function otherDevice(family: IPFamily): string {
+  return `it has a tunnel device for each family, as flannel makes them, and weft one for both, over IPv${family}: use host-gw, or weft on both nodes`;
+}
+
 /** Who the peer's tunnel is, where it is, and what it is for. */
 function tunnelEntries(
   { node, podCIDRs, addresses }: Peer,
@@ -258,13 +262,16 @@ function tunnelEntries(
   const linkLocal = linkLocalOf(mac);
   const problems = underlay.hopTo(remote) === undefined ? [`no route leads to ${remote}`] : [];
   const gatewayOf = (cidr: Cidr) => (hasIPv6 ? linkLocal : networkAddress(cidr));
-  const isUsable = (cidr: Cidr) => hasIPv6 || cidrFamily(cidr) === 4;
-  const usable = podCIDRs.filter(isUsable);
-  const left = podCIDRs.filter((cidr) => !isUsable(cidr));
+  const whyNot = (cidr: Cidr) => {
+    if (!hasIPv6 && cidrFamily(cidr) === 6) return NO_IPV6;
+    return node.hasTunnelPerFamily && cidrFamily(cidr) !== family ? otherDevice(family) : undefined;
+  };
+  const usable = podCIDRs.filter((cidr) => whyNot(cidr) === undefined);
+  const left = podCIDRs.filter((cidr) => !usable.includes(cidr));
   const gateways = new Set(hasIPv6 ? [linkLocal] : usable.map(gatewayOf));
   return {
     isReached: problems.length === 0,
-    problems: [...problems, ...left.map((cidr) => `${cidr}: ${NO_IPV6}`)],
+    problems: [...problems, ...left.map((cidr) => `${cidr}: ${whyNot(cidr)}`)],
     entries: [
       ...Array.from(gateways, (address): Entry => {
         return { kind: 'neighbour', entry: { link, address, mac, isPermanent: true } };

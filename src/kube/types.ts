@@ -134,6 +134,8 @@ export interface Node extends KubernetesObject {
   readonly status?: { readonly addresses?: readonly NodeAddress[] | undefined } | undefined;
   /** Hardware address of its tunnel, of a Node that comes from a subnet lease; no Node of an API server has it. */
   readonly tunnelMac?: string | undefined;
+  /** It has a tunnel device for each family, as flannel makes them. */
+  readonly hasTunnelPerFamily?: boolean | undefined;
 }
 
 /** networking.k8s.io/v1 ServiceCIDR: ranges that cluster IPs are allocated from. */

@@ -154,6 +154,7 @@ export function nodeOfLease({ metadata, value }: SubnetLease): Node {
     spec: { podCIDRs: subnets.flatMap((cidr) => cidr ?? []) },
     status: { addresses: value.addresses.map((address) => ({ type: 'InternalIP', address })) },
     tunnelMac: value.mac,
+    hasTunnelPerFamily: value.nodeName === undefined,
   };
 }
 

@@ -50,7 +50,8 @@ function statusWords(
   if (said.includes('user name is empty')) {
     return {
       words: 'etcd asks who we are',
-      cure: 'give --etcd-user and --etcd-password-file, or a client certificate with a user',
+      // The gateway does not take the user from a client certificate.
+      cure: 'give --etcd-user and --etcd-password-file',
     };
   }
   switch (kind) {

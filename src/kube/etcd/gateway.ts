@@ -18,7 +18,7 @@ export interface EtcdUser {
 export interface GatewayOptions {
   /** At least one, in the order in which they are tried. */
   readonly accesses: readonly ClusterAccess[];
-  /** Absent: nobody asks who we are, or the client certificate says it. */
+  /** Absent: nobody asks who we are. A client certificate does not say it to the gateway. */
   readonly user?: EtcdUser | undefined;
   readonly version: string;
   readonly clock: Clock;

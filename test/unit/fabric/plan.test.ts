@@ -189,6 +189,19 @@ test('a book that was read again or lost a link is compared whole', () => {
   }
 });
 
+test('a node with a tunnel device for each family is reached by that of the underlay alone', () => {
+  const plan = planOf('vxlan', { ...FAR, hasTunnelPerFamily: true });
+  expect(plan.path).toBe('vxlan');
+  expect(plan.problems).toEqual([
+    expect.stringMatching(
+      /^fd00:2::\/64: it has a tunnel device for each family, .* over IPv4: use host-gw/,
+    ),
+  ]);
+  expect(JSON.stringify(plan.entries)).not.toContain('fd00:2::');
+  const near = planOf('auto', { ...NEAR, hasTunnelPerFamily: true });
+  expect(near).toMatchObject({ path: 'direct', problems: [] });
+});
+
 test('a tunnel without IPv6 says which pods it does not reach', () => {
   const plan = planOf('vxlan', FAR, { ...TUNNEL, hasIPv6: false });
   expect(plan.path).toBe('vxlan');

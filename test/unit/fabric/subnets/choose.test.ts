@@ -81,6 +81,7 @@ test('a lease of flannel is a Node with its address, its subnet, and the MAC of 
     spec: { podCIDRs: ['10.244.7.0/24'] },
     status: { addresses: [{ type: 'InternalIP', address: '192.0.2.9' }] },
     tunnelMac: 'e6:6a:92:c0:4d:11',
+    hasTunnelPerFamily: true,
   });
   // As it is kept for a start without etcd.
   expect(subnetLeases.decode(JSON.parse(JSON.stringify(lease)), 'lenient')).toEqual(lease);
