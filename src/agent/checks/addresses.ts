@@ -1,4 +1,5 @@
 /** Whether Services of type LoadBalancer have addresses, and somebody answers for them. Pure. */
+import { counted } from '../../util/human.ts';
 import { type Check, type Fact, known, type Verdict } from './check.ts';
 import type { CheckedAddresses } from './checked-node.ts';
 
@@ -43,12 +44,11 @@ function worded([first, ...others]: readonly string[], cure: string): Verdict | 
 }
 
 function countText({ pools, announcer }: Omit<CheckedAddresses, 'leaseCure'>): string {
+  const held = pools?.pools.reduce((sum, { used }) => sum + used, 0) ?? 0;
   return [
-    ...(pools === undefined
-      ? []
-      : [
-          `${pools.pools.reduce((sum, { used }) => sum + used, 0)} addresses of pools are held (${pools.pools.length} pools)`,
-        ]),
-    ...(announcer === undefined ? [] : [`${announcer.all.length} are answered for on links`]),
+    ...(pools
+      ? [`${counted(held, 'address', 'addresses')} held of ${counted(pools.pools.length, 'pool')}`]
+      : []),
+    ...(announcer ? [`${announcer.all.length} answered for on links`] : []),
   ].join(', ');
 }

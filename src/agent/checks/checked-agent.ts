@@ -47,7 +47,7 @@ function checkedAddresses(
 
 function leaseCureOf({ source, routing }: AgentContext['config']): string {
   return source.kind === 'etcd'
-    ? `etcdctl role grant-permission ROLE readwrite ${source.prefix}/ --prefix`
+    ? `etcdctl role grant-permission ROLE readwrite ${source.prefix}/leases/ --prefix; the same for ${source.prefix}/serviceaddresses/`
     : `see that the server answers, and that weft may get, create and update leases of namespace ${routing.leaseNamespace}`;
 }
 

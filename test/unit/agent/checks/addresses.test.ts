@@ -23,9 +23,9 @@ const announcer = (more: Partial<AnnouncerStatus>) => ({
 
 test.each<[string, AddressFacts['addresses'], string | undefined]>([
   ['without', undefined, undefined],
-  ['good', GOOD, 'ok: 1 addresses of pools are held (1 pools), 1 are answered for on links'],
-  ['only given', { ...GOOD, announcer: undefined }, 'ok: 1 addresses of pools are held (1 pools)'],
-  ['only announced', { ...GOOD, pools: undefined }, 'ok: 1 are answered for on links'],
+  ['good', GOOD, 'ok: 1 address held of 1 pool, 1 answered for on links'],
+  ['only given', { ...GOOD, announcer: undefined }, 'ok: 1 address held of 1 pool'],
+  ['only announced', { ...GOOD, pools: undefined }, 'ok: 1 answered for on links'],
   [
     'a pool in a network of pods',
     pools({ problems: ['address pool a is not used: it overlaps 10.244.0.0/16', 'another'] }),
