@@ -48,6 +48,7 @@ export function startLoadBalancers(context: ClusterContext, taken: TakenNetworks
   let allocation = NOBODY;
   let problems: readonly string[] = [];
   let failure = '';
+  let cancelRetry = () => {};
   const runner = new BoundedFrequencyRunner(
     async () => {
       if (!follower.isConfirmed()) return;
@@ -62,7 +63,8 @@ export function startLoadBalancers(context: ClusterContext, taken: TakenNetworks
       const writer = { agreement, log, signal: lifecycle.signal, isLeader };
       const isWhole = await write(all, allocation, checked.pools, writer);
       // There is no event where only the version is another.
-      if (!isWhole) clock.schedule(RETRY_MS, () => runner.trigger());
+      cancelRetry();
+      if (!isWhole) cancelRetry = clock.schedule(RETRY_MS, () => runner.trigger());
       await agreement.forgetOthers?.(new Set(all.map(objectKey)), lifecycle.signal);
       failure = '';
       tellOf(allocation, events);

@@ -44,7 +44,9 @@ export function fileAgreement({ directory, flock, notes }: FileAgreementOptions)
   };
   return {
     sight: { kind: 'none' },
-    lease: ({ name }) => new FileLease(join(directory, `.${name}.lock`), flock),
+    lease: ({ name }) =>
+      // Somebody else may have written meanwhile.
+      new FileLease(join(directory, `.${name}.lock`), flock, () => (known = undefined)),
     writeAddresses: (service, addresses) => {
       all().set(objectKey(service), addresses);
       return write();
@@ -72,23 +74,30 @@ function textOf(all: ReadonlyMap<string, readonly string[]>): string {
 class FileLease implements ExclusiveLease {
   readonly #path: string;
   readonly #flock: Flock;
+  readonly #onTaken: () => void;
   #fd: number | undefined;
 
-  constructor(path: string, flock: Flock) {
+  constructor(path: string, flock: Flock, onTaken: () => void) {
     this.#path = path;
     this.#flock = flock;
+    this.#onTaken = onTaken;
   }
 
   async take(): Promise<boolean> {
     if (this.#fd !== undefined) {
-      if (isAt(this.#fd, this.#path)) return true;
+      // A server of files may have lost the lock.
+      if (isAt(this.#fd, this.#path) && this.#flock(this.#fd, 'exclusive')) return true;
       closeSync(this.#fd);
       this.#fd = undefined;
     }
     const fd = openSync(this.#path, 'a', 0o600);
-    if (this.#flock(fd, 'exclusive')) this.#fd = fd;
-    else closeSync(fd);
-    return this.#fd !== undefined;
+    if (!this.#flock(fd, 'exclusive')) {
+      closeSync(fd);
+      return false;
+    }
+    this.#fd = fd;
+    this.#onTaken();
+    return true;
   }
 }
 

@@ -72,10 +72,18 @@ function compareAge(a: AddressRequest, b: AddressRequest): number {
   return (one ?? '') < (other ?? '') ? -1 : 1;
 }
 
+interface ShareableAddresses {
+  readonly addresses: IP[];
+  /** By port: all addresses before this one have it. */
+  readonly firstWithout: Map<string, number>;
+}
+
 /** Who holds what while an allocation is made. */
 class AddressBook {
   readonly #pools: readonly AddressPool[];
   readonly #holders = new Map<IP, Holder>();
+  /** Addresses that more Services can share, by family and key. */
+  readonly #shareable = new Map<string, ShareableAddresses>();
   /** Where the next free address of a pool is looked for: nothing is given back meanwhile. */
   readonly #cursors = new Map<string, Generator<IP>>();
   /** Why there is none: the same for thousands of Services that wait. */
@@ -153,6 +161,7 @@ class AddressBook {
     const holder = this.#holders.get(ip);
     if (holder === undefined) {
       this.#holders.set(ip, { sharing, isLocal, ports: new Set(ports), services: [service] });
+      if (sharing !== undefined && !isLocal) this.#noteShareable(ip, sharing);
       return undefined;
     }
     const who = holder.services.slice(0, MOST_NAMED).join(', ');
@@ -175,13 +184,38 @@ class AddressBook {
     family: IPFamily,
     pools: readonly AddressPool[],
   ): IP | undefined {
-    if (request.sharing === undefined) return undefined;
-    for (const [ip, { sharing }] of this.#holders) {
-      if (sharing !== request.sharing || ipFamily(ip) !== family) continue;
-      const isUsable = pools.some((pool) => holds(pool, ip));
+    const { sharing, ports, isLocal } = request;
+    const those = this.#shareable.get(`${family} ${sharing}`);
+    if (those === undefined || isLocal) return undefined;
+    const hasNone = (ip: IP) => !ports.some((port) => this.#holders.get(ip)?.ports.has(port));
+    const start = Math.max(0, ...ports.map((port) => this.#firstWithout(port, those)));
+    for (const ip of those.addresses.slice(start)) {
+      const isUsable = hasNone(ip) && pools.some((pool) => holds(pool, ip));
       if (isUsable && this.#take(ip, request) === undefined) return ip;
     }
     return undefined;
+  }
+
+  #noteShareable(ip: IP, sharing: string): void {
+    const key = `${ipFamily(ip)} ${sharing}`;
+    const those: ShareableAddresses = this.#shareable.get(key) ?? {
+      addresses: [],
+      firstWithout: new Map(),
+    };
+    those.addresses.push(ip);
+    this.#shareable.set(key, those);
+  }
+
+  /** Where the first address is that the port is free at: no port is given back meanwhile. */
+  #firstWithout(port: string, { addresses, firstWithout }: ShareableAddresses): number {
+    const isTaken = (at: number) => {
+      const ip = addresses[at];
+      return ip !== undefined && this.#holders.get(ip)?.ports.has(port) === true;
+    };
+    let at = firstWithout.get(port) ?? 0;
+    while (isTaken(at)) at++;
+    firstWithout.set(port, at);
+    return at;
   }
 
   #free(pool: AddressPool, family: IPFamily): IP | undefined {

@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { decodeServiceAddresses } from '../../../../src/kube/decode-service-addresses.ts';
 import { ADDRESSES_FILE, fileAgreement } from '../../../../src/kube/manifests/file-agreement.ts';
 import { parseIP } from '../../../../src/net/ip.ts';
@@ -58,6 +58,32 @@ test('who has the lock of a file that was taken away has it no more', async () =
   rmSync(join(directory, '.one.lock'));
   expect(await b?.take(signal)).toBe(true);
   expect(await a?.take(signal)).toBe(false);
+});
+
+test('who has the lock again goes on with what others have written meanwhile', async () => {
+  const { directory, items } = setUp();
+  const written = new Map([['ns/z', { addresses: [parseIP('192.0.2.26')] }]]);
+  const notes = vi.fn(() => new Map());
+  const agreement = fileAgreement({ directory, flock: wire.flock, notes });
+  const lease = agreement.lease({ ...LEASE, identity: 'n' });
+  expect(await lease.take(signal)).toBe(true);
+  await agreement.writeAddresses(service('a'), [parseIP('192.0.2.1')], signal);
+  rmSync(join(directory, '.one.lock'));
+  notes.mockReturnValue(written);
+  expect(await lease.take(signal)).toBe(true);
+  await agreement.writeAddresses(service('b'), [parseIP('192.0.2.2')], signal);
+  expect(items().map(({ metadata }) => metadata.name)).toEqual(['b', 'z']);
+});
+
+test('a lock that the server of the file has lost is held no more', async () => {
+  const { directory } = setUp();
+  const flock = vi.fn(wire.flock);
+  const lease = fileAgreement({ directory, flock, notes: () => new Map() }).lease({
+    ...{ ...LEASE, identity: 'n' },
+  });
+  expect(await lease.take(signal)).toBe(true);
+  flock.mockReturnValue(false);
+  expect(await lease.take(signal)).toBe(false);
 });
 
 test('a Service that could not be taken out is taken out later', async () => {

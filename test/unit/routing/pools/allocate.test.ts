@@ -190,6 +190,19 @@ describe('sharing', () => {
   });
 });
 
+test('thousands with one key and one port do not look through each other', () => {
+  const annotations = { 'weft.dev/share-address': 'web' };
+  const many = Array.from({ length: 20_000 }, (_, i) => request(`a/s${i}`, { annotations }));
+  const spec = { ports: [{ protocol: 'TCP' as const, port: 443 }] };
+  const last = request('b/last', { age: 9, annotations, spec });
+  const before = process.cpuUsage();
+  const { addresses } = allocate([pool('large', '10.200.0.0/16')], [...many, last]);
+  const { user } = process.cpuUsage(before);
+  expect(new Set([...addresses.values()].flat()).size).toBe(20_000);
+  expect(addresses.get('b/last')).toEqual(['10.200.0.0']);
+  expect(user / 1_000).toBeLessThan(2_000);
+});
+
 describe('pools', () => {
   const taken = [{ cidr: parseCidr('10.244.0.0/16'), what: 'of pods' }];
 
