@@ -20,20 +20,16 @@ if [ $# -gt 0 ]; then
   exit "$status"
 fi
 
-# run STAGE...: LANES of them beside each other.
-run() {
-  printf '%s\n' "$@" | xargs -P "$LANES" -I NAME scripts/test-stage.sh NAME "$reports" || status=1
-}
-
 # A kernel under user-mode Linux has one processor, whatever the machine has.
 export UML_PARTS=2
 # Small parts, so that no lane waits for long for the last one of another.
 export NETNS_PARTS=20
-mapfile -t guests < <(seq -f 'uml-%g' "$UML_PARTS")
-mapfile -t others < <(printf '%s\n' unit; seq -f 'netns-%g' "$NETNS_PARTS")
-LANES=$UML_PARTS run "${guests[@]}"
+# The longest first.
+mapfile -t stages < <(seq -f 'uml-%g' "$UML_PARTS"; printf '%s\n' unit; seq -f 'netns-%g' "$NETNS_PARTS")
 processors=$(nproc)
-LANES=${LANES:-$((processors < 2 ? 1 : 2))} run "${others[@]}"
+# Beside each other.
+lanes=${LANES:-$((processors < 2 ? 1 : 2))}
+printf '%s\n' "${stages[@]}" | xargs -P "$lanes" -I NAME scripts/test-stage.sh NAME "$reports" || status=1
 
-node scripts/count-tests.cjs "$reports" "${guests[@]}" "${others[@]}" || status=1
+node scripts/count-tests.cjs "$reports" "${stages[@]}" || status=1
 exit "$status"
