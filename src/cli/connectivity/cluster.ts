@@ -186,7 +186,8 @@ async function labelledNamespaces({ api, signal }: ClusterSurroundings): Promise
   const path = `${NAMESPACES}?limit=${PAGE}&labelSelector=${encodeURIComponent(TEST_LABEL)}`;
   let next = '';
   do {
-    const page = await api.read(`${path}&continue=${encodeURIComponent(next)}`, signal);
+    const from = next === '' ? '' : `&continue=${encodeURIComponent(next)}`;
+    const page = await api.read(path + from, signal);
     found.push(...listAt(page, 'items'));
     next = textAt(page, 'metadata', 'continue');
   } while (next !== '' && found.length < MOST_LEFT);
