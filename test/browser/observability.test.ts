@@ -71,7 +71,10 @@ async function metrics(): Promise<string> {
 
 describe('what the agent serves', () => {
   /** Of components that this node has not. */
-  const ELSEWHERE = ['up', 'weft_bgp_session_established', 'rest_client_requests_total'];
+  const ELSEWHERE = [
+    ...['up', 'weft_bgp_session_established', 'rest_client_requests_total'],
+    ...['weft_address_pool_used', 'weft_address_pool_addresses'],
+  ];
 
   test('has every metric that the dashboard and the alerts ask for', async () => {
     const served = new Set(
@@ -103,7 +106,7 @@ describe('promtool', () => {
     const text = execFileSync('promtool', ['check', 'rules', join(SHARE, 'alerts.yaml')], {
       encoding: 'utf8',
     });
-    expect(text).toContain('SUCCESS: 18 rules found');
+    expect(text).toContain(`SUCCESS: ${alertExpressions().size} rules found`);
   });
 
   test('reads every query of the dashboard', () => {
@@ -215,8 +218,13 @@ function alertTests(rules: string): object {
       values: done,
     },
   ];
+  const pool = (used: string) => [
+    series(`weft_address_pool_used${at(',pool="public"')}`, used),
+    series(`weft_address_pool_addresses${at(',pool="public"')}`, '100'),
+  ];
   const ADD = ',verb="ADD"';
   const others = [
+    { alert: 'WeftAddressPoolNearlyUsed', well: pool('90'), bad: pool('91') },
     { alert: 'WeftServicesNotSynced', well: timestamps('0+60x30'), bad: timestamps('0+0x30') },
     ...(
       [
