@@ -46,8 +46,7 @@ export function startPathProbes(context: ClusterContext, rtnl: RouteLookup): Pat
   const tellNode = nodeTeller(context);
   let paths: number | undefined;
   /** All is well only once all was looked at: what a former run has found may still be so. */
-  const tell = () => {
-    const note = problemsNow().join('; ');
+  const tell = (note: string) => {
     if (note !== '' || (found.size > 0 && found.size === paths)) tellNode(note);
   };
   const prober = new Prober({
@@ -57,7 +56,7 @@ export function startPathProbes(context: ClusterContext, rtnl: RouteLookup): Pat
     onFinding: (finding) => {
       found.set(finding.path.target, finding);
       const note = problemsNow().join('; ');
-      tell();
+      tell(note);
       if (!reminder.isDue(note) || note === '') return;
       log.warn({ problems: note }, 'packets of pods do not arrive at other nodes');
       const about = nodeOf(config);
@@ -74,7 +73,7 @@ export function startPathProbes(context: ClusterContext, rtnl: RouteLookup): Pat
       const targets = new Set<string>(ways.map(({ target }) => target));
       for (const target of found.keys()) if (!targets.has(target)) found.delete(target);
       paths = targets.size;
-      tell();
+      tell(problemsNow().join('; '));
       if (mtu !== undefined) prober.follow(ways, mtu, askingAddresses(peers));
     },
     findings: () => [...found.values()],
